@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Multi-scale patch discriminator on semantic map and image.
+
+Wang et al., CVPR 2018, Sec. 3.2; Park et al., CVPR 2019, Fig. 13 (spectral norm added). Every
+scale is one network of 4x4 convolutions; the next scale sees the average-pooled input.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.layers.norms import unconditional_norm
+from models.layers.spectral import spectral_norm
+
+DiscriminatorNorm = Literal[
+    "spectralinstance", "spectralbatch", "spectralsyncbatch", "spectralnone",
+    "instance", "batch", "syncbatch", "none",
+]  # fmt: skip
+
+MAX_CHANNELS = 512
+
+
+class MultiscaleDiscriminator(nn.Module):
+    """Features and predictions of `num_scales` networks, full resolution first."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        num_labels: int  # channels of the semantic map: classes, "unknown", instance edges
+        base_channels: int = 64
+        num_layers: int = 4  # convolutions before the last; pix2pixHD's "n_layers_D=3" is 4 here
+        num_scales: int = 2
+        norm: DiscriminatorNorm = "spectralinstance"
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.scales = nn.ModuleList(PatchDiscriminator(config) for _ in range(config.num_scales))
+
+    def forward(self, semantic_map: Tensor, image: Tensor) -> list[list[Tensor]]:
+        """(N, num_labels, H, W), (N, 3, H, W) in [-1, 1] -> scales of layers, prediction last."""
+        channels = self.config.num_labels
+        if semantic_map.shape[1] != channels or semantic_map.shape[-2:] != image.shape[-2:]:
+            raise ValueError(
+                f"semantic map {tuple(semantic_map.shape)} and image {tuple(image.shape)} do not "
+                f"fit: expected {channels} channels (num_labels) and equal height and width"
+            )
+        x = torch.cat([semantic_map.to(image.dtype), image], dim=1)
+        results = []
+        for index, network in enumerate(self.scales):
+            if index:
+                x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
+            results.append(network(x))
+        return results
+
+
+class PatchDiscriminator(nn.Module):
+    """One scale: convolutions with 4x4 kernels, padding 2; the last two keep the size (+1)."""
+
+    def __init__(self, config: MultiscaleDiscriminator.Config) -> None:
+        super().__init__()
+        widths = [config.base_channels * 2**i for i in range(config.num_layers)]
+        widths = [config.num_labels + 3, *(min(width, MAX_CHANNELS) for width in widths)]
+        self.layers = nn.ModuleList([PatchLayer(widths[0], widths[1], stride=2)])
+        for i in range(1, config.num_layers):
+            stride = 1 if i == config.num_layers - 1 else 2
+            self.layers.append(PatchLayer(widths[i], widths[i + 1], stride, config.norm))
+        self.layers.append(PatchLayer(widths[-1], 1, stride=1, activation=False))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(N, num_labels + 3, H, W) -> the output of every layer, (N, 1, h, w) logits last."""
+        features = []
+        for layer in self.layers:
+            x = layer(x)
+            features.append(x)
+        return features
+
+
+class PatchLayer(nn.Module):
+    """Convolution, norm, leaky ReLU 0.2.
+
+    Under spectral norm the bias before a norm is dropped, as in SPADE; pix2pixHD keeps it.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        norm: DiscriminatorNorm = "none",
+        activation: bool = True,
+    ) -> None:
+        super().__init__()
+        spectral, kind = norm.startswith("spectral"), norm.removeprefix("spectral")
+        bias = not spectral or kind == "none"
+        conv = nn.Conv2d(in_channels, out_channels, 4, stride=stride, padding=2, bias=bias)
+        self.conv = spectral_norm(conv) if spectral else conv
+        self.norm: nn.Module = nn.Identity()
+        if kind != "none":
+            self.norm = unconditional_norm(kind, out_channels)  # type: ignore[arg-type]
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.conv(x))
+        return F.leaky_relu(x, 0.2) if self.activation else x
+
+
+def published_names(
+    config: MultiscaleDiscriminator.Config, *, intermediate_features: bool = True
+) -> dict[str, str]:
+    """Our module names -> those of the published checkpoints, SPADE's or pix2pixHD's by the norm.
+
+    pix2pixHD numbers its scales from the coarsest; trained without feature matching, it stores one
+    sequence a scale.
+    """
+    names = {}
+    for scale in range(config.num_scales):
+        for layer in range(config.num_layers + 1):
+            ours = f"scales.{scale}.layers.{layer}"
+            middle = 0 < layer < config.num_layers
+            if config.norm.startswith("spectral"):
+                paired = middle and config.norm != "spectralnone"
+                theirs = f"discriminator_{scale}.model{layer}.0"
+                names[f"{ours}.conv"] = f"{theirs}.0" if paired else theirs
+                names[f"{ours}.norm"] = f"{theirs}.1"
+            elif intermediate_features:
+                theirs = f"scale{config.num_scales - 1 - scale}_layer{layer}"
+                names[f"{ours}.conv"], names[f"{ours}.norm"] = f"{theirs}.0", f"{theirs}.1"
+            else:
+                index = 3 * layer - 1 if layer else 0
+                theirs = f"layer{config.num_scales - 1 - scale}"
+                names[f"{ours}.conv"] = f"{theirs}.{index}"
+                names[f"{ours}.norm"] = f"{theirs}.{index + 1}"
+    return names

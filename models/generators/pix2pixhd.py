@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pix2pixHD's global generator, and pix2pixHD++ with its Concat and SPADE variants.
+
+Wang et al., "High-Resolution Image Synthesis and Semantic Manipulation with Conditional GANs",
+CVPR 2018, Sec. 3.1. pix2pixHD++ is the baseline of Park et al., Table 3 and Appendix B: the same
+network with spectral norm, synchronised batch norm and the training of SPADE.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.generators.checks import check_semantics, refuse_latent
+from models.layers.norms import NormKind, ParamFreeNorm, make_condition
+from models.layers.resblocks import ConvNorm, ReflectResBlock
+from models.layers.spade import MakeNorm, norm_maker
+from models.layers.spectral import spectral_norm
+from models.semantics import SemanticMap
+
+
+class Pix2PixHDGenerator(nn.Module):
+    """Encoder, residual blocks and decoder on the semantic map at full resolution."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        num_labels: int  # channels of the semantic map: classes, "unknown", instance edges
+        num_features: int = 0  # channels of the instance-wise feature map (pix2pixHD Sec. 3.4)
+        base_channels: int = 64
+        num_downsamplings: int = 4
+        num_blocks: int = 9
+        block_kernel_size: int = 3
+        outer_kernel_size: int = 7
+        norm: NormKind = "instance"
+        param_free_norm: ParamFreeNorm = "syncbatch"  # inside SPADE layers, as the two below
+        spade_kernel_size: int = 3
+        hidden_channels: int = 128
+        spectral: bool = False  # on every convolution but the last
+        conv_bias: bool = True  # of the convolutions that a norm follows
+        concat: bool = False  # the map joins the input of each block's first convolution
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.multiple = 2**config.num_downsamplings
+        self.condition = make_condition(config.norm, config.num_labels)
+        self.trunk = Trunk(config)
+        self.to_rgb = reflect_conv(config.base_channels, 3, config.outer_kernel_size)
+
+    def forward(
+        self, semantics: SemanticMap, z: Tensor | None = None, features: Tensor | None = None
+    ) -> Tensor:
+        """Map with H, W multiples of 2**num_downsamplings -> (N, 3, H, W) in [-1, 1].
+
+        `features` (N, num_features, H, W) where the configuration has any; z is never taken.
+        """
+        refuse_latent(z, "pix2pixHD")
+        check_semantics(semantics, self.config.num_labels, self.multiple)
+        x = join_features(semantics, features, self.config.num_features)
+        if self.condition is not None:
+            semantics = self.condition(semantics)
+        rgb: Tensor = self.to_rgb(self.trunk(x, semantics))
+        return rgb.tanh()
+
+
+class Trunk(nn.Module):
+    """All of the global generator but its last convolution; the local enhancer builds on it."""
+
+    def __init__(self, config: Pix2PixHDGenerator.Config) -> None:
+        super().__init__()
+        make = ConvNormMaker(config)
+        width, depth = config.base_channels, config.num_downsamplings
+        inputs = config.num_labels + config.num_features
+        self.stem = make.reflect(inputs, width, config.outer_kernel_size)
+        self.down = nn.ModuleList(
+            make.down(width * 2**i, width * 2 ** (i + 1)) for i in range(depth)
+        )
+        self.blocks = nn.ModuleList(make.block(width * 2**depth) for _ in range(config.num_blocks))
+        self.up = nn.ModuleList(
+            make.up(width * 2**i, width * 2 ** (i - 1)) for i in range(depth, 0, -1)
+        )
+
+    def forward(self, x: Tensor, semantics: SemanticMap) -> Tensor:
+        """(N, num_labels + num_features, H, W) -> (N, base_channels, H, W)."""
+        x = F.relu(self.stem(x, semantics))
+        for layer in self.down:
+            x = F.relu(layer(x, semantics))
+        for block in self.blocks:
+            x = block(x, semantics)
+        for layer in self.up:
+            x = F.relu(layer(x, semantics))
+        return x
+
+
+class ConvNormMaker:
+    """Builds the convolutions of one generator: bias, spectral norm and norm as configured."""
+
+    def __init__(self, config: Pix2PixHDGenerator.Config) -> None:
+        self.config = config
+        self.make_norm: MakeNorm = norm_maker(
+            config.norm,
+            config.num_labels,
+            param_free=config.param_free_norm,
+            kernel_size=config.spade_kernel_size,
+            hidden_channels=config.hidden_channels,
+        )
+
+    def reflect(self, in_channels: int, out_channels: int, kernel_size: int) -> ConvNorm:
+        return self._wrap(
+            reflect_conv(in_channels, out_channels, kernel_size, self.config.conv_bias),
+            out_channels,
+        )
+
+    def down(self, in_channels: int, out_channels: int) -> ConvNorm:
+        bias = self.config.conv_bias
+        conv = nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1, bias=bias)
+        return self._wrap(conv, out_channels)
+
+    def up(self, in_channels: int, out_channels: int) -> ConvNorm:
+        conv = nn.ConvTranspose2d(
+            in_channels, out_channels, 3, stride=2, padding=1, output_padding=1,
+            bias=self.config.conv_bias,
+        )  # fmt: skip
+        return self._wrap(conv, out_channels)
+
+    def block(self, channels: int) -> ReflectResBlock:
+        config = self.config
+        extra = config.num_labels if config.concat else 0
+        return ReflectResBlock(
+            self.reflect(channels + extra, channels, config.block_kernel_size),
+            self.reflect(channels, channels, config.block_kernel_size),
+            concat=config.concat,
+        )
+
+    def _wrap(self, conv: nn.Module, channels: int) -> ConvNorm:
+        return ConvNorm(
+            spectral_norm(conv) if self.config.spectral else conv, self.make_norm(channels)
+        )
+
+
+def reflect_conv(
+    in_channels: int, out_channels: int, kernel_size: int, bias: bool = True
+) -> nn.Conv2d:
+    """A convolution that keeps the size, with reflection padding."""
+    return nn.Conv2d(
+        in_channels,
+        out_channels,
+        kernel_size,
+        padding=kernel_size // 2,
+        padding_mode="reflect",
+        bias=bias,
+    )
+
+
+def join_features(semantics: SemanticMap, features: Tensor | None, num_features: int) -> Tensor:
+    """(N, num_labels + num_features, H, W), or `ValueError` if the features do not fit."""
+    expected = (semantics.batch_size, num_features, *semantics.size)
+    if (features is None) != (num_features == 0) or (
+        features is not None and tuple(features.shape) != expected
+    ):
+        found = "no features" if features is None else f"features of shape {tuple(features.shape)}"
+        wanted = f"features of shape {expected}" if num_features else "none"
+        raise ValueError(f"{found} given, expected {wanted}; num_features is {num_features}")
+    return semantics.full if features is None else torch.cat([semantics.full, features], dim=1)
+
+
+def published_names(config: Pix2PixHDGenerator.Config) -> dict[str, str]:
+    """Our module names -> those of the published checkpoints (one numbered sequence).
+
+    pix2pixHD numbers convolution, norm and activation on their own; the SPADE repository's
+    pix2pixHD++ puts convolution and norm into one place, as children 0 and 1.
+    """
+    step = published_step(config)
+    last = step * (1 + 2 * config.num_downsamplings) + config.num_blocks + 2
+    return {**trunk_names(config, "trunk", "model"), "to_rgb": f"model.{last}"}
+
+
+def published_step(config: Pix2PixHDGenerator.Config) -> int:
+    """Numbers that convolution, norm and activation take together."""
+    return 2 if config.spectral else 3
+
+
+def trunk_names(config: Pix2PixHDGenerator.Config, ours: str, theirs: str) -> dict[str, str]:
+    """Names of the trunk's convolutions and norms."""
+    step = published_step(config)
+    depth = range(config.num_downsamplings)
+    names: dict[str, str] = {}
+    index = 1  # 0 is the padding of the first convolution
+    for layer in [f"{ours}.stem", *(f"{ours}.down.{i}" for i in depth)]:
+        names |= conv_norm_names(layer, f"{theirs}.{index}", step)
+        index += step
+    for block in range(config.num_blocks):
+        names |= block_names(f"{ours}.blocks.{block}", f"{theirs}.{index}", step)
+        index += 1
+    for i in depth:
+        names |= conv_norm_names(f"{ours}.up.{i}", f"{theirs}.{index}", step)
+        index += step
+    return names
+
+
+def block_names(ours: str, theirs: str, step: int) -> dict[str, str]:
+    """A residual block is padding, convolution, norm, relu, padding, convolution, norm."""
+    first = conv_norm_names(f"{ours}.first", f"{theirs}.conv_block.1", step)
+    return first | conv_norm_names(f"{ours}.second", f"{theirs}.conv_block.{2 + step}", step)
+
+
+def conv_norm_names(ours: str, theirs: str, step: int) -> dict[str, str]:
+    """A convolution and the norm that follows it; the norm has entries only where it is affine."""
+    if step == 2:
+        return {f"{ours}.conv": f"{theirs}.0", f"{ours}.norm": f"{theirs}.1"}
+    parent, _, index = theirs.rpartition(".")
+    return {f"{ours}.conv": theirs, f"{ours}.norm": f"{parent}.{int(index) + 1}"}

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SPADE generator (GauGAN): semantic map in, image out.
+
+Park et al., "Semantic Image Synthesis with Spatially-Adaptive Normalization", CVPR 2019, Fig. 12,
+with the published code's depth: 5, 6 or 7 upsamplings and none after the last block. The
+"decoder w/ Concat" baseline of Table 3 is the same network with plain norms and `concat=True`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.generators.checks import check_latent, check_semantics, check_size, refuse_latent
+from models.layers.norms import NormKind, ParamFreeNorm, make_condition
+from models.layers.resblocks import SPADEResBlock
+from models.layers.spade import norm_maker
+from models.semantics import SemanticMap, Size
+
+Upsampling = Literal["normal", "more", "most"]
+
+NUM_UPSAMPLINGS: dict[str, int] = {"normal": 5, "more": 6, "most": 7}
+
+# Output width of the seven blocks in units of base_channels; "most" adds one of half a unit.
+_WIDTHS = (16, 16, 16, 8, 4, 2, 1)
+# Blocks before which x is doubled in size; "more" and "most" double before the third one too.
+_DOUBLED = {"normal": (1, 3, 4, 5, 6), "more": (1, 2, 3, 4, 5, 6), "most": (1, 2, 3, 4, 5, 6, 7)}
+# The authors' checkpoints name the blocks one by one; these are the same modules in order.
+_PUBLISHED_BLOCKS = ("head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3", "up_4")
+
+
+def published_size(crop_size: int, aspect_ratio: float, upsampling: Upsampling) -> Size:
+    """Output (height, width) that the published options crop_size and aspect_ratio (w / h) mean."""
+    scale = 2 ** NUM_UPSAMPLINGS[upsampling]
+    width = crop_size // scale
+    return round(width / aspect_ratio) * scale, width * scale
+
+
+class SPADEGenerator(nn.Module):
+    """Segmentation-map input (`z_dim=None`) or latent input; both see the map in every block."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        num_labels: int  # channels of the semantic map: classes, "unknown", instance edges
+        base_channels: int = 64
+        upsampling: Upsampling = "normal"
+        z_dim: int | None = None  # None: the resized map is the input; the paper's latent is 256
+        image_size: Size = (256, 256)  # (height, width), of the latent-input variant alone
+        norm: NormKind = "spade"
+        param_free_norm: ParamFreeNorm = "syncbatch"
+        spade_kernel_size: int = 3
+        hidden_channels: int = 128  # of the SPADE layers; does not follow base_channels
+        spectral: bool = True
+        concat: bool = False  # the map joins the input of every convolution of the blocks
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.multiple = 2 ** NUM_UPSAMPLINGS[config.upsampling]
+        self.condition = make_condition(config.norm, config.num_labels)
+        width = _WIDTHS[0] * config.base_channels
+        self.stem: nn.Module
+        if config.z_dim is None:
+            self.stem = nn.Conv2d(config.num_labels, width, 3, padding=1)
+        else:
+            check_size(config.image_size, self.multiple)
+            height_0, width_0 = (side // self.multiple for side in config.image_size)
+            self.stem = nn.Linear(config.z_dim, width * height_0 * width_0)
+        self.blocks = self._make_blocks()
+        self.to_rgb = nn.Conv2d(_block_widths(config)[-1], 3, 3, padding=1)
+
+    def _make_blocks(self) -> nn.ModuleList:
+        config = self.config
+        make_norm = norm_maker(
+            config.norm,
+            config.num_labels,
+            param_free=config.param_free_norm,
+            kernel_size=config.spade_kernel_size,
+            hidden_channels=config.hidden_channels,
+        )
+        blocks = nn.ModuleList()
+        widths = _block_widths(config)
+        for in_channels, out_channels in zip([widths[0], *widths[:-1]], widths, strict=True):
+            blocks.append(
+                SPADEResBlock(
+                    in_channels,
+                    out_channels,
+                    make_norm,
+                    spectral=config.spectral,
+                    concat_channels=config.num_labels if config.concat else 0,
+                )
+            )
+        return blocks
+
+    def forward(self, semantics: SemanticMap, z: Tensor | None = None) -> Tensor:
+        """Map with H, W multiples of 32, 64 or 128 (and z (N, z_dim)) -> (N, 3, H, W) in [-1, 1].
+
+        The latent-input variant gives `config.image_size`, which the map must have as well.
+        """
+        check_semantics(semantics, self.config.num_labels, self.multiple)
+        x = self._start(semantics, z)
+        if self.condition is not None:
+            semantics = self.condition(semantics)
+        doubled = _DOUBLED[self.config.upsampling]
+        for index, block in enumerate(self.blocks):
+            if index in doubled:
+                x = F.interpolate(x, scale_factor=2, mode="nearest")
+            x = block(x, semantics)
+        rgb: Tensor = self.to_rgb(F.leaky_relu(x, 0.2))
+        return rgb.tanh()
+
+    def _start(self, semantics: SemanticMap, z: Tensor | None) -> Tensor:
+        """(N, 16 * base_channels, H / multiple, W / multiple)."""
+        config = self.config
+        start = (semantics.size[0] // self.multiple, semantics.size[1] // self.multiple)
+        if config.z_dim is None:
+            refuse_latent(z, "this generator")
+            x: Tensor = self.stem(semantics.at(start))
+            return x
+        if semantics.size != config.image_size:
+            raise ValueError(
+                f"the semantic map is {semantics.size}, expected {config.image_size}, the "
+                "fixed size of this latent-input generator; resize the map or build with that one"
+            )
+        z = check_latent(z, semantics.batch_size, config.z_dim)
+        return self.stem(z).view(z.shape[0], -1, *start)
+
+
+def _block_widths(config: SPADEGenerator.Config) -> list[int]:
+    widths = [multiplier * config.base_channels for multiplier in _WIDTHS]
+    return widths + [config.base_channels // 2] * (config.upsampling == "most")
+
+
+def published_names(config: SPADEGenerator.Config) -> dict[str, str]:
+    """Our module names -> those of the authors' checkpoints."""
+    names = {"stem": "fc", "to_rgb": "conv_img"}
+    for index in range(len(_block_widths(config))):
+        names[f"blocks.{index}"] = _PUBLISHED_BLOCKS[index]
+    return names

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The complete objective of each method, as named and weighted terms.
+
+Park et al., CVPR 2019, Sec. 3 and Appendix A; Wang et al., CVPR 2018, Eq. 5. The loss to minimise
+is the sum of the returned terms.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from models.losses.feature_matching import (
+    Features,
+    pix2pixhd_feature_matching,
+    spade_feature_matching,
+)
+from models.losses.gan import (
+    GANMode,
+    Reduction,
+    discriminator_fake_loss,
+    discriminator_real_loss,
+    generator_loss,
+)
+from models.losses.kld import kl_divergence
+from models.losses.perceptual import PerceptualLoss
+from models.semantics import SemanticMap
+
+_FEATURE_MATCHING: dict[str, Callable[[Features, Features], Tensor]] = {
+    "spade": spade_feature_matching,
+    "pix2pixhd": pix2pixhd_feature_matching,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveConfig:
+    """Weights and conventions; a weight of 0 leaves the term out."""
+
+    gan: GANMode = "hinge"
+    over_scales: Reduction = "mean"
+    discriminator_weight: float = 1.0  # of both discriminator terms
+    feature_matching: Literal["spade", "pix2pixhd"] = "spade"
+    feature_matching_weight: float = 10.0
+    perceptual_weight: float = 10.0
+    kld_weight: float = 0.05  # used where an encoder gives mu and logvar
+    # One discriminator pass over fake and real stacked along the batch, or one pass for each.
+    stacked: bool = True
+
+
+OBJECTIVES: dict[str, ObjectiveConfig] = {
+    "spade": ObjectiveConfig(),
+    "spade_without_perceptual": ObjectiveConfig(perceptual_weight=0.0),  # Table 5
+    "spade_without_feature_matching": ObjectiveConfig(feature_matching_weight=0.0),  # Table 5
+    "pix2pixhd": ObjectiveConfig(
+        gan="lsgan",
+        over_scales="sum",
+        discriminator_weight=0.5,
+        feature_matching="pix2pixhd",
+        kld_weight=0.0,
+        stacked=False,
+    ),
+}
+
+
+class Objective:
+    """Loss terms of generator and discriminator; pass `perceptual` on the networks' device."""
+
+    def __init__(self, config: ObjectiveConfig, perceptual: PerceptualLoss | None = None) -> None:
+        self.config = config
+        # Without VGG-19 weights the term is left out; the caller says so in its records.
+        self.perceptual = perceptual if config.perceptual_weight else None
+
+    def generator_terms(
+        self,
+        discriminator: nn.Module,
+        semantics: SemanticMap,
+        fake: Tensor,
+        real: Tensor,
+        mu: Tensor | None = None,
+        logvar: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Weighted terms of the generator (and encoder); images (N, 3, H, W) in [-1, 1].
+
+        Gradients also reach the discriminator's parameters: drop them before its own step.
+        """
+        config = self.config
+        fake_features, real_features = self._discriminate(discriminator, semantics, fake, real)
+        predictions = [scale[-1] for scale in fake_features]
+        terms = {"gan": generator_loss(predictions, config.gan, config.over_scales)}
+        if config.feature_matching_weight:
+            matching = _FEATURE_MATCHING[config.feature_matching](fake_features, real_features)
+            terms["feature_matching"] = config.feature_matching_weight * matching
+        if self.perceptual is not None:
+            terms["perceptual"] = config.perceptual_weight * self.perceptual(fake, real)
+        if config.kld_weight and mu is not None and logvar is not None:
+            terms["kld"] = config.kld_weight * kl_divergence(mu, logvar)
+        return terms
+
+    def discriminator_terms(
+        self, discriminator: nn.Module, semantics: SemanticMap, fake: Tensor, real: Tensor
+    ) -> dict[str, Tensor]:
+        """Weighted terms of the discriminator; no gradient flows to `fake`."""
+        config = self.config
+        fake_features, real_features = self._discriminate(
+            discriminator, semantics, fake.detach(), real
+        )
+        on_fake = [scale[-1] for scale in fake_features]
+        on_real = [scale[-1] for scale in real_features]
+        mode, weight = config.gan, config.discriminator_weight
+        return {
+            "fake": weight * discriminator_fake_loss(on_fake, mode, config.over_scales),
+            "real": weight * discriminator_real_loss(on_real, mode, config.over_scales),
+        }
+
+    def _discriminate(
+        self, discriminator: nn.Module, semantics: SemanticMap, fake: Tensor, real: Tensor
+    ) -> tuple[Features, Features]:
+        """The discriminator's features of fake and of real images."""
+        semantic_map = semantics.full
+        if not self.config.stacked:
+            return discriminator(semantic_map, fake), discriminator(semantic_map, real)
+        both = discriminator(
+            torch.cat([semantic_map, semantic_map]), torch.cat([fake, real.to(fake.dtype)])
+        )
+        count = fake.shape[0]
+        on_fake = [[feature[:count] for feature in scale] for scale in both]
+        on_real = [[feature[count:] for feature in scale] for scale in both]
+        return on_fake, on_real

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Perceptual loss on VGG-19 features (Johnson et al. 2016; pix2pixHD and SPADE, Appendix A).
+
+As in both published codes, images in [-1, 1] enter VGG without ImageNet normalisation. The
+weights are torchvision's VGG-19 (ImageNet), given by the caller; nothing is downloaded.
+"""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Convolution widths of VGG-19 up to conv5_1; "M" is a 2x2 max pool. Positions are torchvision's.
+_LAYERS = (64, 64, "M", 128, 128, "M", *(256,) * 4, "M", *(512,) * 4, "M", 512)
+# relu1_1, relu2_1, relu3_1, relu4_1, relu5_1, and their weights.
+_TAPS = {1: 1 / 32, 6: 1 / 16, 11: 1 / 8, 20: 1 / 4, 29: 1.0}
+
+
+class PerceptualLoss(nn.Module):
+    """Weighted L1 distance of five VGG-19 activations; the network is frozen, in eval mode."""
+
+    def __init__(self, vgg19: Mapping[str, Tensor]) -> None:
+        """`vgg19` is torchvision's state dict; entries beyond conv5_1 are not needed."""
+        super().__init__()
+        self.features = vgg19_features()
+        wanted = self.state_dict()
+        wrong = [
+            name for name, tensor in wanted.items()
+            if name not in vgg19 or vgg19[name].shape != tensor.shape
+        ]  # fmt: skip
+        if wrong:
+            raise ValueError(
+                f"these are not torchvision's VGG-19 weights: {', '.join(wrong)} missing or of "
+                "another shape; give the state dict of torchvision.models.vgg19"
+            )
+        self.load_state_dict({name: vgg19[name] for name in wanted})
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> "PerceptualLoss":
+        """Stays in eval mode."""
+        return super().train(False)
+
+    def activations(self, image: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) in [-1, 1] -> the five activations, finest first."""
+        found = []
+        for index, layer in enumerate(self.features):
+            image = layer(image)
+            if index in _TAPS:
+                found.append(image)
+        return found
+
+    def per_layer(self, fake: Tensor, real: Tensor) -> Tensor:
+        """(5,) unweighted L1 distances; no gradient flows to `real`."""
+        with torch.no_grad():
+            targets = self.activations(real)
+        pairs = zip(self.activations(fake), targets, strict=True)
+        return torch.stack([F.l1_loss(activation, target) for activation, target in pairs])
+
+    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1], twice -> scalar."""
+        distances = self.per_layer(fake, real)
+        return (distances * distances.new_tensor(list(_TAPS.values()))).sum()
+
+
+def vgg19_features() -> nn.Sequential:
+    """Torchvision's `features` up to relu5_1, with the same indices and fresh weights."""
+    layers: list[nn.Module] = []
+    channels = 3
+    for layer in _LAYERS:
+        if isinstance(layer, int):
+            layers += [nn.Conv2d(channels, layer, 3, padding=1), nn.ReLU()]
+            channels = layer
+        else:
+            layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers)

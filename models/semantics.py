@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From label maps (and instance maps) to the semantic map that the networks see.
+
+A label map holds one class index a pixel; a semantic map holds one channel a label: the classes, an
+"unknown" channel where the data has unlabelled pixels, and a channel of instance edges. A
+`SemanticMap` is made once per batch and given to every layer, so that layers of one resolution
+share one resized map (nearest, source index floor(target * scale), as the published networks do).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+IGNORE_INDEX = 255
+"""Label value of unlabelled pixels."""
+
+Size = tuple[int, int]
+"""(height, width)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SemanticLayout:
+    """Which channel of the semantic map belongs to which label value.
+
+    `unknown="last"` puts unlabelled pixels into channel `num_classes` (SPADE); `"first"` puts them
+    into channel 0 and moves class k to channel k + 1 (OASIS, and ADE20K's raw label ids).
+    """
+
+    num_classes: int
+    unknown: Literal["none", "first", "last"] = "none"
+    edges: bool = False
+
+    @property
+    def num_labels(self) -> int:
+        """Channels of the semantic map: classes, "unknown", instance edges (always the last)."""
+        return self.num_classes + (self.unknown != "none") + self.edges
+
+    def channels_of(self, label_map: Tensor) -> Tensor:
+        """Label values (N, H, W) -> channel indices (N, H, W) int64, or `ValueError`."""
+        self._check(label_map)
+        labels = label_map.long()
+        if self.unknown == "none":
+            return labels
+        unknown = labels == IGNORE_INDEX
+        if self.unknown == "first":
+            return torch.where(unknown, 0, labels + 1)
+        return torch.where(unknown, self.num_classes, labels)
+
+    def _check(self, label_map: Tensor) -> None:
+        if label_map.ndim != 3 or label_map.is_floating_point():
+            raise ValueError(
+                f"the label map is {tuple(label_map.shape)} {label_map.dtype}, "
+                "expected (N, H, W) integers; pass class indices, one a pixel"
+            )
+        wrong = (label_map < 0) | (label_map >= self.num_classes)
+        if self.unknown != "none":
+            wrong &= label_map != IGNORE_INDEX
+        if wrong.any():
+            values = torch.unique(label_map[wrong]).tolist()
+            shown = ", ".join(map(str, values[:8])) + (", ..." if len(values) > 8 else "")
+            unknown = " or 255 (unlabelled)" if self.unknown != "none" else ""
+            hint = "map other values to classes first"
+            if self.unknown == "none" and IGNORE_INDEX in values:
+                hint = 'set unknown="first" or "last" in the SemanticLayout to keep 255'
+            raise ValueError(
+                f"the label map holds {shown}, expected 0..{self.num_classes - 1}{unknown}; {hint}"
+            )
+
+
+def instance_edges(instance_map: Tensor) -> Tensor:
+    """Instance ids (N, H, W) -> (N, H, W) bool: pixels whose id differs from a 4-neighbour's.
+
+    Nothing is added at the image border (SPADE and pix2pixHD, Sec. 3.3 of the latter).
+    """
+    edges = torch.zeros_like(instance_map, dtype=torch.bool)
+    horizontal = instance_map[:, :, 1:] != instance_map[:, :, :-1]
+    vertical = instance_map[:, 1:, :] != instance_map[:, :-1, :]
+    edges[:, :, 1:] |= horizontal
+    edges[:, :, :-1] |= horizontal
+    edges[:, 1:, :] |= vertical
+    edges[:, :-1, :] |= vertical
+    return edges
+
+
+class SemanticMap:
+    """The semantic map of one batch at every resolution that a network asks for.
+
+    Label map (N, H, W) integers with 255 for unlabelled pixels, instance map (N, H, W) integers.
+    Raises `ValueError` for labels outside the layout, and when the layout has an edge channel but
+    no instance map is given; an instance map that the layout does not need is ignored.
+    """
+
+    def __init__(
+        self, label_map: Tensor, layout: SemanticLayout, instance_map: Tensor | None = None
+    ) -> None:
+        self._channels: Tensor | None = layout.channels_of(label_map)
+        self._edges: Tensor | None = None
+        self._soft: Tensor | None = None
+        if layout.edges:
+            if instance_map is None:
+                raise ValueError(
+                    f"the layout has {layout.num_labels} channels, the last for instance edges, "
+                    "but no instance map was given; give one, or use a network with edges=False"
+                )
+            if instance_map.shape != label_map.shape:
+                raise ValueError(
+                    f"the instance map is {tuple(instance_map.shape)}, expected "
+                    f"{tuple(label_map.shape)} like the label map; resize it (nearest)"
+                )
+            self._edges = instance_edges(instance_map)
+        self._describe(label_map, layout.num_labels)
+
+    @classmethod
+    def from_tensor(cls, semantic_map: Tensor) -> "SemanticMap":
+        """A soft or continuous map (N, L, H, W) float, such as probabilities or features."""
+        soft = cls.__new__(cls)
+        soft._channels, soft._edges, soft._soft = None, None, semantic_map
+        soft._describe(semantic_map, semantic_map.shape[1])
+        return soft
+
+    def _describe(self, source: Tensor, num_labels: int) -> None:
+        self.batch_size: int = source.shape[0]
+        self.size: Size = (source.shape[-2], source.shape[-1])
+        self.num_labels = num_labels
+        self._dense_at: dict[Size, Tensor] = {}
+        self._labels_at: dict[Size, Tensor] = {}
+
+    @property
+    def device(self) -> torch.device:
+        source = self._channels if self._soft is None else self._soft
+        assert source is not None
+        return source.device
+
+    @property
+    def is_hard(self) -> bool:
+        """Whether every pixel has exactly one label, so that `labels_at` exists."""
+        return self._soft is None
+
+    @property
+    def full(self) -> Tensor:
+        """(N, num_labels, H, W) float32 at the map's own size."""
+        return self.at(self.size)
+
+    def at(self, size: Size) -> Tensor:
+        """(N, num_labels, h, w) float32, computed once per resolution."""
+        size = (int(size[0]), int(size[1]))
+        if size not in self._dense_at:
+            self._dense_at[size] = self._dense(size)
+        return self._dense_at[size]
+
+    def labels_at(self, size: Size) -> Tensor:
+        """(N, h, w) int64 channel indices of a hard map (edges aside), once per resolution."""
+        if self._channels is None:
+            raise ValueError("a soft semantic map has no label a pixel; use at(size)")
+        size = (int(size[0]), int(size[1]))
+        if size not in self._labels_at:
+            self._labels_at[size] = _nearest(self._channels, size)
+        return self._labels_at[size]
+
+    def edges_at(self, size: Size) -> Tensor | None:
+        """(N, h, w) bool instance edges, or None where the layout has no edge channel."""
+        return None if self._edges is None else _nearest(self._edges, size)
+
+    def label_fractions(self) -> Tensor:
+        """(N, num_labels): the share of the image that each channel covers."""
+        return self.full.mean(dim=(2, 3))
+
+    def to(self, device: torch.device | str) -> "SemanticMap":
+        """The same map on another device (this one if it is there already)."""
+        if torch.device(device) == self.device:
+            return self
+        moved = SemanticMap.__new__(SemanticMap)
+        for name in ("_channels", "_edges", "_soft"):
+            value = getattr(self, name)
+            setattr(moved, name, None if value is None else value.to(device, non_blocking=True))
+        source = moved._channels if moved._soft is None else moved._soft
+        assert source is not None
+        moved._describe(source, self.num_labels)
+        return moved
+
+    def _dense(self, size: Size) -> Tensor:
+        if self._soft is not None:
+            return self._soft if size == self.size else F.interpolate(self._soft, size=size)
+        labels = self.labels_at(size)
+        dense = torch.zeros(
+            self.batch_size, self.num_labels, *size, dtype=torch.float32, device=labels.device
+        )
+        dense.scatter_(1, labels[:, None], 1.0)
+        edges = self.edges_at(size)
+        if edges is not None:
+            dense[:, -1] = edges
+        return dense
+
+
+def _nearest(values: Tensor, size: Size) -> Tensor:
+    """(N, H, W) of any type -> (N, h, w); float32 holds labels exactly and keeps torch's rule."""
+    if tuple(values.shape[-2:]) == tuple(size):
+        return values
+    resized = F.interpolate(values[:, None].float(), size=size, mode="nearest")
+    return resized[:, 0].to(values.dtype)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables and figures, made from recorded measurements alone; nothing here imports torch."""

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which measurements may stand in one table, and which of them make one row of it.
+
+Scores are comparable only under one protocol: same data, size, number of images, profile,
+segmenter and feature network. Measurements that differ in any of these never meet in a column.
+Within a table one row is one source; where a source was measured again after it had changed
+(a checkpoint trained further, another seed), the most recent one is shown and a footnote says so.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from spade_eval.records import Measurement, sha256_of_json
+
+# Real photos, and photos rendered again from the same label maps: bounds rather than competitors.
+REFERENCE_KINDS = ("real", "oracle")
+_METRIC_ORDER = (
+    "miou",
+    "acc_valid",
+    "acc_all",
+    "fwiou",
+    "mean_accuracy",
+    "fid",
+    "fd_in_domain",
+)
+
+
+class ProtocolKey(NamedTuple):
+    """All that must agree before two numbers may be compared."""
+
+    dataset: str
+    dataset_sha256: str
+    split: str
+    height: int
+    width: int
+    num_images: int
+    profile: str
+    protocol_sha256: str
+    segmenter_sha256: str | None
+    features_sha256: str | None
+
+    @property
+    def slug(self) -> str:
+        """Name of the folder that holds this table where a run has several."""
+        readable = (
+            f"{self.dataset}-{self.split}-{self.height}x{self.width}"
+            f"-{self.num_images}-images-{self.profile}"
+        )
+        return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', readable)}-{sha256_of_json(list(self))[:8]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One source of images under one protocol."""
+
+    title: str  # the source's name; with its kind where two kinds share the name
+    source: str
+    kind: str
+    scores: dict[str, Measurement]  # by metric
+    class_iou: dict[str, Measurement]  # by class name
+    num_superseded: int  # older versions of this source that are recorded but not shown
+
+    @property
+    def measurements(self) -> list[Measurement]:
+        return [*self.scores.values(), *self.class_iou.values()]
+
+    @property
+    def is_reference(self) -> bool:
+        return self.kind in REFERENCE_KINDS
+
+
+def by_protocol(measurements: Iterable[Measurement]) -> dict[ProtocolKey, list[Measurement]]:
+    """Measurements that may share a table, in order of first appearance.
+
+    A metric that needs no segmenter (or no features) has None there, so the networks are looked up
+    per job; a job that used none at all joins the others where there is only one choice.
+    """
+    measurements = list(measurements)
+    networks = {
+        name: _network_of_jobs(measurements, name)
+        for name in ("segmenter_sha256", "features_sha256")
+    }
+    groups: dict[ProtocolKey, list[Measurement]] = defaultdict(list)
+    for measurement in measurements:
+        key = ProtocolKey(
+            *_data_and_profile(measurement),
+            segmenter_sha256=networks["segmenter_sha256"][measurement.job_sha256],
+            features_sha256=networks["features_sha256"][measurement.job_sha256],
+        )
+        groups[key].append(measurement)
+    return dict(groups)
+
+
+def one_protocol(measurements: Iterable[Measurement]) -> list[Measurement]:
+    """The measurements as a list; `ValueError` if they belong into more than one table."""
+    groups = by_protocol(measurements)
+    if len(groups) > 1:
+        raise ValueError(
+            f"{len(groups)} protocols in one table: {', '.join(key.slug for key in groups)}; "
+            "split the measurements with by_protocol first"
+        )
+    return [measurement for group in groups.values() for measurement in group]
+
+
+def rows(measurements: Iterable[Measurement]) -> list[Row]:
+    """Rows of one table: real, oracle, then the others in order of first appearance."""
+    sources: dict[tuple[str, str], list[Measurement]] = defaultdict(list)
+    for measurement in one_protocol(measurements):
+        sources[measurement.source_kind, measurement.source].append(measurement)
+    names = [source for _, source in sources]
+    found = [
+        _row(group, f"{source} ({kind})" if names.count(source) > 1 else source)
+        for (kind, source), group in sources.items()
+    ]
+    places = {kind: place for place, kind in enumerate(REFERENCE_KINDS)}
+    shown = [row for row in found if row.measurements]
+    return sorted(shown, key=lambda row: places.get(row.kind, len(places)))
+
+
+def metric_names(table_rows: Iterable[Row]) -> list[str]:
+    """Metrics in the fixed order of columns; unknown ones follow in order of appearance."""
+    present = dict.fromkeys(name for row in table_rows for name in row.scores)
+    known = [name for name in _METRIC_ORDER if name in present]
+    return known + [name for name in present if name not in _METRIC_ORDER]
+
+
+def value_of(measurement: Measurement | None) -> float:
+    """The number, or NaN where it was not measured or has no value."""
+    if measurement is None or measurement.value is None:
+        return float("nan")
+    return measurement.value
+
+
+def shortened(name: str, limit: int) -> str:
+    """A name of at most `limit` characters: the middle goes, since versions differ at the end."""
+    if len(name) <= limit:
+        return name
+    end = (limit - 1) // 2
+    return f"{name[: limit - 1 - end]}…{name[len(name) - end :]}"
+
+
+def protocol_title(measurements: Sequence[Measurement]) -> str:
+    """One line that says what was measured on what, for the head of a table or a figure."""
+    first = measurements[0]
+    plural = "" if first.num_images == 1 else "s"
+    order = "" if first.height == first.width else " (height x width)"
+    return (
+        f"{first.dataset} {first.split}, {first.num_images} image{plural} of "
+        f"{first.height}x{first.width}{order}, profile {first.profile}"
+    )
+
+
+def protocol_details(measurements: Sequence[Measurement]) -> str:
+    """Networks and hashes behind a table, in one line."""
+    first = measurements[0]
+    parts = [f"protocol version {first.protocol_version} ({first.protocol_sha256[:8]})"]
+    for kind in ("segmenter", "features"):
+        used = dict.fromkeys(
+            (getattr(measurement, kind), getattr(measurement, f"{kind}_sha256"))
+            for measurement in measurements
+        )
+        parts += [f"{kind} {name} ({(sha or 'no hash')[:8]})" for name, sha in used if name]
+    return ", ".join(parts)
+
+
+def footnotes(measurements: Iterable[Measurement]) -> list[str]:
+    """Notes that the numbers shown must never be without: each once, in order of appearance."""
+    notes: dict[str, None] = {}
+    for group in by_protocol(measurements).values():
+        table_rows = rows(group)
+        for row in table_rows:
+            notes |= dict.fromkeys(note for item in row.measurements for note in item.notes)
+        notes |= dict.fromkeys(_superseded_note(row) for row in table_rows if row.num_superseded)
+        notes |= dict.fromkeys(_reference_notes(table_rows))
+    return list(notes)
+
+
+def _data_and_profile(measurement: Measurement) -> tuple[str, str, str, int, int, int, str, str]:
+    return (
+        measurement.dataset,
+        measurement.dataset_sha256,
+        measurement.split,
+        measurement.height,
+        measurement.width,
+        measurement.num_images,
+        measurement.profile,
+        measurement.protocol_sha256,
+    )
+
+
+def _network_of_jobs(measurements: Sequence[Measurement], name: str) -> dict[str, str | None]:
+    """SHA-256 of the network that each job used; several in one job are joined."""
+    used: dict[str, set[str]] = defaultdict(set)
+    for measurement in measurements:
+        used[measurement.job_sha256] |= {getattr(measurement, name)} - {None}
+    joined = {job: "+".join(sorted(shas)) or None for job, shas in used.items()}
+    choices: dict[Hashable, set[str | None]] = defaultdict(set)
+    for measurement in measurements:
+        choices[_data_and_profile(measurement)] |= {joined[measurement.job_sha256]} - {None}
+    for measurement in measurements:
+        only = choices[_data_and_profile(measurement)]
+        if joined[measurement.job_sha256] is None and len(only) == 1:
+            joined[measurement.job_sha256] = next(iter(only))
+    return joined
+
+
+def _row(measurements: Sequence[Measurement], title: str) -> Row:
+    versions: dict[Hashable, list[Measurement]] = defaultdict(list)
+    for measurement in sorted(measurements, key=lambda item: item.started):  # stable
+        identity = (
+            measurement.source_sha256,
+            measurement.seed,
+            measurement.train_steps,
+            measurement.train_config_sha256,
+        )
+        # Taken out and put back, the version measured last ends up last.
+        versions[identity] = [*versions.pop(identity, []), measurement]
+    latest = list(versions.values())[-1]
+    return Row(
+        title=title,
+        source=latest[0].source,
+        kind=latest[0].source_kind,
+        scores={item.metric: item for item in latest if item.class_name is None},
+        class_iou={
+            item.class_name: item
+            for item in latest
+            if item.class_name is not None and item.metric.endswith("iou")
+        },
+        num_superseded=len(versions) - 1,
+    )
+
+
+def _superseded_note(row: Row) -> str:
+    shown = row.measurements[0]
+    facts = [f"seed {shown.seed}" if shown.seed is not None else ""]
+    facts += [f"{shown.train_steps} training steps" if shown.train_steps is not None else ""]
+    facts += [f"SHA-256 {shown.source_sha256[:8]}" if shown.source_sha256 else ""]
+    facts += [f"scored {shown.started}"]
+    return (
+        f"{row.title}: {row.num_superseded + 1} versions are recorded; shown is the one scored "
+        f"last ({', '.join(fact for fact in facts if fact)})."
+    )
+
+
+def _reference_notes(table_rows: Sequence[Row]) -> list[str]:
+    notes = []
+    for metric in metric_names(table_rows):
+        items = [row.scores[metric] for row in table_rows if metric in row.scores]
+        if len({item.reference_sha256 for item in items}) > 1:
+            notes.append(
+                f"{items[0].label}: not all rows were compared with the same reference statistics."
+            )
+    return notes

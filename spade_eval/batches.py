@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From samples (NumPy, 8 bit) to what networks eat (tensors on a device), and back."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.semantics import SemanticLayout, SemanticMap
+from models.training.gan import TrainingBatch
+from segmenters.training import SegmenterBatch
+from spade_eval.datasets.base import Dataset, Sample
+from spade_eval.protocol import Protocol
+
+
+def layout_of(dataset: Dataset) -> SemanticLayout:
+    """Channels of the semantic map as in the release of SPADE: classes, unknown, edges."""
+    space = dataset.label_space
+    return SemanticLayout(
+        num_classes=space.num_classes,
+        unknown="last" if space.has_unlabelled else "none",
+        edges=dataset.has_instances,
+    )
+
+
+def semantic_map(
+    samples: Sequence[Sample], layout: SemanticLayout, device: torch.device
+) -> SemanticMap:
+    """Label maps of a batch, with their instance maps where the layout has edges."""
+    instances = None
+    if layout.edges:
+        instances = _stack([_instance_map(sample) for sample in samples]).to(device)
+    return SemanticMap(label_maps(samples).to(device), layout, instances)
+
+
+def label_maps(samples: Sequence[Sample]) -> Tensor:
+    """(N, H, W) int64."""
+    return _stack([sample.label_map for sample in samples]).long()
+
+
+def photos(samples: Sequence[Sample]) -> Tensor:
+    """(N, 3, H, W) uint8."""
+    return _stack([sample.photo for sample in samples]).permute(0, 3, 1, 2)
+
+
+def training_batch(
+    samples: Sequence[Sample], layout: SemanticLayout, device: torch.device
+) -> TrainingBatch:
+    """A batch for a generator: photos in [-1, 1]."""
+    scaled = photos(samples).to(device).float() / 127.5 - 1
+    return TrainingBatch(semantic_map(samples, layout, device), scaled)
+
+
+def segmenter_batch(samples: Sequence[Sample], device: torch.device) -> SegmenterBatch:
+    """A batch for a segmenter: photos in [0, 1]."""
+    scaled = photos(samples).to(device).float() / 255
+    return SegmenterBatch(scaled, label_maps(samples).to(device))
+
+
+def to_8_bit(synthesized: Tensor, protocol: Protocol) -> Tensor:
+    """(N, 3, H, W) in [-1, 1] -> uint8, exactly as the saved PNG holds it."""
+    scaled = ((synthesized.float() + 1) / 2 * 255).clamp(0, 255)
+    if protocol.quantisation == "round":
+        scaled = scaled.round()
+    return scaled.to(torch.uint8)
+
+
+def _instance_map(sample: Sample) -> NDArray[np.int32]:
+    assert sample.instance_map is not None
+    return sample.instance_map
+
+
+def _stack(arrays: Sequence[NDArray[np.generic]]) -> Tensor:
+    return torch.from_numpy(np.stack(arrays))

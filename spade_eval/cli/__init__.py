@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: flags -> configuration -> engine or reports; nothing else prints results.
+
+Commands import what they run inside their bodies, so that `--help` answers at once.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from spade_eval.cli.benchmark import benchmark, score
+from spade_eval.cli.data import data_app
+from spade_eval.cli.report import report
+from spade_eval.cli.train import train
+from spade_eval.errors import UserError
+
+app = typer.Typer(
+    name="spade-eval",
+    help="Benchmark of semantic image synthesis: label maps -> photos -> scores -> tables.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(benchmark)
+app.command()(train)
+app.command(name="score")(score)
+app.command()(report)
+app.add_typer(data_app, name="data")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; a user's error is one line on stderr and exit code 2."""
+    try:
+        app(args=list(sys.argv[1:] if arguments is None else arguments))
+    except UserError as error:
+        if os.environ.get("SPADE_EVAL_DEBUG"):
+            raise
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(2) from None

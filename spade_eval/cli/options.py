@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flags that commands share, and what they mean together."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spade_eval.errors import UserError
+
+if TYPE_CHECKING:
+    from spade_eval.config import RunConfig
+    from spade_eval.engine import Workplace
+
+Dataset = Annotated[str, typer.Option(help="scenes (embedded) or cocostuff.")]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the dataset's files [default: $SPADE_EVAL_DATA, else data/]."),
+]
+BudgetName = Annotated[str, typer.Option("--budget", help="smoke, default, large or paper.")]
+ImageSize = Annotated[str | None, typer.Option(help="Instead of the budget's: N, or HxW.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Training steps instead of the budget's.")]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Instead of the budget's.")]
+Width = Annotated[
+    float | None, typer.Option(min=0.01, help="Network width; 1 is the paper's number of channels.")
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="Score only the first so many samples.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of initialisation, data order and augmentation.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
+WeightsDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder of downloaded weights [default: ~/.cache/spade_eval/weights]."),
+]
+Out = Annotated[Path | None, typer.Option(help="Run folder [default: runs/<name of the run>].")]
+
+
+def data_root_or_default(given: Path | None) -> Path:
+    """`--data-root`, else $SPADE_EVAL_DATA, else data/."""
+    return given or Path(os.environ.get("SPADE_EVAL_DATA") or "data")
+
+
+def weights_dir_or_default(given: Path | None) -> Path:
+    """`--weights-dir`, else the cache of this user."""
+    from spade_eval.weights import DEFAULT_WEIGHTS_DIR
+
+    return (given or DEFAULT_WEIGHTS_DIR).expanduser()
+
+
+def run_config(
+    dataset: str, budget: str, seed: int, size: str | None, **changes: float | None
+) -> "RunConfig":
+    """The configuration that these flags describe; `changes` are fields of the budget."""
+    from spade_eval.config import RunConfig, budget_for
+
+    pixels = None if size is None else parse_size(size)
+    changed = budget_for(dataset, budget, size=pixels, **changes)
+    return RunConfig(
+        dataset=dataset, profile="in-domain", budget_name=budget, budget=changed, seed=seed
+    )
+
+
+def workplace(
+    config: "RunConfig",
+    out: Path | None,
+    data_root: Path | None,
+    weights_dir: Path | None,
+    device: str,
+) -> "Workplace":
+    """Where a run of that configuration happens."""
+    from spade_eval.devices import resolve_device
+    from spade_eval.engine import Workplace
+
+    return Workplace(
+        run_folder=out or Path("runs") / config.run_name,
+        data_root=data_root_or_default(data_root),
+        weights_dir=weights_dir_or_default(weights_dir),
+        device=resolve_device(device),
+    )
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """'256' or '256x512' (height x width)."""
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise UserError(f"--size {text!r}: expected N or HEIGHTxWIDTH, for example 256 or 256x512")
+    return int(sides[0]), int(sides[-1])
+
+
+def named_paths(flag: str, pairs: Sequence[str]) -> dict[str, Path]:
+    """NAME=PATH flags; a name becomes a row and a folder, so it holds no path characters."""
+    named: dict[str, Path] = {}
+    for pair in pairs:
+        name, separator, path = pair.partition("=")
+        if not (separator and name and path):
+            raise UserError(f"{flag} {pair!r}: expected NAME=PATH, for example {flag} mine=folder")
+        if name in named:
+            raise UserError(f"{flag}: the name {name!r} is given twice; expected different names")
+        if not all(character.isalnum() or character in "._- +" for character in name) or (
+            name.startswith(".")
+        ):
+            raise UserError(
+                f"{flag} {pair!r}: the name {name!r} becomes a folder; expected letters, digits, "
+                "'.', '_', '-', '+' or spaces, not starting with a dot"
+            )
+        named[name] = Path(path)
+    return named

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a dataset is to the rest of the suite: named samples of label map, instance map and photo.
+
+A sample is a pure function of (split, index) and, in training, of (seed, epoch, index): no global
+random state, so that a killed training continues bitwise and the order of loading is free.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+IGNORE_INDEX = 255
+"""Label value of unlabelled pixels in every dataset of the suite; it is never a class."""
+
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSpace:
+    """The classes of a dataset: `class_names[k]` and `palette[k]` belong to label value k."""
+
+    class_names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    # Whether photos have pixels of value `IGNORE_INDEX`; generators then get an "unknown" channel.
+    has_unlabelled: bool
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One scene: all arrays have the same height and width."""
+
+    name: str  # the stem that pairs label map, photo and synthesized image
+    label_map: NDArray[np.uint8]  # (H, W), 0..num_classes-1 or IGNORE_INDEX
+    instance_map: NDArray[np.int32] | None  # (H, W), ids that differ between neighbouring objects
+    photo: NDArray[np.uint8]  # (H, W, 3) RGB
+
+
+class Dataset(Protocol):
+    """One split of a dataset at one size."""
+
+    name: str
+    split: str
+    size: Size
+    label_space: LabelSpace
+    has_instances: bool
+
+    def __len__(self) -> int: ...
+
+    @property
+    def names(self) -> list[str]:
+        """Stems in split order; unique."""
+        ...
+
+    def __getitem__(self, index: int) -> Sample:
+        """The sample as it is scored: resized, never augmented."""
+        ...
+
+    def training_sample(self, index: int, epoch: int, seed: int) -> Sample:
+        """The sample as it is trained on: crop and flip drawn from (seed, epoch, index) alone."""
+        ...
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what the split holds; two splits with equal fingerprints are the same data."""
+        ...
+
+
+@runtime_checkable
+class HasOracle(Protocol):
+    """A dataset that can photograph a scene again: the best that any generator could do."""
+
+    def oracle_photo(self, index: int) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB: the same label and instance map in a style drawn afresh."""
+        ...

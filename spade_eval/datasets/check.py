@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a dataset holds and what is wrong with it, before anything is trained or scored.
+
+Every file is read once, and faults are collected and grouped by kind instead of stopping at the
+first. `check_coco_stuff` looks at the files as stored; `check_samples` takes any `Dataset` and sees
+what comes out of `__getitem__`.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spade_eval.datasets import coco_stuff, files
+from spade_eval.datasets.base import IGNORE_INDEX, Dataset, LabelSpace, Size
+from spade_eval.errors import UserError
+
+Progress = Callable[[int, int], None]
+"""Called with (samples done, samples in all) after every sample of a split."""
+
+# Threads, since decoding releases the interpreter lock.
+_DEFAULT_WORKERS = min(8, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitReport:
+    """One split. Histograms count what could be read; `problems` says what could not."""
+
+    split: str
+    num_samples: int
+    num_instance_maps: int
+    photo_sizes: dict[Size, int]  # number of photos, most frequent size first
+    pixels_by_label: dict[int, int]  # every label value that occurs, ascending
+    names_by_wrong_label: dict[int, list[str]]  # ids outside the label set
+    wrong_mode_files: list[str]  # palette or RGB label and instance maps, 16-bit photos
+    problems: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckReport:
+    """All splits of one dataset; it is fit for use when `problems` is empty."""
+
+    dataset: str
+    label_space: LabelSpace
+    splits: tuple[SplitReport, ...]
+
+    @property
+    def problems(self) -> list[str]:
+        """Every split's problems, and those between splits."""
+        found = [f"{split.split}: {line}" for split in self.splits for line in split.problems]
+        read = [report for report in self.splits if report.num_samples]
+        without = [report.split for report in read if not report.num_instance_maps]
+        if 0 < len(without) < len(read):
+            found.append(
+                f"{', '.join(without)}: no instance maps, though another split has them; networks "
+                "with instance edges need them in every split, so add them or remove the others"
+            )
+        return found
+
+    def lines(self) -> list[str]:
+        """The report as text: counts, sizes, label histogram, problems."""
+        text = [line for split in self.splits for line in _lines(split, self.label_space)]
+        return text + ([f"problem: {line}" for line in self.problems] or ["no problems found"])
+
+
+@dataclass(kw_only=True)
+class _Findings:
+    """What one sample showed."""
+
+    name: str
+    photo_size: Size | None = None
+    pixels_by_label: NDArray[np.int64] | None = None  # (256,)
+    has_instances: bool = False
+    wrong_labels: tuple[int, ...] = ()
+    errors: list[UserError] = field(default_factory=list)
+
+
+def check_coco_stuff(
+    data_root: Path | str,
+    splits: Sequence[str] = ("train", "val"),
+    workers: int = _DEFAULT_WORKERS,
+    progress: Progress | None = None,
+) -> CheckReport:
+    """Read every photo and map of the splits that are there; `AbsentSplitError` if none is."""
+    reports, absent = [], []
+    for split in splits:
+        try:
+            layout = coco_stuff.find_layout(data_root, split)
+            reports.append(_check_folders(split, layout, workers, progress))
+        except coco_stuff.AbsentSplitError as error:
+            absent.append(error)
+        except UserError as error:  # half a split, or two files of one stem
+            reports.append(_summary(split, [], [str(error)]))
+    if not reports:
+        raise absent[0]
+    return CheckReport(
+        dataset=coco_stuff.CocoStuff.name,
+        label_space=coco_stuff.LABEL_SPACE,
+        splits=tuple(reports),
+    )
+
+
+def check_samples(
+    datasets: Sequence[Dataset],
+    workers: int = _DEFAULT_WORKERS,
+    progress: Progress | None = None,
+) -> CheckReport:
+    """The splits of one dataset of any kind, sample by sample."""
+    reports = []
+    for dataset in datasets:
+        tasks = [_sample_task(dataset, index, name) for index, name in enumerate(dataset.names)]
+        reports.append(_summary(dataset.split, _run(tasks, workers, progress), []))
+    first = datasets[0]
+    return CheckReport(dataset=first.name, label_space=first.label_space, splits=tuple(reports))
+
+
+def _check_folders(
+    split: str, layout: coco_stuff.Layout, workers: int, progress: Progress | None
+) -> SplitReport:
+    paired, problems = coco_stuff.pair_files(layout)
+    tasks = [_file_task(stem, paths) for stem, paths in paired.items()]
+    return _summary(split, _run(tasks, workers, progress), problems)
+
+
+def _run(
+    tasks: Sequence[Callable[[], _Findings]], workers: int, progress: Progress | None
+) -> Iterator[_Findings]:
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        for done, found in enumerate(pool.map(lambda task: task(), tasks), start=1):
+            yield found
+            if progress is not None:
+                progress(done, len(tasks))
+
+
+def _file_task(stem: str, paths: coco_stuff.SampleFiles) -> Callable[[], _Findings]:
+    """Each file is read even if another one of the sample is faulty."""
+
+    def inspect() -> _Findings:
+        found = _Findings(name=stem, has_instances=paths.instance_map is not None)
+        with _collected(found):
+            photo = files.read_photo(paths.photo)
+            found.photo_size = (photo.shape[0], photo.shape[1])
+        with _collected(found):
+            label_map = files.read_label_map(paths.label_map, coco_stuff.LABEL_SPACE.num_classes)
+            found.pixels_by_label = _histogram(label_map)
+            _compare(found, paths.photo, paths.label_map, label_map.shape)
+        if paths.instance_map is not None:
+            with _collected(found):
+                shape = files.read_instance_map(paths.instance_map).shape
+                _compare(found, paths.photo, paths.instance_map, shape)
+        return found
+
+    return inspect
+
+
+def _sample_task(dataset: Dataset, index: int, name: str) -> Callable[[], _Findings]:
+    def inspect() -> _Findings:
+        found = _Findings(name=name, has_instances=dataset.has_instances)
+        with _collected(found):
+            sample = dataset[index]
+            found.photo_size = (sample.photo.shape[0], sample.photo.shape[1])
+            found.pixels_by_label = _histogram(sample.label_map)
+            found.wrong_labels = files.values_outside(
+                sample.label_map, dataset.label_space.num_classes
+            )
+            if found.wrong_labels:
+                raise UserError(
+                    f"{name}: label ids {files.shortened(found.wrong_labels)} were "
+                    f"found, 0..{dataset.label_space.num_classes - 1} were expected; map them"
+                )
+        return found
+
+    return inspect
+
+
+@contextmanager
+def _collected(found: _Findings) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        found.errors.append(error)
+        if isinstance(error, files.LabelValueError):
+            found.wrong_labels = error.values
+
+
+def _compare(found: _Findings, photo: Path, map_file: Path, map_shape: Size) -> None:
+    if found.photo_size is not None:
+        files.require_same_size(photo, found.photo_size, map_file, map_shape)
+
+
+def _histogram(label_map: NDArray[np.uint8]) -> NDArray[np.int64]:
+    return np.bincount(label_map.ravel(), minlength=256)
+
+
+def _summary(split: str, findings: Iterable[_Findings], problems: list[str]) -> SplitReport:
+    """Fold the findings as they come: 118,000 of them need not be held at once."""
+    pixels = np.zeros(256, dtype=np.int64)
+    sizes: Counter[Size] = Counter()
+    names_by_wrong_label: dict[int, list[str]] = {}
+    errors: list[UserError] = []
+    num_samples = num_instance_maps = 0
+    for found in findings:
+        num_samples += 1
+        num_instance_maps += found.has_instances
+        if found.photo_size is not None:
+            sizes[found.photo_size] += 1
+        if found.pixels_by_label is not None:
+            pixels += found.pixels_by_label
+        for value in found.wrong_labels:
+            names_by_wrong_label.setdefault(value, []).append(found.name)
+        errors += found.errors
+    return SplitReport(
+        split=split,
+        num_samples=num_samples,
+        num_instance_maps=num_instance_maps,
+        photo_sizes=dict(sizes.most_common()),
+        pixels_by_label={int(value): int(pixels[value]) for value in np.flatnonzero(pixels)},
+        names_by_wrong_label=dict(sorted(names_by_wrong_label.items())),
+        wrong_mode_files=[str(e.path) for e in errors if isinstance(e, files.ImageModeError)],
+        problems=problems + _grouped(errors),
+    )
+
+
+def _grouped(errors: Sequence[UserError]) -> list[str]:
+    """One line per kind of fault and folder: the first message in full, then further files."""
+    groups: dict[tuple[type, Path | None], list[UserError]] = {}
+    for error in errors:
+        folder = error.path.parent if isinstance(error, files.FileError) else None
+        groups.setdefault((type(error), folder), []).append(error)
+    lines = []
+    for first, *others in groups.values():
+        more = [error.path.name for error in others if isinstance(error, files.FileError)]
+        names = f": {files.shortened(more)}" if more else ""
+        lines.append(f"{first} (likewise {len(others)} more{names})" if others else str(first))
+    return lines
+
+
+def _lines(report: SplitReport, label_space: LabelSpace) -> list[str]:
+    sizes = [f"{files.text_of_size(size)} ({n})" for size, n in report.photo_sizes.items()]
+    total = sum(report.pixels_by_label.values())
+    lines = [
+        f"{report.split}: {report.num_samples} samples, {report.num_instance_maps} with an "
+        "instance map",
+        f"  photo sizes (height x width): {files.shortened(sizes) or 'none'}",
+        "  label  share of pixels  class",
+    ]
+    for label, pixels in report.pixels_by_label.items():
+        lines.append(f"  {label:5d}  {pixels / total:15.4%}  {_label_name(label, label_space)}")
+    absent = [
+        name
+        for label, name in enumerate(label_space.class_names)
+        if label not in report.pixels_by_label
+    ]
+    return lines + ([f"  classes without a pixel: {', '.join(absent)}"] if absent else [])
+
+
+def _label_name(label: int, label_space: LabelSpace) -> str:
+    if label == IGNORE_INDEX:
+        return "(unlabelled)"
+    known = label < label_space.num_classes
+    return label_space.class_names[label] if known else "(outside the label set)"

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Photos, label maps and instance maps read from files, refusing what would be read wrongly.
+
+Label maps are files of class ids, one channel, and never colours: a palette or RGB file would give
+grey values that look like ids (NVlabs/SPADE issues 5, 18, 29), and an id outside the label set ends
+in a device-side assert on a GPU (pix2pixHD issue 6 and eight like it). Both are refused here, with
+the file's name. Every error is a `UserError` of one line. Photos are not turned by their EXIF tag,
+since label maps are not either.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from spade_eval.datasets.base import IGNORE_INDEX, Size
+from spade_eval.errors import UserError
+
+PHOTO_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+MAP_EXTENSIONS = (".png",)  # lossy formats change ids
+
+_PHOTO_MODES = ("RGB", "L", "CMYK", "YCbCr", "P", "RGBA", "LA", "1")
+_ID_MODES = ("L", "I;16", "I;16L", "I;16B", "I")  # one integer channel, 8, 16 or 32 bits
+# What the decoders of Pillow raise on damaged bytes besides OSError.
+_DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+
+
+class FileError(UserError):
+    """A fault of one file, `path`; `values` are the offending label ids, if it is about ids."""
+
+    # The defaults let pickle and the workers of a DataLoader rebuild it from its message alone.
+    def __init__(self, message: str, path: Path = Path(), values: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.path = path
+        self.values = values
+
+
+class UnreadableImageError(FileError):
+    """A file that is missing, truncated, no image or suspiciously large."""
+
+
+class ImageModeError(FileError):
+    """A file whose channels are not what its role asks for."""
+
+
+class LabelValueError(FileError):
+    """A label map with ids outside the label set."""
+
+
+class SizeMismatchError(FileError):
+    """A map whose height or width is not its photo's."""
+
+
+def read_photo(path: Path) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB; grey, palette and CMYK files are converted, an alpha channel is dropped."""
+    with _decoding(path), Image.open(path) as image:
+        mode = image.mode
+        photo = np.array(image.convert("RGB")) if mode in _PHOTO_MODES else None
+    if photo is None:
+        raise ImageModeError(
+            f"{path}: mode {mode} was found, 8 bits per channel were expected; save it as 8-bit "
+            "RGB",
+            path,
+        )
+    return photo
+
+
+def read_label_map(path: Path, num_classes: int) -> NDArray[np.uint8]:
+    """(H, W) class ids: 0..num_classes-1, or 255 where unlabelled."""
+    ids = _read_ids(path, "class")
+    outside = values_outside(ids, num_classes)
+    if outside:
+        raise LabelValueError(
+            f"{path}: label ids {shortened(outside, limit=8)} were found, 0..{num_classes - 1} or "
+            f"{IGNORE_INDEX} (unlabelled) were expected; map them to class ids of the dataset or "
+            f"set them to {IGNORE_INDEX}",
+            path,
+            outside,
+        )
+    return ids.astype(np.uint8)
+
+
+def read_instance_map(path: Path) -> NDArray[np.int32]:
+    """(H, W) instance ids; 16-bit ids above 32767 stay as they are."""
+    return _read_ids(path, "instance").astype(np.int32)
+
+
+def read_size(path: Path) -> Size:
+    """Height and width from the file's header, without decoding its pixels."""
+    with _decoding(path), Image.open(path) as image:
+        width, height = image.size
+    return height, width
+
+
+def values_outside(ids: NDArray[np.integer], num_classes: int) -> tuple[int, ...]:
+    """The distinct values that are neither a class nor `IGNORE_INDEX`, ascending."""
+    wrong = ((ids < 0) | (ids >= num_classes)) & (ids != IGNORE_INDEX)
+    return tuple(np.unique(ids[wrong]).tolist()) if wrong.any() else ()
+
+
+def require_same_size(photo: Path, photo_size: Size, map_file: Path, map_size: Size) -> None:
+    """Refuse a map that differs from its photo: resizing both would hide a wrong pairing."""
+    if photo_size != map_size:
+        raise SizeMismatchError(
+            f"{map_file}: {text_of_size(map_size)} (height x width) was found, "
+            f"{text_of_size(photo_size)} was expected as in {photo}; check that these files belong "
+            "together",
+            map_file,
+        )
+
+
+def files_by_stem(folder: Path, extensions: Sequence[str]) -> dict[str, Path]:
+    """The folder's files of these extensions (any case), by stem in lexicographic order."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.suffix.lower() not in extensions:
+            continue
+        if path.stem in found:
+            raise UserError(
+                f"{folder}: {found[path.stem].name} and {path.name} share one stem, one file per "
+                "stem was expected; remove or rename one of them"
+            )
+        found[path.stem] = path
+    return dict(sorted(found.items()))
+
+
+def shortened(items: Sequence[object], limit: int = 5) -> str:
+    """`a, b, c, ... (9 in all)`: enough of a long list to find the rest."""
+    shown = ", ".join(str(item) for item in items[:limit])
+    return f"{shown}, ... ({len(items)} in all)" if len(items) > limit else shown
+
+
+def text_of_size(size: Size) -> str:
+    """`256x512` is 256 high and 512 wide."""
+    return f"{size[0]}x{size[1]}"
+
+
+def _read_ids(path: Path, kind: Literal["class", "instance"]) -> NDArray[np.integer]:
+    with _decoding(path), Image.open(path) as image:
+        mode = image.mode
+        readable = mode in _ID_MODES or _is_grey_ramp(image)
+        ids = np.array(image) if readable else None
+    if ids is None:
+        found = "palette image" if mode == "P" else "image"
+        raise ImageModeError(
+            f"{path}: a {found} of mode {mode} was found, one channel of {kind} ids was expected; "
+            f"convert it to a single-channel PNG of {kind} ids",
+            path,
+        )
+    return ids
+
+
+def _is_grey_ramp(image: Image.Image) -> bool:
+    """Whether a palette file shows index k as grey k, so that index and colour agree."""
+    if image.mode != "P":
+        return False
+    palette = np.array(image.getpalette("RGB"), dtype=np.int64).reshape(-1, 3)
+    return bool((palette == np.arange(len(palette))[:, None]).all())
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        raise UnreadableImageError(
+            f"{path}: there is no such file; an image was expected there", path
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise UnreadableImageError(
+            f"{path}: more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels were found, an ordinary "
+            "photo or label map was expected; scale it down or remove it",
+            path,
+        ) from error
+    except _DECODING_ERRORS as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UnreadableImageError(
+            f"{path}: cannot be decoded ({reason}), a complete image file was expected; copy or "
+            "download it again",
+            path,
+        ) from error

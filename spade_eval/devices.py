@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which device a run uses, and its name in records."""
+
+import torch
+
+from spade_eval.errors import UserError
+
+
+def resolve_device(name: str) -> torch.device:
+    """'auto' is CUDA where there is one; a device this machine lacks is an error."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(
+            f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); use --device cpu"
+        ) from error
+
+
+def device_name(device: torch.device) -> str:
+    """The device as records name it."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run: for every row that is not recorded yet, images -> scores -> records.
+
+Each row is one job, recorded in one write when it is complete. A run that is killed anywhere and
+started again computes only what is missing and ends with the records of an undisturbed run.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.generators import GENERATORS
+from segmenters.in_domain import InDomainFeatures, InDomainSegmenter
+from spade_eval.config import RunConfig, TrainConfig
+from spade_eval.datasets import open_dataset
+from spade_eval.datasets.base import Dataset, HasOracle
+from spade_eval.devices import device_name
+from spade_eval.errors import UserError, lookup
+from spade_eval.footnotes import footnotes
+from spade_eval.metrics.inception import load_inception
+from spade_eval.observers import coloured
+from spade_eval.protocol import PROFILES, ResolvedProtocol
+from spade_eval.records import RecordStore, provenance, sha256_of_file, sha256_of_json
+from spade_eval.run_folder import claim_folder
+from spade_eval.scoring import FeatureNetwork, Scorer, cached_moments, measurements, write_images
+from spade_eval.sources import (
+    Oracle,
+    RealPhotos,
+    Source,
+    SynthesizedByCheckpoint,
+    SynthesizedFolder,
+)
+from spade_eval.train_generator import train_generator
+from spade_eval.train_segmenter import SHIPPED, load_in_domain, segmenter_config, train_segmenter
+from spade_eval.weights import INCEPTION, VGG19, is_installed
+
+_GRID_SAMPLES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """Where a run happens; none of it changes a number."""
+
+    run_folder: Path
+    data_root: Path
+    weights_dir: Path
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Row:
+    """A planned row of the table. `identity` decides whether it is recorded already."""
+
+    name: str
+    identity: Mapping[str, Any]
+    open: Callable[[], Source]
+    keep_images: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """The rows a user asks for besides `real` and, where there is one, `oracle`."""
+
+    models: tuple[str, ...] = ()
+    checkpoints: Mapping[str, Path] = field(default_factory=dict)
+    images: Mapping[str, Path] = field(default_factory=dict)
+
+
+class Benchmark:
+    """One run folder: its data, its protocol, its records."""
+
+    def __init__(self, config: RunConfig, place: Workplace) -> None:
+        self.config, self.place = config, place
+        self.protocol = lookup(PROFILES, config.profile, "profile")
+        self.store = RecordStore(place.run_folder / "records.jsonl")
+        self.dataset = open_dataset(
+            config.dataset, self.protocol.split, config.budget.size, place.data_root
+        )
+        self.count = min(len(self.dataset), config.budget.val_limit or len(self.dataset))
+
+    def run(self, request: Request) -> list[str]:
+        """Measure what is missing; returns the names of the rows that were measured now."""
+        claim_folder(self.place.run_folder, self.config)
+        recorded = {measurement.job_sha256 for measurement in self.store}
+        missing = [row for row in self.rows(request) if self.job_sha256(row) not in recorded]
+        if missing:
+            self._write_grid_inputs()
+        for row in missing:
+            self._measure(row)
+        return [row.name for row in missing]
+
+    def train(self, model: str) -> Path:
+        """Train one model of this run without scoring it; returns its checkpoint."""
+        claim_folder(self.place.run_folder, self.config)
+        place = self.place
+        return train_generator(
+            self.train_config(model),
+            self._train_split,
+            place.run_folder / "checkpoints" / model,
+            place.device,
+            place.weights_dir,
+        )
+
+    def rows(self, request: Request) -> list[Row]:
+        """Every row of the run; files that a row needs are read, so that errors come first."""
+        rows = [Row("real", {"kind": "real"}, RealPhotos)]
+        dataset = self.dataset
+        if isinstance(dataset, HasOracle):
+            rows.append(Row("oracle", {"kind": "oracle"}, lambda: Oracle(dataset), True))
+        given = [*self._folder_rows(request.images), *self._checkpoint_rows(request.checkpoints)]
+        rows += [*(self._model_row(model) for model in request.models), *given]
+        names = [row.name for row in rows]
+        for name in names:
+            if names.count(name) > 1:
+                raise UserError(
+                    f"two rows are called {name!r}; give --checkpoint and --images other names"
+                )
+        return rows
+
+    def _folder_rows(self, folders: Mapping[str, Path]) -> Iterator[Row]:
+        for name, directory in folders.items():
+            source = SynthesizedFolder(name, directory, self.dataset, self.count)
+            yield Row(name, dict(source.provenance), lambda source=source: source)
+
+    def _checkpoint_rows(self, files: Mapping[str, Path]) -> Iterator[Row]:
+        for name, file in files.items():
+            source = SynthesizedByCheckpoint(
+                name, file, self.dataset, self.protocol, self.place.device
+            )
+            identity = {"checkpoint": source.provenance["source_sha256"]}
+            yield Row(name, identity, lambda source=source: source, True)
+
+    def _model_row(self, model: str) -> Row:
+        lookup(GENERATORS, model, "generator")
+
+        def trained() -> Source:
+            return SynthesizedByCheckpoint(
+                model,
+                self.train(model),
+                self.dataset,
+                self.protocol,
+                self.place.device,
+                source_kind="generator",
+            )
+
+        return Row(model, {"train_config": self.train_config(model).sha256}, trained, True)
+
+    def train_config(self, model: str) -> TrainConfig:
+        """How this run trains a model."""
+        budget = self.config.budget
+        return TrainConfig(
+            model=model,
+            dataset=self.config.dataset,
+            dataset_sha256=self._train_split.fingerprint(),
+            size=budget.size,
+            steps=budget.steps,
+            batch_size=budget.batch_size,
+            width=budget.width,
+            ema_decay=budget.ema_decay,
+            perceptual=is_installed(VGG19, self.place.weights_dir),
+            seed=self.config.seed,
+        )
+
+    def job_sha256(self, row: Row) -> str:
+        """Identity of a measurement: these images under this protocol on this data."""
+        return sha256_of_json(
+            {
+                "row": row.name,
+                "source": dict(row.identity),
+                "dataset": self.dataset.fingerprint(),
+                "num_images": self.count,
+                "protocol": self.resolved.sha256,
+            }
+        )
+
+    @cached_property
+    def _train_split(self) -> Dataset:
+        budget = self.config.budget
+        return open_dataset(self.config.dataset, "train", budget.size, self.place.data_root)
+
+    @cached_property
+    def segmenter(self) -> tuple[InDomainSegmenter, Path]:
+        """The in-domain segmenter: shipped, cached, or trained now on the training split."""
+        path = SHIPPED.get(self.config.dataset) or train_segmenter(
+            segmenter_config(self.config.dataset, self.config.budget, [self._train_split]),
+            [self._train_split],
+            self.place.weights_dir,
+            self.place.device,
+        )
+        return load_in_domain(path, self.dataset).to(self.place.device), path
+
+    @cached_property
+    def resolved(self) -> ResolvedProtocol:
+        """The profile with the hashes of the files it is applied with."""
+        segmenter_sha256 = sha256_of_file(self.segmenter[1])
+        features, features_sha256 = self.protocol.segmenter, segmenter_sha256
+        if is_installed(INCEPTION, self.place.weights_dir):
+            features = INCEPTION.title
+            features_sha256 = sha256_of_file(self.place.weights_dir / INCEPTION.file_name)
+        return ResolvedProtocol(
+            protocol=self.protocol,
+            size=self.config.budget.size,
+            segmenter_sha256=segmenter_sha256,
+            features=features,
+            features_sha256=features_sha256,
+        )
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """The split with the networks that score it."""
+        features: FeatureNetwork = InDomainFeatures(self.segmenter[0])
+        if self.resolved.features == INCEPTION.title:
+            features = load_inception(self.place.weights_dir).to(self.place.device)
+        return Scorer(
+            self.dataset, self.count, self.protocol, self.segmenter[0], features, self.place.device
+        )
+
+    @property
+    def reference_sha256(self) -> str:
+        """Identity of the reference statistics: these photos through this feature network."""
+        resolved = self.resolved
+        return sha256_of_json(
+            [self.dataset.fingerprint(), self.count, resolved.size, resolved.features_sha256]
+        )
+
+    def _measure(self, row: Row) -> None:
+        started, clock = datetime.now(timezone.utc), time.perf_counter()
+        source = row.open()
+        reference = cached_moments(
+            self.place.run_folder / "cache" / f"reference-{self.reference_sha256[:16]}.npz",
+            self.scorer.reference,
+            {"reference_sha256": self.reference_sha256, "features": self.resolved.features},
+        )
+        folder = self.place.run_folder / "images" / row.name if row.keep_images else None
+        scores = self.scorer.score(source, reference, folder)
+        common = {
+            **self._common(row, source),
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round(time.perf_counter() - clock, 3),
+        }
+        self.store.append(measurements(scores, self.resolved, common))
+
+    def _common(self, row: Row, source: Source) -> dict[str, Any]:
+        """The fields that all measurements of a job share."""
+        resolved, (height, width) = self.resolved, self.resolved.size
+        return {
+            "source": source.name,
+            **source.provenance,
+            "dataset": self.dataset.name,
+            "dataset_sha256": self.dataset.fingerprint(),
+            "split": self.protocol.split,
+            "height": height,
+            "width": width,
+            "num_images": self.count,
+            "profile": self.protocol.profile,
+            "protocol_version": self.protocol.version,
+            "protocol_sha256": resolved.sha256,
+            "segmenter": self.protocol.segmenter,
+            "segmenter_sha256": resolved.segmenter_sha256,
+            "notes": (*footnotes(resolved, self.count), *source.notes),
+            "job_sha256": self.job_sha256(row),
+            "device": device_name(self.place.device),
+            "seed": self.config.seed,
+            **source.provenance,
+            **provenance(),
+        }
+
+    def _write_grid_inputs(self) -> None:
+        samples = [self.dataset[index] for index in range(min(_GRID_SAMPLES, self.count))]
+        folder = self.place.run_folder / "images"
+        write_images(folder / "label map", samples, coloured(samples, self.dataset))
+        write_images(folder / "real", samples, RealPhotos().images(range(len(samples)), samples))

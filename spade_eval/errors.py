@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors that a user can cause, and the one look-up by name that every table shares.
+
+A `UserError` is one line: the value, what was expected, what to do. The command line prints it and
+exits with code 2; anything else that is raised is a fault of the program and keeps its traceback.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class UserError(ValueError):
+    """A wrong value, file or flag of the user's; the message says what to do."""
+
+
+def lookup(table: Mapping[str, T], name: str, kind: str) -> T:
+    """Return `table[name]`, or answer a wrong name with the nearest names and the whole list."""
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(name, table, n=3)
+    meant = f"; did you mean {' or '.join(near)}?" if near else "."
+    raise UserError(f"no {kind} is called {name!r}{meant} Known: {', '.join(sorted(table))}")
+
+
+@contextmanager
+def as_user_error(what: str) -> Iterator[None]:
+    """Turn a `ValueError` of a network, which knows no flags, into a `UserError` about `what`."""
+    try:
+        yield
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(f"{what}: {error}") from error

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Density and coverage (Naeem et al., ICML 2020, section 3).
+
+Both use balls around real features only. Density counts in how many of them a synthesized feature
+lies, so one outlier among the photos weighs little; coverage is the share of real features with a
+synthesized one in their ball. Rims count as inside, and k = 5 is the paper's choice.
+"""
+
+import torch
+from torch import Tensor
+
+from spade_eval.metrics.neighbours import distances, neighbour_radii
+
+
+def density_coverage(real: Tensor, synthesized: Tensor, k: int = 5) -> dict[str, float]:
+    """density (0 and up, about 1 for equal distributions) and coverage in [0, 1], in float64."""
+    radii = neighbour_radii(real, k)
+    num_balls = torch.zeros((), dtype=torch.float64)
+    covered = torch.zeros(len(real), dtype=torch.bool, device=real.device)
+    for chunk in distances(synthesized, real):
+        inside = chunk <= radii
+        num_balls += inside.sum().cpu()
+        covered |= inside.any(dim=0)
+    return {
+        "density": (num_balls / (k * len(synthesized))).item(),
+        "coverage": covered.double().mean().item(),
+    }

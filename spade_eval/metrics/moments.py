@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mean and covariance of a stream of features, whatever its batches.
+
+Sums of x and x xᵀ in float64, as an all-reduce over ranks wants them, and the features themselves
+while there are too few of them for a covariance of full rank.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spade_eval.errors import UserError
+from spade_eval.metrics.arrays import read_arrays, write_arrays
+
+_STORED = ("sum", "outer", "num_folded", "rows", "metadata")
+
+
+class FeatureMoments:
+    """Streaming moments of features of `dim` dimensions; sample covariance (N - 1).
+
+    Rows wait in a buffer of `dim` rows and enter the sums one full buffer at a time, when the next
+    row arrives. So the order of the rows alone decides every rounding, and how they were batched
+    cannot change a bit; and while N <= `dim`, when the covariance cannot have full rank, the
+    buffer holds every row. Merging parts adds their sums and is exact to rounding.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+        self._num_folded = 0
+        self._sum = torch.zeros(dim, dtype=torch.float64)
+        self._outer = torch.zeros(dim, dim, dtype=torch.float64)
+        self._buffer = torch.zeros(dim, dim, dtype=torch.float64)
+        self._num_buffered = 0
+
+    def update(self, features: Tensor) -> None:
+        """Add (N, dim) features; NaN or infinity is an error and leaves the sums untouched."""
+        if features.ndim != 2 or features.shape[1] != self.dim:
+            raise ValueError(f"features are {tuple(features.shape)}, expected (N, {self.dim})")
+        rows = features.detach().to("cpu", torch.float64)
+        self._require_finite(rows)
+        while len(rows):
+            if self._num_buffered == self.dim:
+                self._fold()
+            taken = min(self.dim - self._num_buffered, len(rows))
+            self._buffer[self._num_buffered : self._num_buffered + taken] = rows[:taken]
+            self._num_buffered += taken
+            rows = rows[taken:]
+
+    def _require_finite(self, rows: Tensor) -> None:
+        broken = (~rows.isfinite().all(dim=1)).nonzero()
+        if len(broken):
+            raise UserError(
+                f"{len(broken)} of {len(rows)} features hold NaN or infinity, expected finite "
+                f"numbers; check image {self.count + int(broken[0])} (counted from 0)"
+            )
+
+    def _fold(self) -> None:
+        """Add the full buffer to the sums and empty it."""
+        self._sum += self._buffer.sum(dim=0)
+        self._outer.addmm_(self._buffer.T, self._buffer)
+        self._num_folded += self._num_buffered
+        self._num_buffered = 0
+
+    @property
+    def _rows(self) -> Tensor:
+        return self._buffer[: self._num_buffered]
+
+    def merge(self, other: "FeatureMoments") -> None:
+        """Add the rows of another part of the set."""
+        if other.dim != self.dim:
+            raise ValueError(f"cannot merge features of {other.dim} and {self.dim} dimensions")
+        rows = other._rows.clone()
+        self._sum += other._sum
+        self._outer += other._outer
+        self._num_folded += other._num_folded
+        self.update(rows)
+
+    @property
+    def count(self) -> int:
+        """Number of rows seen."""
+        return self._num_folded + self._num_buffered
+
+    @property
+    def is_rank_deficient(self) -> bool:
+        """Whether the covariance is singular for lack of rows: its rank is at most N - 1."""
+        return self.count <= self.dim
+
+    @property
+    def features(self) -> Tensor | None:
+        """All rows, (N, dim) float64, while `is_rank_deficient`; else None."""
+        return self._rows.clone() if self.is_rank_deficient else None
+
+    def mean(self) -> Tensor:
+        """(dim,) float64 mean."""
+        self.require_count(1)
+        return (self._sum + self._rows.sum(dim=0)) / self.count
+
+    def covariance(self) -> Tensor:
+        """(dim, dim) float64 sample covariance, divided by N - 1."""
+        self.require_count(2)
+        mean = self.mean()
+        if self.is_rank_deficient:
+            centred = self._rows - mean
+            return centred.T @ centred / (self.count - 1)
+        outer = torch.addmm(self._outer, self._rows.T, self._rows)
+        return (outer - self.count * torch.outer(mean, mean)) / (self.count - 1)
+
+    def require_count(self, least: int) -> None:
+        """Refuse to go on with fewer than `least` rows."""
+        if self.count < least:
+            raise UserError(f"features of {self.count} images, expected at least {least} of them")
+
+    def save(self, path: Path, metadata: Mapping[str, Any]) -> None:
+        """Write sums, kept rows and the caller's JSON metadata (profile, hashes) as .npz."""
+        write_arrays(
+            path,
+            sum=self._sum.numpy(),
+            outer=self._outer.numpy(),
+            num_folded=np.array(self._num_folded),
+            rows=self._rows.numpy(),
+            metadata=np.array(json.dumps(dict(metadata), sort_keys=True)),
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> "tuple[FeatureMoments, dict[str, Any]]":
+        """What `save` wrote, bit for bit: later rows are added as if the stream had gone on."""
+        stored = read_arrays(path, _STORED, "feature moments")
+        moments = cls(len(stored["sum"]))
+        moments._num_folded = int(stored["num_folded"])
+        moments._sum += torch.from_numpy(stored["sum"])
+        moments._outer += torch.from_numpy(stored["outer"])
+        moments.update(torch.from_numpy(stored["rows"]))
+        return moments, json.loads(str(stored["metadata"]))

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Improved precision and recall (Kynkäänniemi et al., NeurIPS 2019).
+
+Precision is the share of synthesized features that lie in the manifold of the real ones, recall
+the share of real features in the manifold of the synthesized ones; the manifold is that of their
+eq. 2, rim included, and k = 3 is their choice.
+"""
+
+import torch
+from torch import Tensor
+
+from spade_eval.metrics.neighbours import distances, neighbour_radii
+
+
+def precision_recall(real: Tensor, synthesized: Tensor, k: int = 3) -> dict[str, float]:
+    """precision and recall in [0, 1] of (N, D) and (M, D) features, in float64."""
+    return {
+        "precision": _share_inside(synthesized, real, k),
+        "recall": _share_inside(real, synthesized, k),
+    }
+
+
+def _share_inside(features: Tensor, manifold: Tensor, k: int) -> float:
+    """Share of `features` within the radius of at least one feature of `manifold`."""
+    radii = neighbour_radii(manifold, k)
+    inside = [(chunk <= radii).any(dim=1) for chunk in distances(features, manifold)]
+    return torch.cat(inside).double().mean().item()

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What watches a training: the loss log, the image grid, TensorBoard. None of them changes it."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from models.training.gan import GANTraining
+from models.training.loop import Observer
+from spade_eval.batches import layout_of, photos, semantic_map
+from spade_eval.datasets.base import Dataset, Sample
+
+
+class LossLog:
+    """One JSON line per observed step; a continued run first drops what it will write again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._last: int | None = None
+
+    def __call__(self, step: int, losses: Mapping[str, float]) -> None:
+        if self._last is None:
+            self._drop_from(step)
+        self._last = step
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **losses}) + "\n")
+
+    def _drop_from(self, step: int) -> None:
+        if self.path.exists():
+            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [
+                line for line in lines if line.endswith("\n") and json.loads(line)["step"] < step
+            ]
+            self.path.write_text("".join(kept), encoding="utf-8")
+
+
+class GridWriter:
+    """Every so often a PNG: label map, real photo and synthesized image of the first samples."""
+
+    def __init__(
+        self,
+        folder: Path,
+        training: GANTraining,
+        dataset: Dataset,
+        device: torch.device,
+        every: int,
+        count: int = 6,
+    ) -> None:
+        self.folder, self.training, self.every = folder, training, every
+        samples = [dataset[index] for index in range(min(count, len(dataset)))]
+        self.semantics = semantic_map(samples, layout_of(dataset), device)
+        self.above = torch.cat([coloured(samples, dataset), photos(samples)])
+        self.columns = len(samples)
+
+    @torch.no_grad()
+    def __call__(self, step: int, losses: Mapping[str, float]) -> None:
+        if step % self.every:
+            return
+        generator = self.training.scored_generator
+        was_training = generator.training
+        # Evaluation mode leaves running statistics and spectral norm vectors as they are.
+        synthesized = generator.eval()(self.semantics)
+        generator.train(was_training)
+        images = ((synthesized.cpu() + 1) / 2 * 255).clamp(0, 255).to(torch.uint8)
+        grid = tiled(torch.cat([self.above, images]), self.columns)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(grid.numpy()).save(self.folder / f"step_{step:07d}.png")
+
+
+def tiled(images: Tensor, columns: int, gap: int = 2) -> Tensor:
+    """(N, 3, H, W) uint8 -> one (H', W', 3) picture, row by row, on white."""
+    padded = F.pad(images, (0, gap, 0, gap), value=255)
+    rows = padded.unflatten(0, (-1, columns))  # (rows, columns, 3, H, W)
+    return rows.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
+
+
+def coloured(samples: list[Sample], dataset: Dataset) -> Tensor:
+    """(N, 3, H, W) uint8: label maps in the dataset's colours, unlabelled pixels black."""
+    table = torch.zeros(256, 3, dtype=torch.uint8)
+    palette = torch.tensor(dataset.label_space.palette, dtype=torch.uint8)
+    table[: len(palette)] = palette
+    label_maps = torch.stack([torch.from_numpy(sample.label_map) for sample in samples])
+    return table[label_maps.long()].permute(0, 3, 1, 2)
+
+
+def tensorboard_log(folder: Path) -> tuple[Observer, ...]:
+    """Losses for TensorBoard; nothing, and one line that says so, where it is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        print("TensorBoard is not installed; losses go to losses.jsonl only.", file=sys.stderr)
+        return ()
+    writer = SummaryWriter(str(folder))
+
+    def write(step: int, losses: Mapping[str, float]) -> None:
+        for name, value in losses.items():
+            writer.add_scalar(name, value, step)
+        writer.flush()
+
+    return (write,)

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measurements with their full provenance, kept as an append-only file of JSON lines.
+
+One line holds one number and all that is needed to judge or repeat it. A *job* is one source of
+images scored once under one protocol; its lines are appended in one write and each of them states
+how many there are, so a job that was cut off counts as not done and is simply scored again.
+This module imports no torch: tables and plots are built from it alone.
+"""
+
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from spade_eval.errors import UserError
+
+SCHEMA_VERSION = 1
+_PACKAGES = ("spade-eval", "torch", "torchvision", "numpy", "scipy", "pillow")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One number. `value` is None where the metric has no value (a class that does not occur)."""
+
+    # The number.
+    metric: str
+    class_name: str | None = None  # for per-class IoU
+    value: float | None
+    label: str  # column title, as METRICS has it
+    unit: str  # "%" for fractions that tables print times 100, "" for plain numbers
+    larger_is_better: bool
+    # Whose images.
+    source: str  # row name
+    source_kind: str  # "real", "oracle", "generator", "checkpoint" or "images"
+    source_sha256: str | None  # of the checkpoint file or of the image folder's content
+    parameters: int | None = None  # of the generator
+    train_steps: int | None = None
+    train_batch_size: int | None = None
+    train_config_sha256: str | None = None
+    checkpoint_rule: str | None = None  # how the scored weights were chosen, e.g. "last"
+    seed: int | None = None
+    # On which data.
+    dataset: str
+    dataset_sha256: str
+    split: str
+    height: int
+    width: int
+    num_images: int
+    num_reference_images: int | None = None  # for distances between two sets
+    # Under which protocol.
+    profile: str
+    protocol_version: int
+    protocol_sha256: str
+    segmenter: str | None = None
+    segmenter_sha256: str | None = None
+    features: str | None = None  # network whose features a distance compares
+    features_sha256: str | None = None
+    reference_sha256: str | None = None  # of the reference statistics
+    notes: tuple[str, ...] = ()  # footnotes the number must never be shown without
+    # Where, when and by what.
+    job_sha256: str
+    job_size: int
+    device: str
+    started: str  # UTC, ISO 8601
+    seconds: float  # of the whole job
+    commit: str | None
+    commit_clean: bool | None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    platform: str = ""
+    schema: int = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        """One line; floats keep every bit, NaN is refused."""
+        return json.dumps(dataclasses.asdict(self), allow_nan=False, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, line: str) -> "Measurement":
+        """Inverse of `to_json`; `ValueError` or `TypeError` for a line of another form."""
+        fields = json.loads(line)
+        if fields.get("schema") != SCHEMA_VERSION:
+            raise ValueError(f"schema {fields.get('schema')}, expected {SCHEMA_VERSION}")
+        return cls(**{**fields, "notes": tuple(fields["notes"])})
+
+
+class RecordStore:
+    """The measurements of a run folder, in the order in which they were made."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __iter__(self) -> Iterator[Measurement]:
+        """Measurements of complete jobs; a line that a crash cut off is not one yet."""
+        text = self.path.read_text("utf-8", errors="replace") if self.path.exists() else ""
+        whole_lines = text[: text.rfind("\n") + 1].splitlines()
+        measurements = [self._parse(line, number) for number, line in enumerate(whole_lines, 1)]
+        # A job cut off twice may have as many lines as a whole one, so each number counts once.
+        distinct = {(item.job_sha256, item.metric, item.class_name): item for item in measurements}
+        present = Counter(job for job, _, _ in distinct)
+        for measurement in distinct.values():
+            if present[measurement.job_sha256] >= measurement.job_size:
+                yield measurement
+
+    def has_job(self, job_sha256: str) -> bool:
+        """Whether every measurement of that job is recorded."""
+        return any(measurement.job_sha256 == job_sha256 for measurement in self)
+
+    def append(self, measurements: Sequence[Measurement]) -> None:
+        """Add a job's measurements: all of them or, on a full disk, none."""
+        lines = "".join(measurement.to_json() + "\n" for measurement in measurements).encode()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                _write_after_whole_lines(descriptor, lines)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise UserError(
+                f"{self.path} cannot be written ({error.strerror}); nothing recorded is lost: "
+                "free space or fix its permissions, then start again"
+            ) from error
+
+    def _parse(self, line: str, number: int) -> Measurement:
+        try:
+            return Measurement.from_json(line)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UserError(
+                f"{self.path}, line {number}: not a measurement of this version ({error}); "
+                "expected one JSON object per line as spade-eval writes them: "
+                "restore the file, or choose another run folder with --out"
+            ) from error
+
+
+def _write_after_whole_lines(descriptor: int, lines: bytes) -> None:
+    """Replace a line that a crash cut off; on a full disk leave the whole lines alone."""
+    size = os.fstat(descriptor).st_size
+    end = os.pread(descriptor, size, 0).rfind(b"\n") + 1
+    os.ftruncate(descriptor, end)
+    os.lseek(descriptor, end, os.SEEK_SET)
+    try:
+        written = 0
+        while written < len(lines):
+            written += os.write(descriptor, lines[written:])
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, end)
+        raise
+
+
+def sha256_of_json(value: object) -> str:
+    """SHA-256 of a value made of dictionaries, lists, strings, numbers, booleans and None."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+@cache
+def provenance() -> dict[str, Any]:
+    """Commit, library versions and platform of this process, as `Measurement` fields."""
+    commit, clean = _git_state(Path(__file__).parent)
+    return {
+        "commit": commit,
+        "commit_clean": clean,
+        "versions": {"python": platform.python_version(), **_versions(_PACKAGES)},
+        "platform": platform.platform(),
+    }
+
+
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _git_state(folder: Path) -> tuple[str | None, bool | None]:
+    """The commit of the source tree and whether it is unchanged; (None, None) outside of git."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        # An installed copy inside somebody else's repository must not report their commit.
+        git("ls-files", "--error-unmatch", Path(__file__).name)
+        return git("rev-parse", "HEAD"), not git("status", "--porcelain", "--untracked-files=no")
+    except (subprocess.CalledProcessError, OSError):
+        return None, None

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each kind of reference file is checked with: the longest prefix of its name decides."""
+
+from collections.abc import Callable
+
+from parity import losses, norms, pix2pixhd, spade
+from parity.case import Case
+
+KINDS: dict[str, Callable[[Case], None]] = {
+    "cbn_": norms.check_conditional_batch,
+    "discriminator_": spade.check_discriminator,
+    "edges_": spade.check_edges,
+    "encoder_": spade.check_encoder,
+    "losses_": losses.check_losses,
+    "objective_": losses.check_objective,
+    "pix2pixhd_discriminator_": pix2pixhd.check_discriminator,
+    "pix2pixhd_encoder_": pix2pixhd.check_encoder,
+    "pix2pixhd_global_": pix2pixhd.check_global,
+    "pix2pixhd_local_": pix2pixhd.check_local,
+    "pix2pixhdpp_": pix2pixhd.check_pix2pixhdpp,
+    "sft_": norms.check_sft,
+    "spade_generator_": spade.check_generator,
+    "spade_layer_": spade.check_layer,
+    "spade_resblk_": spade.check_block,
+    "vgg_loss_": losses.check_perceptual,
+    "washaway_": pix2pixhd.check_washaway,
+}
+
+
+def check_of(stem: str) -> Callable[[Case], None]:
+    """The check for a file; an unknown kind is a failure, so that no file is passed over."""
+    prefixes = [prefix for prefix in KINDS if stem.startswith(prefix)]
+    assert prefixes, f"{stem}.npz is of no known kind; kinds: {', '.join(KINDS)}"
+    return KINDS[max(prefixes, key=len)]

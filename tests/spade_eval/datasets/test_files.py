@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spade_eval.datasets import files
+from spade_eval.errors import UserError
+
+
+def assert_one_line(error: UserError, *parts: object) -> None:
+    message = str(error)
+    assert "\n" not in message
+    for part in parts:
+        assert str(part) in message
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "P", "RGBA"])
+def test_photo_of_any_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
+    grey = Image.new("RGB", (5, 4), (90, 90, 90))
+    (grey.quantize(4) if mode == "P" else grey.convert(mode)).save(path)
+    photo = files.read_photo(path)
+    assert photo.shape == (4, 5, 3)
+    assert photo.dtype == np.uint8
+    # JPEG's quantisation and the conversion from CMYK may each be off by one level.
+    assert np.abs(photo.astype(int) - 90).max() <= 2
+
+
+def test_photo_of_16_bits_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "deep.png"
+    Image.fromarray(np.full((4, 4), 40000, dtype=np.uint16)).save(path)
+    with pytest.raises(files.ImageModeError) as caught:
+        files.read_photo(path)
+    assert_one_line(caught.value, path, "I;16", "8-bit RGB")
+
+
+def test_truncated_photo_is_refused(tmp_path: Path) -> None:
+    whole, path = tmp_path / "whole.jpg", tmp_path / "cut.jpg"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(whole)
+    path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with pytest.raises(files.UnreadableImageError) as caught:
+        files.read_photo(path)
+    assert_one_line(caught.value, path, "cannot be decoded", "download it again")
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "text", "empty"])
+def test_damaged_label_map_is_refused(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "label.png"
+    ids = np.random.default_rng(0).integers(0, 182, (64, 64), dtype=np.uint8)
+    Image.fromarray(ids).save(path)
+    content = bytearray(path.read_bytes())
+    if damage == "flipped":
+        content[len(content) // 2] ^= 0xFF
+    damaged = {"cut": content[: len(content) // 2], "flipped": content, "text": b"no", "empty": b""}
+    path.write_bytes(damaged[damage])
+    with pytest.raises(files.UnreadableImageError) as caught:
+        files.read_label_map(path, 182)
+    assert_one_line(caught.value, path)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(files.UnreadableImageError) as caught:
+        files.read_label_map(tmp_path / "none.png", 182)
+    assert_one_line(caught.value, "none.png", "no such file")
+
+
+def test_decompression_bomb_is_a_user_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "large.png"
+    Image.new("L", (60, 60)).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # the guard raises beyond twice this
+    for read in (files.read_photo, files.read_size, files.read_instance_map):
+        with pytest.raises(files.UnreadableImageError) as caught:
+            read(path)
+        assert_one_line(caught.value, path, "2000 pixels")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
+def test_label_map_of_any_depth_keeps_ids(tmp_path: Path, dtype: type) -> None:
+    ids = np.array([[0, 181, 255], [90, 91, 7]], dtype=dtype)
+    path = tmp_path / f"label.{'png' if dtype != np.int32 else 'tif'}"
+    Image.fromarray(ids).save(path)
+    found = files.read_label_map(path, 182)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, ids)
+
+
+@pytest.mark.parametrize(("dtype", "wrong"), [(np.uint8, (182, 200)), (np.uint16, (256, 60000))])
+def test_label_ids_outside_the_range_are_named(
+    tmp_path: Path, dtype: type, wrong: tuple[int, int]
+) -> None:
+    ids = np.array([[0, wrong[1]], [wrong[0], 255]], dtype=dtype)
+    path = tmp_path / "label.png"
+    Image.fromarray(ids).save(path)
+    with pytest.raises(files.LabelValueError) as caught:
+        files.read_label_map(path, 182)
+    assert caught.value.values == wrong
+    assert_one_line(caught.value, path, f"{wrong[0]}, {wrong[1]}", "0..181", "255")
+
+
+@pytest.mark.parametrize("mode", ["P", "RGB", "RGBA", "LA", "1"])
+def test_colour_label_map_is_refused(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "label.png"
+    image = Image.new("RGB", (4, 4), (128, 0, 0))
+    image.quantize(4).save(path) if mode == "P" else image.convert(mode).save(path)
+    with pytest.raises(files.ImageModeError) as caught:
+        files.read_label_map(path, 182)
+    assert_one_line(caught.value, path, f"mode {mode}", "single-channel PNG of class ids")
+    with pytest.raises(files.ImageModeError, match="instance ids"):
+        files.read_instance_map(path)
+
+
+def test_palette_that_is_a_grey_ramp_holds_ids(tmp_path: Path) -> None:
+    ids = np.array([[0, 181], [255, 3]], dtype=np.uint8)
+    image = Image.fromarray(ids)
+    palette_image = Image.frombytes("P", image.size, image.tobytes())
+    palette_image.putpalette([grey for grey in range(256) for _ in range(3)])
+    palette_image.save(tmp_path / "label.png")
+    with Image.open(tmp_path / "label.png") as stored:
+        assert stored.mode == "P"
+    np.testing.assert_array_equal(files.read_label_map(tmp_path / "label.png", 182), ids)
+
+
+def test_instance_ids_of_16_bits_do_not_wrap(tmp_path: Path) -> None:
+    ids = np.array([[0, 32767, 32768], [40000, 65535, 26001]], dtype=np.uint16)
+    Image.fromarray(ids).save(tmp_path / "inst.png")
+    found = files.read_instance_map(tmp_path / "inst.png")
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, ids.astype(np.int64))
+
+
+def test_file_errors_survive_pickling(tmp_path: Path) -> None:
+    path = tmp_path / "label.png"
+    Image.fromarray(np.full((2, 2), 200, dtype=np.uint8)).save(path)
+    with pytest.raises(files.LabelValueError) as caught:
+        files.read_label_map(path, 182)
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (str(copy), copy.path, copy.values) == (str(caught.value), path, (200,))
+    assert str(type(copy)("as a DataLoader does")) == "as a DataLoader does"
+
+
+def test_files_by_stem_filters_and_sorts(tmp_path: Path) -> None:
+    for name in ("b.PNG", "a.jpg", "c.txt", ".d.png", "e.JPEG"):
+        (tmp_path / name).touch()
+    assert list(files.files_by_stem(tmp_path, files.PHOTO_EXTENSIONS)) == ["a", "b", "e"]
+    assert list(files.files_by_stem(tmp_path, files.MAP_EXTENSIONS)) == ["b"]
+
+
+def test_two_files_of_one_stem_are_refused(tmp_path: Path) -> None:
+    for name in ("a.png", "a.jpg"):
+        (tmp_path / name).touch()
+    with pytest.raises(UserError) as caught:
+        files.files_by_stem(tmp_path, files.PHOTO_EXTENSIONS)
+    assert_one_line(caught.value, "a.jpg", "a.png", "one stem")

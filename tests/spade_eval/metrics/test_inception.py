@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The feature network of FID against features of the original code, with filled weights."""
+
+import json
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from spade_eval.errors import UserError
+from spade_eval.metrics import inception
+from spade_eval.metrics.inception import InceptionFeatures, find_inception, load_inception
+from spade_eval.metrics.inception_network import InceptionV3
+
+# Largest difference over the standard deviation; float32 against float64 is at 4e-6 there.
+TOLERANCE = 1e-4
+
+
+def generator_of(text: str) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(zlib.crc32(text.encode())))
+
+
+def fill(name: str, shape: list[int], gain: float) -> Tensor:
+    """The weight fill of the parity data: a rule of name and shape alone, all in float32."""
+    draws = generator_of(name).standard_normal(shape).astype(np.float32)
+    kind = name.rsplit(".", 1)[-1]
+    if kind == "num_batches_tracked":
+        return torch.tensor(0)
+    if len(shape) >= 2:
+        filled = draws * np.float32(gain / np.sqrt(np.prod(shape[1:])))
+    elif kind == "running_var":
+        filled = np.float32(0.5) * np.abs(draws) + np.float32(0.5)
+    else:
+        filled = np.float32(kind == "weight") + np.float32(0.1) * draws
+    return torch.from_numpy(filled)
+
+
+@pytest.fixture(scope="module")
+def random_weights() -> dict[str, Tensor]:
+    """Weights of the network alone: no classifier, no counters."""
+    with torch.device("meta"):
+        expected = InceptionV3().state_dict()
+    return {name: fill(name, list(tensor.shape), 1.3) for name, tensor in expected.items()}
+
+
+@pytest.fixture(scope="module")
+def network(random_weights: dict[str, Tensor]) -> InceptionFeatures:
+    return InceptionFeatures(random_weights)
+
+
+@pytest.mark.slow
+def test_equals_the_original_features(
+    parity_case: Callable[[str], dict[str, Any]], parity_file: Callable[[str], Path]
+) -> None:
+    case = parity_case("segmenter_inception")
+    meta = json.loads(case["meta"].item())
+    keys = json.loads(parity_file("keys/segmenter_inception_fid.json").read_text())["keys"]
+    filled = {name: fill(meta["salt"] + name, shape, meta["gain"]) for name, shape in keys.items()}
+    features = InceptionFeatures(filled)
+    for tag, size in zip(meta["tags"], (75, 299), strict=True):
+        images = generator_of(tag).integers(0, 256, (4, 3, size, size), np.uint8)
+        with torch.no_grad():
+            computed = features(torch.from_numpy(images.astype(np.float32) / 255)).numpy()
+        expected = case[f"feat_{size}"]
+        assert computed.dtype == np.float32
+        assert computed.shape == expected.shape
+        assert np.abs(computed - expected).max() / expected.std() < TOLERANCE
+
+
+@pytest.mark.slow
+def test_features_of_an_image_are_its_own(network: InceptionFeatures) -> None:
+    images = torch.rand(3, 3, 40, 70, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        batch = network(images)
+        single = torch.cat([network(image[None]) for image in images])
+    # The library may choose another convolution for another batch size.
+    torch.testing.assert_close(single, batch, rtol=1e-4, atol=1e-4 * batch.std().item())
+    assert batch.shape == (3, 2048)
+
+
+@pytest.mark.slow
+def test_training_mode_changes_nothing(random_weights: dict[str, Tensor]) -> None:
+    network = InceptionFeatures(random_weights)
+    images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    expected = network(images)
+    assert torch.equal(network.train()(images), expected)
+    assert not expected.requires_grad
+
+
+def test_construction_draws_no_random_numbers(random_weights: dict[str, Tensor]) -> None:
+    state = torch.get_rng_state()
+    network = InceptionFeatures(random_weights)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert {tensor.device.type for tensor in network.state_dict().values()} == {"cpu"}
+    stored = network.network.state_dict()
+    assert all(torch.equal(stored[name], tensor) for name, tensor in random_weights.items())
+
+
+def test_classifier_and_counters_are_not_needed(random_weights: dict[str, Tensor]) -> None:
+    extra = {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
+    counters = {
+        name.replace("running_mean", "num_batches_tracked"): torch.tensor(0)
+        for name in random_weights
+        if name.endswith("running_mean")
+    }
+    InceptionFeatures(random_weights | extra | counters)
+
+
+def test_weights_that_do_not_fit_are_listed_together(random_weights: dict[str, Tensor]) -> None:
+    weights = dict(random_weights)
+    del weights["Conv2d_1a_3x3.conv.weight"]
+    weights["Mixed_5b.branch1x1.bn.bias"] = torch.zeros(65)
+    weights["AuxLogits.fc.weight"] = torch.zeros(3)
+    with pytest.raises(UserError) as error:
+        InceptionFeatures(weights)
+    for part in (
+        "1 missing (Conv2d_1a_3x3.conv.weight)",
+        "1 unexpected (AuxLogits.fc.weight)",
+        "1 wrong shape (Mixed_5b.branch1x1.bn.bias (65,) for (64,))",
+    ):
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.full((1, 3, 8, 8), -1.0), r"\[-1, -1\], expected \[0, 1\]"),
+        (torch.full((1, 3, 8, 8), 255.0), r"expected \[0, 1\]"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "floats"),
+        (torch.zeros(3, 8, 8), r"\(N, 3, H, W\)"),
+        (torch.zeros(1, 1, 8, 8), r"\(N, 3, H, W\)"),
+    ],
+)
+def test_wrong_images(network: InceptionFeatures, images: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        network(images)
+
+
+def test_missing_file_says_what_to_do(tmp_path: Path) -> None:
+    assert find_inception(tmp_path) is None
+    with pytest.raises(UserError) as error:
+        load_inception(tmp_path)
+    for part in (inception.WEIGHT_FILE, str(tmp_path), inception.ORIGIN, "leave FID out"):
+        assert part in str(error.value)
+
+
+def test_changed_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / inception.WEIGHT_FILE).write_bytes(b"not the weights")
+    assert find_inception(tmp_path) == tmp_path / inception.WEIGHT_FILE
+    with pytest.raises(UserError, match="expected it to begin with 6726825d; delete the file"):
+        load_inception(tmp_path)
+
+
+def test_file_with_the_right_checksum_is_loaded(
+    tmp_path: Path, random_weights: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / inception.WEIGHT_FILE
+    torch.save(random_weights, path)
+    monkeypatch.setattr(inception, "_SHA256_PREFIX", inception._sha256(path)[:8])
+    stored = load_inception(tmp_path).network.state_dict()
+    assert all(torch.equal(stored[name], tensor) for name, tensor in random_weights.items())
+
+
+def test_file_that_would_run_code_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, touched = tmp_path / inception.WEIGHT_FILE, tmp_path / "touched"
+
+    class Touch:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (touched,)
+
+    torch.save({"fc.weight": Touch()}, path)
+    monkeypatch.setattr(inception, "_SHA256_PREFIX", inception._sha256(path)[:8])
+    with pytest.raises(UserError, match="cannot be read as a weight file"):
+        load_inception(tmp_path)
+    assert not touched.exists()

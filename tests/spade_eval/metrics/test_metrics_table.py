@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+import subprocess
+import sys
+
+from spade_eval.metrics import METRICS
+
+_IS_LIGHT = "import sys, spade_eval.metrics; sys.exit('torch' in sys.modules)"
+
+
+def test_import_leaves_torch_alone() -> None:
+    subprocess.run([sys.executable, "-c", _IS_LIGHT], check=True)
+
+
+def test_only_distances_are_better_smaller() -> None:
+    smaller = {name for name, metric in METRICS.items() if not metric.larger_is_better}
+    assert smaller == {"fid", "fd_in_domain", "kid"}
+
+
+def test_labels_head_one_column_each() -> None:
+    assert len({metric.label for metric in METRICS.values()}) == len(METRICS)

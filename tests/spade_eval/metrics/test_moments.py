@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from spade_eval.errors import UserError
+from spade_eval.metrics.moments import FeatureMoments
+
+DIM = 8
+# Float64 sums of up to 100 numbers near 1 in another order.
+ROUNDING = 1e-12
+
+
+def draw_features(count: int, seed: int = 0) -> Tensor:
+    """(count, DIM) float32 features with a mean away from 0, as those after a relu."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, DIM, generator=generator) + 2
+
+
+def moments_of(*batches: Tensor) -> FeatureMoments:
+    moments = FeatureMoments(DIM)
+    for batch in batches:
+        moments.update(batch)
+    return moments
+
+
+@pytest.mark.parametrize("count", [2, DIM - 1, DIM, DIM + 1, 2 * DIM, 100])
+def test_equals_numpy(count: int) -> None:
+    features = draw_features(count)
+    moments = moments_of(features)
+    rows = features.double().numpy()
+    assert moments.count == count
+    np.testing.assert_allclose(moments.mean(), rows.mean(axis=0), rtol=ROUNDING)
+    covariance = np.cov(rows, rowvar=False)
+    np.testing.assert_allclose(moments.covariance(), covariance, rtol=ROUNDING, atol=ROUNDING)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 60), st.lists(st.integers(1, 30), max_size=20))
+def test_batching_changes_no_bit(count: int, batch_sizes: list[int]) -> None:
+    features = draw_features(count)
+    whole, batched = moments_of(features), FeatureMoments(DIM)
+    for size in batch_sizes:
+        batched.update(features[batched.count : batched.count + size])
+    batched.update(features[batched.count :])
+    assert torch.equal(batched.mean(), whole.mean())
+    assert torch.equal(batched.covariance(), whole.covariance())
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=4))
+def test_merging_equals_one_pass(parts: list[int]) -> None:
+    features = draw_features(sum(parts) + 2)
+    merged = moments_of(features[:2])
+    start = 2
+    for size in parts:
+        merged.merge(moments_of(features[start : start + size]))
+        start += size
+    whole = moments_of(features)
+    assert merged.count == whole.count
+    torch.testing.assert_close(merged.mean(), whole.mean(), rtol=ROUNDING, atol=0)
+    torch.testing.assert_close(
+        merged.covariance(), whole.covariance(), rtol=ROUNDING, atol=ROUNDING
+    )
+
+
+def test_merging_leaves_the_other_part_alone() -> None:
+    first, second = moments_of(draw_features(20)), moments_of(draw_features(21, seed=1))
+    before = second.covariance()
+    first.merge(second)
+    first.update(draw_features(30, seed=2))
+    assert torch.equal(second.covariance(), before)
+
+
+@pytest.mark.parametrize(("count", "deficient"), [(DIM - 1, True), (DIM, True), (DIM + 1, False)])
+def test_rows_are_kept_while_rank_deficient(count: int, deficient: bool) -> None:
+    features = draw_features(count)
+    moments = moments_of(features)
+    assert moments.is_rank_deficient == deficient
+    assert (np.linalg.matrix_rank(moments.covariance().numpy()) < DIM) == deficient
+    if deficient:
+        assert moments.features is not None
+        assert torch.equal(moments.features, features.double())
+    else:
+        assert moments.features is None
+
+
+@pytest.mark.parametrize("count", [3, DIM, 30])
+def test_file_round_trip_goes_on_bit_for_bit(count: int, tmp_path: Path) -> None:
+    features, later = draw_features(count), draw_features(25, seed=1)
+    moments = moments_of(features)
+    metadata = {"profile": "pytorch-fid", "list_sha256": "ab", "count": count}
+    moments.save(tmp_path / "moments.npz", metadata)
+    loaded, loaded_metadata = FeatureMoments.load(tmp_path / "moments.npz")
+    assert loaded_metadata == metadata
+    assert loaded.count == count
+    assert torch.equal(loaded.covariance(), moments.covariance())
+    for part in (loaded, moments):
+        part.update(later)
+    assert torch.equal(loaded.covariance(), moments.covariance())
+    assert [path.name for path in tmp_path.iterdir()] == ["moments.npz"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_broken_features_are_an_error(value: float) -> None:
+    moments = moments_of(draw_features(10))
+    before = moments.covariance()
+    broken = draw_features(5, seed=1)
+    broken[3, 2] = value
+    with pytest.raises(UserError, match=r"1 of 5 features hold NaN or infinity.*image 13"):
+        moments.update(broken)
+    assert moments.count == 10
+    assert torch.equal(moments.covariance(), before)
+
+
+def test_wrong_inputs(tmp_path: Path) -> None:
+    moments = FeatureMoments(DIM)
+    with pytest.raises(ValueError, match=r"\(3, 5\), expected \(N, 8\)"):
+        moments.update(torch.zeros(3, 5))
+    with pytest.raises(ValueError, match="4 and 8 dimensions"):
+        moments.merge(FeatureMoments(4))
+    with pytest.raises(UserError, match="0 images, expected at least 1"):
+        moments.mean()
+    moments.update(draw_features(1))
+    with pytest.raises(UserError, match="1 images, expected at least 2"):
+        moments.covariance()
+    (tmp_path / "text.npz").write_text("not an archive")
+    (tmp_path / "empty.npz").touch()
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    for name in ("text.npz", "empty.npz", "array.npy", "absent.npz"):
+        with pytest.raises(UserError, match="does not hold feature moments"):
+            FeatureMoments.load(tmp_path / name)
