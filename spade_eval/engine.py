@@ -41,6 +41,7 @@ from spade_eval.train_segmenter import SHIPPED, load_in_domain, segmenter_config
 from spade_eval.weights import INCEPTION, VGG19, is_installed
 
 _GRID_SAMPLES = 8
+LABEL_MAP_FOLDER = "label map"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,13 +99,10 @@ class Benchmark:
     def train(self, model: str) -> Path:
         """Train one model of this run without scoring it; returns its checkpoint."""
         claim_folder(self.place.run_folder, self.config)
-        place = self.place
+        place, config = self.place, self.train_config(model)
+        folder = place.run_folder / "checkpoints" / f"{model}-{config.sha256[:8]}"
         return train_generator(
-            self.train_config(model),
-            self._train_split,
-            place.run_folder / "checkpoints" / model,
-            place.device,
-            place.weights_dir,
+            config, self._train_split, folder, place.device, place.weights_dir
         )
 
     def rows(self, request: Request) -> list[Row]:
@@ -117,9 +115,9 @@ class Benchmark:
         rows += [*(self._model_row(model) for model in request.models), *given]
         names = [row.name for row in rows]
         for name in names:
-            if names.count(name) > 1:
+            if names.count(name) > 1 or name == LABEL_MAP_FOLDER:
                 raise UserError(
-                    f"two rows are called {name!r}; give --checkpoint and --images other names"
+                    f"the row name {name!r} is taken; give --checkpoint and --images other names"
                 )
         return rows
 
@@ -162,6 +160,7 @@ class Benchmark:
             steps=budget.steps,
             batch_size=budget.batch_size,
             width=budget.width,
+            rate_scale=budget.rate_scale,
             ema_decay=budget.ema_decay,
             perceptual=is_installed(VGG19, self.place.weights_dir),
             seed=self.config.seed,
@@ -274,5 +273,5 @@ class Benchmark:
     def _write_grid_inputs(self) -> None:
         samples = [self.dataset[index] for index in range(min(_GRID_SAMPLES, self.count))]
         folder = self.place.run_folder / "images"
-        write_images(folder / "label map", samples, coloured(samples, self.dataset))
+        write_images(folder / LABEL_MAP_FOLDER, samples, coloured(samples, self.dataset))
         write_images(folder / "real", samples, RealPhotos().images(range(len(samples)), samples))

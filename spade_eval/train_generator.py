@@ -67,7 +67,11 @@ def _networks(
         generator.to(device),
         discriminator.to(device),
         Objective(OBJECTIVES["spade"], perceptual),
-        OptimizerSettings(ema_decay=config.ema_decay),
+        OptimizerSettings(
+            generator_rate=1e-4 * config.rate_scale,
+            discriminator_rate=4e-4 * config.rate_scale,
+            ema_decay=config.ema_decay,
+        ),
         LinearDecay(constant=constant, decay=config.steps - constant),
     )
 

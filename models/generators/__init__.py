@@ -188,7 +188,8 @@ def generator_config(
     base = settings.get("base_channels", known["base_channels"].default)
     hidden = settings.get("hidden_channels", known["hidden_channels"].default)
     settings["base_channels"] = max(1, round(base * width))
-    settings["hidden_channels"] = max(MIN_HIDDEN_CHANNELS, round(hidden * width))
+    if (settings | overrides).get("norm", known["norm"].default) == "spade":
+        settings["hidden_channels"] = max(MIN_HIDDEN_CHANNELS, round(hidden * width))
     if "image_size" in known:
         settings["image_size"] = image_size
     settings |= overrides

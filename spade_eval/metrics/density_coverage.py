@@ -9,15 +9,15 @@ synthesized one in their ball. Rims count as inside, and k = 5 is the paper's ch
 import torch
 from torch import Tensor
 
-from spade_eval.metrics.neighbours import distances, neighbour_radii
+from spade_eval.metrics.neighbours import squared_distances, squared_radii
 
 
 def density_coverage(real: Tensor, synthesized: Tensor, k: int = 5) -> dict[str, float]:
     """density (0 and up, about 1 for equal distributions) and coverage in [0, 1], in float64."""
-    radii = neighbour_radii(real, k)
+    radii = squared_radii(real, k)
     num_balls = torch.zeros((), dtype=torch.float64)
     covered = torch.zeros(len(real), dtype=torch.bool, device=real.device)
-    for chunk in distances(synthesized, real):
+    for chunk in squared_distances(synthesized, real):
         inside = chunk <= radii
         num_balls += inside.sum().cpu()
         covered |= inside.any(dim=0)

@@ -62,11 +62,16 @@ class InceptionFeatures(nn.Module):
                 f"images have values in [{low:.4g}, {high:.4g}], expected [0, 1]; "
                 "convert the generator's [-1, 1] or 8-bit values first"
             )
-        resized = F.interpolate(
-            images.float(), _INPUT_SIZE, mode="bilinear", align_corners=False, antialias=False
-        )
-        features: Tensor = self.network(2 * resized - 1)
+        features: Tensor = self.network(network_input(images.float()))
         return features
+
+
+def network_input(images: Tensor) -> Tensor:
+    """(N, 3, H, W) in [0, 1] -> (N, 3, 299, 299) in [-1, 1], as profile `pytorch-fid` resizes."""
+    resized = F.interpolate(
+        images, _INPUT_SIZE, mode="bilinear", align_corners=False, antialias=False
+    )
+    return 2 * resized - 1
 
 
 def _require_same_entries(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:

@@ -9,7 +9,7 @@ eq. 2, rim included, and k = 3 is their choice.
 import torch
 from torch import Tensor
 
-from spade_eval.metrics.neighbours import distances, neighbour_radii
+from spade_eval.metrics.neighbours import squared_distances, squared_radii
 
 
 def precision_recall(real: Tensor, synthesized: Tensor, k: int = 3) -> dict[str, float]:
@@ -22,6 +22,6 @@ def precision_recall(real: Tensor, synthesized: Tensor, k: int = 3) -> dict[str,
 
 def _share_inside(features: Tensor, manifold: Tensor, k: int) -> float:
     """Share of `features` within the radius of at least one feature of `manifold`."""
-    radii = neighbour_radii(manifold, k)
-    inside = [(chunk <= radii).any(dim=1) for chunk in distances(features, manifold)]
+    radii = squared_radii(manifold, k)
+    inside = [(chunk <= radii).any(dim=1) for chunk in squared_distances(features, manifold)]
     return torch.cat(inside).double().mean().item()

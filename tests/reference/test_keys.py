@@ -66,4 +66,4 @@ def test_names_and_shapes(path: Path) -> None:
 
 
 def test_all_key_lists_are_here() -> None:
-    assert len(FILES) == 22
+    assert len(FILES) == 21

@@ -10,11 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from spade_eval.errors import UserError
 from spade_eval.metrics import inception
-from spade_eval.metrics.inception import InceptionFeatures, find_inception, load_inception
+from spade_eval.metrics.inception import (
+    InceptionFeatures,
+    find_inception,
+    load_inception,
+    network_input,
+)
 from spade_eval.metrics.inception_network import InceptionV3
 
 # Largest difference over the standard deviation; float32 against float64 is at 4e-6 there.
@@ -70,6 +76,25 @@ def test_equals_the_original_features(
         assert computed.dtype == np.float32
         assert computed.shape == expected.shape
         assert np.abs(computed - expected).max() / expected.std() < TOLERANCE
+
+
+def resize_side(image: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Bilinear to 299 along an axis: half-pixel centres, two nearest samples, edges repeated."""
+    side = image.shape[axis]
+    position = np.clip((np.arange(299) + 0.5) * side / 299 - 0.5, 0, side - 1)
+    low = np.floor(position).astype(int)
+    high = np.minimum(low + 1, side - 1)
+    weight = np.expand_dims(position - low, tuple(i for i in range(image.ndim) if i != axis))
+    return (1 - weight) * image.take(low, axis) + weight * image.take(high, axis)
+
+
+@pytest.mark.parametrize("size", [(75, 40), (256, 512), (299, 299), (600, 1024)])
+def test_input_is_resized_without_antialiasing(size: tuple[int, int]) -> None:
+    images = generator_of("resize").random((1, 3, *size))
+    expected = 2 * resize_side(resize_side(images, axis=2), axis=3) - 1
+    computed = network_input(torch.from_numpy(images)).numpy()
+    # The library rounds its scale and positions, here in float64.
+    np.testing.assert_allclose(computed, expected, atol=1e-9)
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Precision, recall, density and coverage against loops over the papers' definitions."""
 
-import math
 from fractions import Fraction
 
 import pytest
@@ -94,12 +93,17 @@ def test_one_mode_of_two_is_precise_but_covers_half() -> None:
     assert values["coverage"] == pytest.approx(0.5, abs=0.05)
 
 
-def test_radii_of_a_line() -> None:
+def test_squared_radii_of_a_line() -> None:
     features = torch.tensor([[0.0], [1.0], [3.0], [3.0]])
-    assert neighbours.neighbour_radii(features, 1).tolist() == [1, 1, 0, 0]
-    assert neighbours.neighbour_radii(features, 3).tolist() == [3, 2, 3, 3]
-    plane = neighbours.neighbour_radii(torch.tensor([[0.0, 0.0], [1.0, 1.0]]), 1)
-    assert plane.tolist() == pytest.approx([math.sqrt(2)] * 2)
+    radii = {k: neighbours.squared_radii(features, k).tolist() for k in (1, 3)}
+    # The slack is below 1e-9 here.
+    assert radii[1] == pytest.approx([1, 1, 0, 0], abs=1e-9)
+    assert radii[3] == pytest.approx([9, 4, 9, 9], abs=1e-9)
+
+
+def test_common_offset_costs_no_digits() -> None:
+    features = torch.randn(2, 60, 16, generator=torch.Generator().manual_seed(4)).double()
+    assert compute(*(features + 1e8), 3) == compute(*features, 3)
 
 
 @pytest.mark.parametrize("k", [0, 4])

@@ -125,8 +125,8 @@ def test_batching_and_merging_change_nothing(
 
 def test_state_round_trip_replaces_counts() -> None:
     first, second = SegmentationScores(3), SegmentationScores(3)
-    first.update(torch.tensor([[[0, 1, 2]]]), torch.tensor([[[0, 1, IGNORED]]]))
-    second.update(torch.tensor([[[2, 2, 2]]]), torch.tensor([[[0, 1, 2]]]))
+    first.update(torch.tensor([[[0, 1, 2]]]), torch.tensor([[[0, 1, 1]]]))
+    second.update(torch.tensor([[[2, 2, 2]]]), torch.tensor([[[0, 1, IGNORED]]]))
     second.load_state(first.state())
     assert second.compute() == first.compute()
     second.update(torch.tensor([[[2]]]), torch.tensor([[[0]]]))

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of the paper's networks, in millions, by label channels of the three datasets."""
+
+from typing import Any
+
+import pytest
+
+from models.generators import count_parameters
+
+CHANNELS = (151, 150, 182, 183, 184, 35, 36)  # ADE20K twice, COCO-Stuff three times, Cityscapes
+TABLE_3 = {
+    "spade": (96.49, 96.46, 97.42, 97.45, 97.48, 93.02, 93.05),
+    "spade_compact": (60.64, 60.62, 61.50, 61.53, 61.55, 57.44, 57.46),
+    "spade_141m": (140.68, 140.65, 141.68, 141.71, 141.75, 136.94, 136.97),
+    "concat": (79.25, 79.17, 81.81, 81.90, 81.98, 69.65, 69.73),
+    "pix2pixhdpp_spade": (236.90, 236.87, 237.96, 238.00, 238.03, 232.93, 232.96),
+    "pix2pixhdpp_concat": (195.45, 195.37, 198.12, 198.21, 198.29, 185.47, 185.55),
+    "pix2pixhdpp": (182.93, 182.93, 183.03, 183.03, 183.03, 182.57, 182.57),
+    "pix2pixhdpp_compact": (103.00, 102.99, 103.07, 103.07, 103.07, 102.72, 102.73),
+    "pix2pixhd": (182.91, 182.90, 183.01, 183.01, 183.01, 182.54, 182.55),
+}
+EXACT_ADE20K = {
+    "spade": 96_492_483,
+    "spade_compact": 60_642_771,
+    "spade_141m": 140_682_163,
+    "concat": 79_248_003,
+    "pix2pixhdpp_spade": 236_900_611,
+    "pix2pixhdpp_concat": 195_453_315,
+    "pix2pixhdpp": 182_928_771,
+    "pix2pixhdpp_compact": 102_996_003,
+    "pix2pixhd": 182_907_395,
+}
+TABLE_4: list[tuple[str, dict[str, Any], float]] = [
+    ("spade_random", {}, 111.94),
+    ("spade_random", {"upsampling": "more"}, 99.31),
+    ("spade_random", {"upsampling": "most"}, 97.07),
+    ("spade_vae", {}, 111.94),
+    ("spade_kernel1", {}, 71.30),
+    ("spade_kernel5", {}, 146.89),
+    ("spade_batch", {}, 96.49),
+    ("spade_instance", {}, 96.49),
+]
+
+
+@pytest.mark.parametrize("name", TABLE_3)
+def test_table_3(name: str) -> None:
+    millions = tuple(count_parameters(name, labels) / 1e6 for labels in CHANNELS)
+    # The table was rounded twice: 182,564,995 became 182.565, then 182.57.
+    assert millions == pytest.approx(TABLE_3[name], abs=0.006)
+
+
+@pytest.mark.parametrize("name", EXACT_ADE20K)
+def test_exact_counts_on_ade20k(name: str) -> None:
+    assert count_parameters(name, 151) == EXACT_ADE20K[name]
+
+
+@pytest.mark.parametrize(("name", "overrides", "millions"), TABLE_4)
+def test_table_4_on_ade20k(name: str, overrides: dict[str, Any], millions: float) -> None:
+    assert round(count_parameters(name, 151, **overrides) / 1e6, 2) == millions
+
+
+def test_cityscapes_with_latent_input() -> None:
+    count = count_parameters("spade_vae", 36, image_size=(256, 512), upsampling="more")
+    assert count == 101_136_579

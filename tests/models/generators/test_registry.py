@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every generator of the registry must do, tried at tiny widths."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from models.generators import GENERATORS, build_generator, count_parameters
+from models.semantics import SemanticMap
+
+MakeSemantics = Callable[..., SemanticMap]
+
+SIZE = (64, 64)
+NORMS = ("batch", "syncbatch", "instance", "layer", "group", "conditional_batch", "adain", "sft")
+TINY: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in GENERATORS]
+TINY += [(name, {"norm": norm}) for name in ("spade", "pix2pixhdpp") for norm in NORMS]
+tiny_generators = pytest.mark.parametrize(
+    ("name", "overrides"), TINY, ids=["-".join([n, *o.values()]) for n, o in TINY]
+)
+
+
+def _build(name: str, overrides: dict[str, Any], seed: int = 0) -> nn.Module:
+    return build_generator(name, 7, SIZE, width=1 / 16, seed=seed, **overrides)
+
+
+def _latent(generator: nn.Module, batch_size: int = 2) -> Tensor | None:
+    z_dim = getattr(generator.config, "z_dim", None)
+    random = torch.Generator().manual_seed(1)
+    return None if z_dim is None else torch.randn(batch_size, z_dim, generator=random)
+
+
+@tiny_generators
+def test_output_gradient_and_copies(
+    name: str, overrides: dict[str, Any], make_semantics: MakeSemantics
+) -> None:
+    generator = _build(name, overrides)
+    semantics, z = make_semantics(2, *SIZE), _latent(generator)
+    copy.deepcopy(generator)
+    image = generator(semantics, z)
+    assert image.shape == (2, 3, *SIZE)
+    assert image.isfinite().all()
+    assert image.abs().max() <= 1
+    image.square().sum().backward()
+    for parameter_name, parameter in generator.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.isfinite().all(), parameter_name
+        # A bias in front of a norm without affine part has, but for rounding, a zero gradient.
+        assert parameter_name.endswith("bias") or parameter.grad.any(), parameter_name
+    average = AveragedModel(generator)  # a deep copy, though the graph is still alive
+    average.update_parameters(generator)
+    average.eval()
+    generator.eval()
+    torch.testing.assert_close(average(semantics, z), generator(semantics, z))
+    copy.deepcopy(generator)  # after an eval forward with gradients
+
+
+@tiny_generators
+def test_eval_mode_is_independent_of_the_batch_and_of_loading(
+    name: str, overrides: dict[str, Any], make_semantics: MakeSemantics
+) -> None:
+    generator = _build(name, overrides)
+    z = _latent(generator)
+    with torch.no_grad():
+        for seed in range(3):  # moves running statistics and spectral vectors from their start
+            generator(make_semantics(2, *SIZE, seed=seed), z)
+        generator.eval()
+        both = generator(make_semantics(2, *SIZE), z)
+        state = copy.deepcopy(generator.state_dict())
+        # Networks see image 0 alone: its label map comes from a batch of the same first image.
+        pair = make_semantics(2, *SIZE)
+        alone = SemanticMap.from_tensor(pair.full[:1])
+        one = generator(alone, None if z is None else z[:1])
+        # Different batch sizes choose different convolution kernels; instance norms over few
+        # pixels amplify their rounding.
+        torch.testing.assert_close(one, both[:1], atol=1e-4, rtol=0)
+        other = _build(name, overrides, seed=1).eval()
+        other.load_state_dict(state)
+        assert torch.equal(other(pair, z), both)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_weights_are_a_function_of_the_seed(name: str) -> None:
+    before = torch.get_rng_state()
+    first, again, other = (_build(name, {}, seed).state_dict() for seed in (3, 3, 4))
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
+def test_forward_leaves_global_randomness_alone(make_semantics: MakeSemantics) -> None:
+    generator = _build("spade_vae", {})
+    before = torch.get_rng_state()
+    generator(make_semantics(2, *SIZE), _latent(generator))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_rows_describe_themselves(name: str) -> None:
+    preset = GENERATORS[name]
+    assert preset.paper_row
+    assert preset.description
+    if preset.millions is not None:  # as printed for ADE20K
+        assert round(count_parameters(name, 151) / 1e6) == preset.millions
+
+
+def test_unknown_names_and_settings_are_answered() -> None:
+    with pytest.raises(ValueError, match="did you mean spade"):
+        build_generator("spad", 7)
+    with pytest.raises(ValueError, match="no setting depth"):
+        build_generator("spade", 7, depth=3)
