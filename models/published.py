@@ -15,7 +15,14 @@ from torch import Tensor, nn
 from models.discriminators import multiscale
 from models.encoders import instance_features, variational
 from models.generators import local_enhancer, pix2pixhd, spade
-from models.published_configs import Upsampling, generator_config_of, resolve_layout
+from models.published_configs import (
+    Arch,
+    Upsampling,
+    arch_of,
+    critic_or_encoder_config_of,
+    generator_config_of,
+    resolve_layout,
+)
 from models.semantics import SemanticLayout, Size
 
 Names = Mapping[str, str]
@@ -42,6 +49,7 @@ class PublishedGenerator:
     """A generator with released weights, in eval mode, and the label layout it was trained with."""
 
     generator: nn.Module
+    arch: Arch
     layout: SemanticLayout
     layout_name: str
 
@@ -50,6 +58,7 @@ def load_published_generator(
     state_dict: Mapping[str, Any],
     layout: str | SemanticLayout | None = None,
     *,
+    arch: Arch | None = None,
     upsampling: Upsampling | None = None,
     image_size: Size | None = None,
     num_features: int = 0,
@@ -58,16 +67,33 @@ def load_published_generator(
 
     Shapes give family, widths, depth, label channels and latent input. What they cannot tell is an
     argument, asked for by a `ValueError`: the label `layout` (ADE20K's two orders), `upsampling` of
-    unknown networks, `image_size` of latent-input ones; `num_features` of pix2pixHD's inputs.
+    unknown networks, `image_size` of latent-input ones; `num_features` of pix2pixHD's inputs. An
+    `arch` that is given must be the file's.
     """
     tensors = without_prefix(state_dict)
     network, config = generator_config_of(tensors, upsampling, image_size, num_features)
+    found = arch_of(config)
+    if arch not in (None, found):
+        raise ValueError(f"the file holds a {found} generator, not {arch}; set arch to {found}")
     layout_name, resolved = resolve_layout(config.num_labels, layout)
     with torch.device("meta"):
         generator: nn.Module = network(config)
     generator.to_empty(device="cpu")
     load_published(generator, tensors)
-    return PublishedGenerator(generator=generator.eval(), layout=resolved, layout_name=layout_name)
+    return PublishedGenerator(
+        generator=generator.eval(), arch=found, layout=resolved, layout_name=layout_name
+    )
+
+
+def load_published_network(state_dict: Mapping[str, Any]) -> nn.Module:
+    """A released discriminator or image encoder, recognised by its names and shapes."""
+    tensors = without_prefix(state_dict)
+    network, config = critic_or_encoder_config_of(tensors)
+    with torch.device("meta"):
+        module: nn.Module = network(config)
+    module.to_empty(device="cpu")
+    load_published(module, tensors)
+    return module.eval()
 
 
 def load_published(

@@ -2,10 +2,13 @@
 """Which network a released file belongs to, read from the names and shapes of its tensors."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from models.discriminators.multiscale import MultiscaleDiscriminator
+from models.encoders.instance_features import InstanceFeatureEncoder
+from models.encoders.variational import ImageEncoder
 from models.generators.local_enhancer import LocalEnhancerGenerator
 from models.generators.pix2pixhd import Pix2PixHDGenerator
 from models.generators.spade import NUM_UPSAMPLINGS, SPADEGenerator, Upsampling
@@ -24,6 +27,7 @@ LAYOUTS: dict[str, SemanticLayout] = {
 # Five and six upsamplings have equal shapes; these are the released networks' by label channels.
 _RELEASED_UPSAMPLING: dict[int, Upsampling] = {184: "normal", 151: "normal", 36: "more"}
 
+Arch = Literal["spade", "pix2pixhd", "pix2pixhdpp"]
 Shapes = Mapping[str, Tensor]
 
 
@@ -69,6 +73,57 @@ def generator_config_of(
     raise ValueError(
         f"the tensors ({shown}, ...) are no SPADE or pix2pixHD generator's; give the file of the "
         "generator (*_net_G.pth)"
+    )
+
+
+def arch_of(config: Any) -> Arch:
+    """The name of a generator's family."""
+    if isinstance(config, SPADEGenerator.Config):
+        return "spade"
+    return "pix2pixhdpp" if config.spectral else "pix2pixhd"
+
+
+def critic_or_encoder_config_of(tensors: Shapes) -> tuple[type[nn.Module], Any]:
+    """Class and configuration of a discriminator or an encoder with published names."""
+    if "discriminator_0.model0.0.weight" in tensors:
+        spectral = "discriminator_0.model1.0.0.weight_orig" in tensors
+        norm = "instance" if spectral else "none"
+        if "discriminator_0.model1.0.1.weight" in tensors:
+            norm = "syncbatch"
+        names = ("discriminator_", ".model")
+        return MultiscaleDiscriminator, _critic_config(tensors, names, f"spectral{norm}")
+    if "scale0_layer0.0.weight" in tensors:
+        norm = "syncbatch" if "scale0_layer1.1.weight" in tensors else "instance"
+        return MultiscaleDiscriminator, _critic_config(tensors, ("scale", "_layer"), norm)
+    if "fc_mu.weight" in tensors:
+        layers = _numbered(tensors, "layer", ".weight_orig")
+        return ImageEncoder, ImageEncoder.Config(
+            base_channels=tensors["layer1.0.weight_orig"].shape[0],
+            z_dim=tensors["fc_mu.weight"].shape[0],
+            input_size=4 << len(layers),
+        )
+    if "model.1.weight" in tensors and not _numbered(tensors, "model.", ".conv_block."):
+        convolutions = _numbered(tensors, "model.", ".weight")
+        return InstanceFeatureEncoder, InstanceFeatureEncoder.Config(
+            num_features=tensors[f"model.{max(convolutions)}.weight"].shape[0],
+            base_channels=tensors["model.1.weight"].shape[0],
+            num_downsamplings=(len(convolutions) - 2) // 2,
+        )
+    raise ValueError("the tensors are no SPADE or pix2pixHD discriminator's or encoder's")
+
+
+def _critic_config(
+    tensors: Shapes, names: tuple[str, str], norm: Any
+) -> MultiscaleDiscriminator.Config:
+    scale, layer = names
+    first = tensors[f"{scale}0{layer}0.0.weight"]
+    parts = [name.removeprefix(scale).split(layer) for name in tensors]
+    return MultiscaleDiscriminator.Config(
+        num_labels=first.shape[1] - 3,
+        base_channels=first.shape[0],
+        num_layers=max(int(rest.partition(".")[0]) for _, rest in parts),
+        num_scales=1 + max(int(number) for number, _ in parts),
+        norm=norm,
     )
 
 

@@ -111,28 +111,33 @@ class SemanticMap:
                     f"{tuple(label_map.shape)} like the label map; resize it (nearest)"
                 )
             self._edges = instance_edges(instance_map)
-        self._describe(label_map, layout.num_labels)
+        self._describe(label_map, layout.num_labels, torch.float32)
 
     @classmethod
     def from_tensor(cls, semantic_map: Tensor) -> "SemanticMap":
         """A soft or continuous map (N, L, H, W) float, such as probabilities or features."""
         soft = cls.__new__(cls)
         soft._channels, soft._edges, soft._soft = None, None, semantic_map
-        soft._describe(semantic_map, semantic_map.shape[1])
+        soft._describe(semantic_map, semantic_map.shape[1], semantic_map.dtype)
         return soft
 
-    def _describe(self, source: Tensor, num_labels: int) -> None:
+    def _describe(self, source: Tensor, num_labels: int, dtype: torch.dtype) -> None:
         self.batch_size: int = source.shape[0]
         self.size: Size = (source.shape[-2], source.shape[-1])
         self.num_labels = num_labels
+        self.dtype = dtype  # of the dense maps
         self._dense_at: dict[Size, Tensor] = {}
         self._labels_at: dict[Size, Tensor] = {}
 
     @property
-    def device(self) -> torch.device:
+    def _source(self) -> Tensor:
         source = self._channels if self._soft is None else self._soft
         assert source is not None
-        return source.device
+        return source
+
+    @property
+    def device(self) -> torch.device:
+        return self._source.device
 
     @property
     def is_hard(self) -> bool:
@@ -141,11 +146,11 @@ class SemanticMap:
 
     @property
     def full(self) -> Tensor:
-        """(N, num_labels, H, W) float32 at the map's own size."""
+        """(N, num_labels, H, W) float at the map's own size."""
         return self.at(self.size)
 
     def at(self, size: Size) -> Tensor:
-        """(N, num_labels, h, w) float32, computed once per resolution."""
+        """(N, num_labels, h, w) float, computed once per resolution."""
         size = (int(size[0]), int(size[1]))
         if size not in self._dense_at:
             self._dense_at[size] = self._dense(size)
@@ -168,17 +173,21 @@ class SemanticMap:
         """(N, num_labels): the share of the image that each channel covers."""
         return self.full.mean(dim=(2, 3))
 
-    def to(self, device: torch.device | str) -> "SemanticMap":
-        """The same map on another device (this one if it is there already)."""
-        if torch.device(device) == self.device:
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> "SemanticMap":
+        """The same map on another device, or with dense maps of another float type."""
+        device = self.device if device is None else torch.device(device)
+        dtype = self.dtype if dtype is None else dtype
+        if (device, dtype) == (self.device, self.dtype):
             return self
         moved = SemanticMap.__new__(SemanticMap)
         for name in ("_channels", "_edges", "_soft"):
             value = getattr(self, name)
             setattr(moved, name, None if value is None else value.to(device, non_blocking=True))
-        source = moved._channels if moved._soft is None else moved._soft
-        assert source is not None
-        moved._describe(source, self.num_labels)
+        if moved._soft is not None:
+            moved._soft = moved._soft.to(dtype)
+        moved._describe(moved._source, self.num_labels, dtype)
         return moved
 
     def _dense(self, size: Size) -> Tensor:
@@ -186,7 +195,7 @@ class SemanticMap:
             return self._soft if size == self.size else F.interpolate(self._soft, size=size)
         labels = self.labels_at(size)
         dense = torch.zeros(
-            self.batch_size, self.num_labels, *size, dtype=torch.float32, device=labels.device
+            self.batch_size, self.num_labels, *size, dtype=self.dtype, device=labels.device
         )
         dense.scatter_(1, labels[:, None], 1.0)
         edges = self.edges_at(size)

@@ -8,6 +8,9 @@ from spade_eval.errors import UserError
 
 def resolve_device(name: str) -> torch.device:
     """'auto' is CUDA where there is one; a device this machine lacks is an error."""
+    # TensorFloat-32 moves reported numbers; cuDNN takes it by default.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -101,9 +101,7 @@ class Benchmark:
         claim_folder(self.place.run_folder, self.config)
         place, config = self.place, self.train_config(model)
         folder = place.run_folder / "checkpoints" / f"{model}-{config.sha256[:8]}"
-        return train_generator(
-            config, self._train_split, folder, place.device, place.weights_dir
-        )
+        return train_generator(config, self._train_split, folder, place.device, place.weights_dir)
 
     def rows(self, request: Request) -> list[Row]:
         """Every row of the run; files that a row needs are read, so that errors come first."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.training.gan import GANTraining
 from models.training.loop import Observer
-from spade_eval.batches import layout_of, photos, semantic_map
+from spade_eval.batches import label_maps, layout_of, photos, semantic_map
 from spade_eval.datasets.base import Dataset, Sample
 
 
@@ -85,8 +85,7 @@ def coloured(samples: list[Sample], dataset: Dataset) -> Tensor:
     table = torch.zeros(256, 3, dtype=torch.uint8)
     palette = torch.tensor(dataset.label_space.palette, dtype=torch.uint8)
     table[: len(palette)] = palette
-    label_maps = torch.stack([torch.from_numpy(sample.label_map) for sample in samples])
-    return table[label_maps.long()].permute(0, 3, 1, 2)
+    return table[label_maps(samples)].permute(0, 3, 1, 2)
 
 
 def tensorboard_log(folder: Path) -> tuple[Observer, ...]:

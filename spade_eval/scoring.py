@@ -89,7 +89,9 @@ class Scorer:
             for start in range(0, self.count, size):
                 indices = range(start, min(start + size, self.count))
                 samples = [self.dataset[index] for index in indices]
-                yield samples, source.images(indices, samples)
+                # One memory layout: kernels for another one round differently, and the images of
+                # a run must score bitwise the same when they come back from their folder.
+                yield samples, source.images(indices, samples).contiguous()
                 bar.update(len(samples))
 
     @torch.inference_mode()

@@ -118,7 +118,7 @@ class SPADEGenerator(nn.Module):
             refuse_latent(z, "this generator")
             x: Tensor = self.stem(semantics.at(start))
             return x
-        if semantics.size != config.image_size:
+        if semantics.size != tuple(config.image_size):  # a list, when read from JSON
             raise ValueError(
                 f"the semantic map is {semantics.size}, expected {config.image_size}, the "
                 "fixed size of this latent-input generator; resize the map or build with that one"

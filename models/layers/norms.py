@@ -7,7 +7,7 @@ generator makes from the semantic map (`make_condition`); the layers get it as a
 """
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -165,4 +165,4 @@ def unconditional_norm(kind: NormKind, channels: int) -> nn.Module:
         return nn.GroupNorm(1, channels)
     if kind == "group":  # 32 groups (Wu & He, 2018), fewer where 32 does not divide the width
         return nn.GroupNorm(math.gcd(32, channels), channels)
-    raise ValueError(f"norm is {kind!r}, expected one of {', '.join(NormKind.__args__)}")  # type: ignore[attr-defined]
+    raise ValueError(f"norm is {kind!r}, expected one of {', '.join(get_args(NormKind))}")

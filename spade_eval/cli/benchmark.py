@@ -33,6 +33,7 @@ def benchmark(
     steps: options.Steps = None,
     batch_size: options.BatchSize = None,
     width: options.Width = None,
+    segmenter_steps: options.SegmenterSteps = None,
     limit: options.Limit = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -49,7 +50,8 @@ def benchmark(
 
     config = options.run_config(
         dataset, budget, seed, size,
-        steps=steps, batch_size=batch_size, width=width, val_limit=limit,
+        steps=steps, batch_size=batch_size, width=width, segmenter_steps=segmenter_steps,
+        val_limit=limit,
     )  # fmt: skip
     request = Request(
         FIRST_THREE if model is None else tuple(model),
@@ -71,6 +73,7 @@ def score(
     data_root: options.DataRoot = None,
     budget: options.BudgetName = "default",
     size: options.ImageSize = None,
+    segmenter_steps: options.SegmenterSteps = None,
     limit: options.Limit = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -83,8 +86,8 @@ def score(
     folders = [f"{name}={path}" for name, path in named.items() if not _is_checkpoint(path)]
     benchmark(
         dataset=dataset, data_root=data_root, budget=budget, model=[], images=folders,
-        checkpoint=files, size=size, limit=limit, seed=seed, device=device, out=out,
-        weights_dir=weights_dir,
+        checkpoint=files, size=size, segmenter_steps=segmenter_steps, limit=limit, seed=seed,
+        device=device, out=out, weights_dir=weights_dir,
     )  # fmt: skip
 
 

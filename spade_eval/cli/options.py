@@ -26,6 +26,9 @@ BatchSize = Annotated[int | None, typer.Option(min=1, help="Instead of the budge
 Width = Annotated[
     float | None, typer.Option(min=0.01, help="Network width; 1 is the paper's number of channels.")
 ]
+SegmenterSteps = Annotated[
+    int | None, typer.Option(min=1, help="Where an in-domain segmenter has to be trained.")
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Score only the first so many samples.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of initialisation, data order and augmentation.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]

@@ -8,11 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.discriminators import MultiscaleDiscriminator
+from models.encoders import ImageEncoder, InstanceFeatureEncoder
 from models.generators import build_generator
 from models.published import (
     from_published,
     load_published,
     load_published_generator,
+    load_published_network,
     to_published,
     without_prefix,
 )
@@ -111,6 +114,31 @@ def test_what_shapes_cannot_tell_is_asked_for() -> None:
 def test_cityscapes_files_have_six_upsamplings() -> None:
     file = to_published(build_generator("spade", 36, width=1 / 32, upsampling="more"))
     assert load_published_generator(file).generator.config.upsampling == "more"
+
+
+@pytest.mark.parametrize("norm", ["spectralinstance", "spectralsyncbatch", "instance", "syncbatch"])
+def test_discriminators_come_back(norm: str) -> None:
+    config = MultiscaleDiscriminator.Config(
+        num_labels=7, base_channels=4, num_layers=5, num_scales=3, norm=norm
+    )
+    ours = MultiscaleDiscriminator(config)
+    loaded = load_published_network(to_published(ours))
+    assert loaded.config == config
+    for key, tensor in ours.state_dict().items():
+        assert torch.equal(tensor, loaded.state_dict()[key])
+
+
+def test_encoders_come_back() -> None:
+    for network in (
+        ImageEncoder(ImageEncoder.Config(base_channels=4, z_dim=8, input_size=64)),
+        InstanceFeatureEncoder(InstanceFeatureEncoder.Config(base_channels=4, num_features=5)),
+    ):
+        assert load_published_network(to_published(network)).config == network.config
+
+
+def test_another_architecture_is_refused() -> None:
+    with pytest.raises(ValueError, match="holds a spade generator, not pix2pixhd"):
+        load_published_generator(_spade_file(), LAYOUT, arch="pix2pixhd", upsampling="normal")
 
 
 def test_other_files_are_refused() -> None:

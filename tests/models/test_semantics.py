@@ -97,3 +97,6 @@ def test_moving_to_another_device() -> None:
     moved = semantics.to("meta")
     assert moved.device.type == "meta"
     assert moved.full.shape == semantics.full.shape
+    double = semantics.to(dtype=torch.float64)
+    assert double.full.dtype == torch.float64
+    assert torch.equal(double.full.float(), semantics.full)

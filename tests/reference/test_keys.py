@@ -10,16 +10,14 @@ import torch
 from parity.case import layout_of
 from torch import nn
 
-from models.discriminators import MultiscaleDiscriminator
-from models.encoders import ImageEncoder, InstanceFeatureEncoder
 from models.published import to_published
-from models.published_configs import generator_config_of
+from models.published_configs import critic_or_encoder_config_of, generator_config_of
 
 FILES = sorted((Path(__file__).parent / "data" / "keys").glob("*.json"))
 
 
 def _network(stem: str, meta: dict[str, Any], tensors: dict[str, torch.Tensor]) -> nn.Module:
-    """The network of a key list; generators are recognised by their shapes alone."""
+    """The network of a key list, recognised by names and shapes as far as these can tell."""
     if "_G" in stem:
         latent = {"image_size": (256, 512)} if "cityscapes_G_vae" in stem else {}
         features = 3 if "feature" in meta.get("note", "") else 0
@@ -27,26 +25,8 @@ def _network(stem: str, meta: dict[str, Any], tensors: dict[str, torch.Tensor]) 
             tensors, upsampling=None, image_size=latent.get("image_size"), num_features=features
         )
         return network(config)
-    if stem.endswith("_D"):
-        pix2pixhd = "label_nc" not in meta
-        return MultiscaleDiscriminator(
-            MultiscaleDiscriminator.Config(
-                num_labels=meta["input_nc"] - 3,
-                base_channels=meta["ndf"],
-                num_layers=meta["n_layers_D"] + pix2pixhd,
-                num_scales=meta["num_D"],
-                norm=meta["norm"] if pix2pixhd else meta["norm_D"],
-            )
-        )
-    if "feat_num" in meta:
-        return InstanceFeatureEncoder(
-            InstanceFeatureEncoder.Config(
-                num_features=meta["feat_num"],
-                base_channels=meta["nef"],
-                num_downsamplings=meta["n_downsample_E"],
-            )
-        )
-    return ImageEncoder(ImageEncoder.Config(base_channels=meta["ngf"]))
+    network, config = critic_or_encoder_config_of(tensors)
+    return network(config)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

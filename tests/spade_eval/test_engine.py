@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole engine on four images: rows, records, resumption, foreign images, checkpoints."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from models.training.checkpoint import load_description, load_weights, save_network
+from spade_eval import engine, sources
+from spade_eval.engine import Benchmark, Request
+from spade_eval.errors import UserError
+from spade_eval.records import Measurement
+
+Make = Callable[..., Benchmark]
+MODELS = ("spade", "concat", "pix2pixhdpp")
+# What may differ between two runs of one configuration.
+VOLATILE = {"started", "seconds"}
+
+
+def numbers(benchmark: Benchmark, source: str) -> dict[tuple[str, str | None], float | None]:
+    return {
+        (item.metric, item.class_name): item.value
+        for item in benchmark.store
+        if item.source == source
+    }
+
+
+def lasting(benchmark: Benchmark) -> list[dict[str, object]]:
+    kept = [vars(item) for item in benchmark.store]
+    return [{key: value for key, value in item.items() if key not in VOLATILE} for item in kept]
+
+
+def checkpoint_of(benchmark: Benchmark, model: str) -> Path:
+    (path,) = benchmark.place.run_folder.glob(f"checkpoints/{model}-*/generator.safetensors")
+    return path
+
+
+def test_every_row_is_measured_once(benchmark_in: Make) -> None:
+    benchmark = benchmark_in()
+    assert benchmark.run(Request(MODELS)) == ["real", "oracle", *MODELS]
+    before = benchmark.store.path.read_bytes()
+    assert benchmark_in().run(Request(MODELS)) == []
+    assert benchmark.store.path.read_bytes() == before
+
+
+def test_a_record_tells_all_that_is_needed(benchmark_in: Make) -> None:
+    benchmark = benchmark_in()
+    benchmark.run(Request(("spade",)))
+    items = [item for item in benchmark.store if item.source == "spade"]
+    names = benchmark.dataset.label_space.class_names
+    assert {item.metric for item in items} == {
+        "miou", "acc_valid", "acc_all", "mean_accuracy", "fwiou", "iou", "fd_in_domain",
+    }  # fmt: skip
+    assert [item.class_name for item in items if item.metric == "iou"] == list(names)
+    item: Measurement = next(item for item in items if item.metric == "fd_in_domain")
+    assert (item.source_kind, item.train_steps, item.seed) == ("generator", 2, 0)
+    assert (item.num_images, item.num_reference_images) == (4, 4)
+    assert (item.dataset, item.split, item.height, item.width) == ("scenes", "val", 64, 64)
+    for digest in (
+        item.source_sha256, item.dataset_sha256, item.protocol_sha256, item.segmenter_sha256,
+        item.features_sha256, item.train_config_sha256, item.job_sha256,
+    ):  # fmt: skip
+        assert digest is not None
+        assert len(digest) == 64
+    assert item.parameters
+    assert "torch" in item.versions
+    assert any("in-domain" in note for note in item.notes)
+    assert any("far too few" in note for note in item.notes)
+    assert any("perceptual loss" in note for note in item.notes)
+
+
+def test_the_written_images_score_bitwise_the_same(benchmark_in: Make) -> None:
+    benchmark = benchmark_in()
+    benchmark.run(Request(("spade",)))
+    folder = benchmark.place.run_folder / "images" / "spade"
+    again = benchmark_in()
+    assert again.run(Request(("spade",), images={"mine": folder})) == ["mine"]
+    assert numbers(again, "mine") == numbers(again, "spade")
+    assert numbers(again, "mine") != numbers(again, "oracle")
+
+
+def test_the_written_checkpoint_scores_bitwise_the_same(benchmark_in: Make) -> None:
+    benchmark = benchmark_in()
+    benchmark.run(Request(("pix2pixhdpp",)))
+    file = checkpoint_of(benchmark, "pix2pixhdpp")
+    benchmark.run(Request((), checkpoints={"mine": file}))
+    assert numbers(benchmark, "mine") == numbers(benchmark, "pix2pixhdpp")
+    mine = next(item for item in benchmark.store if item.source == "mine")
+    assert (mine.source_kind, mine.checkpoint_rule) == ("checkpoint", "last")
+
+
+def test_real_photos_are_at_distance_zero_and_the_oracle_is_not(benchmark_in: Make) -> None:
+    benchmark = benchmark_in()
+    benchmark.run(Request())
+    # Rounding of float64 sums of squares of order 1.
+    assert numbers(benchmark, "real")["fd_in_domain", None] == pytest.approx(0, abs=1e-9)
+    assert numbers(benchmark, "oracle")["fd_in_domain", None] > 1e-6
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of ours catches it."""
+
+
+@pytest.mark.parametrize("moment", ["training", "scoring", "between images and records"])
+def test_a_killed_run_ends_with_the_same_records(
+    benchmark_in: Make, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    whole = benchmark_in("whole")
+    whole.run(Request(("spade",)))
+    with monkeypatch.context() as patch:
+        _kill(patch, moment)
+        with pytest.raises(Killed):
+            benchmark_in("killed").run(Request(("spade",)))
+    killed = benchmark_in("killed")
+    assert [item.source for item in killed.store][:1] == ["real"], "what was recorded is kept"
+    assert "spade" not in {item.source for item in killed.store}
+    assert killed.run(Request(("spade",))) == ["spade"]
+    assert lasting(killed) == lasting(whole)
+
+
+def _kill(patch: pytest.MonkeyPatch, moment: str) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    if moment == "training":
+        original = engine.train_generator
+
+        def train(config: object, *arguments: object) -> Path:
+            from models.training.gan import GANTraining
+
+            step = GANTraining.step
+
+            def second_dies(self: GANTraining, batch: object, number: int) -> dict[str, Tensor]:
+                return step(self, batch, number) if number == 0 else die()  # type: ignore[arg-type,return-value]
+
+            patch.setattr(GANTraining, "step", second_dies)
+            return original(config, *arguments)  # type: ignore[arg-type]
+
+        patch.setattr(engine, "train_generator", train)
+    elif moment == "scoring":
+        patch.setattr(sources.SynthesizedByCheckpoint, "images", die)
+    else:
+        append = engine.RecordStore.append
+
+        def only_others(self: engine.RecordStore, items: list[Measurement]) -> None:
+            append(self, items) if items[0].source != "spade" else die()
+
+        patch.setattr(engine.RecordStore, "append", only_others)
+
+
+def test_another_configuration_does_not_mix_into_a_run(benchmark_in: Make) -> None:
+    benchmark_in("run", seed=0).run(Request())
+    with pytest.raises(UserError, match=r"another configuration.*--out"):
+        benchmark_in("run", seed=1).run(Request())
+
+
+def test_a_name_is_one_row(benchmark_in: Make, tmp_path: Path) -> None:
+    benchmark = benchmark_in()
+    benchmark.run(Request(("spade",)))
+    folder = benchmark.place.run_folder / "images" / "spade"
+    with pytest.raises(UserError, match="'spade' is taken"):
+        benchmark.run(Request(("spade",), images={"spade": folder}))
+    with pytest.raises(UserError, match="'real' is taken"):
+        benchmark.run(Request((), images={"real": folder}))
+
+
+def test_changed_images_are_scored_again(benchmark_in: Make, tmp_path: Path) -> None:
+    benchmark = benchmark_in()
+    benchmark.run(Request())
+    folder = tmp_path / "mine"
+    shutil.copytree(benchmark.place.run_folder / "images" / "oracle", folder)
+    assert benchmark.run(Request(images={"mine": folder})) == ["mine"]
+    assert benchmark.run(Request(images={"mine": folder})) == []
+    Image.new("RGB", (64, 64)).save(next(folder.iterdir()))
+    assert benchmark.run(Request(images={"mine": folder})) == ["mine"]
+
+
+def test_a_generator_that_gives_nan_is_named(benchmark_in: Make) -> None:
+    benchmark = benchmark_in()
+    benchmark.run(Request(("concat",)))
+    file = checkpoint_of(benchmark, "concat")
+    weights = load_weights(file)
+    weights["to_rgb.bias"] = torch.full((3,), float("nan"))
+    broken = file.with_name("broken.safetensors")
+    save_network(broken, weights, load_description(file))
+    recorded = benchmark.store.path.read_bytes()
+    with pytest.raises(UserError, match=r"mine: the image synthesized for \S+ holds NaN"):
+        benchmark.run(Request((), checkpoints={"mine": broken}))
+    assert benchmark.store.path.read_bytes() == recorded
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d["train"].update(dataset="cocostuff"), "choose the matching --dataset"),
+        (lambda d: d["layout"].update(edges=False), "choose the matching --dataset"),
+        (lambda d: d["train"].update(model="concat"), "do not fit concat"),
+        (lambda d: d["train"].update(model="unheard of"), "no generator is called 'unheard of'"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused(
+    benchmark_in: Make, change: Callable[[dict], object], message: str
+) -> None:
+    benchmark = benchmark_in()
+    benchmark.run(Request(("spade",)))
+    file = checkpoint_of(benchmark, "spade")
+    description = load_description(file)
+    change(description)
+    other = file.with_name("other.safetensors")
+    save_network(other, load_weights(file), description)
+    with pytest.raises(UserError, match=message):
+        benchmark.run(Request((), checkpoints={"mine": other}))
+
+
+def test_missing_files_are_named_before_anything_is_computed(
+    benchmark_in: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine.Benchmark, "_measure", lambda *_: pytest.fail("computed"))
+    for request in (
+        Request((), checkpoints={"mine": tmp_path / "no.safetensors"}),
+        Request((), images={"mine": tmp_path / "none"}),
+        Request(("spad",)),
+    ):
+        with pytest.raises(UserError):
+            benchmark_in().run(request)
+
+
+def test_synthesized_images_are_truncated_to_8_bit_like_the_release(benchmark_in: Make) -> None:
+    from spade_eval.batches import to_8_bit
+
+    protocol = benchmark_in().protocol
+    values = torch.tensor([-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, -2.0]).view(1, 1, 1, 7)
+    expected = [np.clip((v + 1) / 2 * 255, 0, 255) for v in values.flatten().tolist()]
+    assert to_8_bit(values, protocol).flatten().tolist() == [int(value) for value in expected]
+
+
+def test_the_generator_is_scored_in_evaluation_mode(benchmark_in: Make) -> None:
+    benchmark = benchmark_in()
+    benchmark.run(Request(("spade",)))
+    source = sources.SynthesizedByCheckpoint(
+        "x", checkpoint_of(benchmark, "spade"), benchmark.dataset, benchmark.protocol,
+        torch.device("cpu"),
+    )  # fmt: skip
+    assert isinstance(source.generator, nn.Module)
+    assert not source.generator.training
+    samples = [benchmark.dataset[index] for index in range(4)]
+    together = source.images(range(4), samples)
+    alone = torch.cat([source.images([i], samples[i : i + 1]) for i in range(4)])
+    # Kernels of another batch size may round differently, and truncation can turn that into 1.
+    assert (together.int() - alone.int()).abs().max() <= 1
