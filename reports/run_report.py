@@ -5,6 +5,7 @@ Reads `records.jsonl` and `images/` of the folder and nothing else. A run measur
 protocol has its files directly in `tables/` and `plots/`; under several, each has a folder there.
 """
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,16 +48,21 @@ def write_report(run_folder: Path) -> RunReport:
             f"to report; run `spade-eval benchmark --out {run_folder}` first"
         )
     groups = by_protocol(measurements)
+    plots = importlib.util.find_spec("matplotlib") is not None
     paths: list[Path] = []
     for key, group in groups.items():
         inner = key.slug if len(groups) > 1 else ""
         paths += write_tables(group, run_folder / "tables" / inner)
-        paths += plot_metric_bars(group, run_folder / "plots" / inner)
-        paths += plot_per_class_iou(group, run_folder / "plots" / inner)
+        if plots:
+            paths += plot_metric_bars(group, run_folder / "plots" / inner)
+            paths += plot_per_class_iou(group, run_folder / "plots" / inner)
     if len(groups) > 1:
         _remove_single_report(run_folder)
     paths += _write_samples(run_folder, measurements)
-    return RunReport(tuple(paths), "\n\n".join(report_text(group) for group in groups.values()))
+    texts = [report_text(group) for group in groups.values()]
+    if not plots:
+        texts.append("No plots: matplotlib is not installed; tables and samples are complete.")
+    return RunReport(tuple(paths), "\n\n".join(texts))
 
 
 def report_text(measurements: Sequence[Measurement]) -> str:

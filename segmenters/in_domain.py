@@ -16,6 +16,9 @@ from torch import Tensor, nn
 class InDomainSegmenter(nn.Module):
     """Image in [0, 1] to logits at the image's size."""
 
+    mean: Tensor
+    std: Tensor
+
     @dataclass(frozen=True, kw_only=True)
     class Config:
         num_classes: int

@@ -28,7 +28,8 @@ class SegmenterTraining:
     ) -> None:
         self.steps, self.learning_rate = steps, learning_rate
         # A third faster on the CPUs where it was tried.
-        self.segmenter = segmenter.to(memory_format=torch.channels_last)
+        self.segmenter = segmenter
+        self.segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.AdamW(segmenter.parameters(), weight_decay=1e-4)
 
     def step(self, batch: SegmenterBatch, step: int) -> dict[str, Tensor]:

@@ -37,10 +37,12 @@ class Budget:
 BUDGETS: dict[str, dict[str, Budget]] = {
     "scenes": {
         "smoke": Budget(
-            size=(64, 64), steps=10, batch_size=4, width=0.125, segmenter_steps=1, val_limit=40
+            size=(64, 64), steps=10, batch_size=4, width=0.125, rate_scale=4.0,
+            segmenter_steps=1, val_limit=40,
         ),
         "default": Budget(
-            size=(64, 64), steps=400, batch_size=8, width=0.25, segmenter_steps=2000
+            size=(64, 64), steps=300, batch_size=8, width=0.125, rate_scale=4.0,
+            segmenter_steps=2000,
         ),
         "large": Budget(
             size=(128, 128), steps=20_000, batch_size=16, width=0.5, segmenter_steps=2000
@@ -48,7 +50,7 @@ BUDGETS: dict[str, dict[str, Budget]] = {
     },
     "cocostuff": {
         "smoke": Budget(
-            size=(128, 128), steps=40, batch_size=4, width=0.125,
+            size=(128, 128), steps=30, batch_size=4, width=0.125, rate_scale=4.0,
             segmenter_steps=100, segmenter_batch_size=8,
         ),
         "default": Budget(

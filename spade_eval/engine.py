@@ -16,14 +16,15 @@ from typing import Any
 import torch
 
 from models.generators import GENERATORS
+from models.safe_load import load_tensors
 from segmenters.in_domain import InDomainFeatures, InDomainSegmenter
 from spade_eval.config import RunConfig, TrainConfig
 from spade_eval.datasets import open_dataset
 from spade_eval.datasets.base import Dataset, HasOracle
 from spade_eval.devices import device_name
-from spade_eval.errors import UserError, lookup
+from spade_eval.errors import UserError, as_user_error, lookup
 from spade_eval.footnotes import footnotes
-from spade_eval.metrics.inception import load_inception
+from spade_eval.metrics.inception import InceptionFeatures
 from spade_eval.observers import coloured
 from spade_eval.protocol import PROFILES, ResolvedProtocol
 from spade_eval.records import RecordStore, provenance, sha256_of_file, sha256_of_json
@@ -38,7 +39,7 @@ from spade_eval.sources import (
 )
 from spade_eval.train_generator import train_generator
 from spade_eval.train_segmenter import SHIPPED, load_in_domain, segmenter_config, train_segmenter
-from spade_eval.weights import INCEPTION, VGG19, is_installed
+from spade_eval.weights import INCEPTION, VGG19, installed, is_installed
 
 _GRID_SAMPLES = 8
 LABEL_MAP_FOLDER = "label map"
@@ -108,7 +109,9 @@ class Benchmark:
         rows = [Row("real", {"kind": "real"}, RealPhotos)]
         dataset = self.dataset
         if isinstance(dataset, HasOracle):
-            rows.append(Row("oracle", {"kind": "oracle"}, lambda: Oracle(dataset), True))
+            rows.append(
+                Row("oracle", {"kind": "oracle"}, lambda: Oracle(dataset), keep_images=True)
+            )
         given = [*self._folder_rows(request.images), *self._checkpoint_rows(request.checkpoints)]
         rows += [*(self._model_row(model) for model in request.models), *given]
         names = [row.name for row in rows]
@@ -122,7 +125,7 @@ class Benchmark:
     def _folder_rows(self, folders: Mapping[str, Path]) -> Iterator[Row]:
         for name, directory in folders.items():
             source = SynthesizedFolder(name, directory, self.dataset, self.count)
-            yield Row(name, dict(source.provenance), lambda source=source: source)
+            yield Row(name, dict(source.provenance), _given(source))
 
     def _checkpoint_rows(self, files: Mapping[str, Path]) -> Iterator[Row]:
         for name, file in files.items():
@@ -130,7 +133,7 @@ class Benchmark:
                 name, file, self.dataset, self.protocol, self.place.device
             )
             identity = {"checkpoint": source.provenance["source_sha256"]}
-            yield Row(name, identity, lambda source=source: source, True)
+            yield Row(name, identity, _given(source), keep_images=True)
 
     def _model_row(self, model: str) -> Row:
         lookup(GENERATORS, model, "generator")
@@ -145,7 +148,9 @@ class Benchmark:
                 source_kind="generator",
             )
 
-        return Row(model, {"train_config": self.train_config(model).sha256}, trained, True)
+        return Row(
+            model, {"train_config": self.train_config(model).sha256}, trained, keep_images=True
+        )
 
     def train_config(self, model: str) -> TrainConfig:
         """How this run trains a model."""
@@ -213,7 +218,9 @@ class Benchmark:
         """The split with the networks that score it."""
         features: FeatureNetwork = InDomainFeatures(self.segmenter[0])
         if self.resolved.features == INCEPTION.title:
-            features = load_inception(self.place.weights_dir).to(self.place.device)
+            path = installed(INCEPTION, self.place.weights_dir)
+            with as_user_error("Inception weights"):
+                features = InceptionFeatures(load_tensors(path)).to(self.place.device)
         return Scorer(
             self.dataset, self.count, self.protocol, self.segmenter[0], features, self.place.device
         )
@@ -273,3 +280,8 @@ class Benchmark:
         folder = self.place.run_folder / "images"
         write_images(folder / LABEL_MAP_FOLDER, samples, coloured(samples, self.dataset))
         write_images(folder / "real", samples, RealPhotos().images(range(len(samples)), samples))
+
+
+def _given(source: Source) -> Callable[[], Source]:
+    """Opens a source whose files have been read already."""
+    return lambda: source

@@ -38,7 +38,7 @@ class RealPhotos:
 
     name = "real"
     provenance: Mapping[str, Any] = {"source_kind": "real", "source_sha256": None}
-    notes = ()
+    notes: tuple[str, ...] = ()
 
     def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
         return photos(samples)
@@ -49,7 +49,7 @@ class Oracle:
 
     name = "oracle"
     provenance: Mapping[str, Any] = {"source_kind": "oracle", "source_sha256": None}
-    notes = ()
+    notes: tuple[str, ...] = ()
 
     def __init__(self, dataset: HasOracle) -> None:
         self.dataset = dataset
@@ -67,7 +67,7 @@ class SynthesizedFolder:
         self.folder = ImageFolder(directory, dataset.names, dataset.size, count)
         digest = self.folder.content_sha256()
         self.provenance: Mapping[str, Any] = {"source_kind": "images", "source_sha256": digest}
-        self.notes = ()
+        self.notes: tuple[str, ...] = ()
 
     def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
         stacked = np.stack([self.folder[index] for index in indices])

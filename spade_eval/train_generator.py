@@ -14,7 +14,8 @@ from models.generators import GENERATORS, build_generator
 from models.initialisation import initialise
 from models.losses.objective import OBJECTIVES, Objective
 from models.losses.perceptual import PerceptualLoss
-from models.training.checkpoint import load_state, save_network
+from models.safe_load import load_tensors
+from models.training.checkpoint import save_network
 from models.training.gan import GANTraining, OptimizerSettings, TrainingBatch
 from models.training.loop import Loop, LoopSettings
 from models.training.order import DataOrder
@@ -60,7 +61,7 @@ def _networks(
     initialise(discriminator, GENERATORS[config.model].initialisation, config.seed + 1)
     perceptual = None
     if config.perceptual:
-        perceptual = PerceptualLoss(load_state(installed(VGG19, weights_dir))).to(device)
+        perceptual = PerceptualLoss(load_tensors(installed(VGG19, weights_dir))).to(device)
     # Half of the run at the full rate, half of it decaying, as on ADE20K and Cityscapes.
     constant = config.steps // 2
     return GANTraining(

@@ -3,13 +3,10 @@
 
 Profile `pytorch-fid` (since its commit of 2019-05-27): bilinear resize to 299x299 on [0, 1] with
 half-pixel centres and without antialiasing, then 2x - 1. The weights are a port of TensorFlow's
-2015-12-05 graph and are read from a local file; nothing is downloaded.
+2015-12-05 graph and are given by the caller.
 """
 
-import hashlib
-import pickle
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -17,15 +14,11 @@ from torch import Tensor, nn
 
 from spade_eval.errors import UserError
 from spade_eval.metrics.inception_network import FEATURE_DIM, InceptionV3
+from spade_eval.weights import INCEPTION
 
-__all__ = ["FEATURE_DIM", "InceptionFeatures", "find_inception", "load_inception"]
+__all__ = ["FEATURE_DIM", "InceptionFeatures"]
 
-WEIGHT_FILE = "pt_inception-2015-12-05-6726825d.pth"
-ORIGIN = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{WEIGHT_FILE}"
-# The file carries the first digits of its own checksum in its name, as torch.hub writes them.
-_SHA256_PREFIX = "6726825d"
 _INPUT_SIZE = (299, 299)
-_HASH_CHUNK_BYTES = 1 << 20
 _NAMES_SHOWN = 5
 
 
@@ -90,45 +83,10 @@ def _require_same_entries(given: Mapping[str, Tensor], expected: Mapping[str, Te
     if found:
         raise UserError(
             f"weights do not fit the Inception network of FID: {'; '.join(found)}; "
-            f"use {WEIGHT_FILE} from {ORIGIN}"
+            f"use {INCEPTION.file_name} from {INCEPTION.origin}"
         )
 
 
 def _summary(kind: str, names: list[str]) -> str:
     shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
     return f"{len(names)} {kind} ({shown})"
-
-
-def find_inception(weights_dir: Path) -> Path | None:
-    """The weight file in a folder, or None where it is not; its content is not read."""
-    path = weights_dir / WEIGHT_FILE
-    return path if path.is_file() else None
-
-
-def load_inception(weights_dir: Path) -> InceptionFeatures:
-    """The feature network with the weight file of a folder, checked against its SHA-256."""
-    path = find_inception(weights_dir)
-    if path is None:
-        raise UserError(
-            f"FID needs {WEIGHT_FILE} in {weights_dir}; download it from {ORIGIN} into that "
-            "folder, or leave FID out of the metrics"
-        )
-    digest = _sha256(path)
-    if not digest.startswith(_SHA256_PREFIX):
-        raise UserError(
-            f"{path} has SHA-256 {digest}, expected it to begin with {_SHA256_PREFIX}; delete the "
-            f"file and download it again from {ORIGIN}"
-        )
-    try:
-        state_dict = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise UserError(f"{path} cannot be read as a weight file ({error})") from error
-    return InceptionFeatures(state_dict)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_HASH_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every .npz file of a folder of reference numbers, `PARITY_DIR` or the `data` folder here."""
+"""Every .npz file of a folder of reference numbers, `PARITY_DIR` or the `data` folder here.
+
+Cases that hold parts of photos may not be in this repository; the default run takes those of
+`../shared/parity/spade_family` as well, where that folder exists.
+"""
 
 import os
 from collections.abc import Callable
@@ -8,17 +12,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 from parity.case import Case
-from parity.kinds import check_of
+from parity.kinds import check_of, is_slow
 
-FOLDER = Path(os.environ.get("PARITY_DIR", Path(__file__).parent / "data"))
+DATA = Path(__file__).parent / "data"
+FOLDER = Path(os.environ.get("PARITY_DIR", DATA))
+OUTSIDE = Path(__file__).resolve().parents[3] / "shared" / "parity" / "spade_family"
 FILES = sorted(FOLDER.glob("*.npz"))
+if FOLDER == DATA:
+    here = {path.name for path in FILES}
+    FILES += [path for path in sorted(OUTSIDE.glob("*.npz")) if path.name not in here]
+CASES = [
+    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if is_slow(path.stem) else [])
+    for path in FILES
+]
 
 
 def test_folder_has_files() -> None:
     assert FILES, f"no .npz file in {FOLDER}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.skipif(FOLDER != DATA, reason="PARITY_DIR names the cases")
+def test_cases_of_photos_are_there() -> None:
+    """Says in the default run that preprocessing was not compared, where it was not."""
+    if not any(path.stem.startswith("preprocess_") for path in FILES):
+        pytest.skip(f"cases made from sample photos are not part of the repository: no {OUTSIDE}")
+
+
+@pytest.mark.parametrize("path", CASES)
 def test_parity(path: Path, record_property: Callable[[str, object], None]) -> None:
     check = check_of(path.stem)
     case = Case(path)
@@ -33,7 +53,7 @@ def test_unknown_kind_fails() -> None:
 
 
 def test_a_wrong_number_fails(tmp_path: Path) -> None:
-    stored = dict(np.load(Path(__file__).parent / "data" / "spade_layer_instance_1.npz"))
+    stored = dict(np.load(DATA / "spade_layer_instance_1.npz"))
     stored["out_y"][0, 0, 0, 0] += 1e-3
     np.savez(tmp_path / "spade_layer_wrong.npz", **stored)
     case = Case(tmp_path / "spade_layer_wrong.npz")

@@ -282,3 +282,24 @@ def test_the_real_coco_files_go_all_the_way(
     assert code == 0
     assert "8 images are far too few" in out
     assert {item.num_images for item in RecordStore(tmp_path / "run" / "records.jsonl")} == {8}
+
+
+@pytest.mark.slow
+def test_a_run_needs_none_of_the_optional_libraries(tmp_path: Path) -> None:
+    absent = ("matplotlib", "mmseg", "mmengine", "mmcv", "cv2", "pytorch_fid", "tensorboard",
+              "torchvision", "torch.utils.tensorboard", "transformers")  # fmt: skip
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({absent!r}))\n"
+        "from spade_eval.cli import main; main(sys.argv[1:])"
+    )
+    arguments = ["benchmark", "--budget", "smoke", "--steps", "1", "--batch-size", "2",
+                 "--width", "0.0625", "--limit", "2", "--out", str(tmp_path)]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True, text=True, cwd=REPOSITORY, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "matplotlib is not installed" in done.stdout
+    assert "TensorBoard is not installed" in done.stderr
+    assert (tmp_path / "tables" / "scores.csv").is_file()
+    assert not (tmp_path / "plots").exists()

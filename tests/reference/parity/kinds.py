@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 
-from parity import losses, norms, pix2pixhd, spade
+from parity import losses, norms, pix2pixhd, preprocess, segmenters, spade
 from parity.case import Case
 
 KINDS: dict[str, Callable[[Case], None]] = {
@@ -18,6 +18,8 @@ KINDS: dict[str, Callable[[Case], None]] = {
     "pix2pixhd_global_": pix2pixhd.check_global,
     "pix2pixhd_local_": pix2pixhd.check_local,
     "pix2pixhdpp_": pix2pixhd.check_pix2pixhdpp,
+    "preprocess_": preprocess.check_preprocess,
+    "segmenter_": segmenters.check_segmenter,
     "sft_": norms.check_sft,
     "spade_generator_": spade.check_generator,
     "spade_layer_": spade.check_layer,
@@ -26,9 +28,17 @@ KINDS: dict[str, Callable[[Case], None]] = {
     "washaway_": pix2pixhd.check_washaway,
 }
 
+# Whole ResNet-101s on the CPU.
+_SLOW = ("segmenter_deeplab", "segmenter_drn", "segmenter_inception", "segmenter_upernet")
+
 
 def check_of(stem: str) -> Callable[[Case], None]:
     """The check for a file; an unknown kind is a failure, so that no file is passed over."""
     prefixes = [prefix for prefix in KINDS if stem.startswith(prefix)]
     assert prefixes, f"{stem}.npz is of no known kind; kinds: {', '.join(KINDS)}"
     return KINDS[max(prefixes, key=len)]
+
+
+def is_slow(stem: str) -> bool:
+    """Whether the check takes more than a few seconds."""
+    return stem.startswith(_SLOW)

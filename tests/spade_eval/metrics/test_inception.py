@@ -14,13 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spade_eval.errors import UserError
-from spade_eval.metrics import inception
-from spade_eval.metrics.inception import (
-    InceptionFeatures,
-    find_inception,
-    load_inception,
-    network_input,
-)
+from spade_eval.metrics.inception import InceptionFeatures, network_input
 from spade_eval.metrics.inception_network import InceptionV3
 
 # Largest difference over the standard deviation; float32 against float64 is at 4e-6 there.
@@ -164,44 +158,3 @@ def test_weights_that_do_not_fit_are_listed_together(random_weights: dict[str, T
 def test_wrong_images(network: InceptionFeatures, images: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         network(images)
-
-
-def test_missing_file_says_what_to_do(tmp_path: Path) -> None:
-    assert find_inception(tmp_path) is None
-    with pytest.raises(UserError) as error:
-        load_inception(tmp_path)
-    for part in (inception.WEIGHT_FILE, str(tmp_path), inception.ORIGIN, "leave FID out"):
-        assert part in str(error.value)
-
-
-def test_changed_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / inception.WEIGHT_FILE).write_bytes(b"not the weights")
-    assert find_inception(tmp_path) == tmp_path / inception.WEIGHT_FILE
-    with pytest.raises(UserError, match="expected it to begin with 6726825d; delete the file"):
-        load_inception(tmp_path)
-
-
-def test_file_with_the_right_checksum_is_loaded(
-    tmp_path: Path, random_weights: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / inception.WEIGHT_FILE
-    torch.save(random_weights, path)
-    monkeypatch.setattr(inception, "_SHA256_PREFIX", inception._sha256(path)[:8])
-    stored = load_inception(tmp_path).network.state_dict()
-    assert all(torch.equal(stored[name], tensor) for name, tensor in random_weights.items())
-
-
-def test_file_that_would_run_code_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, touched = tmp_path / inception.WEIGHT_FILE, tmp_path / "touched"
-
-    class Touch:
-        def __reduce__(self) -> tuple[Any, ...]:
-            return Path.touch, (touched,)
-
-    torch.save({"fc.weight": Touch()}, path)
-    monkeypatch.setattr(inception, "_SHA256_PREFIX", inception._sha256(path)[:8])
-    with pytest.raises(UserError, match="cannot be read as a weight file"):
-        load_inception(tmp_path)
-    assert not touched.exists()

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Strict loading of published weights, once their file has been opened as plain tensors.
+
+The published scripts load loosely, which also hides a wrong file. Here the few buffers that only
+training reads are dropped by name, and then every name and shape has to fit.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Renaming = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
+
+# Step counters, and the leftovers of the synchronised norm of UperNet's authors. Evaluation never
+# reads them, and files of one network may hold or lack them.
+OPTIONAL = ("num_batches_tracked", "_tmp_running_mean", "_tmp_running_var", "_running_iter")
+# Keys under which training scripts put the weights among other things.
+_WRAPPERS = ("state_dict", "model")
+_PREFIX = "module."
+_SHOWN = 6
+
+
+def load_strict(
+    module: nn.Module, checkpoint: Mapping[str, Any], renamed: Renaming | None = None
+) -> None:
+    """Give the module the tensors of a checkpoint, also to one built on the meta device.
+
+    `checkpoint` is a state dict, or a dictionary with one under `state_dict` or `model`; names may
+    begin with `module.`. One `ValueError` names all that is missing, unexpected or wrong in shape.
+    """
+    tensors: Mapping[str, Tensor] = state_dict_in(checkpoint)
+    tensors = {n: t for n, t in (renamed or dict)(tensors).items() if not is_optional(n)}
+    current = module.state_dict()
+    wanted = {name: tensor for name, tensor in current.items() if not is_optional(name)}
+    _require_fit(tensors, wanted)
+    state = {
+        name: tensors[name].to(tensor.dtype)
+        if name in wanted
+        else torch.zeros(tensor.shape, dtype=tensor.dtype)
+        for name, tensor in current.items()
+    }
+    module.load_state_dict(state, assign=True)
+
+
+def state_dict_in(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The flat state dict in a checkpoint, without wrappers and without the prefix `module.`."""
+    inner: Mapping[str, Any] = checkpoint
+    for key in _WRAPPERS:
+        if isinstance(inner.get(key), Mapping):
+            inner = inner[key]
+    others = [str(name) for name, value in inner.items() if not isinstance(value, Tensor)]
+    if others or not inner:
+        raise ValueError(
+            f"not a state dict: {_listed(others) or 'no entries'} instead of tensors; "
+            "give the weight file of one network"
+        )
+    if all(name.startswith(_PREFIX) for name in inner):
+        return {name.removeprefix(_PREFIX): tensor for name, tensor in inner.items()}
+    return dict(inner)
+
+
+def is_optional(name: str) -> bool:
+    """Whether an entry has no effect in evaluation."""
+    return name.rpartition(".")[2] in OPTIONAL
+
+
+def _require_fit(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    missing = [name for name in wanted if name not in found]
+    unexpected = [name for name in found if name not in wanted]
+    reshaped = [
+        f"{name} {tuple(found[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in found and found[name].shape != tensor.shape
+    ]
+    problems = (("missing", missing), ("unexpected", unexpected), ("of wrong shape", reshaped))
+    report = [f"{len(names)} {kind}: {_listed(names)}" for kind, names in problems if names]
+    if report:
+        raise ValueError(
+            f"the weights do not fit the network ({len(wanted)} tensors expected, {len(found)} "
+            f"found). {'; '.join(report)}. Check that the file belongs to this segmenter"
+        )
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    shown = ", ".join(names[:_SHOWN])
+    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from spade_eval.cli import options
+from spade_eval.config import RunConfig, budget_for
+from spade_eval.errors import UserError
+from spade_eval.footnotes import footnotes
+from spade_eval.protocol import PROFILES, ResolvedProtocol
+from spade_eval.run_folder import claim_folder
+from spade_eval.weights import INCEPTION
+
+
+def test_whatever_changes_a_number_changes_the_hash() -> None:
+    config = options.run_config("scenes", "smoke", 0, None)
+    hashes = {config.sha256}
+    for field in dataclasses.fields(config.budget):
+        budget = dataclasses.replace(config.budget, **{field.name: 77})
+        hashes.add(dataclasses.replace(config, budget=budget).sha256)
+    hashes.add(dataclasses.replace(config, seed=1).sha256)
+    assert len(hashes) == 2 + len(dataclasses.fields(config.budget))
+    assert options.run_config("scenes", "smoke", 0, None).sha256 == config.sha256
+
+
+def test_flags_change_the_budget_only_where_they_are_given() -> None:
+    plain = budget_for("scenes", "default")
+    assert budget_for("scenes", "default", steps=None, width=None) == plain
+    assert budget_for("scenes", "default", steps=7) == dataclasses.replace(plain, steps=7)
+
+
+@pytest.mark.parametrize(("text", "size"), [("64", (64, 64)), ("256x512", (256, 512))])
+def test_a_size_is_height_by_width(text: str, size: tuple[int, int]) -> None:
+    assert options.parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "x", "64x", "1x2x3", "-4", "0", "64.5", "²"])
+def test_other_sizes_are_refused(text: str) -> None:
+    with pytest.raises(UserError, match="expected N or HEIGHTxWIDTH"):
+        options.parse_size(text)
+
+
+def test_the_data_root_comes_from_flag_environment_or_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("SPADE_EVAL_DATA", raising=False)
+    assert options.data_root_or_default(None) == Path("data")
+    monkeypatch.setenv("SPADE_EVAL_DATA", "elsewhere")
+    assert options.data_root_or_default(None) == Path("elsewhere")
+    assert options.data_root_or_default(Path("here")) == Path("here")
+
+
+def test_a_run_folder_belongs_to_one_configuration(tmp_path: Path) -> None:
+    config: RunConfig = options.run_config("scenes", "smoke", 0, None)
+    claim_folder(tmp_path / "run", config)
+    claim_folder(tmp_path / "run", config)
+    with pytest.raises(UserError, match="--out"):
+        claim_folder(tmp_path / "run", dataclasses.replace(config, seed=3))
+
+
+def resolved(features: str) -> ResolvedProtocol:
+    return ResolvedProtocol(
+        protocol=PROFILES["in-domain"],
+        size=(64, 64),
+        segmenter_sha256="a",
+        features=features,
+        features_sha256="b",
+    )
+
+
+@pytest.mark.parametrize(
+    ("features", "count", "said"),
+    [
+        ("in-domain U-Net", 5000, "stands where FID would"),
+        ("in-domain U-Net", 8, "8 images are far too few"),
+        (INCEPTION.title, 500, "biased upward"),
+    ],
+)
+def test_what_a_number_is_worth_is_said(features: str, count: int, said: str) -> None:
+    assert any(said in note for note in footnotes(resolved(features), count))
+
+
+def test_a_full_fid_needs_no_warning_about_itself() -> None:
+    notes = footnotes(resolved(INCEPTION.title), 5000)
+    assert not any("FID" in note or "few" in note for note in notes)
+    assert any("not comparable with any paper's" in note for note in notes)

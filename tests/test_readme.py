@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the README shows is what works: its commands run, its files and names exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from models.training.checkpoint import load_description
+from spade_eval.cli import app, main
+from spade_eval.train_segmenter import SHIPPED, load_in_domain
+from spade_eval.weights import WEIGHT_FILES
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = sorted(
+    {
+        line
+        for line in re.findall(r"`((?:spade-eval|python run_benchmark\.py)[^`]*)`", README)
+        + re.findall(r"^((?:spade-eval|python run_benchmark\.py) .*)$", README, re.MULTILINE)
+        if line not in ("spade-eval benchmark",) and "\n" not in line
+    }
+)
+TINY = {
+    "benchmark": ["--budget", "smoke", "--steps", "1", "--batch-size", "2", "--width", "0.0625",
+                  "--segmenter-steps", "1", "--limit", "2"],
+    "score": ["--budget", "smoke", "--segmenter-steps", "1", "--limit", "2"],
+    "train": ["--budget", "smoke", "--size", "64", "--steps", "1", "--batch-size", "2"],
+}  # fmt: skip
+
+
+def arguments_of(line: str) -> list[str]:
+    words = shlex.split(line)
+    return words[1:] if words[0] == "spade-eval" else ["benchmark", *words[2:]]
+
+
+def test_the_readme_shows_exactly_two_set_up_commands() -> None:
+    commands = [line for line in README.splitlines() if line.startswith("pip install")]
+    assert commands == [
+        "pip install -e . && python run_benchmark.py",
+        'pip install -e ".[test]" && pytest',
+    ]
+    assert len(README.splitlines()) <= 220
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_the_flags_of_every_command_exist(line: str) -> None:
+    arguments = arguments_of(line)
+    click_app = typer.main.get_command(app)
+    context = click_app.make_context("spade-eval", list(arguments), resilient_parsing=False)
+    name, command, rest = click_app.resolve_command(context, arguments)  # type: ignore[attr-defined]
+    while hasattr(command, "resolve_command"):
+        name, command, rest = command.resolve_command(context, rest)
+    command.make_context(name, list(rest))
+
+
+@pytest.fixture(scope="module")
+def run_of_readme(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny run whose files stand for the README's DIR, FILE and runs/NAME."""
+    run = tmp_path_factory.mktemp("readme") / "run"
+    with pytest.raises(SystemExit):
+        main(["benchmark", *TINY["benchmark"], "--out", str(run)])
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", [line for line in COMMANDS if "cocostuff" not in line])
+def test_every_command_without_foreign_data_runs(
+    line: str, run_of_readme: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (checkpoint,) = run_of_readme.glob("checkpoints/spade-*/generator.safetensors")
+    given = {
+        "DIR": str(run_of_readme / "images" / "oracle"),
+        "FILE": str(checkpoint),
+        "generator.safetensors": str(checkpoint),
+        "runs/NAME": str(run_of_readme),
+    }
+    arguments = []
+    for word in arguments_of(line):
+        name, equals, value = word.rpartition("=")
+        arguments.append(name + equals + given.get(value, value))
+    if arguments[0] != "report":
+        arguments += [*TINY[arguments[0]], "--out", str(tmp_path / "run")]
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert not ended.value.code, capsys.readouterr().err
+    assert capsys.readouterr().out
+
+
+def test_the_shipped_segmenter_is_what_the_readme_says() -> None:
+    from spade_eval.datasets.scenes import Scenes
+
+    path = SHIPPED["scenes"]
+    assert path.stat().st_size < 1_000_000
+    train = load_description(path)["train"]
+    assert train["sizes"] == [[128, 128], [64, 64]]
+    assert load_in_domain(path, Scenes("val")).num_classes == 16
+
+
+@pytest.mark.slow
+def test_the_shipped_segmenter_reaches_its_miou() -> None:
+    import torch
+
+    from spade_eval.datasets.scenes import Scenes
+    from spade_eval.train_segmenter import real_scores
+
+    promised = [float(value) for value in re.findall(r"(\d\d\.\d\d)% mIoU at 128x128", README)]
+    scores = real_scores(SHIPPED["scenes"], Scenes("val", (128, 128)), torch.device("cpu"))
+    # Rendering and kernels may round differently elsewhere: 0.2 points.
+    assert 100 * scores["miou"] == pytest.approx(promised[0], abs=0.2)
+    assert scores["miou"] > 0.8
+
+
+def test_named_files_exist() -> None:
+    for name in ("CITATION.cff", "LICENSE", "spade_eval/protocol.py", "tests/reference"):
+        assert (ROOT / name).exists()
+    for weights in WEIGHT_FILES:
+        assert weights.file_name in README
