@@ -115,7 +115,7 @@ def load_published(
     for name, tensor in wanted.items():
         if name.endswith(_COUNTER):
             tensors.setdefault(name, torch.zeros_like(tensor, device="cpu"))
-    _check_entries(tensors, wanted)
+    check_entries(tensors, wanted)
     module.load_state_dict(from_published(module, tensors, names))
 
 
@@ -180,7 +180,8 @@ def _belongs_to_bare_norm(name: str, wanted: Mapping[str, Tensor]) -> bool:
     return leaf in _STATISTICS and not any(key.startswith(f"{owner}.") for key in wanted)
 
 
-def _check_entries(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+def check_entries(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """`ValueError` naming together what is missing, unexpected and of another shape."""
     missing = [name for name in wanted if name not in found]
     unexpected = [name for name in found if name not in wanted]
     reshaped = [

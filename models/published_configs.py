@@ -83,6 +83,13 @@ def arch_of(config: Any) -> Arch:
     return "pix2pixhdpp" if config.spectral else "pix2pixhd"
 
 
+def is_critic_or_encoder(tensors: Shapes) -> bool:
+    """Whether a state dict with published names is a discriminator's or an encoder's."""
+    if {"discriminator_0.model0.0.weight", "scale0_layer0.0.weight", "fc_mu.weight"} & set(tensors):
+        return True
+    return "model.1.weight" in tensors and not any(".conv_block." in name for name in tensors)
+
+
 def critic_or_encoder_config_of(tensors: Shapes) -> tuple[type[nn.Module], Any]:
     """Class and configuration of a discriminator or an encoder with published names."""
     if "discriminator_0.model0.0.weight" in tensors:

@@ -61,12 +61,21 @@ def save_network(path: Path, weights: Mapping[str, Tensor], description: object)
     os.replace(temporary, path)
 
 
+def has_description(path: Path) -> bool:
+    """Whether a file is a network file of this suite; its content decides, not its name."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _DESCRIPTION in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
 def load_description(path: Path) -> dict[str, Any]:
     """The JSON description in a network file; `ValueError` for any other file."""
     try:
         with safe_open(path, framework="pt") as file:
             return dict(json.loads((file.metadata() or {})[_DESCRIPTION]))
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError, OSError) as error:
         raise ValueError(
             f"{path} is not a checkpoint of this suite ({_first_line(error)}); "
             "expected a .safetensors file as `spade-eval train` writes it"

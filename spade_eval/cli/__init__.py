@@ -4,9 +4,12 @@
 Commands import what they run inside their bodies, so that `--help` answers at once.
 """
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import typer
 
@@ -31,12 +34,32 @@ app.command()(report)
 app.add_typer(data_app, name="data")
 
 
+# A disk that is full or may not be written is the user's to mend, wherever it is noticed.
+_DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; a user's error is one line on stderr and exit code 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="replace"
+        )  # tables hold arrows; an ASCII pipe must not end it
     try:
         app(args=list(sys.argv[1:] if arguments is None else arguments))
     except UserError as error:
-        if os.environ.get("SPADE_EVAL_DEBUG"):
+        _refuse(error, str(error))
+    except OSError as error:
+        if error.errno not in _DISK_FAULTS:
             raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(2) from None
+        _refuse(
+            error,
+            f"{error.filename or 'a file'} cannot be written ({error.strerror}); nothing "
+            "recorded is lost: free space or fix its permissions, then start again",
+        )
+
+
+def _refuse(error: Exception, message: str) -> NoReturn:
+    if os.environ.get("SPADE_EVAL_DEBUG"):
+        raise error
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    raise SystemExit(2) from None

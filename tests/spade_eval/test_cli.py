@@ -184,6 +184,23 @@ def test_a_folder_of_images_that_does_not_fit_is_refused(
     assert expected in error
 
 
+def test_a_full_disk_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from models.training import loop
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "state.pt")
+
+    monkeypatch.setattr(loop, "save_state", full)
+    error = refused(
+        capsys, "train", "--budget", "smoke", "--steps", "1", "--batch-size", "2",
+        "--width", "0.0625", "--out", str(tmp_path / "run"),
+    )  # fmt: skip
+    assert "No space left on device" in error
+    assert "nothing recorded is lost" in error
+
+
 def test_score_prints_the_table_and_where_everything_is(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

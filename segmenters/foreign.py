@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What segmenters of other libraries share: whose classes they predict, and how these are scored.
+
+Their channels are put where the dataset's own numbering has them, so that `argmax` gives scored
+classes; classes that they do not know get -inf.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from segmenters.label_spaces import ADE20K, CITYSCAPES, COCO_STUFF, COCO_STUFF_USED, ScoredLabels
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelOrder:
+    """`classes[channel]` is the scored class of an output channel."""
+
+    labels: ScoredLabels
+    first_class: str  # name of channel 0, which tells orders of equal length apart
+    classes: tuple[int, ...]
+
+
+# COCO-Stuff without its unused ids, as mmsegmentation numbers it.
+COCO_STUFF_171 = ChannelOrder(labels=COCO_STUFF, first_class="person", classes=COCO_STUFF_USED)
+COCO_STUFF_182 = ChannelOrder(
+    labels=COCO_STUFF, first_class="person", classes=tuple(range(COCO_STUFF.num_classes))
+)
+ADE20K_150 = ChannelOrder(
+    labels=ADE20K, first_class="wall", classes=tuple(range(ADE20K.num_classes))
+)
+CITYSCAPES_19 = ChannelOrder(
+    labels=CITYSCAPES, first_class="road", classes=tuple(range(CITYSCAPES.num_classes))
+)
+CHANNEL_ORDERS = (COCO_STUFF_171, COCO_STUFF_182, ADE20K_150, CITYSCAPES_19)
+
+
+def scored_logits(logits: Tensor, order: ChannelOrder) -> Tensor:
+    """(N, channels, H, W) in the library's order -> (N, num_classes, H, W) in the scored one."""
+    if logits.shape[1] != len(order.classes):
+        raise ValueError(
+            f"the network gives {logits.shape[1]} channels, expected {len(order.classes)} for "
+            f"{order.labels.name}; its configuration belongs to another dataset"
+        )
+    if order.classes == tuple(range(order.labels.num_classes)):
+        return logits
+    batch, _, height, width = logits.shape
+    scored = logits.new_full((batch, order.labels.num_classes, height, width), -torch.inf)
+    scored[:, list(order.classes)] = logits
+    return scored
+
+
+def require_labels(order: ChannelOrder, wanted: ScoredLabels | None, origin: str) -> None:
+    """`ValueError` unless the segmenter's classes are those that are to be scored."""
+    if wanted is not None and order.labels != wanted:
+        raise ValueError(
+            f"{origin} predicts {order.labels.name}, but {wanted.name} is to be scored; choose a "
+            "segmenter that was trained on the dataset"
+        )

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Semantic segmentation networks of Hugging Face transformers, from a folder or the local cache.
+
+Nothing is downloaded, no code of the model's repository is run, and weights have to be safetensors.
+Images enter at their own size with the model's mean and standard deviation. Networks that classify
+masks (MaskFormer, Mask2Former) are scored by the sum over masks of class times mask probability,
+as their papers do.
+"""
+
+import importlib
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segmenters.eight_bit import ByteNormalization, standardized, to_bytes
+from segmenters.foreign import CHANNEL_ORDERS, ChannelOrder, require_labels, scored_logits
+from segmenters.label_spaces import ScoredLabels
+
+_LOADERS = ("AutoModelForSemanticSegmentation", "AutoModelForUniversalSegmentation")
+
+
+class HuggingFaceSegmenter(nn.Module):
+    """Image in [0, 1] to logits or mask scores at the image's size, in scored classes."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        order: ChannelOrder,
+    ) -> None:
+        super().__init__()
+        self.order, self.num_classes = order, order.labels.num_classes
+        self.normalization = ByteNormalization(standardized(mean, std))
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1], 8-bit levels -> (N, num_classes, H, W)."""
+        output = self.network(pixel_values=self.normalization(to_bytes(images)))
+        logits = getattr(output, "logits", None)
+        if logits is None:
+            logits = mask_scores(output.class_queries_logits, output.masks_queries_logits)
+        size = images.shape[-2:]
+        logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+        return scored_logits(logits, self.order)
+
+
+def mask_scores(class_logits: Tensor, mask_logits: Tensor) -> Tensor:
+    """(N, Q, C + 1) and (N, Q, h, w) -> (N, C, h, w); the last class is "no object"."""
+    classes = class_logits.softmax(dim=-1)[..., :-1]
+    return torch.einsum("nqc,nqhw->nchw", classes, mask_logits.sigmoid())
+
+
+def build_hugging_face(name: str, labels: ScoredLabels | None = None) -> HuggingFaceSegmenter:
+    """A model by folder or cached name, in eval mode; `labels` are what is to be scored.
+
+    `ValueError` where transformers is absent, the model is not on this machine, or it predicts
+    classes that are not scored.
+    """
+    try:
+        transformers = importlib.import_module("transformers")
+    except ImportError as error:
+        raise ValueError(
+            f"hf:{name} needs Hugging Face transformers ({error}); "
+            "install the extra `hf`: pip install 'spade-eval[hf]'"
+        ) from error
+    network = _network(transformers, name)
+    order = _channel_order(network.config, name)
+    require_labels(order, labels, f"hf:{name}")
+    mean, std = _statistics(transformers, name)
+    segmenter = HuggingFaceSegmenter(network, mean, std, order)
+    return segmenter.eval().requires_grad_(False)
+
+
+def _network(transformers: Any, name: str) -> Any:
+    reasons = []
+    for loader in _LOADERS:
+        try:
+            return getattr(transformers, loader).from_pretrained(
+                name, local_files_only=True, use_safetensors=True, trust_remote_code=False
+            )
+        except (OSError, ValueError) as error:
+            reasons.append(" ".join(str(error).split())[:150])
+    raise ValueError(
+        f"hf:{name} is no semantic segmentation model in a folder or in the local cache "
+        f"({'; '.join(reasons)}); download it with `hf download {name}` first"
+    )
+
+
+def _channel_order(config: Any, name: str) -> ChannelOrder:
+    """Whose classes they are, by their number and the name of the first."""
+    names = [str(class_name) for _, class_name in sorted(config.id2label.items())]
+    for order in CHANNEL_ORDERS:
+        if len(names) == len(order.classes) and names[0].lower() == order.first_class:
+            return order
+    known = ", ".join(
+        f"{len(order.classes)} from {order.first_class!r}" for order in CHANNEL_ORDERS
+    )
+    raise ValueError(
+        f"hf:{name} has {len(names)} classes from {names[:1]}, which this suite does not score; "
+        f"expected {known}"
+    )
+
+
+def _statistics(transformers: Any, name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation on [0, 1], from the model's preprocessor file."""
+    mixin = transformers.image_processing_base.ImageProcessingMixin
+    try:
+        settings, _ = mixin.get_image_processor_dict(name, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"hf:{name} has no preprocessor_config.json ({error})") from error
+    if not settings.get("do_normalize", True):
+        return (0.0,) * 3, (1.0,) * 3
+    return tuple(settings["image_mean"]), tuple(settings["image_std"])

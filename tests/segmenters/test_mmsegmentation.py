@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configurations of mmsegmentation as segmenters, with weights drawn here."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from segmenters import mmsegmentation
+from segmenters.foreign import COCO_STUFF_171
+from segmenters.label_spaces import ADE20K, CITYSCAPES, COCO_STUFF
+from segmenters.mmsegmentation import (
+    build_mmsegmentation,
+    find_config,
+    guard_extension,
+    without_pretrained,
+)
+from spade_eval.datasets.cocostuff_classes import CLASS_NAMES
+
+CITYSCAPES_CONFIG = "fast_scnn_8xb4-160k_cityscapes-512x1024"
+COCO_CONFIG = "bisenetv1_r18-d32_4xb4-160k_coco-stuff164k-512x512"
+
+
+@pytest.fixture(scope="module")
+def _mmseg() -> None:
+    try:
+        mmsegmentation._libraries()
+    except ValueError as error:
+        pytest.skip(str(error))
+
+
+def images() -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(256, (2, 3, 64, 128), generator=generator).float() / 255
+
+
+@pytest.mark.usefixtures("_mmseg")
+@torch.inference_mode()
+def test_cityscapes_network() -> None:
+    before = torch.get_rng_state()
+    segmenter = build_mmsegmentation(CITYSCAPES_CONFIG, labels=CITYSCAPES)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not segmenter.training
+    logits = segmenter(images())
+    assert logits.shape == (2, 19, 64, 128)
+    assert logits.isfinite().all()
+    assert torch.equal(build_mmsegmentation(CITYSCAPES_CONFIG)(images()), logits)
+
+
+@pytest.mark.usefixtures("_mmseg")
+@torch.inference_mode()
+def test_input_is_that_of_the_configuration() -> None:
+    """mmseg's own preprocessor takes BGR, as OpenCV reads it."""
+    segmenter = build_mmsegmentation(CITYSCAPES_CONFIG)
+    pixels = (images() * 255).round().to(torch.uint8)
+    theirs = segmenter.network.data_preprocessor({"inputs": list(pixels.flip(1))})["inputs"]
+    assert torch.equal(segmenter.normalization(pixels), theirs)
+
+
+@pytest.mark.usefixtures("_mmseg")
+@torch.inference_mode()
+def test_coco_stuff_is_scored_by_its_182_ids() -> None:
+    segmenter = build_mmsegmentation(COCO_CONFIG, labels=COCO_STUFF)
+    from mmseg.datasets import COCOStuffDataset
+
+    names = COCOStuffDataset.METAINFO["classes"]
+    ours = [CLASS_NAMES[value] for value in COCO_STUFF_171.classes]
+    # "door-stuff" and the like are numbered as here; spelling differs in blanks alone.
+    assert [name.replace(" ", "") for name in names] == [name.replace(" ", "") for name in ours]
+    logits = segmenter(images())
+    assert logits.shape == (2, 182, 64, 128)
+    impossible = [k for k in range(182) if k not in COCO_STUFF_171.classes]
+    assert (logits[:, impossible] == -torch.inf).all()
+    assert logits[:, list(COCO_STUFF_171.classes)].isfinite().all()
+
+
+@pytest.mark.usefixtures("_mmseg")
+def test_checkpoint_is_loaded_strictly() -> None:
+    drawn = build_mmsegmentation(CITYSCAPES_CONFIG, seed=1)
+    state = drawn.network.state_dict()
+    loaded = build_mmsegmentation(CITYSCAPES_CONFIG, {"state_dict": state})
+    assert all(torch.equal(t, state[n]) for n, t in loaded.network.state_dict().items())
+    name = next(iter(state))
+    with pytest.raises(ValueError, match=f"1 missing: {name}"):
+        build_mmsegmentation(CITYSCAPES_CONFIG, {n: t for n, t in state.items() if n != name})
+
+
+@pytest.mark.usefixtures("_mmseg")
+def test_other_datasets_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"predicts Cityscapes 19, but ADE20K 150"):
+        build_mmsegmentation(CITYSCAPES_CONFIG, labels=ADE20K)
+    with pytest.raises(ValueError, match="for DRIVEDataset, which this suite does not score"):
+        build_mmsegmentation("unet-s5-d16_fcn_4xb4-40k_drive-64x64")
+
+
+@pytest.mark.usefixtures("_mmseg")
+def test_another_number_of_classes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.py"
+    path.write_text(
+        "dataset_type = 'ADE20KDataset'\n"
+        "model = dict(type='EncoderDecoder', decode_head=[dict(num_classes=19)])\n"
+    )
+    with pytest.raises(ValueError, match="has 19 classes, expected 150"):
+        build_mmsegmentation(str(path))
+
+
+@pytest.mark.usefixtures("_mmseg")
+def test_networks_of_other_packages_are_one_line() -> None:
+    with pytest.raises(ValueError, match=r"^[^\n]*cannot be built by mmsegmentation[^\n]*$"):
+        build_mmsegmentation("mask2former_r50_8xb2-160k_ade20k-512x512")
+
+
+@pytest.mark.usefixtures("_mmseg")
+@torch.inference_mode()
+def test_compiled_operators_are_refused_when_called() -> None:
+    if getattr(sys.modules["mmcv._ext"], "__file__", None):
+        pytest.skip("the full mmcv is installed")
+    segmenter = build_mmsegmentation("psanet_r50-d8_4xb4-80k_ade20k-512x512")
+    with pytest.raises(ValueError, match="a compiled operator that mmcv-lite does not have"):
+        segmenter(images())
+
+
+def test_unknown_names_are_answered_with_near_ones() -> None:
+    if importlib.util.find_spec("mmseg") is None:
+        pytest.skip("mmsegmentation is not installed")
+    assert find_config(CITYSCAPES_CONFIG) == find_config(f"fastscnn/{CITYSCAPES_CONFIG}.py")
+    with pytest.raises(ValueError, match=f"near names: .*{CITYSCAPES_CONFIG}"):
+        find_config("fast_scnn_cityscapes-512x1024")
+
+
+def test_nothing_is_fetched() -> None:
+    description: dict[str, Any] = {
+        "pretrained": "open-mmlab://resnet50",
+        "backbone": {"init_cfg": {"type": "Pretrained", "checkpoint": "x"}, "depth": 50},
+        "heads": [{"init_cfg": 1}, {"channels": (1, 2)}],
+    }
+    assert without_pretrained(description) == {
+        "pretrained": None,
+        "backbone": {"init_cfg": None, "depth": 50},
+        "heads": [{"init_cfg": None}, {"channels": (1, 2)}],
+    }
+
+
+def test_guard_stands_in_only_for_what_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "mmcv._ext", raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    guard_extension()
+    assert "mmcv._ext" not in sys.modules
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    guard_extension()
+    stand_in = sys.modules["mmcv._ext"]
+    monkeypatch.undo()
+    assert importlib.util.find_spec is not None
+    assert not hasattr(stand_in, "__path__")
+    with pytest.raises(ValueError, match="calls nms, a compiled operator"):
+        stand_in.nms(1)
+
+
+def test_importing_the_module_imports_no_library() -> None:
+    code = (
+        "import sys, segmenters.mmsegmentation, segmenters.hugging_face;"
+        "sys.exit(any(name in sys.modules for name in ('mmseg', 'mmcv', 'mmengine', 'cv2',"
+        " 'transformers')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_missing_library_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> None:
+        raise RuntimeError("operator torchvision::nms\ndoes not exist")
+
+    monkeypatch.setattr(mmsegmentation, "guard_extension", lambda: None)
+    monkeypatch.setattr(mmsegmentation.importlib, "import_module", broken)
+    with pytest.raises(ValueError, match=r"^mmsegmentation cannot be imported[^\n]*nms does not"):
+        mmsegmentation._libraries()
