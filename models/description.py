@@ -42,7 +42,8 @@ _LARGEST = 1 << 16
 
 def describe(network: nn.Module) -> dict[str, Any]:
     """Class and configuration, as JSON takes them."""
-    return {"network": type(network).__name__, "config": dataclasses.asdict(network.config)}
+    config: Any = network.config
+    return {"network": type(network).__name__, "config": dataclasses.asdict(config)}
 
 
 def rebuild(description: Described, weights: Mapping[str, Tensor]) -> nn.Module:
@@ -77,8 +78,7 @@ def _config(network: type[nn.Module], settings: Mapping[str, Any]) -> Any:
             f"fields {', '.join(sorted(fields))}"
         )
     values = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in settings.items()
+        name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
     }
     for name, value in values.items():
         numbers = value if isinstance(value, tuple) else (value,)

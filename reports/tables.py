@@ -36,7 +36,9 @@ __all__ = [
     "write_tables",
 ]
 
-_ROW_COLUMNS = ("source", "kind", "parameters", "train_steps", "N")
+_ROW_COLUMNS = ("source", "kind", "parameters", "train_steps", "N", "weights")
+# Scores by a segmenter without real weights mean nothing, so each row says it.
+_MEANINGLESS = ("filled", "random")
 _PRINTED_NAMES = {"train_steps": "steps"}
 _PROVENANCE = (
     "dataset",
@@ -49,6 +51,7 @@ _PROVENANCE = (
     "protocol_sha256",
     "segmenter",
     "segmenter_sha256",
+    "segmenter_weights",
     "features",
     "features_sha256",
     "reference_sha256",
@@ -149,6 +152,7 @@ def _scores_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
             "parameters": pd.array([item.parameters for item in firsts], dtype="Int64"),
             "train_steps": pd.array([item.train_steps for item in firsts], dtype="Int64"),
             "N": pd.array([item.num_images for item in firsts], dtype="Int64"),
+            "weights": pd.Series([_shown_weights(item) for item in firsts], dtype="object"),
         }
     )
     metrics = {}
@@ -163,6 +167,11 @@ def _scores_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
         }
     table.attrs["metrics"] = metrics
     return table
+
+
+def _shown_weights(item: Measurement) -> str | None:
+    weights = item.segmenter_weights
+    return f"weights: {weights}" if weights in _MEANINGLESS else None
 
 
 def _provenance_frame(table_rows: Sequence[Row]) -> pd.DataFrame:

@@ -99,12 +99,16 @@ def bilinear_kernel() -> Tensor:
 def resize_float(x: Tensor, size: Size) -> Tensor:
     """(N, C, H, W) floats to a size with Pillow's bilinear filter, antialiased when it shrinks.
 
-    The published script resizes each class with Pillow in mode F; this is the same filter, equal
-    but for float32 rounding, and stays on the device.
+    The published script resizes each class with Pillow in mode F. This is the same filter on the
+    device of `x`; like Pillow it computes in float64, as positions in float32 would be off by 1e-4
+    of a pixel at 2048 pixels.
     """
     if x.shape[-2:] == size:
         return x
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=True)
+    resized = F.interpolate(
+        x.double(), size=size, mode="bilinear", align_corners=False, antialias=True
+    )
+    return resized.to(x.dtype)
 
 
 def _trunk(base: int, blocks: Sequence[int]) -> nn.Sequential:

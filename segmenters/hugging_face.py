@@ -3,8 +3,8 @@
 
 Nothing is downloaded, no code of the model's repository is run, and weights have to be safetensors.
 Images enter at their own size with the model's mean and standard deviation. Networks that classify
-masks (MaskFormer, Mask2Former) are scored by the sum over masks of class times mask probability,
-as their papers do.
+masks (MaskFormer, Mask2Former) are scored as in their papers' code: mask logits at image size, then
+the sum over masks of class times mask probability.
 """
 
 import importlib
@@ -40,10 +40,11 @@ class HuggingFaceSegmenter(nn.Module):
         """(N, 3, H, W) in [0, 1], 8-bit levels -> (N, num_classes, H, W)."""
         output = self.network(pixel_values=self.normalization(to_bytes(images)))
         logits = getattr(output, "logits", None)
-        if logits is None:
-            logits = mask_scores(output.class_queries_logits, output.masks_queries_logits)
-        size = images.shape[-2:]
-        logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+        if logits is not None:
+            logits = _resize(logits, images)
+        else:
+            masks = _resize(output.masks_queries_logits, images)
+            logits = mask_scores(output.class_queries_logits, masks)
         return scored_logits(logits, self.order)
 
 
@@ -78,11 +79,24 @@ def _network(transformers: Any, name: str) -> Any:
     reasons = []
     for loader in _LOADERS:
         try:
-            return getattr(transformers, loader).from_pretrained(
-                name, local_files_only=True, use_safetensors=True, trust_remote_code=False
+            network, report = getattr(transformers, loader).from_pretrained(
+                name,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
             )
         except (OSError, ValueError) as error:
             reasons.append(" ".join(str(error).split())[:150])
+            continue
+        # transformers draws at random what a file lacks, such as the head of a bare backbone.
+        lacking = [*map(str, report["missing_keys"]), *map(str, report["mismatched_keys"])]
+        if lacking:
+            raise ValueError(
+                f"hf:{name} lacks weights or has others of {network.__class__.__name__} "
+                f"({len(lacking)}: {', '.join(lacking[:3])}); expected a model trained to segment"
+            )
+        return network
     raise ValueError(
         f"hf:{name} is no semantic segmentation model in a folder or in the local cache "
         f"({'; '.join(reasons)}); download it with `hf download {name}` first"
@@ -114,3 +128,7 @@ def _statistics(transformers: Any, name: str) -> tuple[tuple[float, ...], tuple[
     if not settings.get("do_normalize", True):
         return (0.0,) * 3, (1.0,) * 3
     return tuple(settings["image_mean"]), tuple(settings["image_std"])
+
+
+def _resize(x: Tensor, images: Tensor) -> Tensor:
+    return F.interpolate(x, size=images.shape[-2:], mode="bilinear", align_corners=False)

@@ -4,7 +4,13 @@
 A segmenter predicts 0..num_classes-1; values without a class become 255 and are not scored.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 IGNORE_INDEX = 255
 
@@ -16,6 +22,11 @@ class ScoredLabels:
     name: str
     num_classes: int
     classes: tuple[int, ...]
+
+    def targets(self, label_map: Tensor) -> Tensor:
+        """Label values 0..255 of any shape -> classes, int64, 255 where a pixel is not scored."""
+        values = label_map.long()
+        return values.new_tensor(self.classes)[values]
 
 
 def _scored(name: str, num_classes: int, class_of: dict[int, int]) -> ScoredLabels:

@@ -80,7 +80,8 @@ def build_mmsegmentation(
         loaded = config_class.fromfile(str(path))
         order = _channel_order(loaded, config)
         require_labels(order, labels, config)
-        description = without_pretrained(loaded.model.to_dict())
+        # A configuration again: networks read its entries as attributes.
+        description = config_class(without_pretrained({"model": loaded.model.to_dict()})).model
         with torch.random.fork_rng(devices=[]), default_scope("mmseg"):
             torch.manual_seed(seed)
             network = registry.build(description)
@@ -89,7 +90,8 @@ def build_mmsegmentation(
             f"{config} cannot be built by mmsegmentation ({_one_line(error)}); configurations of "
             "mmdet, of mmpretrain and with compiled operators need these packages in full"
         ) from error
-    segmenter = MMSegmentationSegmenter(network, description["data_preprocessor"], order)
+    _require_classes(network, order, config)
+    segmenter = MMSegmentationSegmenter(network, description.data_preprocessor, order)
     if checkpoint is not None:
         load_strict(network, checkpoint)
     return segmenter.eval().requires_grad_(False)
@@ -179,21 +181,24 @@ def _libraries() -> tuple[Any, Any, Any]:
 
 
 def _channel_order(config: Any, name: str) -> ChannelOrder:
-    """Whose classes the configuration's dataset has, once the head has as many."""
+    """Whose classes the configuration's dataset has."""
     dataset = config.get("dataset_type", "no dataset")
     if dataset not in _ORDERS:
         raise ValueError(
             f"{name} is for {dataset}, which this suite does not score; expected a configuration "
             f"for one of {', '.join(_ORDERS)}"
         )
-    order, head = _ORDERS[dataset], config.model.get("decode_head", {})
-    heads = head if isinstance(head, list) else [head]
-    num_classes = heads[-1].get("num_classes")
-    if num_classes != len(order.classes):
+    return _ORDERS[dataset]
+
+
+def _require_classes(network: Any, order: ChannelOrder, name: str) -> None:
+    head = network.decode_head
+    last = head[-1] if isinstance(head, nn.ModuleList) else head  # of a cascade the last counts
+    if last.num_classes != len(order.classes):
         raise ValueError(
-            f"{name} has {num_classes} classes, expected {len(order.classes)} for {dataset}"
+            f"{name} has {last.num_classes} classes, expected {len(order.classes)} for "
+            f"{order.labels.name}; its dataset and its head do not belong together"
         )
-    return order
 
 
 def _standardized_levels(preprocessor: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
@@ -204,4 +209,4 @@ def _standardized_levels(preprocessor: Mapping[str, Any]) -> Callable[[Tensor], 
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return " ".join(str(error).split())[:120] or type(error).__name__

@@ -101,9 +101,14 @@ class Checkpoint:
         return None if layout is None else SemanticLayout(**layout)
 
     @property
+    def config(self) -> Any:
+        """The network's `Config`."""
+        return self.network.config
+
+    @property
     def z_dim(self) -> int | None:
         """Size of the latent; None for generators that take the label map alone."""
-        z_dim: int | None = getattr(self.network.config, "z_dim", None)
+        z_dim: int | None = getattr(self.config, "z_dim", None)
         return z_dim
 
 
@@ -168,10 +173,10 @@ def _open_own(file: Path) -> Checkpoint:
         try:
             checkpoint = Checkpoint(file, rebuild(found, load_weights(file)), found)
             layout = checkpoint.layout
-            if layout is not None and layout.num_labels != checkpoint.network.config.num_labels:
+            if layout is not None and layout.num_labels != checkpoint.config.num_labels:
                 raise ValueError(
                     f"its label layout has {layout.num_labels} channels, its network "
-                    f"{checkpoint.network.config.num_labels}; the file is damaged, get it again"
+                    f"{checkpoint.config.num_labels}; the file is damaged, get it again"
                 )
             tuple(map(str, found["notes"]))
         except (TypeError, SafetensorError) as error:
@@ -236,22 +241,22 @@ def _require_dataset(checkpoint: Checkpoint, layout: SemanticLayout, dataset: Da
 
 
 def _require_size(checkpoint: Checkpoint, dataset: Dataset) -> None:
-    network, file = checkpoint.network, checkpoint.file
+    config, file = checkpoint.config, checkpoint.file
     height, width = dataset.size
-    if checkpoint.z_dim is not None and tuple(network.config.image_size) != dataset.size:
-        fixed = "x".join(map(str, network.config.image_size))
+    if checkpoint.z_dim is not None and config.image_size != dataset.size:
+        fixed = "x".join(map(str, config.image_size))
         raise UserError(
             f"checkpoint {file} makes {fixed} images from its latent, this run is "
             f"{height}x{width}: set --size {fixed}"
         )
-    multiple = int(network.multiple)  # type: ignore[arg-type]
+    multiple = int(checkpoint.network.multiple)  # type: ignore[arg-type]
     if height % multiple or width % multiple:
         raise UserError(
             f"checkpoint {file} makes images of multiples of {multiple} pixels, this run is "
             f"{height}x{width}: set --size"
         )
-    if getattr(network.config, "num_features", 0):
+    if getattr(config, "num_features", 0):
         raise UserError(
-            f"checkpoint {file} takes {network.config.num_features} channels of instance features "
+            f"checkpoint {file} takes {config.num_features} channels of instance features "
             "besides the label map, which need their encoder; expected a generator without them"
         )

@@ -93,6 +93,8 @@ class RunConfig:
     budget_name: str
     budget: Budget
     seed: int
+    segmenter: str = "in-domain"
+    filled_weights: bool = False  # deterministic noise in the place of the segmenter's weights
 
     def as_json(self) -> dict[str, Any]:
         """The configuration as plain values, saved in the run folder."""

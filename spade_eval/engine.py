@@ -18,6 +18,7 @@ import torch
 from models.generators import GENERATORS
 from models.safe_load import load_tensors
 from segmenters.in_domain import InDomainFeatures, InDomainSegmenter
+from spade_eval.checkpoints import ReleasedOptions
 from spade_eval.config import RunConfig, TrainConfig
 from spade_eval.datasets import open_dataset
 from spade_eval.datasets.base import Dataset, HasOracle
@@ -25,11 +26,13 @@ from spade_eval.devices import device_name
 from spade_eval.errors import UserError, as_user_error, lookup
 from spade_eval.footnotes import footnotes
 from spade_eval.metrics.inception import InceptionFeatures
+from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.observers import coloured
-from spade_eval.protocol import PROFILES, ResolvedProtocol
-from spade_eval.records import RecordStore, provenance, sha256_of_file, sha256_of_json
+from spade_eval.protocol import ResolvedProtocol, protocol_for
+from spade_eval.records import RecordStore, provenance, sha256_of_json
 from spade_eval.run_folder import claim_folder
 from spade_eval.scoring import FeatureNetwork, Scorer, cached_moments, measurements, write_images
+from spade_eval.scoring_segmenter import ScoringSegmenter, open_segmenter
 from spade_eval.sources import (
     Oracle,
     RealPhotos,
@@ -38,8 +41,8 @@ from spade_eval.sources import (
     SynthesizedFolder,
 )
 from spade_eval.train_generator import train_generator
-from spade_eval.train_segmenter import SHIPPED, load_in_domain, segmenter_config, train_segmenter
-from spade_eval.weights import INCEPTION, VGG19, installed, is_installed
+from spade_eval.train_segmenter import SHIPPED, segmenter_config, train_segmenter
+from spade_eval.weights import INCEPTION, VGG19, installed, is_installed, sha256_of_weights
 
 _GRID_SAMPLES = 8
 LABEL_MAP_FOLDER = "label map"
@@ -72,6 +75,7 @@ class Request:
     models: tuple[str, ...] = ()
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
     images: Mapping[str, Path] = field(default_factory=dict)
+    released: ReleasedOptions = field(default_factory=ReleasedOptions)
 
 
 class Benchmark:
@@ -79,7 +83,7 @@ class Benchmark:
 
     def __init__(self, config: RunConfig, place: Workplace) -> None:
         self.config, self.place = config, place
-        self.protocol = lookup(PROFILES, config.profile, "profile")
+        self.protocol = protocol_for(config.profile, config.dataset)
         self.store = RecordStore(place.run_folder / "records.jsonl")
         self.dataset = open_dataset(
             config.dataset, self.protocol.split, config.budget.size, place.data_root
@@ -112,7 +116,7 @@ class Benchmark:
             rows.append(
                 Row("oracle", {"kind": "oracle"}, lambda: Oracle(dataset), keep_images=True)
             )
-        given = [*self._folder_rows(request.images), *self._checkpoint_rows(request.checkpoints)]
+        given = [*self._folder_rows(request.images), *self._checkpoint_rows(request)]
         rows += [*(self._model_row(model) for model in request.models), *given]
         names = [row.name for row in rows]
         for name in names:
@@ -127,13 +131,13 @@ class Benchmark:
             source = SynthesizedFolder(name, directory, self.dataset, self.count)
             yield Row(name, dict(source.provenance), _given(source))
 
-    def _checkpoint_rows(self, files: Mapping[str, Path]) -> Iterator[Row]:
-        for name, file in files.items():
+    def _checkpoint_rows(self, request: Request) -> Iterator[Row]:
+        for name, file in request.checkpoints.items():
             source = SynthesizedByCheckpoint(
-                name, file, self.dataset, self.protocol, self.place.device
-            )
-            identity = {"checkpoint": source.provenance["source_sha256"]}
-            yield Row(name, identity, _given(source), keep_images=True)
+                name, file, self.dataset, self.protocol, self.place.device,
+                released=request.released, seed=self.config.seed,
+            )  # fmt: skip
+            yield Row(name, source.identity, _given(source), keep_images=True)
 
     def _model_row(self, model: str) -> Row:
         lookup(GENERATORS, model, "generator")
@@ -146,6 +150,7 @@ class Benchmark:
                 self.protocol,
                 self.place.device,
                 source_kind="generator",
+                seed=self.config.seed,
             )
 
         return Row(
@@ -187,42 +192,56 @@ class Benchmark:
         return open_dataset(self.config.dataset, "train", budget.size, self.place.data_root)
 
     @cached_property
-    def segmenter(self) -> tuple[InDomainSegmenter, Path]:
-        """The in-domain segmenter: shipped, cached, or trained now on the training split."""
-        path = SHIPPED.get(self.config.dataset) or train_segmenter(
+    def segmenter(self) -> ScoringSegmenter:
+        """The network that scores; where it is in-domain, shipped, cached or trained now."""
+        return open_segmenter(
+            self.config.segmenter,
+            self.dataset,
+            self.place.weights_dir,
+            self.place.device,
+            filled=self.config.filled_weights,
+            in_domain=self._in_domain_segmenter,
+        )
+
+    def _in_domain_segmenter(self) -> Path:
+        return SHIPPED.get(self.config.dataset) or train_segmenter(
             segmenter_config(self.config.dataset, self.config.budget, [self._train_split]),
             [self._train_split],
             self.place.weights_dir,
             self.place.device,
         )
-        return load_in_domain(path, self.dataset).to(self.place.device), path
 
     @cached_property
     def resolved(self) -> ResolvedProtocol:
         """The profile with the hashes of the files it is applied with."""
-        segmenter_sha256 = sha256_of_file(self.segmenter[1])
-        features, features_sha256 = self.protocol.segmenter, segmenter_sha256
+        features: tuple[str | None, str | None] = (None, None)
         if is_installed(INCEPTION, self.place.weights_dir):
-            features = INCEPTION.title
-            features_sha256 = sha256_of_file(self.place.weights_dir / INCEPTION.file_name)
+            path = installed(INCEPTION, self.place.weights_dir)
+            features = (INCEPTION.title, sha256_of_weights(path))
+        elif isinstance(self.segmenter.network, InDomainSegmenter):
+            features = (self.segmenter.title, self.segmenter.sha256)
         return ResolvedProtocol(
             protocol=self.protocol,
             size=self.config.budget.size,
-            segmenter_sha256=segmenter_sha256,
-            features=features,
-            features_sha256=features_sha256,
+            segmenter=self.segmenter.title,
+            segmenter_sha256=self.segmenter.sha256,
+            segmenter_weights=self.segmenter.weights,
+            features=features[0],
+            features_sha256=features[1],
         )
 
     @cached_property
     def scorer(self) -> Scorer:
         """The split with the networks that score it."""
-        features: FeatureNetwork = InDomainFeatures(self.segmenter[0])
+        features: FeatureNetwork | None = None
         if self.resolved.features == INCEPTION.title:
             path = installed(INCEPTION, self.place.weights_dir)
             with as_user_error("Inception weights"):
                 features = InceptionFeatures(load_tensors(path)).to(self.place.device)
+        elif isinstance(self.segmenter.network, InDomainSegmenter):
+            features = InDomainFeatures(self.segmenter.network)
         return Scorer(
-            self.dataset, self.count, self.protocol, self.segmenter[0], features, self.place.device
+            self.dataset, self.count, self.protocol, self.segmenter, features, self.place.device
         )
 
     @property
@@ -236,13 +255,15 @@ class Benchmark:
     def _measure(self, row: Row) -> None:
         started, clock = datetime.now(timezone.utc), time.perf_counter()
         source = row.open()
-        reference = cached_moments(
-            self.place.run_folder / "cache" / f"reference-{self.reference_sha256[:16]}.npz",
-            self.scorer.reference,
-            {"reference_sha256": self.reference_sha256, "features": self.resolved.features},
+        run = self.place.run_folder
+        scores = self.scorer.score(
+            source,
+            self._reference() if self.resolved.features else None,
+            run / "images" / row.name if row.keep_images else None,
         )
-        folder = self.place.run_folder / "images" / row.name if row.keep_images else None
-        scores = self.scorer.score(source, reference, folder)
+        counts = run / "counts" / f"{row.name}-{self.job_sha256(row)[:8]}.npz"
+        counts.parent.mkdir(exist_ok=True)
+        scores.per_image.save(counts)
         common = {
             **self._common(row, source),
             "started": started.isoformat(timespec="seconds"),
@@ -250,12 +271,18 @@ class Benchmark:
         }
         self.store.append(measurements(scores, self.resolved, common))
 
+    def _reference(self) -> FeatureMoments:
+        return cached_moments(
+            self.place.run_folder / "cache" / f"reference-{self.reference_sha256[:16]}.npz",
+            self.scorer.reference,
+            {"reference_sha256": self.reference_sha256, "features": self.resolved.features},
+        )
+
     def _common(self, row: Row, source: Source) -> dict[str, Any]:
         """The fields that all measurements of a job share."""
         resolved, (height, width) = self.resolved, self.resolved.size
         return {
             "source": source.name,
-            **source.provenance,
             "dataset": self.dataset.name,
             "dataset_sha256": self.dataset.fingerprint(),
             "split": self.protocol.split,
@@ -265,8 +292,9 @@ class Benchmark:
             "profile": self.protocol.profile,
             "protocol_version": self.protocol.version,
             "protocol_sha256": resolved.sha256,
-            "segmenter": self.protocol.segmenter,
+            "segmenter": resolved.segmenter,
             "segmenter_sha256": resolved.segmenter_sha256,
+            "segmenter_weights": resolved.segmenter_weights,
             "notes": (*footnotes(resolved, self.count), *source.notes),
             "job_sha256": self.job_sha256(row),
             "device": device_name(self.place.device),

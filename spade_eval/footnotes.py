@@ -4,6 +4,9 @@
 from spade_eval.protocol import ResolvedProtocol
 from spade_eval.weights import INCEPTION
 
+# What stands in for weights where a chain is only tried.
+_NOISE = {"filled": "deterministic noise for its weights", "random": "untrained weights"}
+MEANINGLESS = tuple(_NOISE)
 _FAR_TOO_FEW = 100
 _UNBIASED_FROM = 2048
 
@@ -16,7 +19,17 @@ def footnotes(resolved: ResolvedProtocol, num_images: int) -> tuple[str, ...]:
             "mIoU and accuracies come from a segmenter trained on this dataset's own photos "
             "(in-domain); they are not comparable with any paper's."
         )
-    if resolved.features != INCEPTION.title:
+    if resolved.segmenter_weights in MEANINGLESS:
+        notes.append(
+            f"weights: {resolved.segmenter_weights}. {resolved.segmenter} ran with "
+            f"{_NOISE[resolved.segmenter_weights]}; its mIoU and accuracies mean nothing."
+        )
+    if resolved.features is None:
+        notes.append(
+            f"FID is left out: the Inception weights {INCEPTION.file_name} are not in "
+            "--weights-dir."
+        )
+    elif resolved.features != INCEPTION.title:
         notes.append(
             "FD (in-domain) stands where FID would: the Inception weights "
             f"{INCEPTION.file_name} are not in --weights-dir, so the distance is between features "

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spade_eval.datasets.base import Size
+from spade_eval.errors import lookup
 from spade_eval.records import sha256_of_json
 
 
@@ -28,14 +29,34 @@ class Protocol:
     quantisation: Literal["truncate", "round"] = "truncate"
     # Classes in the mIoU: those with ground truth in the split, as in DeepLabV2's own evaluation.
     class_average: Literal["all", "target", "union"] = "target"
-    segmenter: str
     # Images per forward pass. It is part of the protocol because it can move the last bit.
     batch_size: int = 20
 
 
+IN_DOMAIN = "in-domain"
+# One column a profile: in-domain scores never stand beside those of a published segmenter.
 PROFILES = {
-    "in-domain": Protocol(profile="in-domain", version=1, segmenter="in-domain U-Net"),
+    IN_DOMAIN: Protocol(profile=IN_DOMAIN, version=1),
+    # Practice A: images go into the segmenter at the size at which they were generated, and label
+    # maps are resized to it by nearest (CC-FPSE and OASIS authors).
+    "as-generated": Protocol(profile="as-generated", version=1, batch_size=4),
 }
+# Classes in the mean as each segmenter's own evaluation code has them.
+OWN_AVERAGE: dict[str, Literal["all", "target", "union"]] = {
+    "cocostuff": "target",
+    "ade20k": "all",
+    "ade20k_outdoor": "all",
+    "cityscapes": "union",
+}
+
+
+def protocol_for(profile: str, dataset: str) -> Protocol:
+    """A profile as it applies to a dataset."""
+    protocol = lookup(PROFILES, profile, "profile")
+    if profile == IN_DOMAIN:
+        return protocol
+    average = OWN_AVERAGE.get(dataset, protocol.class_average)
+    return dataclasses.replace(protocol, class_average=average)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +65,12 @@ class ResolvedProtocol:
 
     protocol: Protocol
     size: Size
+    segmenter: str
     segmenter_sha256: str
-    features: str  # "Inception 2015-12-05 (pytorch-fid)" or "in-domain U-Net"
-    features_sha256: str
+    segmenter_weights: str  # "in-domain", "published", "given", "filled" or "random"
+    # "Inception 2015-12-05 (pytorch-fid)", "in-domain U-Net", or None: no distance.
+    features: str | None
+    features_sha256: str | None
 
     @property
     def sha256(self) -> str:

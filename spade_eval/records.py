@@ -63,6 +63,7 @@ class Measurement:
     protocol_sha256: str
     segmenter: str | None = None
     segmenter_sha256: str | None = None
+    segmenter_weights: str | None = None  # "in-domain", "published", "given", "filled", "random"
     features: str | None = None  # network whose features a distance compares
     features_sha256: str | None = None
     reference_sha256: str | None = None  # of the reference statistics

@@ -12,16 +12,17 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from segmenters.base import Segmenter
 from spade_eval.batches import label_maps
 from spade_eval.datasets.base import Dataset, Sample
 from spade_eval.metrics import METRICS
 from spade_eval.metrics.frechet import frechet_distance
+from spade_eval.metrics.image_counts import ImageCounts
 from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.metrics.segmentation import SegmentationScores
 from spade_eval.protocol import Protocol as ScoringProtocol
 from spade_eval.protocol import ResolvedProtocol
 from spade_eval.records import Measurement
+from spade_eval.scoring_segmenter import ScoringSegmenter
 from spade_eval.sources import RealPhotos, Source
 from spade_eval.weights import INCEPTION
 
@@ -42,7 +43,8 @@ class Scores:
 
     segmentation: Mapping[str, float]
     per_class_iou: Mapping[str, float | None]
-    distance: float
+    distance: float | None  # None where no feature network is given
+    per_image: ImageCounts
 
 
 @dataclass(frozen=True)
@@ -52,29 +54,37 @@ class Scorer:
     dataset: Dataset
     count: int  # the first so many samples of the split
     protocol: ScoringProtocol
-    segmenter: Segmenter
-    features: FeatureNetwork
+    segmenter: ScoringSegmenter
+    features: FeatureNetwork | None
     device: torch.device
 
     def score(
-        self, source: Source, reference: FeatureMoments, image_folder: Path | None = None
+        self, source: Source, reference: FeatureMoments | None, image_folder: Path | None = None
     ) -> Scores:
         """Score the source's images, and write them as PNG where a folder is given."""
-        space = self.dataset.label_space
-        counts = SegmentationScores(space.num_classes, averaged=self.protocol.class_average)
-        moments = FeatureMoments(self.features.feature_dim)
+        names = self.segmenter.class_names
+        counts = SegmentationScores(len(names), averaged=self.protocol.class_average)
+        per_image = ImageCounts(len(names))
+        moments = None if self.features is None else FeatureMoments(self.features.feature_dim)
         for samples, images in self.batches(source):
             scaled = images.to(self.device).float() / 255
-            prediction = self.segment(scaled)
-            counts.update(prediction.cpu(), label_maps(samples))
-            moments.update(self.extract(scaled))
+            prediction = self.segment(scaled).cpu()
+            targets = self.segmenter.labels.targets(label_maps(samples))
+            counts.update(prediction, targets)
+            per_image.update([sample.name for sample in samples], prediction, targets)
+            if moments is not None:
+                moments.update(self.extract(scaled))
             if image_folder is not None:
                 write_images(image_folder, samples, images)
-        iou = dict(zip(space.class_names, counts.per_class_iou(), strict=True))
-        return Scores(counts.compute(), iou, frechet_distance(reference, moments))
+        iou = dict(zip(names, counts.per_class_iou(), strict=True))
+        distance = None
+        if moments is not None and reference is not None:
+            distance = frechet_distance(reference, moments)
+        return Scores(counts.compute(), iou, distance, per_image)
 
     def reference(self) -> FeatureMoments:
         """Moments of the features of the split's real photos."""
+        assert self.features is not None
         moments = FeatureMoments(self.features.feature_dim)
         for _, images in self.batches(RealPhotos(), title="reference"):
             moments.update(self.extract(images.to(self.device).float() / 255))
@@ -97,11 +107,12 @@ class Scorer:
     @torch.inference_mode()
     def segment(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> (N, H, W) classes."""
-        return self.segmenter(images).argmax(dim=1)
+        return self.segmenter.network(images).argmax(dim=1)
 
     @torch.inference_mode()
     def extract(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> (N, D) on the CPU."""
+        assert self.features is not None
         return self.features(images).cpu()
 
 
@@ -129,7 +140,6 @@ def measurements(
     scores: Scores, resolved: ResolvedProtocol, common: Mapping[str, Any]
 ) -> list[Measurement]:
     """The records of one job."""
-    distance = "fid" if resolved.features == INCEPTION.title else "fd_in_domain"
     values: list[tuple[str, str | None, float | None, dict[str, Any]]] = [
         (metric, None, value, {}) for metric, value in scores.segmentation.items()
     ]
@@ -139,7 +149,9 @@ def measurements(
         "features": resolved.features,
         "features_sha256": resolved.features_sha256,
     }
-    values.append((distance, None, scores.distance, compared))
+    if scores.distance is not None:
+        distance = "fid" if resolved.features == INCEPTION.title else "fd_in_domain"
+        values.append((distance, None, scores.distance, compared))
     return [
         Measurement(
             metric=metric,

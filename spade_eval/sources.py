@@ -7,15 +7,15 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from models.generators import build_generator
-from models.semantics import SemanticLayout
-from models.training.checkpoint import load_description, load_weights
-from spade_eval.batches import layout_of, photos, semantic_map, to_8_bit
+from models.training.checkpoint import has_description
+from spade_eval.batches import photos, semantic_map, to_8_bit
+from spade_eval.checkpoints import Checkpoint, ReleasedOptions, open_generator
 from spade_eval.datasets.base import Dataset, HasOracle, Sample
 from spade_eval.datasets.images import ImageFolder
 from spade_eval.errors import UserError, as_user_error
+from spade_eval.latents import standard_normal
 from spade_eval.protocol import Protocol as ScoringProtocol
 from spade_eval.records import sha256_of_file
 
@@ -75,7 +75,10 @@ class SynthesizedFolder:
 
 
 class SynthesizedByCheckpoint:
-    """Images that a generator of this suite makes from the split's label maps."""
+    """Images that a generator makes from the split's label maps.
+
+    Generators with a latent get z ~ N(0, 1), drawn for each image from `seed` and its index.
+    """
 
     def __init__(
         self,
@@ -85,28 +88,43 @@ class SynthesizedByCheckpoint:
         protocol: ScoringProtocol,
         device: torch.device,
         source_kind: str = "checkpoint",
+        *,
+        released: ReleasedOptions | None = None,
+        seed: int = 0,
     ) -> None:
         self.name, self.protocol, self.device = name, protocol, device
-        self.file = file
-        description = _described(file, dataset)
-        self.layout = layout_of(dataset)
-        self.generator = _load_generator(file, description).to(device).eval()
-        train = description["train"]
+        self.file, self.seed = file, seed
+        checkpoint = open_generator(file, dataset, released)
+        assert checkpoint.layout is not None
+        self.layout, self.z_dim = checkpoint.layout, checkpoint.z_dim
+        self.generator = checkpoint.network.to(device)
         self.provenance: Mapping[str, Any] = {
             "source_kind": source_kind,
             "source_sha256": sha256_of_file(file),
             "parameters": sum(weight.numel() for weight in self.generator.parameters()),
-            "train_steps": train["steps"],
-            "train_batch_size": train["batch_size"],
-            "train_config_sha256": description["train_config_sha256"],
-            "checkpoint_rule": description["checkpoint_rule"],
-            "seed": train["seed"],
+            **_training_record(checkpoint),
         }
-        self.notes = tuple(description["notes"])
+        self.notes = tuple(map(str, checkpoint.description["notes"]))
+        if self.z_dim is not None:
+            self.notes += (
+                f"{name}: latent z drawn from N(0, 1) for each image, from seed {seed} and the "
+                "image's index.",
+            )
+        # What besides the file decides which images it makes.
+        self.identity: Mapping[str, Any] = {
+            "checkpoint": self.provenance["source_sha256"],
+            **({} if self.z_dim is None else {"z_seed": seed}),
+            **_told(checkpoint),
+        }
 
     @torch.inference_mode()
     def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        synthesized = self.generator(semantic_map(samples, self.layout, self.device))
+        with as_user_error(f"{self.name}: {self.file}"):
+            semantics = semantic_map(samples, self.layout, self.device)
+            z = None
+            if self.z_dim is not None:
+                z = standard_normal(self.z_dim, self.seed, indices).to(self.device)
+            synthesized = self.generator(semantics, z)
         finite = torch.isfinite(synthesized).flatten(1).all(dim=1)
         if not finite.all():
             first = samples[int((~finite).nonzero()[0])].name
@@ -118,35 +136,22 @@ class SynthesizedByCheckpoint:
         return to_8_bit(synthesized, self.protocol)
 
 
-def _described(file: Path, dataset: Dataset) -> dict[str, Any]:
-    """The description of a checkpoint, refused where its labels are not the dataset's."""
-    if not file.is_file():
-        raise UserError(
-            f"checkpoint {file} does not exist; expected a .safetensors file as "
-            "`spade-eval train` writes it"
-        )
-    with as_user_error("checkpoint"):
-        description = load_description(file)
-    expected = SemanticLayout(**description["layout"])
-    if (description["train"]["dataset"], expected) != (dataset.name, layout_of(dataset)):
-        raise UserError(
-            f"checkpoint {file} was trained on {description['train']['dataset']} with {expected}; "
-            f"this run is {dataset.name} with {layout_of(dataset)}: choose the matching --dataset"
-        )
-    return description
+def _told(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Network and label layout where the file does not hold them but flags had a say."""
+    if has_description(checkpoint.file):
+        return {}
+    return {name: checkpoint.description[name] for name in ("network", "config", "layout")}
 
 
-def _load_generator(file: Path, description: Mapping[str, Any]) -> nn.Module:
-    train = description["train"]
-    with as_user_error(f"checkpoint {file}"):
-        generator = build_generator(
-            train["model"],
-            num_labels=SemanticLayout(**description["layout"]).num_labels,
-            image_size=tuple(train["size"]),
-            width=train["width"],
-        )
-        try:
-            generator.load_state_dict(load_weights(file))
-        except RuntimeError as error:
-            raise ValueError(f"its weights do not fit {train['model']}: {error}") from error
-    return generator
+def _training_record(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What is known about the training; nothing where the file is not ours."""
+    train = checkpoint.description["train"]
+    if train is None:
+        return {}
+    return {
+        "train_steps": train.get("steps"),
+        "train_batch_size": train.get("batch_size"),
+        "train_config_sha256": checkpoint.description["train_config_sha256"],
+        "checkpoint_rule": checkpoint.description["checkpoint_rule"],
+        "seed": train.get("seed"),
+    }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from models.discriminators.multiscale import MultiscaleDiscriminator
 from models.generators import GENERATORS, build_generator
@@ -21,6 +22,7 @@ from models.training.loop import Loop, LoopSettings
 from models.training.order import DataOrder
 from models.training.schedule import LinearDecay
 from spade_eval.batches import layout_of, training_batch
+from spade_eval.checkpoints import description
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import as_user_error, lookup
@@ -42,7 +44,8 @@ def train_generator(
     with as_user_error(f"training {config.model}"):
         training = _networks(config, dataset, device, weights_dir)
         _loop(config, dataset, folder, device, training).run()
-    save_network(checkpoint, training.scored_generator.state_dict(), _description(config, dataset))
+    network = training.scored_generator
+    save_network(checkpoint, network.state_dict(), _description(config, dataset, network))
     return checkpoint
 
 
@@ -115,13 +118,17 @@ def _batch_at(
     return training_batch(samples, layout_of(dataset), device)
 
 
-def _description(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
+def _description(config: TrainConfig, dataset: Dataset, network: nn.Module) -> dict[str, Any]:
     notes: Sequence[str] = () if config.perceptual else (_NO_PERCEPTUAL,)
-    return {
-        "train": dataclasses.asdict(config),
-        "train_config_sha256": config.sha256,
-        "layout": dataclasses.asdict(layout_of(dataset)),
-        "weights": "plain" if config.ema_decay is None else f"EMA {config.ema_decay}",
-        "checkpoint_rule": "last",
-        "notes": list(notes),
-    }
+    return description(
+        network,
+        layout_of(dataset),
+        dataset.name,
+        "trained by spade-eval",
+        model=config.model,
+        train=dataclasses.asdict(config),
+        train_config_sha256=config.sha256,
+        weights="plain" if config.ema_decay is None else f"EMA {config.ema_decay}",
+        checkpoint_rule="last",
+        notes=list(notes),
+    )

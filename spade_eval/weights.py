@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Weight files of other people's networks: which, from where, and whether they are unchanged.
 
-They lie in one folder (`--weights-dir`) and are downloaded only when asked.
+They lie in one folder (`--weights-dir`) and are downloaded only when asked. Where the publishers
+state no hash, the hash of the first use is recorded in that folder and a changed file is refused.
 """
 
-from dataclasses import dataclass
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -12,17 +16,24 @@ from spade_eval.errors import UserError
 from spade_eval.records import sha256_of_file
 
 DEFAULT_WEIGHTS_DIR = Path("~/.cache/spade_eval/weights")
+RECORDED = "recorded_sha256.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightFile:
-    """One file; `sha256_prefix` is what its publishers put into its name."""
+    """One file. `sha256_prefix` is what is published of its hash, often in its very name."""
 
     title: str
-    file_name: str
-    sha256_prefix: str
+    file_name: str  # below the weights folder; may be a pattern where the name is not known whole
     origin: str
-    megabytes: int
+    licence: str
+    used_for: str
+    sha256_prefix: str = ""  # empty where nothing is published: recorded on first use
+    megabytes: int | None = None
+    preprocessing: str = ""
+    labels: str = ""  # label space of a segmenter
+    published: Mapping[str, float] = field(default_factory=dict)  # its authors' scores, fractions
+    flags: str = ""  # how to do without it
 
 
 INCEPTION = WeightFile(
@@ -32,6 +43,8 @@ INCEPTION = WeightFile(
     origin="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
     "pt_inception-2015-12-05-6726825d.pth",
     megabytes=91,
+    licence="Apache-2.0",
+    used_for="FID: features of pytorch-fid",
 )
 VGG19 = WeightFile(
     title="VGG-19 (torchvision, ImageNet)",
@@ -39,33 +52,70 @@ VGG19 = WeightFile(
     sha256_prefix="dcbb9e9d",
     origin="https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
     megabytes=548,
+    licence="BSD-3-Clause",
+    used_for="training: perceptual loss",
 )
-WEIGHT_FILES = (INCEPTION, VGG19)
+INCEPTION_IMAGENET = WeightFile(
+    title="Inception v3 (torchvision, ImageNet)",
+    file_name="inception_v3_google-0cc3c7bd.pth",
+    sha256_prefix="0cc3c7bd",
+    origin="https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth",
+    megabytes=104,
+    licence="BSD-3-Clause",
+    used_for="FID: profiles legacy-2018 and legacy-2019a",
+)
+ALEXNET = WeightFile(
+    title="AlexNet (torchvision, ImageNet)",
+    file_name="alexnet-owt-7be5be79.pth",
+    sha256_prefix="7be5be79",
+    origin="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    megabytes=233,
+    licence="BSD-3-Clause",
+    used_for="diversity: LPIPS, backbone",
+)
+LPIPS_LINEAR = WeightFile(
+    title="LPIPS v0.1, linear layers over AlexNet",
+    file_name="lpips-v0.1/alex.pth",
+    origin="https://github.com/richzhang/PerceptualSimilarity/raw/master/lpips/weights/v0.1/alex.pth",
+    licence="BSD-2-Clause",
+    used_for="diversity: LPIPS, linear layers",
+)
+WEIGHT_FILES = (INCEPTION, VGG19, INCEPTION_IMAGENET, ALEXNET, LPIPS_LINEAR)
 
 
 def is_installed(weights: WeightFile, folder: Path) -> bool:
     """Whether the file is there; a file with other content is an error, not an absence."""
-    if not (folder / weights.file_name).is_file():
+    if _find(weights, folder) is None:
         return False
     installed(weights, folder)
     return True
 
 
 def installed(weights: WeightFile, folder: Path) -> Path:
-    """The file's path, checked against the hash in its name; `UserError` where it is not there."""
-    path = folder / weights.file_name
-    if not path.is_file():
+    """The file's path, unchanged since it was published or first used; else `UserError`."""
+    path = _find(weights, folder)
+    if path is None:
+        size = f" ({weights.megabytes} MB)" if weights.megabytes else ""
+        instead = f"; or {weights.flags}" if weights.flags else ""
         raise UserError(
-            f"{path} does not exist; download it from {weights.origin} ({weights.megabytes} MB) "
-            "into that folder, or run `spade-eval benchmark --download-weights`"
+            f"{weights.file_name} is not in {folder}: download it from {weights.origin}{size} "
+            f"to {folder / weights.file_name}, or run `spade-eval weights fetch`{instead}"
         )
-    digest = _sha256(path, path.stat().st_mtime_ns)
-    if not digest.startswith(weights.sha256_prefix):
+    digest = sha256_of_weights(path)
+    expected = weights.sha256_prefix or _recorded(folder).get(_key(path, folder), digest)
+    if not digest.startswith(expected):
         raise UserError(
-            f"{path} has SHA-256 {digest[:16]}..., expected {weights.sha256_prefix}...; "
-            f"the download was cut off or the file changed: fetch it again from {weights.origin}"
+            f"{path} has SHA-256 {digest[:16]}..., expected {expected[:16]}...; the download was "
+            f"cut off or the file changed: fetch it again from {weights.origin}"
         )
+    if not weights.sha256_prefix:
+        _record(folder, _key(path, folder), digest)
     return path
+
+
+def sha256_of_weights(path: Path) -> str:
+    """SHA-256 of a file that may be large; computed once per process and change."""
+    return _sha256(path, path.stat().st_mtime_ns)
 
 
 @cache
@@ -73,18 +123,23 @@ def _sha256(path: Path, changed: int) -> str:
     return sha256_of_file(path)
 
 
-def download(weights: WeightFile, folder: Path) -> Path:
-    """Fetch the file with a progress bar unless it is there; it is complete or absent."""
-    from torch.hub import download_url_to_file
+def _find(weights: WeightFile, folder: Path) -> Path | None:
+    return next(iter(sorted(folder.glob(weights.file_name))), None)
 
-    if not is_installed(weights, folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / weights.file_name
-        try:
-            download_url_to_file(weights.origin, str(path), hash_prefix=weights.sha256_prefix)
-        except (OSError, RuntimeError) as error:
-            raise UserError(
-                f"{weights.origin} could not be downloaded ({error}); "
-                f"fetch it by another way and put it at {path}"
-            ) from error
-    return installed(weights, folder)
+
+def _key(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _recorded(folder: Path) -> dict[str, str]:
+    path = folder / RECORDED
+    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
+
+
+def _record(folder: Path, key: str, digest: str) -> None:
+    recorded = _recorded(folder)
+    if key in recorded:
+        return
+    temporary = folder / f"{RECORDED}.tmp"
+    temporary.write_text(json.dumps({**recorded, key: digest}, indent=2), "utf-8")
+    os.replace(temporary, folder / RECORDED)

@@ -15,7 +15,10 @@ Images = Annotated[
 ]
 Checkpoints = Annotated[
     list[str] | None,
-    typer.Option("--checkpoint", help="NAME=FILE: score a trained checkpoint. Repeatable."),
+    typer.Option(
+        "--checkpoint",
+        help="NAME=FILE: score a checkpoint, ours or a released *_net_G.pth. Repeatable.",
+    ),
 ]
 
 
@@ -29,27 +32,28 @@ def benchmark(
     ] = None,
     images: Images = None,
     checkpoint: Checkpoints = None,
+    arch: options.Arch = None,
+    upsampling: options.Upsampling = None,
+    label_layout: options.LabelLayout = None,
     size: options.ImageSize = None,
     steps: options.Steps = None,
     batch_size: options.BatchSize = None,
     width: options.Width = None,
+    segmenter: options.Segmenter = "in-domain",
+    filled_weights: options.FilledWeights = False,
     segmenter_steps: options.SegmenterSteps = None,
     limit: options.Limit = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     out: options.Out = None,
     weights_dir: options.WeightsDir = None,
-    download_weights: Annotated[
-        bool, typer.Option(help="First fetch the Inception (FID) and VGG-19 (training) weights.")
-    ] = False,
 ) -> None:
     """Train and score models; prints the table and writes CSV, plots and a picture grid."""
     from spade_eval.config import FIRST_THREE
     from spade_eval.engine import Benchmark, Request
-    from spade_eval.weights import WEIGHT_FILES, download
 
     config = options.run_config(
-        dataset, budget, seed, size,
+        dataset, budget, seed, size, segmenter, filled_weights,
         steps=steps, batch_size=batch_size, width=width, segmenter_steps=segmenter_steps,
         val_limit=limit,
     )  # fmt: skip
@@ -57,22 +61,25 @@ def benchmark(
         FIRST_THREE if model is None else tuple(model),
         options.named_paths("--checkpoint", checkpoint or ()),
         options.named_paths("--images", images or ()),
+        options.released_options(arch, upsampling, label_layout),
     )
     place = options.workplace(config, out, data_root, weights_dir, device)
-    if download_weights:
-        for weights in WEIGHT_FILES:
-            download(weights, place.weights_dir)
     measured = Benchmark(config, place).run(request)
     typer.echo(f"measured now: {', '.join(measured) or 'nothing, all rows were recorded'}\n")
     show_report(place.run_folder)
 
 
 def score(
-    images: Annotated[list[str], typer.Argument(help="NAME=DIR or NAME=FILE.safetensors.")],
+    images: Annotated[list[str], typer.Argument(help="NAME=DIR, or NAME=FILE of a checkpoint.")],
+    arch: options.Arch = None,
+    upsampling: options.Upsampling = None,
+    label_layout: options.LabelLayout = None,
     dataset: options.Dataset = "scenes",
     data_root: options.DataRoot = None,
     budget: options.BudgetName = "default",
     size: options.ImageSize = None,
+    segmenter: options.Segmenter = "in-domain",
+    filled_weights: options.FilledWeights = False,
     segmenter_steps: options.SegmenterSteps = None,
     limit: options.Limit = None,
     seed: options.Seed = 0,
@@ -86,10 +93,12 @@ def score(
     folders = [f"{name}={path}" for name, path in named.items() if not _is_checkpoint(path)]
     benchmark(
         dataset=dataset, data_root=data_root, budget=budget, model=[], images=folders,
-        checkpoint=files, size=size, segmenter_steps=segmenter_steps, limit=limit, seed=seed,
+        checkpoint=files, arch=arch, upsampling=upsampling, label_layout=label_layout,
+        size=size, segmenter=segmenter, filled_weights=filled_weights,
+        segmenter_steps=segmenter_steps, limit=limit, seed=seed,
         device=device, out=out, weights_dir=weights_dir,
     )  # fmt: skip
 
 
 def _is_checkpoint(path: Path) -> bool:
-    return path.suffix == ".safetensors"
+    return path.suffix in (".safetensors", ".pth", ".pt")

@@ -11,6 +11,7 @@ import typer
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
+    from spade_eval.checkpoints import ReleasedOptions
     from spade_eval.config import RunConfig
     from spade_eval.engine import Workplace
 
@@ -29,12 +30,36 @@ Width = Annotated[
 SegmenterSteps = Annotated[
     int | None, typer.Option(min=1, help="Where an in-domain segmenter has to be trained.")
 ]
+Segmenter = Annotated[
+    str,
+    typer.Option(
+        help="in-domain, deeplab-v2, upernet101, drn-d-105, mmseg:CONFIG[:CHECKPOINT], hf:NAME."
+    ),
+]
+FilledWeights = Annotated[
+    bool,
+    typer.Option(help="Try the chain with noise for the segmenter's weights; scores mean nothing."),
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Score only the first so many samples.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of initialisation, data order and augmentation.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
 WeightsDir = Annotated[
     Path | None,
     typer.Option(help="Folder of downloaded weights [default: ~/.cache/spade_eval/weights]."),
+]
+Arch = Annotated[
+    str | None,
+    typer.Option(help="Of released files, checked against them: spade, pix2pixhd, pix2pixhdpp."),
+]
+Upsampling = Annotated[
+    str | None, typer.Option(help="Of released SPADE files: normal, more or most.")
+]
+LabelLayout = Annotated[
+    str | None,
+    typer.Option(
+        help="Of released files: coco_stuff, ade20k_raw, ade20k_shifted, cityscapes, "
+        "cityscapes_without_edges, or written as 19+unknown-last+edges."
+    ),
 ]
 Out = Annotated[Path | None, typer.Option(help="Run folder [default: runs/<name of the run>].")]
 
@@ -52,15 +77,28 @@ def weights_dir_or_default(given: Path | None) -> Path:
 
 
 def run_config(
-    dataset: str, budget: str, seed: int, size: str | None, **changes: float | None
+    dataset: str,
+    budget: str,
+    seed: int,
+    size: str | None,
+    segmenter: str = "in-domain",
+    filled_weights: bool = False,
+    **changes: float | None,
 ) -> "RunConfig":
     """The configuration that these flags describe; `changes` are fields of the budget."""
     from spade_eval.config import RunConfig, budget_for
+    from spade_eval.protocol import IN_DOMAIN
 
     pixels = None if size is None else parse_size(size)
     changed = budget_for(dataset, budget, size=pixels, **changes)
     return RunConfig(
-        dataset=dataset, profile="in-domain", budget_name=budget, budget=changed, seed=seed
+        dataset=dataset,
+        profile=IN_DOMAIN if segmenter == IN_DOMAIN else "as-generated",
+        budget_name=budget,
+        budget=changed,
+        seed=seed,
+        segmenter=segmenter,
+        filled_weights=filled_weights,
     )
 
 
@@ -80,6 +118,25 @@ def workplace(
         data_root=data_root_or_default(data_root),
         weights_dir=weights_dir_or_default(weights_dir),
         device=resolve_device(device),
+    )
+
+
+def released_options(
+    arch: str | None,
+    upsampling: str | None,
+    label_layout: str | None,
+    size: str | None = None,
+    num_features: int = 0,
+) -> "ReleasedOptions":
+    """What the flags say about files in the released key layout."""
+    from spade_eval.checkpoints import ReleasedOptions
+
+    return ReleasedOptions(
+        arch=arch,
+        upsampling=upsampling,
+        label_layout=label_layout,
+        image_size=None if size is None else parse_size(size),
+        num_features=num_features,
     )
 
 

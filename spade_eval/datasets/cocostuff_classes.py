@@ -8,6 +8,8 @@ but never an annotation, so scores average over at most 171 classes.
 
 import colorsys
 
+from spade_eval.datasets.class_table import ClassTable, numbered
+
 THINGS = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat",
     "traffic light", "fire hydrant", "street sign", "stop sign", "parking meter", "bench", "bird",
@@ -45,7 +47,10 @@ and hair brush."""
 
 
 def _colour(index: int) -> tuple[int, int, int]:
-    """Hues a golden section apart, so that neighbours in the list differ; never near black."""
+    """Hues a golden section apart, so that neighbours in the list differ; never near black.
+
+    COCO-Stuff has no colours of its own.
+    """
     hue = index * 0.618034 % 1.0
     saturation, value = ((0.9, 0.95), (0.6, 0.75), (0.45, 1.0))[index % 3]
     red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
@@ -53,3 +58,20 @@ def _colour(index: int) -> tuple[int, int, int]:
 
 
 PALETTE = tuple(_colour(index) for index in range(len(CLASS_NAMES)))
+
+_ANNOTATED = [value for value in range(len(CLASS_NAMES)) if value not in NEVER_ANNOTATED]
+
+TABLE = ClassTable(
+    class_names=CLASS_NAMES,
+    colours=PALETTE,
+    numberings={
+        "file value": numbered(range(182)),
+        "COCO id": numbered(range(1, 183)),
+        # without gaps, as in mmsegmentation and other later code
+        "171 classes": numbered(
+            _ANNOTATED.index(value) if value in _ANNOTATED else None for value in range(182)
+        ),
+        "OASIS channel": numbered(range(1, 183)),
+    },
+    unlabelled={"file value": 255, "COCO id": 0, "171 classes": 255, "OASIS channel": 0},
+)

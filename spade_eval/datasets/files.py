@@ -73,7 +73,7 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
 
 def read_label_map(path: Path, num_classes: int) -> NDArray[np.uint8]:
     """(H, W) class ids: 0..num_classes-1, or 255 where unlabelled."""
-    ids = _read_ids(path, "class")
+    ids = read_ids(path, "class")
     outside = values_outside(ids, num_classes)
     if outside:
         raise LabelValueError(
@@ -86,9 +86,25 @@ def read_label_map(path: Path, num_classes: int) -> NDArray[np.uint8]:
     return ids.astype(np.uint8)
 
 
+def read_ids(path: Path, kind: Literal["class", "instance"]) -> NDArray[np.integer]:
+    """(H, W) the values as stored, of 8, 16 or 32 bits; colour files are refused."""
+    with _decoding(path), Image.open(path) as image:
+        mode = image.mode
+        readable = mode in _ID_MODES or _is_grey_ramp(image)
+        ids = np.array(image) if readable else None
+    if ids is None:
+        found = "palette image" if mode == "P" else "image"
+        raise ImageModeError(
+            f"{path}: a {found} of mode {mode} was found, one channel of {kind} ids was expected; "
+            f"convert it to a single-channel PNG of {kind} ids",
+            path,
+        )
+    return ids
+
+
 def read_instance_map(path: Path) -> NDArray[np.int32]:
     """(H, W) instance ids; 16-bit ids above 32767 stay as they are."""
-    return _read_ids(path, "instance").astype(np.int32)
+    return read_ids(path, "instance").astype(np.int32)
 
 
 def read_size(path: Path) -> Size:
@@ -139,21 +155,6 @@ def shortened(items: Sequence[object], limit: int = 5) -> str:
 def text_of_size(size: Size) -> str:
     """`256x512` is 256 high and 512 wide."""
     return f"{size[0]}x{size[1]}"
-
-
-def _read_ids(path: Path, kind: Literal["class", "instance"]) -> NDArray[np.integer]:
-    with _decoding(path), Image.open(path) as image:
-        mode = image.mode
-        readable = mode in _ID_MODES or _is_grey_ramp(image)
-        ids = np.array(image) if readable else None
-    if ids is None:
-        found = "palette image" if mode == "P" else "image"
-        raise ImageModeError(
-            f"{path}: a {found} of mode {mode} was found, one channel of {kind} ids was expected; "
-            f"convert it to a single-channel PNG of {kind} ids",
-            path,
-        )
-    return ids
 
 
 def _is_grey_ramp(image: Image.Image) -> bool:

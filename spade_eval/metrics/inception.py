@@ -1,73 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image features for FID: the last pool of Inception v3 with the weights of pytorch-fid.
+"""Image features for FID: the last pool of Inception v3, by the profile that is asked for.
 
-Profile `pytorch-fid` (since its commit of 2019-05-27): bilinear resize to 299x299 on [0, 1] with
-half-pixel centres and without antialiasing, then 2x - 1. The weights are a port of TensorFlow's
-2015-12-05 graph and are given by the caller.
+Images enter as the profile resizes and scales them; the weights are given by the caller, who finds
+them under `profile.weights`.
 """
 
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spade_eval.errors import UserError
+from spade_eval.metrics.fid_profiles import FID_PROFILES, FIDProfile
 from spade_eval.metrics.inception_network import FEATURE_DIM, InceptionV3
-from spade_eval.weights import INCEPTION
+from spade_eval.weights import WeightFile
 
 __all__ = ["FEATURE_DIM", "InceptionFeatures"]
 
-_INPUT_SIZE = (299, 299)
+# Of the classifiers, which torchvision's file holds two of, nothing is used.
+_UNUSED_PREFIXES = ("fc.", "AuxLogits.")
 _NAMES_SHOWN = 5
 
 
 class InceptionFeatures(nn.Module):
-    """Inception v3 from images in [0, 1] to FID features, with given weights."""
+    """Inception v3 from images to FID features, with given weights."""
 
     feature_dim = FEATURE_DIM
 
-    def __init__(self, state_dict: Mapping[str, Tensor]) -> None:
-        """Take the entries of the weight file; its classifier and norm counters are not used."""
+    def __init__(
+        self, state_dict: Mapping[str, Tensor], profile: FIDProfile = FID_PROFILES["pytorch-fid"]
+    ) -> None:
+        """Take the entries of `profile.weights`; classifiers and norm counters are not used."""
         super().__init__()
+        self.profile = profile
         used = {
             name: tensor
             for name, tensor in state_dict.items()
-            if not name.startswith("fc.") and not name.endswith(".num_batches_tracked")
+            if not name.startswith(_UNUSED_PREFIXES) and not name.endswith(".num_batches_tracked")
         }
         # On "meta" no random initialisation is drawn that the weights would overwrite at once.
         with torch.device("meta"):
-            self.network = InceptionV3()
-        _require_same_entries(used, self.network.state_dict())
+            self.network = InceptionV3(profile.network)
+        _require_same_entries(used, self.network.state_dict(), profile.weights)
         self.network.to_empty(device="cpu").load_state_dict(used)
         self.requires_grad_(False)
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) floats in [0, 1] -> (N, 2048) float32."""
-        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-            raise ValueError(
-                f"images are {tuple(images.shape)} {images.dtype}, expected (N, 3, H, W) floats"
-            )
-        low, high = images.aminmax()
-        if low < 0 or high > 1:
-            raise ValueError(
-                f"images have values in [{low:.4g}, {high:.4g}], expected [0, 1]; "
-                "convert the generator's [-1, 1] or 8-bit values first"
-            )
-        features: Tensor = self.network(network_input(images.float()))
+        """(N, 3, H, W) uint8, or floats in [0, 1], -> (N, 2048) float32."""
+        features: Tensor = self.network(self.profile.network_input(images))
         return features
 
 
-def network_input(images: Tensor) -> Tensor:
-    """(N, 3, H, W) in [0, 1] -> (N, 3, 299, 299) in [-1, 1], as profile `pytorch-fid` resizes."""
-    resized = F.interpolate(
-        images, _INPUT_SIZE, mode="bilinear", align_corners=False, antialias=False
-    )
-    return 2 * resized - 1
-
-
-def _require_same_entries(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+def _require_same_entries(
+    given: Mapping[str, Tensor], expected: Mapping[str, Tensor], weights: WeightFile
+) -> None:
     """Name missing, unexpected and wrong-shaped entries together."""
     wrong_shape = [
         f"{name} {tuple(given[name].shape)} for {tuple(tensor.shape)}"
@@ -83,7 +70,7 @@ def _require_same_entries(given: Mapping[str, Tensor], expected: Mapping[str, Te
     if found:
         raise UserError(
             f"weights do not fit the Inception network of FID: {'; '.join(found)}; "
-            f"use {INCEPTION.file_name} from {INCEPTION.origin}"
+            f"use {weights.file_name} from {weights.origin}"
         )
 
 

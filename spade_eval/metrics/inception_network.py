@@ -2,15 +2,17 @@
 """Inception v3 (Szegedy et al., CVPR 2016) as TensorFlow's 2015-12-05 graph computes it.
 
 FID is defined by this graph. It differs from the Inception v3 of torchvision, whose names of
-weights it shares, in three points: average pools do not count padding, the pool branch of the last
-block takes maxima, and images enter differently (see `inception.py`). The classifier is left out.
+weights it shares, in two points, which `InceptionV3.Config` states: average pools do not count
+padding, and the pool branch of the last block takes maxima. How images enter is the matter of the
+FID profiles. The classifiers are left out.
 
 Everything is fixed: weights are not trained, norms use the stored statistics, and `train()` changes
 nothing.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -68,23 +70,34 @@ class ConvNorm(nn.Module):
         return F.relu(self.bn(self.conv(x)))
 
 
-def _average_pool(x: Tensor) -> Tensor:
-    return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+class Pool(nn.Module):
+    """Pool of stride 1 over 3x3: a maximum, or an average over the pixels or over all 9 places."""
 
+    def __init__(self, kind: Literal["average", "maximum"], counts_padding: bool) -> None:
+        super().__init__()
+        self.kind = kind
+        self.counts_padding = counts_padding
 
-def _max_pool(x: Tensor) -> Tensor:
-    return F.max_pool2d(x, 3, stride=1, padding=1)
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) -> the same shape."""
+        if self.kind == "maximum":
+            return F.max_pool2d(x, 3, stride=1, padding=1)
+        return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=self.counts_padding)
 
 
 class Mixed(nn.Module):
     """Chains of convolutions side by side, and a pool branch; outputs concatenated in order.
 
-    With `pool_channels` the pool is an average of stride 1 followed by a 1x1 convolution; without,
-    it is a maximum of stride 2.
+    With `pool_channels` the pool is `pool` followed by a 1x1 convolution; without, it is a maximum
+    of stride 2.
     """
 
     def __init__(
-        self, in_channels: int, chains: Sequence[Sequence[_Conv]], pool_channels: int = 0
+        self,
+        in_channels: int,
+        chains: Sequence[Sequence[_Conv]],
+        pool: Pool | None = None,
+        pool_channels: int = 0,
     ) -> None:
         super().__init__()
         self._names = [[conv.name for conv in chain] for chain in chains]
@@ -96,7 +109,8 @@ class Mixed(nn.Module):
                 )
                 self.add_module(conv.name, module)
                 channels = conv.channels
-        self.branch_pool = ConvNorm(in_channels, pool_channels, 1) if pool_channels else None
+        self.pool = pool
+        self.branch_pool = ConvNorm(in_channels, pool_channels, 1) if pool else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, sum of channels, H', W')."""
@@ -106,19 +120,19 @@ class Mixed(nn.Module):
             for name in names:
                 branch = self.get_submodule(name)(branch)
             outputs.append(branch)
-        if self.branch_pool is None:
+        if self.pool is None or self.branch_pool is None:
             outputs.append(F.max_pool2d(x, 3, stride=2))
         else:
-            outputs.append(self.branch_pool(_average_pool(x)))
+            outputs.append(self.branch_pool(self.pool(x)))
         return torch.cat(outputs, dim=1)
 
 
 class MixedForked(nn.Module):
     """The widest blocks: two branches end in a 1x3 and a 3x1 convolution side by side."""
 
-    def __init__(self, in_channels: int, max_pool: bool) -> None:
+    def __init__(self, in_channels: int, pool: Pool) -> None:
         super().__init__()
-        self._pool = _max_pool if max_pool else _average_pool
+        self.pool = pool
         self.branch1x1 = ConvNorm(in_channels, 320, 1)
         self.branch3x3_1 = ConvNorm(in_channels, 384, 1)
         self.branch3x3_2a = ConvNorm(384, 384, (1, 3))
@@ -139,12 +153,12 @@ class MixedForked(nn.Module):
             self.branch3x3_2b(single),
             self.branch3x3dbl_3a(double),
             self.branch3x3dbl_3b(double),
-            self.branch_pool(self._pool(x)),
+            self.branch_pool(self.pool(x)),
         )
         return torch.cat(outputs, dim=1)
 
 
-def _mixed_35(in_channels: int, pool_channels: int) -> Mixed:
+def _mixed_35(in_channels: int, pool: Pool, pool_channels: int) -> Mixed:
     """A block at 35x35."""
     chains = (
         (_Conv("branch1x1", 64, 1),),
@@ -155,7 +169,7 @@ def _mixed_35(in_channels: int, pool_channels: int) -> Mixed:
             _Conv("branch3x3dbl_3", 96, 3),
         ),
     )
-    return Mixed(in_channels, chains, pool_channels)
+    return Mixed(in_channels, chains, pool, pool_channels)
 
 
 def _mixed_35_to_17(in_channels: int) -> Mixed:
@@ -170,7 +184,7 @@ def _mixed_35_to_17(in_channels: int) -> Mixed:
     return Mixed(in_channels, chains)
 
 
-def _mixed_17(width: int) -> Mixed:
+def _mixed_17(width: int, pool: Pool) -> Mixed:
     """A block at 17x17; `width` channels between the factors of its 7x7 convolutions."""
     chains = (
         (_Conv("branch1x1", 192, 1),),
@@ -187,7 +201,7 @@ def _mixed_17(width: int) -> Mixed:
             _Conv("branch7x7dbl_5", 192, (1, 7)),
         ),
     )
-    return Mixed(768, chains, pool_channels=192)
+    return Mixed(768, chains, pool, pool_channels=192)
 
 
 def _mixed_17_to_8(in_channels: int) -> Mixed:
@@ -206,8 +220,18 @@ def _mixed_17_to_8(in_channels: int) -> Mixed:
 class InceptionV3(nn.Module):
     """Trunk of Inception v3; modules are named and ordered as in the weight file."""
 
-    def __init__(self) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        """Where the two graphs differ; the defaults are TensorFlow's."""
+
+        averages_count_padding: bool = False
+        last_pool: Literal["average", "maximum"] = "maximum"
+
+    def __init__(self, config: Config | None = None) -> None:
         super().__init__()
+        self.config = config = config or self.Config()
+        average = Pool("average", config.averages_count_padding)
+        last_pool = Pool(config.last_pool, config.averages_count_padding)
         self.Conv2d_1a_3x3 = ConvNorm(3, 32, 3, stride=2, padded=False)
         self.Conv2d_2a_3x3 = ConvNorm(32, 32, 3, padded=False)
         self.Conv2d_2b_3x3 = ConvNorm(32, 64, 3)
@@ -215,20 +239,27 @@ class InceptionV3(nn.Module):
         self.Conv2d_3b_1x1 = ConvNorm(64, 80, 1)
         self.Conv2d_4a_3x3 = ConvNorm(80, 192, 3, padded=False)
         self.maxpool2 = nn.MaxPool2d(3, stride=2)
-        self.Mixed_5b = _mixed_35(192, pool_channels=32)
-        self.Mixed_5c = _mixed_35(256, pool_channels=64)
-        self.Mixed_5d = _mixed_35(288, pool_channels=64)
+        self.Mixed_5b = _mixed_35(192, average, pool_channels=32)
+        self.Mixed_5c = _mixed_35(256, average, pool_channels=64)
+        self.Mixed_5d = _mixed_35(288, average, pool_channels=64)
         self.Mixed_6a = _mixed_35_to_17(288)
-        self.Mixed_6b = _mixed_17(128)
-        self.Mixed_6c = _mixed_17(160)
-        self.Mixed_6d = _mixed_17(160)
-        self.Mixed_6e = _mixed_17(192)
+        self.Mixed_6b = _mixed_17(128, average)
+        self.Mixed_6c = _mixed_17(160, average)
+        self.Mixed_6d = _mixed_17(160, average)
+        self.Mixed_6e = _mixed_17(192, average)
         self.Mixed_7a = _mixed_17_to_8(768)
-        self.Mixed_7b = MixedForked(1280, max_pool=False)
-        self.Mixed_7c = MixedForked(FEATURE_DIM, max_pool=True)
+        self.Mixed_7b = MixedForked(1280, average)
+        self.Mixed_7c = MixedForked(FEATURE_DIM, last_pool)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, 299, 299) in [-1, 1] -> (N, 2048): spatial mean of the last block."""
         for stage in self.children():
             x = stage(x)
         return x.mean(dim=(2, 3))
+
+
+TENSORFLOW_2015 = InceptionV3.Config()
+"""The graph by which FID is defined; weights `pt_inception-2015-12-05`."""
+
+TORCHVISION = InceptionV3.Config(averages_count_padding=True, last_pool="average")
+"""The graph of torchvision, with weights trained on ImageNet; FIDs until May 2019 used it."""

@@ -38,7 +38,7 @@ def test_rows_and_columns_have_a_fixed_order() -> None:
     unknown = [dataclasses.replace(item, metric=f"new_{item.metric}") for item in measurements[:2]]
     table = scores_table([*unknown, *measurements])
     assert list(table["source"]) == ["real", "oracle", "spade", "concat", "pix2pixhdpp"]
-    facts = ["source", "kind", "parameters", "train_steps", "N"]
+    facts = ["source", "kind", "parameters", "train_steps", "N", "weights"]
     new = [item.metric for item in unknown]
     assert list(table.columns) == [*facts, *METRICS, *new]
 

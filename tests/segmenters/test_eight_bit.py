@@ -112,5 +112,5 @@ def test_float_maps_are_resized_as_pillow_does(size: tuple[int, int]) -> None:
         for c in range(3):
             image = Image.fromarray(maps[n, c].numpy())
             expected = np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
-            # Pillow adds in float64, torch in float32.
-            assert np.abs(found[n, c].numpy() - expected).max() < 2e-6
+            # Both compute in float64; Pillow rounds to float32 between rows and columns.
+            assert np.abs(found[n, c].numpy() - expected).max() < 1e-6

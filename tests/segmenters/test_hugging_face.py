@@ -45,12 +45,13 @@ def library(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeModel]:
     def loader(masks: bool) -> type:
         class Loader:
             @staticmethod
-            def from_pretrained(name: str, **options: Any) -> FakeModel:
-                wanted = {"local_files_only": True, "use_safetensors": True}
-                assert options == {**wanted, "trust_remote_code": False}
+            def from_pretrained(name: str, **options: Any) -> tuple[FakeModel, Any]:
+                wanted = {"local_files_only", "use_safetensors", "output_loading_info"}
+                assert options == {**dict.fromkeys(wanted, True), "trust_remote_code": False}
                 if name not in models or models[name].masks != masks:
                     raise OSError(f"{name} is not a local folder\nand not cached")
-                return models[name]
+                missing = {"decode_head.weight"} if "bare" in name else set()
+                return models[name], {"missing_keys": missing, "mismatched_keys": []}
 
         return Loader
 
@@ -125,6 +126,9 @@ def test_refusals(library: dict[str, FakeModel]) -> None:
         build_hugging_face("org/ade", CITYSCAPES)
     with pytest.raises(ValueError, match=r"150 classes from \['cat'\]"):
         build_hugging_face("org/pets")
+    library["org/bare"] = library["org/ade"]
+    with pytest.raises(ValueError, match=r"lacks weights .*1: decode_head.weight"):
+        build_hugging_face("org/bare")
     with pytest.raises(ValueError, match=r"^hf:org/absent is no [^\n]*hf download org/absent"):
         build_hugging_face("org/absent")
 

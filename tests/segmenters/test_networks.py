@@ -3,8 +3,10 @@
 
 import subprocess
 import sys
+import zlib
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -79,6 +81,26 @@ def test_filled_weights_are_always_the_same(name: str) -> None:
     first, second = (SEGMENTERS[name].filled(**OPTIONS[name]) for _ in range(2))
     for key, tensor in first.state_dict().items():
         assert torch.equal(tensor, second.state_dict()[key])
+
+
+def test_filled_weights_are_those_of_the_reference_data() -> None:
+    """The rule in the notes on that data, written out for one tensor of each kind."""
+    state = SEGMENTERS["drn-d-105"].filled(**SMALL).state_dict()
+
+    def drawn(key: str) -> Tensor:
+        seed = zlib.crc32(key.encode())
+        numbers = np.random.Generator(np.random.PCG64(seed)).standard_normal(state[key].shape)
+        return torch.from_numpy(numbers.astype(np.float32))
+
+    expected = {
+        "base.0.0.weight": drawn("base.0.0.weight") * np.float32(0.9 / np.sqrt(3 * 7 * 7)),
+        "base.0.1.weight": 1 + 0.1 * drawn("base.0.1.weight"),
+        "base.0.1.bias": 0.1 * drawn("base.0.1.bias"),
+        "base.0.1.running_mean": 0.1 * drawn("base.0.1.running_mean"),
+        "base.0.1.running_var": 0.5 * drawn("base.0.1.running_var").abs() + 0.5,
+    }
+    for key, tensor in expected.items():
+        assert torch.equal(state[key], tensor), key
 
 
 def test_entry_is_complete(name: str) -> None:
@@ -165,5 +187,7 @@ def test_label_spaces() -> None:
     assert ADE20K.classes[:3] == (IGNORE_INDEX, 0, 1)
     assert ADE20K.classes[150:152] == (149, IGNORE_INDEX)
     assert [CITYSCAPES.classes[i] for i in (0, 7, 29, 33, 34)] == [255, 0, 255, 18, 255]
+    label_map = torch.tensor([[[0, 7], [33, 255]]], dtype=torch.uint8)
+    assert CITYSCAPES.targets(label_map).tolist() == [[[255, 0], [18, 255]]]
     for space in (COCO_STUFF, ADE20K, CITYSCAPES):
         assert sorted({*space.classes} - {IGNORE_INDEX}) == list(range(space.num_classes))

@@ -59,11 +59,13 @@ def test_a_run_folder_belongs_to_one_configuration(tmp_path: Path) -> None:
         claim_folder(tmp_path / "run", dataclasses.replace(config, seed=3))
 
 
-def resolved(features: str) -> ResolvedProtocol:
+def resolved(features: str | None) -> ResolvedProtocol:
     return ResolvedProtocol(
         protocol=PROFILES["in-domain"],
         size=(64, 64),
+        segmenter="in-domain U-Net",
         segmenter_sha256="a",
+        segmenter_weights="in-domain",
         features=features,
         features_sha256="b",
     )
@@ -79,6 +81,15 @@ def resolved(features: str) -> ResolvedProtocol:
 )
 def test_what_a_number_is_worth_is_said(features: str, count: int, said: str) -> None:
     assert any(said in note for note in footnotes(resolved(features), count))
+
+
+@pytest.mark.parametrize("weights", ["filled", "random"])
+def test_scores_without_weights_are_called_meaningless(weights: str) -> None:
+    noise = dataclasses.replace(resolved(None), segmenter_weights=weights, segmenter="DeepLabV2")
+    first, *others = (note for note in footnotes(noise, 5000) if "in-domain" not in note)
+    assert first.startswith(f"weights: {weights}. DeepLabV2 ran with")
+    assert "mean nothing" in first
+    assert any("FID is left out" in note for note in others)
 
 
 def test_a_full_fid_needs_no_warning_about_itself() -> None:

@@ -199,9 +199,13 @@ def test_a_generator_that_gives_nan_is_named(benchmark_in: Make) -> None:
     ("change", "message"),
     [
         (lambda d: d["train"].update(dataset="cocostuff"), "choose the matching --dataset"),
-        (lambda d: d["layout"].update(edges=False), "choose the matching --dataset"),
-        (lambda d: d["train"].update(model="concat"), "do not fit concat"),
-        (lambda d: d["train"].update(model="unheard of"), "no generator is called 'unheard of'"),
+        (lambda d: d["layout"].update(edges=False), "has 16 channels, its network 17"),
+        (lambda d: d["config"].update(concat=True), "does not fit the network"),
+        (lambda d: d["config"].update(base_channels=9**9), "base_channels is 387420489, expected"),
+        (lambda d: d["config"].pop("spectral"), "lacks or adds spectral"),
+        (lambda d: d.update(network="unheard of"), "names the network 'unheard of'"),
+        (lambda d: d.update(format=0), "format 0"),
+        (lambda d: d.pop("notes"), "expected format 1 with"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_refused(

@@ -2,32 +2,39 @@
 """Weight files of other people's networks: found, checked, used, never fetched unasked."""
 
 import dataclasses
+import http.server
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from spade_eval import engine, footnotes, scoring, weights
+from spade_eval import downloads, engine, footnotes, scoring, weights
+from spade_eval.cli import main
 from spade_eval.engine import Benchmark, Request
 from spade_eval.errors import UserError
 from spade_eval.metrics.inception_network import InceptionV3
 from spade_eval.records import sha256_of_file
+from spade_eval.weight_table import all_weight_files
 from spade_eval.weights import INCEPTION, WEIGHT_FILES, WeightFile
 
 
-@pytest.mark.parametrize("record", WEIGHT_FILES, ids=lambda record: record.file_name)
+@pytest.mark.parametrize("record", all_weight_files().values(), ids=lambda r: r.file_name)
 def test_a_record_is_whole(record: WeightFile) -> None:
-    assert record.origin.startswith("https://")
-    assert record.origin.endswith(record.file_name)
-    assert record.sha256_prefix in record.file_name
+    assert record.origin.startswith(("https://", "http://"))
+    assert record.licence
+    assert record.used_for
+    assert all(0 < score < 1 for score in record.published.values())
+    if record in WEIGHT_FILES:
+        assert record.sha256_prefix in record.file_name
 
 
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
     assert not weights.is_installed(INCEPTION, tmp_path)
     with pytest.raises(UserError) as error:
         weights.installed(INCEPTION, tmp_path)
-    for part in (INCEPTION.file_name, str(tmp_path), INCEPTION.origin, "--download-weights"):
+    for part in (INCEPTION.file_name, str(tmp_path), INCEPTION.origin, "spade-eval weights fetch"):
         assert part in str(error.value)
 
 
@@ -37,15 +44,90 @@ def test_a_changed_file_is_an_error_and_not_an_absence(tmp_path: Path) -> None:
         weights.is_installed(INCEPTION, tmp_path)
 
 
-def test_a_failed_download_says_where_to_put_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def offline(*_: object, **__: object) -> None:
-        raise OSError("no route to host")
+def unpublished(name: str, origin: str = "https://example.org/x.pth") -> WeightFile:
+    return WeightFile(title="x", file_name=name, origin=origin, licence="MIT", used_for="x")
 
-    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
-    with pytest.raises(UserError, match=r"no route to host.*put it at"):
-        weights.download(INCEPTION, tmp_path)
+
+def test_an_unknown_hash_is_recorded_on_first_use(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / "folder" / "encoder_epoch_40.pth"
+    path.write_bytes(b"first")
+    record = unpublished("folder/encoder_epoch_*.pth")
+    assert weights.installed(record, tmp_path) == path
+    assert weights.installed(record, tmp_path) == path
+    path.write_bytes(b"other")
+    with pytest.raises(UserError, match="the file changed"):
+        weights.installed(record, tmp_path)
+
+
+class Server:
+    """A file server on the loopback address that can break off and resume."""
+
+    def __init__(self, content: bytes, breaks_at: int | None = None) -> None:
+        self.ranges: list[str | None] = []
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                wanted = self.headers.get("Range")
+                server.ranges.append(wanted)
+                start = int(wanted[len("bytes=") : -1]) if wanted else 0
+                self.send_response(206 if wanted else 200)
+                self.send_header("Content-Length", str(len(content) - start))
+                self.end_headers()
+                stop = breaks_at if not wanted and breaks_at else len(content)
+                self.wfile.write(content[start:stop])
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.httpd = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.httpd.server_port}/x.pth"
+        threading.Thread(target=self.httpd.serve_forever, daemon=True).start()
+
+
+def test_a_download_resumes_where_it_was_cut_off(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 40
+    server = Server(content, breaks_at=3000)
+    record = unpublished("x.pth", server.address)
+    with pytest.raises(UserError, match="start again to resume"):
+        downloads.fetch(record, tmp_path)
+    assert not (tmp_path / "x.pth").exists()
+    path = downloads.fetch(record, tmp_path)
+    assert path.read_bytes() == content
+    assert server.ranges == [None, "bytes=3000-"]
+    downloads.fetch(record, tmp_path)
+    assert len(server.ranges) == 2, "what is there is not fetched again"
+    server.httpd.shutdown()
+
+
+def test_a_download_with_another_hash_is_not_kept(tmp_path: Path) -> None:
+    server = Server(b"something else")
+    record = dataclasses.replace(unpublished("x.pth", server.address), sha256_prefix="00")
+    with pytest.raises(UserError, match=r"expected 00\.\.\."):
+        downloads.fetch(record, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    server.httpd.shutdown()
+
+
+def test_a_file_without_an_address_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has no address of its own"):
+        downloads.fetch(unpublished("encoder_epoch_*.pth"), tmp_path)
+
+
+@pytest.mark.parametrize("command", ["list", "check"])
+def test_the_command_line_shows_every_file(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["weights", command, "--weights-dir", str(tmp_path)])
+    assert not ended.value.code
+    out = capsys.readouterr().out
+    assert all(name in out for name in all_weight_files())
+    (tmp_path / INCEPTION.file_name).write_bytes(b"not the weights")
+    with pytest.raises(SystemExit) as ended:
+        main(["weights", "check", "inception", "--weights-dir", str(tmp_path)])
+    assert ended.value.code == 1
 
 
 def test_with_inception_weights_the_column_is_fid(

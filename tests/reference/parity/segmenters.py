@@ -3,6 +3,7 @@
 
 import importlib
 import importlib.util
+import re
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -125,11 +126,13 @@ def _check_drn_odd(case: Case) -> None:
 
 def _check_drn_image(case: Case) -> None:
     network, image = _drn(case), image_of(case)
-    normalised = network.network_input(to_bytes(image))
-    compare(case, "seg", network.scores(normalised))
-    log_probabilities = network(image)
+    x = network.network_input(to_bytes(image))
+    compare(case, "seg", network.scores(x))
+    log_probabilities = network.log_probabilities(x)
     compare(case, "logprob", log_probabilities)
     compare_labels(case, log_probabilities)
+    if log_probabilities.shape[-2:] == image.shape[-2:]:
+        assert torch.equal(network(image), log_probabilities)
 
 
 def _check_drn_multiscale(case: Case) -> None:
@@ -172,7 +175,11 @@ def _check_preprocess(case: Case) -> None:
     for index, side in enumerate(meta["upernet_imgsizes"]):
         x = current.network_input(pixels, side)
         _compare_input(case, f"upernet_{index}", x, meta["upernet"][index])
-    _compare_input(case, "upernet_256", current.network_input(pixels, 256), meta["upernet_256"])
+    for name in case.arrays:
+        single = re.fullmatch(r"upernet_(\d+)", name)
+        if single and name in meta:  # named by its short side, the others by their index
+            x = current.network_input(pixels, int(single[1]))
+            _compare_input(case, name, x, meta[name])
     if importlib.util.find_spec("cv2") is None:
         return
     # The demo of DeepLab's authors, not their evaluation: longer side to 513.

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ADE20K as synthesis papers use it: SceneParse150 (ADEChallengeData2016), 150 classes.
+
+`images/{training,validation}/*.jpg` with `annotations/{training,validation}/*.png`, below the data
+root or in its folder `ADEChallengeData2016/`. Files hold 0 for "other" and 1..150 for classes; the
+suite's label values are 255 and 0..149. There are no instance maps. The full ADE20K (25,574 images,
+over 3,000 classes, colour-coded `*_seg.png`) is another data set and is refused by name.
+"""
+
+from pathlib import Path
+
+from spade_eval.datasets import files
+from spade_eval.datasets.ade20k_classes import TABLE
+from spade_eval.datasets.base import LabelSpace
+from spade_eval.datasets.file_dataset import (
+    FileDataset,
+    SplitFiles,
+    first_folder,
+    listing,
+    paired,
+    require_both,
+)
+from spade_eval.datasets.label_files import LabelFiles
+from spade_eval.errors import UserError
+
+LABEL_SPACE = LabelSpace(class_names=TABLE.class_names, palette=TABLE.palette, has_unlabelled=True)
+LABEL_FILES = LabelFiles(
+    space=LABEL_SPACE,
+    values=tuple(range(1, 151)),
+    unlabelled=(0,),
+    hint="files as published hold 0 for other and 1..150 for classes, so undo any shift (255 means "
+    "that 1 was subtracted) or unpack the archive again",
+)
+
+_ARCHIVE = "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip (923 MB)"
+_FOLDERS = {"train": "training", "val": "validation"}
+_PLACES = ("", "ADEChallengeData2016/", "ade20k/", "ade20k/ADEChallengeData2016/")
+# What only the full release has.
+_FULL_MARKS = ("index_ade20k.*", "ADE20K_20*", "images/ADE", "images/*/*/*/*_seg.png", "*/*_seg.png",
+               "images/*/*/*_seg.png", "*/images/ADE", "*/index_ade20k.*")  # fmt: skip
+
+
+class Ade20k(FileDataset):
+    """SceneParse150."""
+
+    name = "ade20k"
+    official_counts = {"train": 20_210, "val": 2_000}  # noqa: RUF012 - declared ClassVar
+
+    @classmethod
+    def find(cls, root: Path, split: str) -> SplitFiles:
+        """The challenge's folders; the full data set in their place is refused."""
+        folder = _FOLDERS[split]
+        photos = first_folder(root, [f"{place}images/{folder}" for place in _PLACES])
+        labels = first_folder(root, [f"{place}annotations/{folder}" for place in _PLACES])
+        if labels is None and is_full_release(root):
+            raise UserError(
+                f"{cls.name}: {root} holds the full ADE20K (over 3,000 classes, *_seg.png), "
+                f"SceneParse150 with 150 classes was expected. {cls.how_to_get(split)}"
+            )
+        sought = f"photos in images/{folder}/, label maps in annotations/{folder}/"
+        photos, labels = require_both(cls, root, split, photos, labels, sought)
+        return paired(
+            listing(photos, files.PHOTO_EXTENSIONS), listing(labels, files.MAP_EXTENSIONS)
+        )
+
+    @classmethod
+    def label_files_of(cls, root: Path) -> LabelFiles:
+        """Values 1..150, and 0 for "other"."""
+        return LABEL_FILES
+
+    @classmethod
+    def how_to_get(cls, split: str) -> str:
+        """The archive of the challenge."""
+        return f"Unpack {_ARCHIVE} into the data root"
+
+    @classmethod
+    def notes(cls, root: Path) -> list[str]:
+        """Which of the two releases this is."""
+        lines = ["release: SceneParse150 (ADEChallengeData2016), 150 classes"]
+        if is_full_release(root):
+            lines.append(
+                "the full ADE20K lies there too; it is not read, and scores on it are not "
+                "comparable"
+            )
+        return lines
+
+
+def is_full_release(root: Path) -> bool:
+    """Whether the full ADE20K (2016 or 2021) lies below `root`."""
+    return any(next(root.glob(mark), None) is not None for mark in _FULL_MARKS)

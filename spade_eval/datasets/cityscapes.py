@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cityscapes with fine annotations: 34 label ids and 16-bit instance maps.
+
+`leftImg8bit/{train,val}/<city>/*_leftImg8bit.png` with `gtFine/{train,val}/<city>/` holding
+`*_gtFine_labelIds.png` and, if the generator wants edges, `*_gtFine_instanceIds.png`. Files are
+paired by city, sequence and frame, the first three parts of their names. Label values are the
+label ids 0..33; `labelTrainIds` files are refused, since 19 classes and 255 read as ids would
+give wrong pictures without an error. Samples are resized to the size (twice as wide as high in the
+papers) without a crop, in training too.
+"""
+
+from pathlib import Path
+
+from spade_eval.datasets.base import LabelSpace
+from spade_eval.datasets.cityscapes_classes import TABLE
+from spade_eval.datasets.file_dataset import (
+    FileDataset,
+    Listing,
+    SplitFiles,
+    first_folder,
+    paired,
+    require_both,
+)
+from spade_eval.datasets.label_files import LabelFiles, numbered_from_zero
+from spade_eval.errors import UserError
+
+LABEL_SPACE = LabelSpace(class_names=TABLE.class_names, palette=TABLE.palette, has_unlabelled=False)
+LABEL_FILES = numbered_from_zero(
+    LABEL_SPACE,
+    hint="labelIds files hold ids 0..33, while 255 is a mark of labelTrainIds files, which this "
+    "generator cannot be fed; put the *_gtFine_labelIds.png files there",
+)
+
+_PLACES = ("", "cityscapes/", "Cityscapes/")
+
+
+class Cityscapes(FileDataset):
+    """Names are `<city>_<sequence>_<frame>`."""
+
+    name = "cityscapes"
+    official_counts = {"train": 2_975, "val": 500}  # noqa: RUF012 - declared ClassVar
+    training_crops = False
+
+    @classmethod
+    def find(cls, root: Path, split: str) -> SplitFiles:
+        """All cities of the split; instance maps if any are there, then for every sample."""
+        photos = first_folder(root, [f"{place}leftImg8bit/{split}" for place in _PLACES])
+        labels = first_folder(root, [f"{place}gtFine/{split}" for place in _PLACES])
+        sought = f"photos in leftImg8bit/{split}/<city>/, label maps in gtFine/{split}/<city>/"
+        photos, labels = require_both(cls, root, split, photos, labels, sought)
+        label_maps = _listing(labels, "gtFine_labelIds")
+        if not label_maps.files and _listing(labels, "gtFine_labelTrainIds").files:
+            raise UserError(
+                f"{labels}: only *_gtFine_labelTrainIds.png were found, *_gtFine_labelIds.png "
+                f"(ids 0..33) were expected: generators of Cityscapes are fed 34 or 35 classes, "
+                f"scores alone use the 19 train ids. {cls.how_to_get(split)}"
+            )
+        instances = _listing(labels, "gtFine_instanceIds")
+        return paired(
+            _listing(photos, "leftImg8bit"), label_maps, instances if instances.files else None
+        )
+
+    @classmethod
+    def label_files_of(cls, root: Path) -> LabelFiles:
+        """Ids 0..33; no value means unlabelled, since id 0 is a class of its own."""
+        return LABEL_FILES
+
+    @classmethod
+    def how_to_get(cls, split: str) -> str:
+        """The archives; they need an account."""
+        return (
+            "Unpack leftImg8bit_trainvaltest.zip (11 GB) and gtFine_trainvaltest.zip (241 MB) from "
+            "https://www.cityscapes-dataset.com/downloads/ into the data root"
+        )
+
+
+def _listing(folder: Path, ending: str) -> Listing:
+    """Files of every city by the first three parts of their names."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob(f"*/*_{ending}.png")):
+        stem = "_".join(path.stem.split("_")[:3])
+        if stem in found:
+            raise UserError(
+                f"{folder}: {found[stem].name} and {path.name} share {stem}, one file per frame "
+                "was expected; remove one of them"
+            )
+        found[stem] = path
+    return Listing(place=folder / f"*/*_{ending}.png", files=found)

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all datasets of files share: pairing, reading, preprocessing and the fingerprint.
+
+A dataset says where its files lie (`find`) and what its label values mean (`label_files_of`); the
+rest is here. Files are paired by stem when the object is made, and leftovers are refused by name:
+order of listing differs between systems, so pairing by position would be luck.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from spade_eval.datasets import files, preprocess
+from spade_eval.datasets.base import Sample, Size
+from spade_eval.datasets.label_files import LabelFiles
+from spade_eval.errors import UserError, lookup
+
+SPLITS = ("train", "val")
+
+
+class AbsentSplitError(UserError):
+    """Nothing of the split is under the data root."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleFiles:
+    photo: Path
+    label_map: Path
+    instance_map: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitFiles:
+    """The samples that have every file, by stem; a line per folder that lacks files."""
+
+    samples: dict[str, SampleFiles]
+    has_instances: bool
+    problems: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """The files of one role, by the stem that pairs them."""
+
+    place: Path
+    files: dict[str, Path]
+
+
+class FileDataset:
+    """One split at one size of a dataset that lies in folders below `data_root`."""
+
+    name: ClassVar[str]
+    splits: ClassVar[Sequence[str]] = SPLITS
+    official_counts: ClassVar[Mapping[str, int]] = {}
+    training_crops: ClassVar[bool] = True
+
+    def __init__(
+        self, split: str, size: Size = (256, 256), data_root: Path | str | None = None
+    ) -> None:
+        self.split = split
+        self.size = size
+        self.root = self.root_of(data_root, split)
+        self.label_files = self.label_files_of(self.root)
+        self.label_space = self.label_files.space
+        found = self.find(self.root, split)
+        if found.problems:
+            raise UserError("; ".join(found.problems))
+        self.has_instances = found.has_instances
+        self._files = found.samples
+        self._names = list(self._files)
+        self._evaluation = preprocess.evaluation(size)
+        self._training = preprocess.training(size) if self.training_crops else self._evaluation
+
+    @classmethod
+    def find(cls, root: Path, split: str) -> SplitFiles:
+        """The split's files; `AbsentSplitError` where nothing of it is there."""
+        raise NotImplementedError
+
+    @classmethod
+    def label_files_of(cls, root: Path) -> LabelFiles:
+        """What the values of the label files below `root` mean."""
+        raise NotImplementedError
+
+    @classmethod
+    def how_to_get(cls, split: str) -> str:
+        """What to download, and where to put it."""
+        raise NotImplementedError
+
+    @classmethod
+    def notes(cls, root: Path) -> list[str]:
+        """What a check should say beside counts, such as which release lies there."""
+        return []
+
+    @classmethod
+    def root_of(cls, data_root: Path | str | None, split: str) -> Path:
+        """The data root as a path; unknown splits and an absent root are refused."""
+        lookup(dict.fromkeys(cls.splits), split, f"split of {cls.name}")
+        if data_root is None:
+            raise UserError(
+                f"{cls.name} needs a data root, none was given. {cls.how_to_get(split)}"
+            )
+        return Path(data_root)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @property
+    def names(self) -> list[str]:
+        """Stems in lexicographic order."""
+        return list(self._names)
+
+    @property
+    def files(self) -> dict[str, SampleFiles]:
+        """The files of every sample, by stem."""
+        return dict(self._files)
+
+    def __getitem__(self, index: int) -> Sample:
+        """The sample resized to `size`, aspect ratio not kept."""
+        sample = self._read(self._names[index])
+        return _preprocessed(sample, self._evaluation, preprocess.Placement())
+
+    def training_sample(self, index: int, epoch: int, seed: int) -> Sample:
+        """The sample resized to 286/256 of `size`, then cropped and flipped at random.
+
+        Datasets that are not cropped (`training_crops`) are resized to `size` and flipped.
+        """
+        sample = self._read(self._names[index])
+        generator = preprocess.sample_generator(seed, epoch, index)
+        height, width = sample.label_map.shape
+        placement = self._training.draw((height, width), generator)
+        return _preprocessed(sample, self._training, placement)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of split, size, preprocessing version and every file's stem and byte count.
+
+        Contents are not read: hashing 19 GB at each start would cost minutes. An edit that keeps
+        the byte count of a file therefore goes unseen. Folder names do not enter, so the same
+        files in another layout are the same data.
+        """
+        digest = hashlib.sha256()
+        digest.update(f"{self.name} {self.split} {self.size} ".encode())
+        digest.update(f"preprocess {preprocess.PREPROCESS_VERSION}\n".encode())
+        digest.update(self._meaning().encode())
+        for stem, found in self._files.items():
+            paths = (found.photo, found.label_map, found.instance_map)
+            sizes = [str(path.stat().st_size) if path else "-" for path in paths]
+            digest.update(f"{stem} {' '.join(sizes)}\n".encode())
+        return digest.hexdigest()
+
+    def _meaning(self) -> str:
+        """What else the data depend on, where a user decides what label values mean."""
+        return ""
+
+    def _read(self, stem: str) -> Sample:
+        return read_sample(stem, self._files[stem], self.label_files)
+
+
+def read_sample(stem: str, paths: SampleFiles, label_files: LabelFiles) -> Sample:
+    """The sample as stored; files of different sizes are refused."""
+    photo = files.read_photo(paths.photo)
+    size = (photo.shape[0], photo.shape[1])
+    label_map = label_files.read(paths.label_map)
+    files.require_same_size(paths.photo, size, paths.label_map, label_map.shape)
+    instance_map = None
+    if paths.instance_map is not None:
+        instance_map = files.read_instance_map(paths.instance_map)
+        files.require_same_size(paths.photo, size, paths.instance_map, instance_map.shape)
+    return Sample(name=stem, label_map=label_map, instance_map=instance_map, photo=photo)
+
+
+def listing(folder: Path, extensions: Sequence[str]) -> Listing:
+    """The files directly in a folder."""
+    return Listing(place=folder, files=files.files_by_stem(folder, extensions))
+
+
+def paired(photos: Listing, labels: Listing, instances: Listing | None = None) -> SplitFiles:
+    """Pair the files of every role by stem, and name what has no partner."""
+    roles = [photos, labels] + ([instances] if instances else [])
+    every = set().union(*(role.files for role in roles))
+    problems = []
+    for role in roles:
+        missing = sorted(every - set(role.files))
+        if missing:
+            problems.append(
+                f"{role.place}: {len(missing)} files are missing that its partner folders have "
+                f"({files.shortened(missing)}); add them or remove their partners"
+            )
+    if not every:
+        problems.append(f"{photos.place} holds no photos; unpack the archives again")
+    samples = {
+        stem: SampleFiles(
+            photo=photos.files[stem],
+            label_map=labels.files[stem],
+            instance_map=instances.files[stem] if instances else None,
+        )
+        for stem in sorted(every)
+        if all(stem in role.files for role in roles)
+    }
+    return SplitFiles(samples=samples, has_instances=instances is not None, problems=problems)
+
+
+def first_folder(root: Path, names: Sequence[str]) -> Path | None:
+    """The first of these folders below `root` that is there."""
+    return next((root / name for name in names if (root / name).is_dir()), None)
+
+
+def require_both(
+    dataset: type[FileDataset],
+    root: Path,
+    split: str,
+    photos: Path | None,
+    labels: Path | None,
+    sought: str,
+) -> tuple[Path, Path]:
+    """Both folders, or what was sought and where to get it."""
+    if photos is not None and labels is not None:
+        return photos, labels
+    kind = UserError if photos or labels else AbsentSplitError
+    found = f"only {photos or labels} was" if photos or labels else "no folder of the split was"
+    raise kind(
+        f"{dataset.name}: {found} found in {root}, expected: {sought}. {dataset.how_to_get(split)}"
+    )
+
+
+def _preprocessed(
+    sample: Sample, settings: preprocess.Preprocessing, placement: preprocess.Placement
+) -> Sample:
+    instances = sample.instance_map
+    return Sample(
+        name=sample.name,
+        label_map=settings.apply_map(sample.label_map, placement),
+        instance_map=None if instances is None else settings.apply_map(instances, placement),
+        photo=settings.apply_photo(sample.photo, placement),
+    )

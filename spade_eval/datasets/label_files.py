@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the values in a dataset's label files mean: file value -> label value of the suite.
+
+Files number classes as their project chose to (ADE20K counts from 1 and keeps 0 for "other",
+Cityscapes stores ids of which 19 are scored); the suite numbers them 0..num_classes-1 and uses 255
+for unlabelled pixels everywhere. This is the only place where one becomes the other.
+"""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spade_eval.datasets import files
+from spade_eval.datasets.base import IGNORE_INDEX, LabelSpace
+
+_NO_LABEL = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelFiles:
+    """`values[k]` is the file value of label value k; `unlabelled` values become 255."""
+
+    space: LabelSpace
+    values: tuple[int, ...]
+    unlabelled: tuple[int, ...] = ()
+    hint: str = "map them to class ids of the dataset"  # for values that mean nothing
+
+    def __post_init__(self) -> None:
+        assert len(self.values) == self.space.num_classes
+        assert self.space.has_unlabelled == bool(self.unlabelled)
+        assert len({*self.values, *self.unlabelled}) == len(self.values) + len(self.unlabelled)
+
+    @functools.cached_property
+    def label_of(self) -> NDArray[np.int16]:
+        """(largest value + 2,): the label value of each file value, -1 where it means nothing."""
+        table = np.full(max(256, *self.values, *self.unlabelled) + 1, _NO_LABEL, dtype=np.int16)
+        table[list(self.values)] = np.arange(len(self.values))
+        table[list(self.unlabelled)] = IGNORE_INDEX
+        return table
+
+    def read(self, path: Path) -> NDArray[np.uint8]:
+        """(H, W) label values; a file with other values is a `LabelValueError`."""
+        ids = files.read_ids(path, "class")
+        table = self.label_of
+        if ids.dtype != np.uint8:
+            ids = np.where((ids < 0) | (ids >= len(table)), len(table) - 1, ids)
+        labels = table[ids]
+        if labels.min(initial=0) < 0:
+            raise self._refusal(path)
+        return labels.astype(np.uint8)
+
+    def _refusal(self, path: Path) -> files.LabelValueError:
+        known = {*self.values, *self.unlabelled}
+        found = np.unique(files.read_ids(path, "class")).tolist()
+        wrong = tuple(value for value in found if value not in known)
+        expected = text_of_values(self.values)
+        if self.unlabelled:
+            expected += f" or {files.shortened(self.unlabelled)} (unlabelled)"
+        return files.LabelValueError(
+            f"{path}: label ids {files.shortened(wrong, limit=8)} were found, {expected} were "
+            f"expected; {self.hint}",
+            path,
+            wrong,
+        )
+
+
+def numbered_from_zero(space: LabelSpace, hint: str | None = None) -> LabelFiles:
+    """Files whose values are the label values themselves, 255 where unlabelled."""
+    unlabelled = (IGNORE_INDEX,) if space.has_unlabelled else ()
+    values = tuple(range(space.num_classes))
+    if hint is None:
+        hint = f"map them to class ids of the dataset or set them to {IGNORE_INDEX}"
+    return LabelFiles(space=space, values=values, unlabelled=unlabelled, hint=hint)
+
+
+def text_of_values(values: Sequence[int]) -> str:
+    """`0..181`, or the values themselves where they have gaps."""
+    ordered = sorted(values)
+    if ordered == list(range(ordered[0], ordered[-1] + 1)) and len(ordered) > 2:
+        return f"{ordered[0]}..{ordered[-1]}"
+    return files.shortened(ordered, limit=8)

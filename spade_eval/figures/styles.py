@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures 1 and 9: one label map with several latents, drawn from N(0, 1) or encoded from photos.
+
+Section 3, "Multi-modal synthesis", of Park et al.: the generator's input is a latent z, which an
+image encoder makes of a style photo, z = mu + exp(logvar / 2) * noise, at test time too.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from models.encoders.variational import ImageEncoder, reparametrise
+from spade_eval.batches import photos, semantic_map
+from spade_eval.checkpoints import ReleasedOptions
+from spade_eval.datasets.base import Dataset, Sample
+from spade_eval.datasets.files import read_photo
+from spade_eval.errors import UserError
+from spade_eval.figures.networks import (
+    RANDOM,
+    FigureGenerator,
+    from_checkpoint,
+    open_encoder,
+    random_encoder,
+    random_generator,
+    require_latent,
+    synthesize,
+)
+from spade_eval.figures.pictures import Column, save_figure
+from spade_eval.latents import standard_normal
+from spade_eval.observers import coloured
+
+_RANDOM_PRESET = "spade_vae"
+
+
+def multimodal(
+    folder: Path,
+    dataset: Dataset,
+    checkpoint: Path | None,
+    released: ReleasedOptions,
+    num_maps: int,
+    num_latents: int,
+    seed: int,
+) -> tuple[list[str], Path]:
+    """Figure 9: every label map with the same latents; lines of numbers and the picture."""
+    generator = _generator(checkpoint, dataset, released, seed)
+    z = standard_normal(require_latent(generator, checkpoint), seed, range(num_latents))
+    samples = _samples(dataset, num_maps)
+    images = _each_with_each(generator, samples, z)  # (latents, maps, 3, H, W)
+    weights = _weights(checkpoint)
+    lines = [
+        f"Figure 9, multi-modal synthesis: {len(samples)} label maps of {dataset.name}, "
+        f"{num_latents} latents from N(0, 1) with seed {seed}, {weights}",
+        *_spread_lines(samples, images, "latents"),
+    ]
+    mark = "" if checkpoint else f" ({RANDOM})"
+    columns: dict[str, Column] = {"label map": list(coloured(samples, dataset))}
+    columns |= {f"z {place + 1}{mark}": list(column) for place, column in enumerate(images)}
+    return lines, save_figure(folder, "multimodal", columns, ". ".join(lines) + ".")
+
+
+def style(
+    folder: Path,
+    dataset: Dataset,
+    checkpoint: Path | None,
+    encoder: Path | None,
+    released: ReleasedOptions,
+    num_maps: int,
+    style_images: Sequence[Path],
+    num_styles: int,
+    seed: int,
+) -> tuple[list[str], Path]:
+    """Figure 1: label maps (rows) x style photos (columns) through the encoder.
+
+    Styles are the given image files, or photos of the dataset that follow the label maps' own.
+    """
+    if (checkpoint is None) != (encoder is None):
+        given, missing = ("--checkpoint", "--encoder")[:: 1 if checkpoint else -1]
+        raise UserError(
+            f"{given} was given without {missing}; expected both, which were trained together, or "
+            f"neither for {RANDOM}"
+        )
+    generator = _generator(checkpoint, dataset, released, seed)
+    z_dim = require_latent(generator, checkpoint)
+    network = random_encoder(z_dim, seed) if encoder is None else open_encoder(encoder, z_dim)
+    samples = _samples(dataset, num_maps)
+    titles, shown = _styles(dataset, style_images, num_maps, num_styles)
+    z = _encoded(network, shown, seed)
+    images = _each_with_each(generator, samples, z)
+    lines = [
+        f"Figure 1, styles: {len(samples)} label maps of {dataset.name} (rows) x {len(shown)} "
+        f"style photos (columns), seed {seed}, {_weights(checkpoint)}",
+        f"largest |z| {float(z.abs().max()):.3g}; mean distance between two styles' z "
+        f"{_mean_distance(list(z)):.3g}",
+        *_spread_lines(samples, images, "styles"),
+    ]
+    mark = "" if checkpoint else f" ({RANDOM})"
+    columns: dict[str, Column] = {"label map": [None, *coloured(samples, dataset)]}
+    for title, photo, column in zip(titles, shown, images, strict=True):
+        columns[f"{title}{mark}"] = [photo, *column]
+    return lines, save_figure(folder, "style", columns, ". ".join(lines) + ".")
+
+
+def _generator(
+    checkpoint: Path | None, dataset: Dataset, released: ReleasedOptions, seed: int
+) -> FigureGenerator:
+    if checkpoint is None:
+        return random_generator(RANDOM, _RANDOM_PRESET, dataset, seed)
+    return from_checkpoint(checkpoint.stem, checkpoint, dataset, released)
+
+
+def _weights(checkpoint: Path | None) -> str:
+    return f"{RANDOM}: nothing was trained" if checkpoint is None else f"weights of {checkpoint}"
+
+
+def _samples(dataset: Dataset, count: int, first: int = 0) -> list[Sample]:
+    if first + count > len(dataset):
+        raise UserError(
+            f"{dataset.name} {dataset.split} has {len(dataset)} samples, expected at least "
+            f"{first + count}: ask for fewer label maps or styles"
+        )
+    return [dataset[index] for index in range(first, first + count)]
+
+
+def _styles(
+    dataset: Dataset, files: Sequence[Path], num_maps: int, num_styles: int
+) -> tuple[list[str], list[Tensor]]:
+    """Titles and photos (3, H, W) uint8."""
+    if files:
+        read = [torch.tensor(read_photo(path)).permute(2, 0, 1) for path in files]
+        return [f"{number} {path.stem}" for number, path in enumerate(files, 1)], read
+    samples = _samples(dataset, num_styles, first=num_maps)
+    return [f"style of {sample.name}" for sample in samples], list(photos(samples))
+
+
+def _encoded(encoder: ImageEncoder, shown: Sequence[Tensor], seed: int) -> Tensor:
+    """(styles, z_dim): each photo encoded alone, because their sizes may differ."""
+    noise = standard_normal(encoder.config.z_dim, seed, range(len(shown)))
+    with torch.inference_mode():
+        encoded = [encoder(photo[None].float() / 127.5 - 1) for photo in shown]
+    mu, logvar = (torch.cat(parts) for parts in zip(*encoded, strict=True))
+    return reparametrise(mu, logvar, noise)
+
+
+def _each_with_each(generator: FigureGenerator, samples: list[Sample], z: Tensor) -> Tensor:
+    """(latents, maps, 3, H, W): every label map with every latent."""
+    semantics = semantic_map(samples, generator.layout, torch.device("cpu"))
+    columns = [synthesize(generator, semantics, row.expand(len(samples), -1)) for row in z]
+    return torch.stack(columns)
+
+
+def _spread_lines(samples: Sequence[Sample], images: Tensor, of: str) -> list[str]:
+    """How far apart a label map's images lie; 0 would mean that the latent is not heard."""
+    return [
+        f"{sample.name}: mean absolute difference between two {of}' images "
+        f"{_mean_distance(list(images[:, row])):.3g} (of 2)"
+        for row, sample in enumerate(samples)
+    ]
+
+
+def _mean_distance(items: Sequence[Tensor]) -> float:
+    distances = [float((one - other).abs().mean()) for one, other in combinations(items, 2)]
+    return sum(distances) / len(distances) if distances else 0.0

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ways in which published FIDs were computed, one named profile each.
+
+FIDs of two profiles differ by far more than two methods do, so a value without its profile means
+nothing and two profiles never share a column. A profile fixes the network and its weights, how an
+image is resized and scaled before it, which images of a folder are used, and the arithmetic of the
+statistics. Read from the code of pytorch-fid at the dates given, of OASIS (Sushko et al., ICLR
+2021) and of clean-fid (Parmar et al., CVPR 2022).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from spade_eval.metrics.float32_distance import float32_distance
+from spade_eval.metrics.frechet import frechet_distance
+from spade_eval.metrics.inception_network import TENSORFLOW_2015, TORCHVISION, InceptionV3
+from spade_eval.metrics.moments import FeatureMoments
+from spade_eval.weights import INCEPTION, INCEPTION_IMAGENET, WeightFile
+
+_INPUT_SIZE = (299, 299)
+# Steps of 1/255: float32 images of 8-bit levels are within 2e-5 of a level.
+_LEVEL_TOLERANCE = 1e-3
+Scaling = Literal["2x - 1", "(255x - 128) / 128", "ImageNet to 0.5"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FIDProfile:
+    """Everything that makes an FID; `network_input` and `distance` apply it."""
+
+    description: str
+    weights: WeightFile
+    network: InceptionV3.Config
+    # The resize to 299x299: by PyTorch with half-pixel centres, or by Pillow (antialiased), each
+    # channel in floats and clipped to the range of a pixel.
+    filter: Literal["bilinear", "bicubic"] = "bilinear"
+    antialias: bool = False
+    align_corners: bool = False
+    scaling: Scaling = "2x - 1"
+    # Whether images are files of 8 bit; if not, the generator's floats are scored.
+    eight_bit: bool = True
+    # The last images that do not fill a batch of this size are left out.
+    batch_of_images: int = 1
+    statistics: Literal["float64", "float32"] = "float64"
+    real_set: str = "given by the caller; here the split's photos at the scored size"
+
+    def used_images(self, count: int) -> int:
+        """How many of `count` images enter, the first ones; all where they fill no batch."""
+        if count < self.batch_of_images:
+            return count
+        return count - count % self.batch_of_images
+
+    def network_input(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) uint8, or floats in [0, 1], -> (N, 3, 299, 299) float32.
+
+        A profile of 8-bit files refuses floats between two levels.
+        """
+        pixels = unit_range(images, self.eight_bit)
+        if self.antialias:
+            pixels = _resize_by_pillow(pixels, self.filter)
+        else:
+            pixels = F.interpolate(
+                pixels, _INPUT_SIZE, mode=self.filter, align_corners=self.align_corners
+            )
+        return _SCALINGS[self.scaling](pixels)
+
+    def distance(self, real: FeatureMoments, synthesized: FeatureMoments) -> float:
+        """The FID of two sets of features of this profile."""
+        if self.statistics == "float32":
+            return float32_distance(real, synthesized)
+        return frechet_distance(real, synthesized)
+
+
+FID_PROFILES: dict[str, FIDProfile] = {
+    "pytorch-fid": FIDProfile(
+        description="pytorch-fid since 2019-05-27, all images since 2020-02-01",
+        weights=INCEPTION,
+        network=TENSORFLOW_2015,
+    ),
+    # The two before the weights of TensorFlow were ported. PyTorch 0.4.0 alone, by a fault of its
+    # own, left padding out of average pools; the Config is that of all other versions.
+    "legacy-2019a": FIDProfile(
+        description="pytorch-fid from 2019-02-16 to 2019-05-26",
+        weights=INCEPTION_IMAGENET,
+        network=TORCHVISION,
+        batch_of_images=50,
+    ),
+    "legacy-2018": FIDProfile(
+        description="pytorch-fid before 2019-02-16",
+        weights=INCEPTION_IMAGENET,
+        network=TORCHVISION,
+        scaling="ImageNet to 0.5",
+        batch_of_images=64,
+    ),
+    # The original runs a TorchScript file of the same graph; the ported weights stand for it.
+    "clean-fid": FIDProfile(
+        description="clean-fid 0.1.35, mode clean",
+        weights=INCEPTION,
+        network=TENSORFLOW_2015,
+        filter="bicubic",
+        antialias=True,
+        scaling="(255x - 128) / 128",
+    ),
+    "oasis-train": FIDProfile(
+        description="OASIS while it trains, by which its checkpoints were chosen",
+        weights=INCEPTION,
+        network=TENSORFLOW_2015,
+        eight_bit=False,
+        statistics="float32",
+        real_set="val photos, resized by Pillow bicubic to the generated size",
+    ),
+}
+
+
+def unit_range(images: Tensor, eight_bit: bool) -> Tensor:
+    """(N, 3, H, W) uint8, or floats in [0, 1], as float32 in [0, 1]."""
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(f"images are {tuple(images.shape)}, expected (N, 3, H, W)")
+    if images.dtype == torch.uint8:
+        return images.float() / 255
+    if not images.is_floating_point():
+        raise ValueError(f"images are {images.dtype}, expected uint8 or floats in [0, 1]")
+    low, high = images.aminmax()
+    if not (low >= 0 and high <= 1):
+        raise ValueError(
+            f"images have values in [{low:.4g}, {high:.4g}], expected [0, 1]; "
+            "convert the generator's [-1, 1] or 8-bit values first"
+        )
+    pixels = images.float()
+    if not eight_bit:
+        return pixels
+    levels = (pixels * 255).round()
+    if (pixels * 255 - levels).abs().max() > _LEVEL_TOLERANCE:
+        raise ValueError(
+            "images have values between two levels of 8 bit, expected those of image files; "
+            "make them 8 bit first, or use profile oasis-train, which scores floats"
+        )
+    return levels / 255
+
+
+def _resize_by_pillow(pixels: Tensor, filter_name: str) -> Tensor:
+    """Each channel as an image of floats in 0..255, then clipped and brought back to [0, 1]."""
+    resampling = Image.Resampling[filter_name.upper()]
+    size = (_INPUT_SIZE[1], _INPUT_SIZE[0])
+    channels = (pixels * 255).round().cpu().numpy().reshape(-1, *pixels.shape[-2:])
+    resized = [Image.fromarray(channel).resize(size, resampling) for channel in channels]
+    stacked = torch.from_numpy(np.stack([np.asarray(channel) for channel in resized]))
+    return stacked.clamp(0, 255).view(*pixels.shape[:2], *_INPUT_SIZE).to(pixels.device) / 255
+
+
+def _to_symmetric(pixels: Tensor) -> Tensor:
+    return 2 * pixels - 1
+
+
+def _to_tensorflow(pixels: Tensor) -> Tensor:
+    return (pixels * 255 - 128) / 128
+
+
+def _imagenet_to_half(pixels: Tensor) -> Tensor:
+    """Takes [0, 1] for standardised by ImageNet's mean and deviation, which it was not."""
+    deviation = pixels.new_tensor((0.229, 0.224, 0.225)).view(3, 1, 1)
+    mean = pixels.new_tensor((0.485, 0.456, 0.406)).view(3, 1, 1)
+    return pixels * (deviation / 0.5) + (mean - 0.5) / 0.5
+
+
+_SCALINGS: dict[Scaling, Callable[[Tensor], Tensor]] = {
+    "2x - 1": _to_symmetric,
+    "(255x - 128) / 128": _to_tensorflow,
+    "ImageNet to 0.5": _imagenet_to_half,
+}

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which network scores a run: its weights and their hash, and how label values become its classes.
+
+`in-domain` is the small U-Net of this suite; a name of `SEGMENTERS` is a paper's; `mmseg:CONFIG` or
+`mmseg:CONFIG:CHECKPOINT` and `hf:NAME_OR_DIR` come from other libraries.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from models.safe_load import load_tensors
+from segmenters import SEGMENTERS
+from segmenters.base import Segmenter
+from segmenters.label_spaces import ADE20K, CITYSCAPES, COCO_STUFF, ScoredLabels
+from spade_eval.datasets.base import IGNORE_INDEX, Dataset
+from spade_eval.errors import UserError, as_user_error, lookup
+from spade_eval.protocol import IN_DOMAIN
+from spade_eval.records import sha256_of_file, sha256_of_json
+from spade_eval.train_segmenter import load_in_domain
+from spade_eval.weight_table import files_of_segmenter
+from spade_eval.weights import installed, sha256_of_weights
+
+# Where weights come from; "filled" is deterministic noise, "random" an untrained network.
+Weights = Literal["in-domain", "published", "given", "filled", "random"]
+
+_LABELS: dict[str, ScoredLabels] = {
+    "cocostuff": COCO_STUFF,
+    "ade20k": ADE20K,
+    "ade20k_outdoor": ADE20K,
+    "cityscapes": CITYSCAPES,
+}
+
+
+@dataclass(frozen=True)
+class ScoringSegmenter:
+    """A network that gives logits in its own classes, and what it is."""
+
+    title: str
+    network: Segmenter
+    sha256: str
+    weights: Weights
+    class_names: tuple[str, ...]
+    labels: ScoredLabels  # the class of each label value
+
+
+def open_segmenter(
+    name: str,
+    dataset: Dataset,
+    weights_dir: Path,
+    device: torch.device,
+    *,
+    filled: bool = False,
+    in_domain: Callable[[], Path],
+) -> ScoringSegmenter:
+    """The segmenter of that name for a dataset; every file that it needs is read and checked."""
+    if name == IN_DOMAIN:
+        return _in_domain(in_domain(), dataset, device)
+    kind, _, rest = name.partition(":")
+    if kind == "mmseg" and rest:
+        return _mmsegmentation(rest, dataset, device)
+    if kind == "hf" and rest:
+        return _hugging_face(rest, dataset, device)
+    return _published(name, dataset, weights_dir, device, filled)
+
+
+def _in_domain(path: Path, dataset: Dataset, device: torch.device) -> ScoringSegmenter:
+    names = dataset.label_space.class_names
+    classes = tuple(value if value < len(names) else IGNORE_INDEX for value in range(256))
+    labels = ScoredLabels(name=dataset.name, num_classes=len(names), classes=classes)
+    network = load_in_domain(path, dataset).to(device)
+    return ScoringSegmenter(
+        "in-domain U-Net", network, sha256_of_file(path), "in-domain", names, labels
+    )
+
+
+def _published(
+    name: str, dataset: Dataset, weights_dir: Path, device: torch.device, filled: bool
+) -> ScoringSegmenter:
+    entry = lookup({**SEGMENTERS, IN_DOMAIN: None}, name, "segmenter")
+    assert entry is not None
+    if entry.labels != _scored_labels(dataset):
+        raise UserError(
+            f"--segmenter {name} predicts {entry.labels.name}; expected the classes of "
+            f"{dataset.name}: choose a segmenter that was trained on the dataset"
+        )
+    if filled:
+        network, digest = entry.filled(), sha256_of_json({"filled": name})
+    else:
+        paths = [installed(file, weights_dir) for file in files_of_segmenter(name)]
+        with as_user_error(f"--segmenter {name}"):
+            network = entry.load([load_tensors(path) for path in paths])
+        digest = sha256_of_json([sha256_of_weights(path) for path in paths])
+    weights: Weights = "filled" if filled else "published"
+    return _foreign(entry.title, network.to(device), digest, weights, dataset)
+
+
+def _mmsegmentation(name: str, dataset: Dataset, device: torch.device) -> ScoringSegmenter:
+    from segmenters.mmsegmentation import build_mmsegmentation, find_config
+
+    config, _, file = name.partition(":")
+    with as_user_error(f"--segmenter mmseg:{name}"):
+        path = find_config(config)
+        checkpoint = load_tensors(Path(file)) if file else None
+        network = build_mmsegmentation(config, checkpoint, _scored_labels(dataset))
+    digest = sha256_of_json([sha256_of_file(path), sha256_of_weights(Path(file)) if file else ""])
+    weights: Weights = "given" if file else "random"
+    return _foreign(
+        f"mmseg {path.stem} at image size", network.to(device), digest, weights, dataset
+    )
+
+
+def _hugging_face(name: str, dataset: Dataset, device: torch.device) -> ScoringSegmenter:
+    from segmenters.hugging_face import build_hugging_face
+
+    with as_user_error(f"--segmenter hf:{name}"):
+        network = build_hugging_face(name, _scored_labels(dataset))
+    # The hash of the weights themselves: a name may stand for other files tomorrow.
+    tensors = {key: value.tolist() for key, value in _checksums(network).items()}
+    return _foreign(
+        f"hf {name} at image size",
+        network.to(device),
+        sha256_of_json([name, tensors]),
+        "given",
+        dataset,
+    )
+
+
+def _checksums(network: nn.Module) -> dict[str, Tensor]:
+    return {
+        key: torch.stack([value.double().sum(), value.double().square().sum()])
+        for key, value in network.state_dict().items()
+    }
+
+
+def _foreign(
+    title: str, network: nn.Module, sha256: str, weights: Weights, dataset: Dataset
+) -> ScoringSegmenter:
+    labels = _scored_labels(dataset)
+    names = dict(zip(labels.classes, _value_names(dataset), strict=False))
+    class_names = tuple(names[index] for index in range(labels.num_classes))
+    # Every segmenter keeps the promises of the protocol `Segmenter`.
+    scoring = cast(Segmenter, network)
+    return ScoringSegmenter(title, scoring, sha256, weights, class_names, labels)
+
+
+def _value_names(dataset: Dataset) -> list[str]:
+    """A name for each of the 256 label values; those without one get their number."""
+    names = dataset.label_space.class_names
+    return [*names, *(f"label {value}" for value in range(len(names), 256))]
+
+
+def _scored_labels(dataset: Dataset) -> ScoredLabels:
+    if dataset.name not in _LABELS:
+        raise UserError(
+            f"no published segmenter scores {dataset.name}; expected one of "
+            f"{', '.join(_LABELS)}: leave --segmenter out to score in-domain"
+        )
+    return _LABELS[dataset.name]
