@@ -4,14 +4,24 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from spade_eval.datasets.ade20k import Ade20k
+from spade_eval.datasets.ade20k_outdoor import Ade20kOutdoor
 from spade_eval.datasets.base import Dataset, Size
+from spade_eval.datasets.cityscapes import Cityscapes
 from spade_eval.datasets.coco_stuff import CocoStuff
+from spade_eval.datasets.flickr_landscapes import FlickrLandscapes
+from spade_eval.datasets.folder import Folder
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.errors import lookup
 
 DATASETS: dict[str, Callable[[str, Size, Path], Dataset]] = {
     "scenes": lambda split, size, data_root: Scenes(split, size),
-    "cocostuff": lambda split, size, data_root: CocoStuff(split, size, data_root),
+    "cocostuff": CocoStuff,
+    "ade20k": Ade20k,
+    "ade20k_outdoor": Ade20kOutdoor,
+    "cityscapes": Cityscapes,
+    "flickr_landscapes": FlickrLandscapes,
+    "folder": Folder,
 }
 
 

@@ -36,8 +36,10 @@ _ARCHIVE = "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.z
 _FOLDERS = {"train": "training", "val": "validation"}
 _PLACES = ("", "ADEChallengeData2016/", "ade20k/", "ade20k/ADEChallengeData2016/")
 # What only the full release has.
-_FULL_MARKS = ("index_ade20k.*", "ADE20K_20*", "images/ADE", "images/*/*/*/*_seg.png", "*/*_seg.png",
-               "images/*/*/*_seg.png", "*/images/ADE", "*/index_ade20k.*")  # fmt: skip
+_FULL_MARKS = (
+    "index_ade20k.*", "*/index_ade20k.*", "ADE20K_20*", "images/ADE", "images/training/?/*",
+    "images/training/*_seg.png",
+)  # fmt: skip
 
 
 class Ade20k(FileDataset):

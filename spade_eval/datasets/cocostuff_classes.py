@@ -46,7 +46,7 @@ NEVER_ANNOTATED = (11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90)
 and hair brush."""
 
 
-def _colour(index: int) -> tuple[int, int, int]:
+def spread_colour(index: int) -> tuple[int, int, int]:
     """Hues a golden section apart, so that neighbours in the list differ; never near black.
 
     COCO-Stuff has no colours of its own.
@@ -57,7 +57,7 @@ def _colour(index: int) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-PALETTE = tuple(_colour(index) for index in range(len(CLASS_NAMES)))
+PALETTE = tuple(spread_colour(index) for index in range(len(CLASS_NAMES)))
 
 _ANNOTATED = [value for value in range(len(CLASS_NAMES)) if value not in NEVER_ANNOTATED]
 

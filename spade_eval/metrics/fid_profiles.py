@@ -27,7 +27,7 @@ from spade_eval.weights import INCEPTION, INCEPTION_IMAGENET, WeightFile
 _INPUT_SIZE = (299, 299)
 # Steps of 1/255: float32 images of 8-bit levels are within 2e-5 of a level.
 _LEVEL_TOLERANCE = 1e-3
-Scaling = Literal["2x - 1", "(255x - 128) / 128", "ImageNet to 0.5"]
+Scaling = Literal["2x - 1", "(x - 128) / 128", "ImageNet to 0.5"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +37,12 @@ class FIDProfile:
     description: str
     weights: WeightFile
     network: InceptionV3.Config
-    # The resize to 299x299: by PyTorch with half-pixel centres, or by Pillow (antialiased), each
+    # The resize to 299x299: by PyTorch with half-pixel centres, or, antialiased, by Pillow, each
     # channel in floats and clipped to the range of a pixel.
     filter: Literal["bilinear", "bicubic"] = "bilinear"
     antialias: bool = False
     align_corners: bool = False
+    white: Literal[1, 255] = 1  # the largest value of a pixel when it is resized
     scaling: Scaling = "2x - 1"
     # Whether images are files of 8 bit; if not, the generator's floats are scored.
     eight_bit: bool = True
@@ -62,8 +63,10 @@ class FIDProfile:
         A profile of 8-bit files refuses floats between two levels.
         """
         pixels = unit_range(images, self.eight_bit)
+        if self.white == 255:
+            pixels = (pixels * 255).round() if self.eight_bit else pixels * 255
         if self.antialias:
-            pixels = _resize_by_pillow(pixels, self.filter)
+            pixels = _resize_by_pillow(pixels, self.filter).clamp(0, self.white)
         else:
             pixels = F.interpolate(
                 pixels, _INPUT_SIZE, mode=self.filter, align_corners=self.align_corners
@@ -105,7 +108,8 @@ FID_PROFILES: dict[str, FIDProfile] = {
         network=TENSORFLOW_2015,
         filter="bicubic",
         antialias=True,
-        scaling="(255x - 128) / 128",
+        white=255,
+        scaling="(x - 128) / 128",
     ),
     "oasis-train": FIDProfile(
         description="OASIS while it trains, by which its checkpoints were chosen",
@@ -145,13 +149,16 @@ def unit_range(images: Tensor, eight_bit: bool) -> Tensor:
 
 
 def _resize_by_pillow(pixels: Tensor, filter_name: str) -> Tensor:
-    """Each channel as an image of floats in 0..255, then clipped and brought back to [0, 1]."""
+    """Each channel as an image of floats."""
     resampling = Image.Resampling[filter_name.upper()]
-    size = (_INPUT_SIZE[1], _INPUT_SIZE[0])
-    channels = (pixels * 255).round().cpu().numpy().reshape(-1, *pixels.shape[-2:])
-    resized = [Image.fromarray(channel).resize(size, resampling) for channel in channels]
-    stacked = torch.from_numpy(np.stack([np.asarray(channel) for channel in resized]))
-    return stacked.clamp(0, 255).view(*pixels.shape[:2], *_INPUT_SIZE).to(pixels.device) / 255
+    height, width = _INPUT_SIZE
+    channels = pixels.cpu().numpy().reshape(-1, *pixels.shape[-2:])
+    resized = [
+        np.asarray(Image.fromarray(channel).resize((width, height), resampling))
+        for channel in channels
+    ]
+    stacked = torch.from_numpy(np.stack(resized))
+    return stacked.view(*pixels.shape[:2], height, width).to(pixels.device)
 
 
 def _to_symmetric(pixels: Tensor) -> Tensor:
@@ -159,7 +166,7 @@ def _to_symmetric(pixels: Tensor) -> Tensor:
 
 
 def _to_tensorflow(pixels: Tensor) -> Tensor:
-    return (pixels * 255 - 128) / 128
+    return (pixels - 128) / 128
 
 
 def _imagenet_to_half(pixels: Tensor) -> Tensor:
@@ -171,6 +178,6 @@ def _imagenet_to_half(pixels: Tensor) -> Tensor:
 
 _SCALINGS: dict[Scaling, Callable[[Tensor], Tensor]] = {
     "2x - 1": _to_symmetric,
-    "(255x - 128) / 128": _to_tensorflow,
+    "(x - 128) / 128": _to_tensorflow,
     "ImageNet to 0.5": _imagenet_to_half,
 }

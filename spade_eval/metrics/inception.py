@@ -12,13 +12,11 @@ from torch import Tensor, nn
 
 from spade_eval.errors import UserError
 from spade_eval.metrics.fid_profiles import FID_PROFILES, FIDProfile
-from spade_eval.metrics.inception_network import FEATURE_DIM, InceptionV3
+from spade_eval.metrics.inception_network import FEATURE_DIM, TORCHVISION, InceptionV3
 from spade_eval.weights import WeightFile
 
 __all__ = ["FEATURE_DIM", "InceptionFeatures"]
 
-# Of the classifiers, which torchvision's file holds two of, nothing is used.
-_UNUSED_PREFIXES = ("fc.", "AuxLogits.")
 _NAMES_SHOWN = 5
 
 
@@ -33,10 +31,12 @@ class InceptionFeatures(nn.Module):
         """Take the entries of `profile.weights`; classifiers and norm counters are not used."""
         super().__init__()
         self.profile = profile
+        # torchvision's file holds a second classifier; in the other one it would be foreign.
+        unused = ("fc.", "AuxLogits.") if profile.network == TORCHVISION else ("fc.",)
         used = {
             name: tensor
             for name, tensor in state_dict.items()
-            if not name.startswith(_UNUSED_PREFIXES) and not name.endswith(".num_batches_tracked")
+            if not name.startswith(unused) and not name.endswith(".num_batches_tracked")
         }
         # On "meta" no random initialisation is drawn that the weights would overwrite at once.
         with torch.device("meta"):

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flickr Landscapes: any folder of photos with label maps that a COCO-Stuff segmenter made.
+
+Park et al. (CVPR 2019) collected 41,000 photos, kept 1,000 for validation and labelled them with
+DeepLabV2 trained on COCO-Stuff; neither photos nor labels were released. This is the recipe for
+photos of one's own: `images/` and `labels/` below the data root, labels written by
+`spade-eval data label`, in the numbering of COCO-Stuff. Splits are `images/{train,val}` where
+those folders are there; otherwise about one photo in 41 is validation, chosen by the hash of its
+name, so that adding photos moves none of the others.
+"""
+
+from pathlib import Path
+
+from spade_eval.datasets import files
+from spade_eval.datasets.coco_stuff import LABEL_FILES
+from spade_eval.datasets.file_dataset import (
+    FileDataset,
+    SplitFiles,
+    first_folder,
+    listing,
+    paired,
+    require_both,
+)
+from spade_eval.datasets.label_files import LabelFiles
+from spade_eval.datasets.splitting import only_split
+
+VAL_SHARE = 1 / 41
+
+
+class FlickrLandscapes(FileDataset):
+    """Photos of landscapes with predicted label maps; no instance maps."""
+
+    name = "flickr_landscapes"
+
+    @classmethod
+    def find(cls, root: Path, split: str) -> SplitFiles:
+        """`images/` with `labels/`, each with folders per split or as a whole."""
+        photos, labels = require_both(
+            cls,
+            root,
+            split,
+            first_folder(root, (f"images/{split}", "images")),
+            first_folder(root, (f"labels/{split}", "labels")),
+            "photos in images/ (or images/{train,val}/), label maps in labels/ likewise",
+        )
+        found = paired(
+            listing(photos, files.PHOTO_EXTENSIONS), listing(labels, files.MAP_EXTENSIONS)
+        )
+        return found if photos.name == split else only_split(found, split, VAL_SHARE, root)
+
+    @classmethod
+    def label_files_of(cls, root: Path) -> LabelFiles:
+        """Those of COCO-Stuff."""
+        return LABEL_FILES
+
+    @classmethod
+    def how_to_get(cls, split: str) -> str:
+        """How to make it."""
+        return (
+            "The set of the paper was never released: put photos of your own into images/ and "
+            "label them with `spade-eval data label`"
+        )

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A dataset of one's own: folders of photos and label maps, described by `dataset.toml`.
+
+`spade-eval data check --dataset folder --data-root DIR` reads the label files and proposes the
+description where there is none.
+"""
+
+from pathlib import Path
+
+from spade_eval.datasets import files
+from spade_eval.datasets.file_dataset import FileDataset, SplitFiles, listing, paired, require_both
+from spade_eval.datasets.folder_description import FILE_NAME, read_description
+from spade_eval.datasets.label_files import LabelFiles
+from spade_eval.datasets.splitting import only_split
+from spade_eval.errors import UserError
+
+
+class Folder(FileDataset):
+    """Photos, label maps and optional instance maps of any origin."""
+
+    name = "folder"
+
+    @classmethod
+    def find(cls, root: Path, split: str) -> SplitFiles:
+        """The folders that the description names."""
+        described = read_description(root)
+        named = [described.images, described.labels, described.instances]
+        folders = [root / name.replace("{split}", split) if name else None for name in named]
+        photos, labels = require_both(
+            cls,
+            root,
+            split,
+            *(folder if folder and folder.is_dir() else None for folder in folders[:2]),
+            f"photos in {folders[0]}, label maps in {folders[1]}",
+        )
+        instances = folders[2]
+        if instances is not None and not instances.is_dir():
+            raise UserError(
+                f"{root / FILE_NAME}: instances names {instances}, which is no folder; correct "
+                "it, or leave it out if there are no instance maps"
+            )
+        found = paired(
+            listing(photos, files.PHOTO_EXTENSIONS),
+            listing(labels, files.MAP_EXTENSIONS),
+            listing(instances, files.MAP_EXTENSIONS) if instances else None,
+        )
+        if "{split}" in described.images:
+            return found
+        return only_split(found, split, described.val_share, root)
+
+    @classmethod
+    def label_files_of(cls, root: Path) -> LabelFiles:
+        """As described."""
+        return read_description(root).label_files
+
+    @classmethod
+    def how_to_get(cls, split: str) -> str:
+        """Where the names of the folders come from."""
+        return f"Correct the folders named in {FILE_NAME}"
+
+    def _meaning(self) -> str:
+        described = self.label_files
+        return f"{self.label_space.class_names} {described.values} {described.unlabelled}\n"

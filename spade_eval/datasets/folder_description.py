@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`dataset.toml`: what a folder of one's own holds, in as few lines as it takes.
+
+    images = "images/{split}"       # {split} is train or val; without it, val is drawn by name
+    labels = "labels/{split}"
+    instances = "instances/{split}" # leave out if there are none
+    classes = ["sky", "tree"]       # label values 0, 1, 2, ...
+    values = [10, 20]               # their values in label files, if not 0, 1, 2, ...
+    ignored = [255]                 # values of unlabelled pixels; leave out if there are none
+    palette = [[70, 130, 180], [107, 142, 35]]  # colours in figures; leave out for automatic
+    val_share = 0.1                 # where folders have no {split}
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spade_eval.datasets.base import IGNORE_INDEX, LabelSpace
+from spade_eval.datasets.class_table import Colour, distinct
+from spade_eval.datasets.label_files import LabelFiles
+from spade_eval.errors import UserError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE_NAME = "dataset.toml"
+_HELP = (
+    f"`spade-eval data check --dataset folder` proposes a {FILE_NAME} where there is none"
+)
+_KEYS = {
+    "images": str, "labels": str, "instances": str, "classes": list, "values": list,
+    "ignored": list, "palette": list, "val_share": float,
+}  # fmt: skip
+
+
+class NoDescriptionError(UserError):
+    """The folder has no `dataset.toml` yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderDescription:
+    """Folders are relative to the one that the description lies in."""
+
+    images: str
+    labels: str
+    instances: str | None
+    label_files: LabelFiles
+    val_share: float
+
+
+def read_description(root: Path) -> FolderDescription:
+    """Read and check `dataset.toml`; every refusal names the key."""
+    path = root / FILE_NAME
+    if not path.is_file():
+        raise NoDescriptionError(
+            f"folder: there is no {FILE_NAME} in {root}, a list of folders and classes was "
+            f"expected there; {_HELP}"
+        )
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: is not TOML ({error}); {_HELP}") from error
+    _require_types(path, given)
+    label_files = _label_files(path, given)
+    share = float(given.get("val_share", 0.1))
+    if not 0 < share < 1:
+        raise UserError(f"{path}: val_share is {share}, a number between 0 and 1 was expected")
+    return FolderDescription(
+        images=given["images"],
+        labels=given["labels"],
+        instances=given.get("instances"),
+        label_files=label_files,
+        val_share=share,
+    )
+
+
+def _require_types(path: Path, given: dict[str, Any]) -> None:
+    unknown = sorted(set(given) - set(_KEYS))
+    if unknown:
+        raise UserError(f"{path}: {', '.join(unknown)} is no key; known: {', '.join(_KEYS)}")
+    for key in ("images", "labels", "classes"):
+        if key not in given:
+            raise UserError(f"{path}: {key} is missing; {_HELP}")
+    for key, value in given.items():
+        kinds = (int, float) if _KEYS[key] is float else _KEYS[key]
+        if not isinstance(value, kinds):
+            raise UserError(
+                f"{path}: {key} is {value!r}, a {_KEYS[key].__name__} was expected; {_HELP}"
+            )
+
+
+def _label_files(path: Path, given: dict[str, Any]) -> LabelFiles:
+    names = tuple(given["classes"])
+    _require(path, "classes", all(isinstance(name, str) for name in names), "a list of names")
+    _require(path, "classes", len(set(names)) == len(names), "names that differ")
+    _require(path, "classes", 0 < len(names) <= IGNORE_INDEX, f"1 to {IGNORE_INDEX} names")
+    values = tuple(given.get("values", range(len(names))))
+    ignored = tuple(given.get("ignored", ()))
+    numbers = all(isinstance(v, int) and 0 <= v < 65536 for v in (*values, *ignored))
+    _require(path, "values and ignored", numbers, "numbers 0..65535")
+    _require(path, "values", len(values) == len(names), f"{len(names)} values, one a class")
+    distinct_values = len({*values, *ignored}) == len(values) + len(ignored)
+    _require(path, "values and ignored", distinct_values, "values that differ")
+    space = LabelSpace(
+        class_names=names,
+        palette=_palette(path, given.get("palette"), len(names)),
+        has_unlabelled=bool(ignored),
+    )
+    return LabelFiles(
+        space=space,
+        values=values,
+        unlabelled=ignored,
+        hint=f"list them in {path.name} as values of classes or as ignored",
+    )
+
+
+def _palette(path: Path, given: list[Any] | None, count: int) -> tuple[Colour, ...]:
+    if given is None:
+        from spade_eval.datasets.cocostuff_classes import spread_colour
+
+        return distinct(spread_colour(index) for index in range(count))
+    _require(path, "palette", len(given) == count, f"{count} colours, one a class")
+    sound = all(
+        isinstance(colour, list)
+        and len(colour) == 3
+        and all(isinstance(part, int) and 0 <= part <= 255 for part in colour)
+        for colour in given
+    )
+    _require(path, "palette", sound, "colours as [red, green, blue], 0..255")
+    return distinct((red, green, blue) for red, green, blue in given)
+
+
+def _require(path: Path, key: str, condition: bool, expected: str) -> None:
+    if not condition:
+        raise UserError(f"{path}: {key}: {expected} were expected; {_HELP}")

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work over many files: in threads, in order, and with results that are whole or absent.
+
+Threads, since decoding and encoding release the interpreter lock. A file is written beside its
+place and moved there, so what exists is complete and a command that was stopped can go on.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+Progress = Callable[[int, int], None]
+"""Called with (items done, items in all) after every item."""
+
+DEFAULT_WORKERS = min(8, os.cpu_count() or 1)
+
+
+def run_parallel(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int = DEFAULT_WORKERS,
+    progress: Progress | None = None,
+) -> Iterator[Result]:
+    """Results in the order of the items; few wait at a time, so memory does not grow with them."""
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        waiting: list[Future[Result]] = []
+        submitted = 0
+        try:
+            for done in range(len(items)):
+                while submitted < len(items) and len(waiting) < 4 * workers:
+                    waiting.append(pool.submit(work, items[submitted]))
+                    submitted += 1
+                yield waiting.pop(0).result()
+                if progress is not None:
+                    progress(done + 1, len(items))
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def write_png(path: Path, array: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+    """Write (H, W) or (H, W, 3) as PNG, whole or not at all."""
+    partial = _partial(path)
+    Image.fromarray(array).save(partial, format="PNG")
+    os.replace(partial, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    partial = _partial(path)
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _partial(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Hidden, so that no listing of images takes it for one.
+    return path.with_name(f".{path.name}.partial")
