@@ -52,14 +52,14 @@ def rebuild(description: Described, weights: Mapping[str, Tensor]) -> nn.Module:
     The weights are compared with the description before any memory is taken for them.
     """
     name, settings = description.get("network"), description.get("config")
-    if name not in NETWORKS or not isinstance(settings, Mapping):
+    if not isinstance(name, str) or name not in NETWORKS or not isinstance(settings, Mapping):
         raise ValueError(
             f"the description names the network {name!r}; known: {', '.join(NETWORKS)}"
         )
     try:
         with torch.device("meta"):
             network = NETWORKS[name](_config(NETWORKS[name], settings))
-    except (TypeError, AssertionError, RuntimeError, ZeroDivisionError) as error:
+    except (TypeError, AssertionError, RuntimeError, KeyError, ArithmeticError) as error:
         raise ValueError(f"the configuration of {name} cannot be built: {error}") from error
     check_entries(weights, network.state_dict())
     network.to_empty(device="cpu")

@@ -204,7 +204,7 @@ def _open_released(file: Path, options: ReleasedOptions) -> Checkpoint:
     except (ValueError, IndexError, KeyError, ZeroDivisionError) as error:
         raise UserError(f"checkpoint {file}: {error}; {_FLAGS}") from error
     name = options.label_layout or loaded.layout_name
-    told = "as --label-layout says" if options.label_layout else "the only one of its channels"
+    told = "as --label-layout says" if options.label_layout else "the only known one of so many channels"
     note = f"Released file {file.name} ({loaded.arch}), label layout {name}, {told}."
     found = description(loaded.generator, loaded.layout, name, origin, notes=[note])
     return Checkpoint(file, loaded.generator, found)

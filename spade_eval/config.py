@@ -6,7 +6,7 @@ Anything that changes a number is here. Where a run happens (folders, device) is
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from spade_eval.datasets.base import Size
 from spade_eval.errors import lookup
@@ -60,6 +60,67 @@ BUDGETS: dict[str, dict[str, Budget]] = {
             size=(256, 256), steps=369_600, batch_size=32, width=1.0, segmenter_steps=100_000
         ),
     },
+    # 200 epochs of 20,210 images.
+    "ade20k": {
+        "smoke": Budget(
+            size=(128, 128), steps=30, batch_size=4, width=0.125, rate_scale=4.0,
+            segmenter_steps=100, segmenter_batch_size=8,
+        ),
+        "default": Budget(
+            size=(128, 128), steps=20_000, batch_size=16, width=0.5, segmenter_steps=40_000
+        ),
+        "paper": Budget(
+            size=(256, 256), steps=126_200, batch_size=32, width=1.0, segmenter_steps=100_000
+        ),
+    },
+    # 200 epochs; the length of the list decides, this is for about 10,000 images.
+    "ade20k_outdoor": {
+        "smoke": Budget(
+            size=(128, 128), steps=30, batch_size=4, width=0.125, rate_scale=4.0,
+            segmenter_steps=100, segmenter_batch_size=8,
+        ),
+        "default": Budget(
+            size=(128, 128), steps=20_000, batch_size=16, width=0.5, segmenter_steps=40_000
+        ),
+        "paper": Budget(
+            size=(256, 256), steps=62_400, batch_size=32, width=1.0, segmenter_steps=100_000
+        ),
+    },
+    # 200 epochs of 2,975 images.
+    "cityscapes": {
+        "smoke": Budget(
+            size=(128, 256), steps=30, batch_size=4, width=0.125, rate_scale=4.0,
+            segmenter_steps=100, segmenter_batch_size=8,
+        ),
+        "default": Budget(
+            size=(128, 256), steps=20_000, batch_size=16, width=0.5, segmenter_steps=40_000
+        ),
+        "paper": Budget(
+            size=(256, 512), steps=18_400, batch_size=32, width=1.0, segmenter_steps=100_000
+        ),
+    },
+    # 50 epochs of 40,000 images.
+    "flickr_landscapes": {
+        "smoke": Budget(
+            size=(128, 128), steps=30, batch_size=4, width=0.125, rate_scale=4.0,
+            segmenter_steps=100, segmenter_batch_size=8,
+        ),
+        "default": Budget(
+            size=(128, 128), steps=20_000, batch_size=16, width=0.5, segmenter_steps=40_000
+        ),
+        "paper": Budget(
+            size=(256, 256), steps=62_500, batch_size=32, width=1.0, segmenter_steps=100_000
+        ),
+    },
+    "folder": {
+        "smoke": Budget(
+            size=(128, 128), steps=30, batch_size=4, width=0.125, rate_scale=4.0,
+            segmenter_steps=100, segmenter_batch_size=8,
+        ),
+        "default": Budget(
+            size=(128, 128), steps=20_000, batch_size=16, width=0.5, segmenter_steps=40_000
+        ),
+    },
 }  # fmt: skip
 
 
@@ -73,6 +134,7 @@ class TrainConfig:
     size: Size
     steps: int
     batch_size: int
+    settings: Literal["paper", "release"] = "release"
     width: float
     rate_scale: float
     ema_decay: float | None

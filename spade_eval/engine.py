@@ -269,7 +269,7 @@ class Benchmark:
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - clock, 3),
         }
-        self.store.append(measurements(scores, self.resolved, common))
+        self.store.append(measurements(scores, self.resolved, common, self.reference_sha256))
 
     def _reference(self) -> FeatureMoments:
         return cached_moments(

@@ -58,16 +58,14 @@ class GridWriter:
         self.above = torch.cat([coloured(samples, dataset), photos(samples)])
         self.columns = len(samples)
 
-    @torch.no_grad()
     def __call__(self, step: int, losses: Mapping[str, float]) -> None:
         if step % self.every:
             return
-        generator = self.training.scored_generator
-        was_training = generator.training
-        # Evaluation mode leaves running statistics and spectral norm vectors as they are.
-        synthesized = generator.eval()(self.semantics)
-        generator.train(was_training)
-        images = ((synthesized.cpu() + 1) / 2 * 255).clamp(0, 255).to(torch.uint8)
+        images = (
+            ((self.training.preview(self.semantics).cpu() + 1) / 2 * 255)
+            .clamp(0, 255)
+            .to(torch.uint8)
+        )
         grid = tiled(torch.cat([self.above, images]), self.columns)
         self.folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(grid.numpy()).save(self.folder / f"step_{step:07d}.png")

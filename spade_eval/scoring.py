@@ -137,9 +137,9 @@ def cached_moments(
 
 
 def measurements(
-    scores: Scores, resolved: ResolvedProtocol, common: Mapping[str, Any]
+    scores: Scores, resolved: ResolvedProtocol, common: Mapping[str, Any], reference_sha256: str
 ) -> list[Measurement]:
-    """The records of one job."""
+    """The records of one job; `reference_sha256` names the photos that a distance is taken to."""
     values: list[tuple[str, str | None, float | None, dict[str, Any]]] = [
         (metric, None, value, {}) for metric, value in scores.segmentation.items()
     ]
@@ -148,6 +148,7 @@ def measurements(
         "num_reference_images": common["num_images"],
         "features": resolved.features,
         "features_sha256": resolved.features_sha256,
+        "reference_sha256": reference_sha256,
     }
     if scores.distance is not None:
         distance = "fid" if resolved.features == INCEPTION.title else "fd_in_domain"

@@ -11,13 +11,17 @@ import torch
 from torch import nn
 
 from models.discriminators.multiscale import MultiscaleDiscriminator
+from models.encoders.variational import ImageEncoder
 from models.generators import GENERATORS, build_generator
-from models.initialisation import initialise
+from models.initialisation import Scheme, initialise
 from models.losses.objective import OBJECTIVES, Objective
 from models.losses.perceptual import PerceptualLoss
 from models.safe_load import load_tensors
+from models.semantics import SemanticLayout
+from models.settings import training_settings
 from models.training.checkpoint import save_network
 from models.training.gan import GANTraining, OptimizerSettings, TrainingBatch
+from models.training.latent import LatentSource
 from models.training.loop import Loop, LoopSettings
 from models.training.order import DataOrder
 from models.training.schedule import LinearDecay
@@ -30,6 +34,7 @@ from spade_eval.observers import GridWriter, LossLog, tensorboard_log
 from spade_eval.weights import VGG19, installed
 
 CHECKPOINT_NAME = "generator.safetensors"
+ENCODER_NAME = "encoder.safetensors"
 _NO_PERCEPTUAL = "trained without the perceptual loss (no VGG-19 weights were given)"
 
 
@@ -44,8 +49,14 @@ def train_generator(
     with as_user_error(f"training {config.model}"):
         training = _networks(config, dataset, device, weights_dir)
         _loop(config, dataset, folder, device, training).run()
-    network = training.scored_generator
-    save_network(checkpoint, network.state_dict(), _description(config, dataset, network))
+    networks: dict[Path, tuple[nn.Module, SemanticLayout | None]] = {
+        checkpoint: (training.scored_generator, layout_of(dataset))
+    }
+    if training.encoder is not None:
+        networks[folder / ENCODER_NAME] = (training.encoder, None)
+    # The generator last: its file tells that everything is there.
+    for path, (network, layout) in reversed(networks.items()):
+        save_network(path, network.state_dict(), _description(config, dataset, network, layout))
     return checkpoint
 
 
@@ -53,15 +64,21 @@ def _networks(
     config: TrainConfig, dataset: Dataset, device: torch.device, weights_dir: Path
 ) -> GANTraining:
     num_labels = layout_of(dataset).num_labels
+    settings = training_settings(GENERATORS[config.model].method, config.settings, config.dataset)
     generator = build_generator(
         config.model, num_labels, image_size=config.size, width=config.width, seed=config.seed
     )
+    initialise(generator, settings.initialisation, config.seed)
     discriminator = MultiscaleDiscriminator(
         MultiscaleDiscriminator.Config(
-            num_labels=num_labels, base_channels=max(8, round(64 * config.width))
+            num_labels=num_labels,
+            base_channels=max(8, round(64 * config.width)),
+            num_layers=settings.discriminator_layers,
+            num_scales=settings.discriminator_scales,
+            norm=settings.discriminator_norm,
         )
     )
-    initialise(discriminator, GENERATORS[config.model].initialisation, config.seed + 1)
+    initialise(discriminator, settings.initialisation, config.seed + 1)
     perceptual = None
     if config.perceptual:
         perceptual = PerceptualLoss(load_tensors(installed(VGG19, weights_dir))).to(device)
@@ -70,14 +87,40 @@ def _networks(
     return GANTraining(
         generator.to(device),
         discriminator.to(device),
-        Objective(OBJECTIVES["spade"], perceptual),
+        Objective(OBJECTIVES[settings.objective], perceptual),
         OptimizerSettings(
-            generator_rate=1e-4 * config.rate_scale,
-            discriminator_rate=4e-4 * config.rate_scale,
+            generator_rate=settings.generator_learning_rate * config.rate_scale,
+            discriminator_rate=settings.discriminator_learning_rate * config.rate_scale,
+            betas=settings.betas,
             ema_decay=config.ema_decay,
         ),
         LinearDecay(constant=constant, decay=config.steps - constant),
+        _latent(config, generator, settings.initialisation, device),
     )
+
+
+def _latent(
+    config: TrainConfig, generator: nn.Module, scheme: Scheme, device: torch.device
+) -> LatentSource | None:
+    """z from N(0, 1), or from an image encoder that is trained along, as the preset says."""
+    kind = GENERATORS[config.model].latent
+    if kind == "none":
+        return None
+    z_dim = int(generator.config.z_dim)  # type: ignore[union-attr,arg-type]
+    encoder: nn.Module | None = None
+    if kind == "encoder":
+        # Images are resized to a power of two; the published 256 for images of that size.
+        shorter = min(256, *config.size)
+        encoder = ImageEncoder(
+            ImageEncoder.Config(
+                base_channels=max(4, round(64 * config.width)),
+                z_dim=z_dim,
+                input_size=1 << (shorter.bit_length() - 1),
+            )
+        )
+        initialise(encoder, scheme, config.seed + 2)
+        encoder.to(device)
+    return LatentSource(z_dim, config.seed, encoder)
 
 
 def _loop(
@@ -118,11 +161,13 @@ def _batch_at(
     return training_batch(samples, layout_of(dataset), device)
 
 
-def _description(config: TrainConfig, dataset: Dataset, network: nn.Module) -> dict[str, Any]:
+def _description(
+    config: TrainConfig, dataset: Dataset, network: nn.Module, layout: SemanticLayout | None
+) -> dict[str, Any]:
     notes: Sequence[str] = () if config.perceptual else (_NO_PERCEPTUAL,)
     return description(
         network,
-        layout_of(dataset),
+        layout,
         dataset.name,
         "trained by spade-eval",
         model=config.model,

@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.losses.objective import Objective
 from models.semantics import SemanticMap
+from models.training.latent import Latent, LatentSource, noise
 from models.training.schedule import LinearDecay
 
 
@@ -38,7 +39,10 @@ class OptimizerSettings:
 
 
 class GANTraining:
-    """A generator, its discriminator and their optimizers; `step` moves all of them once."""
+    """A generator (with its encoder), its discriminator and their optimizers.
+
+    `step` moves all of them once. `latent` is given for generators that take a z.
+    """
 
     def __init__(
         self,
@@ -47,11 +51,15 @@ class GANTraining:
         objective: Objective,
         settings: OptimizerSettings,
         schedule: LinearDecay,
+        latent: LatentSource | None = None,
     ) -> None:
         self.generator, self.discriminator = generator, discriminator
         self.objective, self.settings, self.schedule = objective, settings, schedule
+        self.latent = latent
+        self.encoder = None if latent is None else latent.encoder
+        learned = [*generator.parameters(), *(self.encoder.parameters() if self.encoder else ())]
         self.generator_optimizer = torch.optim.Adam(
-            generator.parameters(), lr=settings.generator_rate, betas=settings.betas
+            learned, lr=settings.generator_rate, betas=settings.betas
         )
         self.discriminator_optimizer = torch.optim.Adam(
             discriminator.parameters(), lr=settings.discriminator_rate, betas=settings.betas
@@ -66,35 +74,65 @@ class GANTraining:
         """Update G, then D; returns the detached, weighted terms of both objectives."""
         self.generator.train()
         self.discriminator.train()
+        if self.encoder is not None:
+            self.encoder.train()
         settings, schedule = self.settings, self.schedule
         schedule.apply(self.generator_optimizer, settings.generator_rate, step)
         schedule.apply(self.discriminator_optimizer, settings.discriminator_rate, step)
-        terms = self._generator_step(batch) | self._discriminator_step(batch)
+        terms = self._generator_step(batch, step) | self._discriminator_step(batch, step)
         if self.average is not None:
             self.average.update_parameters(self.generator)
         return {name: term.detach() for name, term in terms.items()}
 
-    def _generator_step(self, batch: TrainingBatch) -> dict[str, Tensor]:
+    def _generator_step(self, batch: TrainingBatch, step: int) -> dict[str, Tensor]:
         self.generator_optimizer.zero_grad(set_to_none=True)
-        fake = self.generator(batch.semantics)
+        fake, latent = self._synthesize(batch, step, "generator")
+        mu, logvar = (None, None) if latent is None else (latent.mu, latent.logvar)
         with _frozen(self.discriminator):
             terms = self.objective.generator_terms(
-                self.discriminator, batch.semantics, fake, batch.photos
+                self.discriminator, batch.semantics, fake, batch.photos, mu, logvar
             )
             torch.stack(list(terms.values())).sum().backward()
         self.generator_optimizer.step()
         return {f"G/{name}": term for name, term in terms.items()}
 
-    def _discriminator_step(self, batch: TrainingBatch) -> dict[str, Tensor]:
+    def _discriminator_step(self, batch: TrainingBatch, step: int) -> dict[str, Tensor]:
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
-            fake = self.generator(batch.semantics)
+            fake, _ = self._synthesize(batch, step, "discriminator")
         terms = self.objective.discriminator_terms(
             self.discriminator, batch.semantics, fake, batch.photos
         )
         torch.stack(list(terms.values())).sum().backward()
         self.discriminator_optimizer.step()
         return {f"D/{name}": term for name, term in terms.items()}
+
+    def _synthesize(
+        self, batch: TrainingBatch, step: int, phase: str
+    ) -> tuple[Tensor, Latent | None]:
+        if self.latent is None:
+            return self.generator(batch.semantics), None
+        latent = self.latent(batch.photos, step, phase)
+        return self.generator(batch.semantics, latent.z), latent
+
+    @torch.no_grad()
+    def preview(self, semantics: SemanticMap) -> Tensor:
+        """(N, 3, H, W) of the scored generator in evaluation mode; changes nothing.
+
+        Evaluation mode leaves running statistics and spectral norm vectors as they are.
+        """
+        generator = self.scored_generator
+        was_training = generator.training
+        generator.eval()
+        if self.latent is None:
+            images: Tensor = generator(semantics)
+        else:
+            shape = (semantics.batch_size, self.latent.z_dim)
+            images = generator(
+                semantics, noise(self.latent.seed, 0, "preview", shape).to(semantics.device)
+            )
+        generator.train(was_training)
+        return images
 
     @property
     def scored_generator(self) -> nn.Module:
@@ -117,7 +155,8 @@ class GANTraining:
             "generator_optimizer": self.generator_optimizer,
             "discriminator_optimizer": self.discriminator_optimizer,
         }
-        return parts if self.average is None else {**parts, "average": self.average}
+        optional = {"average": self.average, "encoder": self.encoder}
+        return parts | {name: part for name, part in optional.items() if part is not None}
 
 
 @contextmanager

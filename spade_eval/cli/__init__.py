@@ -13,12 +13,14 @@ from typing import NoReturn
 
 import typer
 
+from spade_eval.cli.bench import bench_app
 from spade_eval.cli.benchmark import benchmark, score
 from spade_eval.cli.convert import convert
 from spade_eval.cli.data import data_app
 from spade_eval.cli.figures import figures_app
 from spade_eval.cli.models import models
 from spade_eval.cli.report import report
+from spade_eval.cli.stats import stats_app
 from spade_eval.cli.train import train
 from spade_eval.cli.weights import weights_app
 from spade_eval.errors import UserError
@@ -40,6 +42,8 @@ app.command()(convert)
 app.add_typer(figures_app, name="figures")
 app.add_typer(data_app, name="data")
 app.add_typer(weights_app, name="weights")
+app.add_typer(stats_app, name="stats")
+app.add_typer(bench_app, name="bench")
 
 
 # A disk that is full or may not be written is the user's to mend, wherever it is noticed.

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """`dataset.toml`: what a folder of one's own holds, in as few lines as it takes.
 
-    images = "images/{split}"       # {split} is train or val; without it, val is drawn by name
-    labels = "labels/{split}"
-    instances = "instances/{split}" # leave out if there are none
-    classes = ["sky", "tree"]       # label values 0, 1, 2, ...
-    values = [10, 20]               # their values in label files, if not 0, 1, 2, ...
-    ignored = [255]                 # values of unlabelled pixels; leave out if there are none
-    palette = [[70, 130, 180], [107, 142, 35]]  # colours in figures; leave out for automatic
-    val_share = 0.1                 # where folders have no {split}
+images = "images/{split}"       # {split} is train or val; without it, val is drawn by name
+labels = "labels/{split}"
+instances = "instances/{split}" # leave out if there are none
+classes = ["sky", "tree"]       # label values 0, 1, 2, ...
+values = [10, 20]               # their values in label files, if not 0, 1, 2, ...
+ignored = [255]                 # values of unlabelled pixels; leave out if there are none
+palette = [[70, 130, 180], [107, 142, 35]]  # colours in figures; leave out for automatic
+val_share = 0.1                 # where folders have no {split}
 """
 
 import sys
@@ -27,9 +27,7 @@ else:
     import tomli as tomllib
 
 FILE_NAME = "dataset.toml"
-_HELP = (
-    f"`spade-eval data check --dataset folder` proposes a {FILE_NAME} where there is none"
-)
+_HELP = f"`spade-eval data check --dataset folder` proposes a {FILE_NAME} where there is none"
 _KEYS = {
     "images": str, "labels": str, "instances": str, "classes": list, "values": list,
     "ignored": list, "palette": list, "val_share": float,

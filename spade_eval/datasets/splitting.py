@@ -28,6 +28,4 @@ def only_split(found: SplitFiles, split: str, val_share: float, root: Path) -> S
             f"{val_share:.3g} of them are for val, chosen by the hash of their names; sort them "
             "into the folders train/ and val/, or add more"
         )
-    return SplitFiles(
-        samples=samples, has_instances=found.has_instances, problems=found.problems
-    )
+    return SplitFiles(samples=samples, has_instances=found.has_instances, problems=found.problems)

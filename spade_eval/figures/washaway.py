@@ -99,7 +99,7 @@ def washaway(
         for result in _washed(generator, values, dataset.size, seed)
     ]
     height, width = dataset.size
-    weights = f"{RANDOM}, seed {seed}" if not checkpoints else "trained weights"
+    weights = f"{RANDOM}, seed {seed}" if not checkpoints else "weights of the checkpoints"
     head = (
         f"Figure 3, wash-away: uniform {height}x{width} label maps ({', '.join(labels)}) of "
         f"{dataset.name}, {weights}"

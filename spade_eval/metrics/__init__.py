@@ -99,4 +99,16 @@ METRICS: dict[str, Metric] = {
         larger_is_better=True,
         description="share of photos whose neighbourhood holds a synthesized image",
     ),
+    "lpips_diversity": Metric(
+        label="LPIPS diversity",
+        unit="",
+        larger_is_better=True,
+        description="mean LPIPS of all pairs of samples of one label map, averaged over label maps",
+    ),
+    "ms_ssim_diversity": Metric(
+        label="MS-SSIM diversity",
+        unit="",
+        larger_is_better=False,
+        description="mean MS-SSIM of all pairs of samples of one label map, over label maps",
+    ),
 }

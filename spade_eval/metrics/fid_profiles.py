@@ -25,6 +25,8 @@ from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.weights import INCEPTION, INCEPTION_IMAGENET, WeightFile
 
 _INPUT_SIZE = (299, 299)
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 # Steps of 1/255: float32 images of 8-bit levels are within 2e-5 of a level.
 _LEVEL_TOLERANCE = 1e-3
 Scaling = Literal["2x - 1", "(x - 128) / 128", "ImageNet to 0.5"]
@@ -171,9 +173,9 @@ def _to_tensorflow(pixels: Tensor) -> Tensor:
 
 def _imagenet_to_half(pixels: Tensor) -> Tensor:
     """Takes [0, 1] for standardised by ImageNet's mean and deviation, which it was not."""
-    deviation = pixels.new_tensor((0.229, 0.224, 0.225)).view(3, 1, 1)
-    mean = pixels.new_tensor((0.485, 0.456, 0.406)).view(3, 1, 1)
-    return pixels * (deviation / 0.5) + (mean - 0.5) / 0.5
+    factor = pixels.new_tensor([deviation / 0.5 for deviation in _IMAGENET_DEVIATION])
+    offset = pixels.new_tensor([(mean - 0.5) / 0.5 for mean in _IMAGENET_MEAN])
+    return pixels * factor.view(3, 1, 1) + offset.view(3, 1, 1)
 
 
 _SCALINGS: dict[Scaling, Callable[[Tensor], Tensor]] = {

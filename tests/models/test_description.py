@@ -43,6 +43,7 @@ def test_every_network_comes_back_from_json() -> None:
         ({"base_channels": 1 << 40}, "base_channels is 1099511627776"),
         ({"image_size": [64, 1e9]}, "image_size is"),
         ({"norm": "surprise"}, "surprise"),
+        ({"upsampling": "few"}, "cannot be built"),
         ({"surprise": 1}, "lacks or adds surprise"),
         ({"base_channels": 3}, "does not fit the network"),
         ({"z_dim": 8}, "does not fit the network"),

@@ -198,7 +198,7 @@ def test_hostile_and_foreign_files_are_refused_and_not_run(tmp_path: Path, kind:
 
 
 def own(path: Path, network: nn.Module, **changes: Any) -> Path:
-    described = description(network, SCENES, "scenes", "a test", **changes)
+    described = description(network, SCENES, "scenes", "a test") | changes
     save_network(path, network.state_dict(), described)
     return path
 
@@ -276,7 +276,6 @@ def test_generators_with_a_latent_are_scored(tmp_path: Path, scenes: Dataset) ->
     assert (images[2:].int() - late.int()).abs().max() <= 1
     assert any("seed 1" in note and "latent z" in note for note in one.notes)
     assert one.identity != source(2).identity
-    assert torch.equal(standard_normal(256, 1, [0]), standard_normal(256, one.seed, [0]))
 
 
 def test_a_released_checkpoint_is_measured_and_recorded(benchmark_in: Make, tmp_path: Path) -> None:

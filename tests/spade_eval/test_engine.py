@@ -64,7 +64,7 @@ def test_a_record_tells_all_that_is_needed(benchmark_in: Make) -> None:
     assert (item.dataset, item.split, item.height, item.width) == ("scenes", "val", 64, 64)
     for digest in (
         item.source_sha256, item.dataset_sha256, item.protocol_sha256, item.segmenter_sha256,
-        item.features_sha256, item.train_config_sha256, item.job_sha256,
+        item.features_sha256, item.train_config_sha256, item.job_sha256, item.reference_sha256,
     ):  # fmt: skip
         assert digest is not None
         assert len(digest) == 64

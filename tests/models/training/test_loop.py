@@ -155,7 +155,7 @@ def test_both_networks_move_and_only_their_own_step_moves_them() -> None:
     assert len(moved) == len(before)
     # The generator's step leaves no gradient in the discriminator: its own step alone does.
     training.discriminator_optimizer.zero_grad(set_to_none=True)
-    training._generator_step(batch_at(1))
+    training._generator_step(batch_at(1), 1)
     assert all(parameter.grad is None for parameter in training.discriminator.parameters())
     assert all(parameter.requires_grad for parameter in training.discriminator.parameters())
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resized, cropped and flipped samples against the reference's, from the photos they were made of.
+"""Resized, cropped and flipped samples against the reference's, made from the same photos.
 
-The photos are sample files that may not be in this repository: their cases are skipped without them.
+The photos are sample files that may not be in this repository; without them the cases are skipped.
 """
 
 from collections.abc import Mapping

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`spade-eval bench`: what this machine takes for the parts that cost time."""
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from spade_eval.bench_distance import DistanceTiming
+
+bench_app = typer.Typer(help="Measure speed on this machine.")
+
+
+@bench_app.callback()
+def bench() -> None:
+    """Keeps `bench` a group of commands while it has only one."""
+
+
+@bench_app.command()
+def distance(
+    dim: Annotated[int, typer.Option(min=1, help="Dimensions of the features.")] = 2048,
+    n: Annotated[
+        list[int] | None,
+        typer.Option(min=2, help="Images on each side [default: 5000, 500]. Repeatable."),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs of each, in turn; medians count.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Of the features drawn.")] = 0,
+) -> None:
+    """Time the Fréchet distance against SciPy's matrix root: a table, then one line of JSON."""
+    import scipy
+    import torch
+    from tqdm import tqdm
+
+    from spade_eval.bench_distance import time_distance
+
+    counts = n or [5000, 500]
+    rows = [
+        time_distance(dim, count, repeats, seed)
+        for count in tqdm(counts, desc="distances", unit="size")
+    ]
+    typer.echo("\n".join(_table(rows)))
+    summary = {
+        "bench": "distance",
+        "rows": [dataclasses.asdict(row) for row in rows],
+        "seed": seed,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "scipy": scipy.__version__,
+    }
+    typer.echo(json.dumps(summary, sort_keys=True))
+
+
+def _table(rows: "list[DistanceTiming]") -> list[str]:
+    lines = [
+        f"{'dim':>6} {'N':>7} {'ours':>10} {'SciPy':>10} {'ratio':>8} {'target':>8} "
+        f"{'ours - SciPy':>14}"
+    ]
+    for row in rows:
+        target = "-" if row.target is None else f"{row.target:.2f}"
+        lines.append(
+            f"{row.dim:>6} {row.num_images:>7} {row.ours_seconds:>8.3f} s {row.scipy_seconds:>8.3f}"
+            f" s {row.ratio:>8.4f} {target:>8} {row.ours - row.scipy:>14.2e}"
+        )
+    return lines

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures 1, 3 and 9: the arithmetic they show, the checkpoints they take, and the pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from models.encoders import ImageEncoder
+from models.generators import build_generator
+from models.published import to_published
+from models.semantics import SemanticLayout
+from models.training.checkpoint import save_network
+from spade_eval.checkpoints import ReleasedOptions, description
+from spade_eval.datasets.base import Dataset
+from spade_eval.datasets.scenes import Scenes
+from spade_eval.errors import UserError
+from spade_eval.figures.networks import preserve_variance
+from spade_eval.figures.styles import multimodal, style
+from spade_eval.figures.washaway import washaway
+
+SIZE = (64, 64)
+LABELS = ("sky", "sea", "grass")
+NONE = ReleasedOptions()
+
+
+@pytest.fixture
+def scenes() -> Dataset:
+    return Scenes("val", SIZE, length=9)
+
+
+def checkpoint(path: Path, name: str, **settings: Any) -> Path:
+    """A small network with weights that let the label through."""
+    network = build_generator(name, 17, SIZE, width=1 / 16, **settings)
+    preserve_variance(network, seed=1)
+    layout = SemanticLayout(num_classes=16, edges=True)
+    save_network(path, network.state_dict(), description(network, layout, "scenes", "a test"))
+    return path
+
+
+def encoder_file(path: Path, z_dim: int = 8) -> Path:
+    network = ImageEncoder(ImageEncoder.Config(base_channels=2, z_dim=z_dim))
+    preserve_variance(network, seed=1)
+    torch.save(to_published(network), path)
+    return path
+
+
+def pixels(path: Path) -> np.ndarray[Any, Any]:
+    return np.asarray(Image.open(path))
+
+
+def number(lines: list[str], start: str, before: str) -> float:
+    (line,) = (line for line in lines if line.startswith(start))
+    return float(line.split(before)[1].split(",")[0])
+
+
+def test_instance_norm_washes_labels_away_and_spade_does_not(
+    tmp_path: Path, scenes: Dataset
+) -> None:
+    lines, picture = washaway(tmp_path, scenes, LABELS, (), NONE, seed=0)
+    assert "random weights" in lines[0]
+    assert number(lines, "(a)", "at most ") < 1e-4
+    assert number(lines, "(b)", "between labels ") == 0
+    assert number(lines, "(b)", "between pixels ") == 0
+    # tanh of one scalar and of a tensor may differ in the last bit.
+    assert number(lines, "(b)", "convolution) ") < 1e-6
+    assert number(lines, "(c)", "between labels ") > 0.1
+    assert 0 < number(lines, "(d)", "between labels ") < number(lines, "(c)", "between labels ")
+    folder = tmp_path / "washaway"
+    exact = [pixels(folder / f"02_{row:02d}.png") for row in range(3)]
+    assert (exact[0] == exact[1]).all()
+    assert (exact[0] == exact[0][0, 0]).all()
+    spade = [pixels(folder / f"03_{row:02d}.png") for row in range(3)]
+    assert (spade[0] != spade[1]).any()
+    assert picture.is_file()
+
+
+def test_washaway_of_checkpoints_says_nothing_of_random_weights(
+    tmp_path: Path, scenes: Dataset
+) -> None:
+    files = [
+        checkpoint(tmp_path / f"{name}.safetensors", name) for name in ("pix2pixhd", "spade_vae")
+    ]
+    lines, _ = washaway(tmp_path, scenes, LABELS[:2], files, NONE, seed=0)
+    assert not any("random" in line for line in lines)
+    assert number(lines, "(b) pix2pixhd", "between labels ") == 0
+    assert number(lines, "(c) spade_vae", "between labels ") > 0
+
+
+@pytest.mark.parametrize("labels", [("sky",), ("sky", "sky"), ("sky", "heaven")])
+def test_wrong_labels_are_refused(tmp_path: Path, scenes: Dataset, labels: tuple[str, ...]) -> None:
+    with pytest.raises(UserError, match=r"--label: .*sky, cloud"):
+        washaway(tmp_path, scenes, labels, (), NONE, seed=0)
+
+
+def test_each_latent_gives_another_image(tmp_path: Path, scenes: Dataset) -> None:
+    file = checkpoint(tmp_path / "vae.safetensors", "spade_vae", z_dim=8)
+    lines, picture = multimodal(tmp_path, scenes, file, NONE, 2, 3, seed=0)
+    assert not any("random" in line for line in lines)
+    folder = tmp_path / "multimodal"
+    assert len(list(folder.iterdir())) == 2 * (1 + 3)
+    images = [pixels(folder / f"{column:02d}_01.png") for column in range(4)]
+    for place, image in enumerate(images):
+        assert not any((image == other).all() for other in images[place + 1 :])
+    first = picture.read_bytes()
+    assert multimodal(tmp_path, scenes, file, NONE, 2, 3, seed=0)[0] == lines
+    assert picture.read_bytes() == first
+    assert multimodal(tmp_path, scenes, file, NONE, 2, 3, seed=1)[0] != lines
+
+
+def test_untrained_figures_say_so(tmp_path: Path, scenes: Dataset) -> None:
+    for lines, picture in (
+        multimodal(tmp_path, scenes, None, NONE, 1, 2, seed=0),
+        style(tmp_path, scenes, None, None, NONE, 1, (), 2, seed=0),
+    ):
+        assert "random weights" in lines[0]
+        assert picture.is_file()
+
+
+def test_styles_come_from_photos(tmp_path: Path, scenes: Dataset) -> None:
+    file = checkpoint(tmp_path / "vae.safetensors", "spade_vae", z_dim=8)
+    encoder = encoder_file(tmp_path / "latest_net_E.pth")
+    lines, picture = style(tmp_path, scenes, file, encoder, NONE, 2, (), 3, seed=0)
+    assert not any("random" in line for line in lines)
+    folder = tmp_path / "style"
+    # The corner above the label maps stays empty.
+    assert len(list(folder.iterdir())) == (1 + 2) * (1 + 3) - 1
+    assert (pixels(folder / "01_00.png") == scenes[2].photo).all()
+    assert (pixels(folder / "01_01.png") != pixels(folder / "02_01.png")).any()
+    odd = tmp_path / "odd.png"
+    Image.fromarray(scenes[0].photo).resize((50, 90)).save(odd)
+    lines, _ = style(tmp_path, scenes, file, encoder, NONE, 2, [odd], 3, seed=0)
+    assert "1 style photos" in lines[0]
+    assert (pixels(folder / "01_00.png") == pixels(odd)).all()
+    assert picture.is_file()
+
+
+def test_networks_that_do_not_fit_are_refused(tmp_path: Path, scenes: Dataset) -> None:
+    vae = checkpoint(tmp_path / "vae.safetensors", "spade_vae", z_dim=8)
+    plain = checkpoint(tmp_path / "plain.safetensors", "spade")
+    encoder = encoder_file(tmp_path / "E.pth")
+    other = encoder_file(tmp_path / "E16.pth", z_dim=16)
+
+    def styled(file: Path | None, encoder: Path | None) -> None:
+        style(tmp_path, scenes, file, encoder, NONE, 1, (), 1, seed=0)
+
+    with pytest.raises(UserError, match="takes the label map alone, expected a generator with a"):
+        multimodal(tmp_path, scenes, plain, NONE, 1, 2, seed=0)
+    with pytest.raises(UserError, match="takes the label map alone"):
+        styled(plain, encoder)
+    with pytest.raises(UserError, match="latents of 16 numbers, expected 8"):
+        styled(vae, other)
+    with pytest.raises(UserError, match="holds a SPADEGenerator, expected an image encoder"):
+        styled(vae, plain)
+    with pytest.raises(UserError, match="--checkpoint was given without --encoder"):
+        styled(vae, None)
+    with pytest.raises(UserError, match="--encoder was given without --checkpoint"):
+        styled(None, encoder)
+    with pytest.raises(UserError, match="has 9 samples, expected at least 10"):
+        multimodal(tmp_path, scenes, vae, NONE, 10, 2, seed=0)
+
+
+def test_released_generators_are_taken(tmp_path: Path, scenes: Dataset) -> None:
+    network: nn.Module = build_generator("spade_vae", 17, SIZE, width=1 / 16, z_dim=8)
+    preserve_variance(network, seed=1)
+    torch.save(to_published(network), tmp_path / "latest_net_G.pth")
+    told = ReleasedOptions(label_layout="16+edges")
+    lines, _ = multimodal(tmp_path, scenes, tmp_path / "latest_net_G.pth", told, 1, 2, seed=0)
+    assert len(lines) == 2
