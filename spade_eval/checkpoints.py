@@ -47,6 +47,8 @@ _FIELDS = {
     "train_config_sha256", "weights", "checkpoint_rule", "notes",
 }  # fmt: skip
 _ARCHITECTURES: dict[str, Arch] = {name: name for name in get_args(Arch)}
+# The released networks of Cityscapes have a channel 34 that stays empty: its ids end at 33.
+_RELEASED_CLASSES = {"cityscapes": 35}
 _WRITTEN_LAYOUT = re.compile(r"(\d{1,5})(?:\+unknown-(first|last))?(\+edges)?")
 _FLAGS = "what its shapes cannot tell is said by --arch, --upsampling, --label-layout and --size"
 
@@ -204,7 +206,11 @@ def _open_released(file: Path, options: ReleasedOptions) -> Checkpoint:
     except (ValueError, IndexError, KeyError, ZeroDivisionError) as error:
         raise UserError(f"checkpoint {file}: {error}; {_FLAGS}") from error
     name = options.label_layout or loaded.layout_name
-    told = "as --label-layout says" if options.label_layout else "the only known one of so many channels"
+    told = (
+        "as --label-layout says"
+        if options.label_layout
+        else "the only known one of so many channels"
+    )
     note = f"Released file {file.name} ({loaded.arch}), label layout {name}, {told}."
     found = description(loaded.generator, loaded.layout, name, origin, notes=[note])
     return Checkpoint(file, loaded.generator, found)
@@ -220,7 +226,8 @@ def _require_dataset(checkpoint: Checkpoint, layout: SemanticLayout, dataset: Da
             f"checkpoint {file} was trained on {train.get('dataset')}, this run is {dataset.name}: "
             "choose the matching --dataset"
         )
-    if layout.num_classes != wanted.num_classes:
+    classes = {wanted.num_classes, _RELEASED_CLASSES.get(dataset.name, wanted.num_classes)}
+    if layout.num_classes not in classes:
         raise UserError(
             f"checkpoint {file} takes {layout.num_labels} label channels of {layout.num_classes} "
             f"classes ({name}), expected {wanted.num_classes} classes of {dataset.name}: choose "

@@ -7,18 +7,14 @@ started again computes only what is missing and ends with the records of an undi
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from models.generators import GENERATORS
 from models.safe_load import load_tensors
 from segmenters.in_domain import InDomainFeatures, InDomainSegmenter
-from spade_eval.checkpoints import ReleasedOptions
 from spade_eval.config import RunConfig, TrainConfig
 from spade_eval.datasets import open_dataset
 from spade_eval.datasets.base import Dataset, HasOracle
@@ -30,6 +26,7 @@ from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.observers import coloured
 from spade_eval.protocol import ResolvedProtocol, protocol_for
 from spade_eval.records import RecordStore, provenance, sha256_of_json
+from spade_eval.rows import Request, Row, Workplace
 from spade_eval.run_folder import claim_folder
 from spade_eval.scoring import FeatureNetwork, Scorer, cached_moments, measurements, write_images
 from spade_eval.scoring_segmenter import ScoringSegmenter, open_segmenter
@@ -46,36 +43,6 @@ from spade_eval.weights import INCEPTION, VGG19, installed, is_installed, sha256
 
 _GRID_SAMPLES = 8
 LABEL_MAP_FOLDER = "label map"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workplace:
-    """Where a run happens; none of it changes a number."""
-
-    run_folder: Path
-    data_root: Path
-    weights_dir: Path
-    device: torch.device
-
-
-@dataclass(frozen=True)
-class Row:
-    """A planned row of the table. `identity` decides whether it is recorded already."""
-
-    name: str
-    identity: Mapping[str, Any]
-    open: Callable[[], Source]
-    keep_images: bool = False
-
-
-@dataclass(frozen=True)
-class Request:
-    """The rows a user asks for besides `real` and, where there is one, `oracle`."""
-
-    models: tuple[str, ...] = ()
-    checkpoints: Mapping[str, Path] = field(default_factory=dict)
-    images: Mapping[str, Path] = field(default_factory=dict)
-    released: ReleasedOptions = field(default_factory=ReleasedOptions)
 
 
 class Benchmark:

@@ -45,6 +45,7 @@ INCEPTION = WeightFile(
     megabytes=91,
     licence="Apache-2.0",
     used_for="FID: features of pytorch-fid",
+    flags="name the folder that holds it with --weights-dir",
 )
 VGG19 = WeightFile(
     title="VGG-19 (torchvision, ImageNet)",
@@ -63,6 +64,7 @@ INCEPTION_IMAGENET = WeightFile(
     megabytes=104,
     licence="BSD-3-Clause",
     used_for="FID: profiles legacy-2018 and legacy-2019a",
+    flags="name the folder that holds it with --weights-dir, or choose --profile pytorch-fid",
 )
 ALEXNET = WeightFile(
     title="AlexNet (torchvision, ImageNet)",
@@ -72,6 +74,7 @@ ALEXNET = WeightFile(
     megabytes=233,
     licence="BSD-3-Clause",
     used_for="diversity: LPIPS, backbone",
+    flags="name the folder that holds it with --weights-dir",
 )
 LPIPS_LINEAR = WeightFile(
     title="LPIPS v0.1, linear layers over AlexNet",
@@ -79,6 +82,7 @@ LPIPS_LINEAR = WeightFile(
     origin="https://github.com/richzhang/PerceptualSimilarity/raw/master/lpips/weights/v0.1/alex.pth",
     licence="BSD-2-Clause",
     used_for="diversity: LPIPS, linear layers",
+    flags="name the folder that holds it with --weights-dir",
 )
 WEIGHT_FILES = (INCEPTION, VGG19, INCEPTION_IMAGENET, ALEXNET, LPIPS_LINEAR)
 

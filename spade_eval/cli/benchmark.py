@@ -50,7 +50,8 @@ def benchmark(
 ) -> None:
     """Train and score models; prints the table and writes CSV, plots and a picture grid."""
     from spade_eval.config import FIRST_THREE
-    from spade_eval.engine import Benchmark, Request
+    from spade_eval.engine import Benchmark
+    from spade_eval.rows import Request
 
     config = options.run_config(
         dataset, budget, seed, size, segmenter, filled_weights,

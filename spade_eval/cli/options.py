@@ -13,7 +13,7 @@ from spade_eval.errors import UserError
 if TYPE_CHECKING:
     from spade_eval.checkpoints import ReleasedOptions
     from spade_eval.config import RunConfig
-    from spade_eval.engine import Workplace
+    from spade_eval.rows import Workplace
 
 Dataset = Annotated[str, typer.Option(help="scenes (embedded) or cocostuff.")]
 DataRoot = Annotated[
@@ -111,7 +111,7 @@ def workplace(
 ) -> "Workplace":
     """Where a run of that configuration happens."""
     from spade_eval.devices import resolve_device
-    from spade_eval.engine import Workplace
+    from spade_eval.rows import Workplace
 
     return Workplace(
         run_folder=out or Path("runs") / config.run_name,

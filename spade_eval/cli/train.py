@@ -11,7 +11,7 @@ from spade_eval.cli import options
 
 if TYPE_CHECKING:
     from spade_eval.config import RunConfig
-    from spade_eval.engine import Workplace
+    from spade_eval.rows import Workplace
 
 
 class What(str, Enum):

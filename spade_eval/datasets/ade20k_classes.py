@@ -61,10 +61,6 @@ COLOURS = (
 TABLE = ClassTable(
     class_names=CLASS_NAMES,
     colours=COLOURS,
-    numberings={
-        "label": numbered(range(150)),
-        "file value (raw)": numbered(range(1, 151)),
-        "shifted": numbered(range(150)),
-    },
-    unlabelled={"label": 255, "file value (raw)": 0, "shifted": 255},
+    numberings={"file value (raw)": numbered(range(1, 151)), "shifted": numbered(range(150))},
+    unlabelled={"file value (raw)": 0, "shifted": 255},
 )

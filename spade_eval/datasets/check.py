@@ -2,14 +2,12 @@
 """What a dataset holds and what is wrong with it, before anything is trained or scored.
 
 Every file is read once, and faults are collected and grouped by kind instead of stopping at the
-first. `check_coco_stuff` looks at the files as stored; `check_samples` takes any `Dataset` and sees
-what comes out of `__getitem__`.
+first. `check_files` looks at the files of a `FileDataset` as stored; `check_samples` takes any
+`Dataset` and sees what comes out of `__getitem__`.
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,15 +15,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spade_eval.datasets import coco_stuff, files
+from spade_eval.datasets import files
 from spade_eval.datasets.base import IGNORE_INDEX, Dataset, LabelSpace, Size
+from spade_eval.datasets.file_dataset import AbsentSplitError, FileDataset, SampleFiles
+from spade_eval.datasets.label_files import LabelFiles
+from spade_eval.datasets.parallel import DEFAULT_WORKERS, Progress, run_parallel
 from spade_eval.errors import UserError
-
-Progress = Callable[[int, int], None]
-"""Called with (samples done, samples in all) after every sample of a split."""
-
-# Threads, since decoding releases the interpreter lock.
-_DEFAULT_WORKERS = min(8, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +35,7 @@ class SplitReport:
     names_by_wrong_label: dict[int, list[str]]  # ids outside the label set
     wrong_mode_files: list[str]  # palette or RGB label and instance maps, 16-bit photos
     problems: list[str]
+    official_count: int | None = None  # samples of the split as published
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +45,7 @@ class CheckReport:
     dataset: str
     label_space: LabelSpace
     splits: tuple[SplitReport, ...]
+    notes: tuple[str, ...] = ()  # worth knowing, nothing wrong
 
     @property
     def problems(self) -> list[str]:
@@ -66,6 +63,7 @@ class CheckReport:
     def lines(self) -> list[str]:
         """The report as text: counts, sizes, label histogram, problems."""
         text = [line for split in self.splits for line in _lines(split, self.label_space)]
+        text += [f"note: {note}" for note in self.notes]
         return text + ([f"problem: {line}" for line in self.problems] or ["no problems found"])
 
 
@@ -81,64 +79,58 @@ class _Findings:
     errors: list[UserError] = field(default_factory=list)
 
 
-def check_coco_stuff(
-    data_root: Path | str,
-    splits: Sequence[str] = ("train", "val"),
-    workers: int = _DEFAULT_WORKERS,
+def check_files(
+    kind: type[FileDataset],
+    data_root: Path,
+    workers: int = DEFAULT_WORKERS,
     progress: Progress | None = None,
 ) -> CheckReport:
     """Read every photo and map of the splits that are there; `AbsentSplitError` if none is."""
+    label_files = kind.label_files_of(data_root)
     reports, absent = [], []
-    for split in splits:
+    for split in kind.splits:
+        official = kind.official_counts.get(split)
         try:
-            layout = coco_stuff.find_layout(data_root, split)
-            reports.append(_check_folders(split, layout, workers, progress))
-        except coco_stuff.AbsentSplitError as error:
+            found = kind.find(data_root, split)
+        except AbsentSplitError as error:
             absent.append(error)
+            continue
         except UserError as error:  # half a split, or two files of one stem
-            reports.append(_summary(split, [], [str(error)]))
+            reports.append(_summary(split, [], [str(error)], official))
+            continue
+        tasks = [_file_task(stem, paths, label_files) for stem, paths in found.samples.items()]
+        findings = run_parallel(_call, tasks, workers, progress)
+        reports.append(_summary(split, findings, found.problems, official))
     if not reports:
         raise absent[0]
     return CheckReport(
-        dataset=coco_stuff.CocoStuff.name,
-        label_space=coco_stuff.LABEL_SPACE,
+        dataset=kind.name,
+        label_space=label_files.space,
         splits=tuple(reports),
+        notes=(*kind.notes(data_root), *(f"absent: {error}" for error in absent)),
     )
 
 
 def check_samples(
     datasets: Sequence[Dataset],
-    workers: int = _DEFAULT_WORKERS,
+    workers: int = DEFAULT_WORKERS,
     progress: Progress | None = None,
 ) -> CheckReport:
     """The splits of one dataset of any kind, sample by sample."""
     reports = []
     for dataset in datasets:
         tasks = [_sample_task(dataset, index, name) for index, name in enumerate(dataset.names)]
-        reports.append(_summary(dataset.split, _run(tasks, workers, progress), []))
+        findings = run_parallel(_call, tasks, workers, progress)
+        reports.append(_summary(dataset.split, findings, [], None))
     first = datasets[0]
     return CheckReport(dataset=first.name, label_space=first.label_space, splits=tuple(reports))
 
 
-def _check_folders(
-    split: str, layout: coco_stuff.Layout, workers: int, progress: Progress | None
-) -> SplitReport:
-    paired, problems = coco_stuff.pair_files(layout)
-    tasks = [_file_task(stem, paths) for stem, paths in paired.items()]
-    return _summary(split, _run(tasks, workers, progress), problems)
+def _call(task: Callable[[], _Findings]) -> _Findings:
+    return task()
 
 
-def _run(
-    tasks: Sequence[Callable[[], _Findings]], workers: int, progress: Progress | None
-) -> Iterator[_Findings]:
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        for done, found in enumerate(pool.map(lambda task: task(), tasks), start=1):
-            yield found
-            if progress is not None:
-                progress(done, len(tasks))
-
-
-def _file_task(stem: str, paths: coco_stuff.SampleFiles) -> Callable[[], _Findings]:
+def _file_task(stem: str, paths: SampleFiles, label_files: LabelFiles) -> Callable[[], _Findings]:
     """Each file is read even if another one of the sample is faulty."""
 
     def inspect() -> _Findings:
@@ -147,7 +139,7 @@ def _file_task(stem: str, paths: coco_stuff.SampleFiles) -> Callable[[], _Findin
             photo = files.read_photo(paths.photo)
             found.photo_size = (photo.shape[0], photo.shape[1])
         with _collected(found):
-            label_map = files.read_label_map(paths.label_map, coco_stuff.LABEL_SPACE.num_classes)
+            label_map = label_files.read(paths.label_map)
             found.pixels_by_label = _histogram(label_map)
             _compare(found, paths.photo, paths.label_map, label_map.shape)
         if paths.instance_map is not None:
@@ -198,7 +190,9 @@ def _histogram(label_map: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.bincount(label_map.ravel(), minlength=256)
 
 
-def _summary(split: str, findings: Iterable[_Findings], problems: list[str]) -> SplitReport:
+def _summary(
+    split: str, findings: Iterable[_Findings], problems: list[str], official_count: int | None
+) -> SplitReport:
     """Fold the findings as they come: 118,000 of them need not be held at once."""
     pixels = np.zeros(256, dtype=np.int64)
     sizes: Counter[Size] = Counter()
@@ -223,7 +217,8 @@ def _summary(split: str, findings: Iterable[_Findings], problems: list[str]) -> 
         pixels_by_label={int(value): int(pixels[value]) for value in np.flatnonzero(pixels)},
         names_by_wrong_label=dict(sorted(names_by_wrong_label.items())),
         wrong_mode_files=[str(e.path) for e in errors if isinstance(e, files.ImageModeError)],
-        problems=problems + _grouped(errors),
+        problems=problems + _grouped(errors) + _binary_masks(pixels),
+        official_count=official_count,
     )
 
 
@@ -241,12 +236,24 @@ def _grouped(errors: Sequence[UserError]) -> list[str]:
     return lines
 
 
+def _binary_masks(pixels: NDArray[np.int64]) -> list[str]:
+    """0 and 255 alone are black and white: 255 is then a class, but was read as unlabelled."""
+    if set(np.flatnonzero(pixels).tolist()) != {0, IGNORE_INDEX}:
+        return []
+    return [
+        "only the values 0 and 255 occur, as in black and white masks, but 255 means unlabelled; "
+        "describe them as --dataset folder with values = [0, 255] and no ignored value"
+    ]
+
+
 def _lines(report: SplitReport, label_space: LabelSpace) -> list[str]:
     sizes = [f"{files.text_of_size(size)} ({n})" for size, n in report.photo_sizes.items()]
     total = sum(report.pixels_by_label.values())
+    official = report.official_count
+    of_all = f" of {official}" if official not in (None, report.num_samples) else ""
     lines = [
-        f"{report.split}: {report.num_samples} samples, {report.num_instance_maps} with an "
-        "instance map",
+        f"{report.split}: {report.num_samples}{of_all} samples, {report.num_instance_maps} with "
+        "an instance map",
         f"  photo sizes (height x width): {files.shortened(sizes) or 'none'}",
         "  label  share of pixels  class",
     ]

@@ -9,7 +9,9 @@ give wrong pictures without an error. Samples are resized to the size (twice as 
 papers) without a crop, in training too.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from spade_eval.datasets.base import LabelSpace
 from spade_eval.datasets.cityscapes_classes import TABLE
@@ -38,7 +40,7 @@ class Cityscapes(FileDataset):
     """Names are `<city>_<sequence>_<frame>`."""
 
     name = "cityscapes"
-    official_counts = {"train": 2_975, "val": 500}  # noqa: RUF012 - declared ClassVar
+    official_counts: ClassVar[Mapping[str, int]] = {"train": 2_975, "val": 500}
     training_crops = False
 
     @classmethod

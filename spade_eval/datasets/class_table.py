@@ -18,13 +18,19 @@ class ClassTable:
 
     class_names: tuple[str, ...]
     colours: tuple[Colour, ...]  # as the dataset's project paints them; may repeat
-    numberings: Mapping[str, tuple[int | None, ...]]
+    numberings: Mapping[str, tuple[int | None, ...]]  # that of the label files comes first
     unlabelled: Mapping[str, int | None]  # its number in each numbering
 
     @property
     def palette(self) -> tuple[Colour, ...]:
         """The colours, made distinct by the smallest change that does it."""
         return distinct(self.colours)
+
+    @property
+    def file_values(self) -> tuple[int, ...]:
+        """The values of the classes in label files."""
+        first = next(iter(self.numberings.values()))
+        return tuple(value for value in first if value is not None)
 
     def lines(self) -> Iterator[str]:
         """The table as text."""

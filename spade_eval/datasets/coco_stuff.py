@@ -7,7 +7,9 @@ its samples. Label values are the published ids minus one, 255 is unlabelled. In
 optional; only the boundaries between their ids carry meaning.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from spade_eval.datasets import files
 from spade_eval.datasets.base import LabelSpace
@@ -39,7 +41,7 @@ class CocoStuff(FileDataset):
     """COCO ids are padded with zeros, so the order of names is ascending."""
 
     name = "cocostuff"
-    official_counts = {"train": 118_287, "val": 5_000}  # noqa: RUF012 - declared ClassVar
+    official_counts: ClassVar[Mapping[str, int]] = {"train": 118_287, "val": 5_000}
 
     @classmethod
     def find(cls, root: Path, split: str) -> SplitFiles:

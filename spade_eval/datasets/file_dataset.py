@@ -51,7 +51,7 @@ class Listing:
 class FileDataset:
     """One split at one size of a dataset that lies in folders below `data_root`."""
 
-    name: ClassVar[str]
+    name: str
     splits: ClassVar[Sequence[str]] = SPLITS
     official_counts: ClassVar[Mapping[str, int]] = {}
     training_crops: ClassVar[bool] = True

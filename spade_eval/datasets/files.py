@@ -59,7 +59,7 @@ class SizeMismatchError(FileError):
 
 def read_photo(path: Path) -> NDArray[np.uint8]:
     """(H, W, 3) RGB; grey, palette and CMYK files are converted, an alpha channel is dropped."""
-    with _decoding(path), Image.open(path) as image:
+    with decoding(path), Image.open(path) as image:
         mode = image.mode
         photo = np.array(image.convert("RGB")) if mode in _PHOTO_MODES else None
     if photo is None:
@@ -88,7 +88,7 @@ def read_label_map(path: Path, num_classes: int) -> NDArray[np.uint8]:
 
 def read_ids(path: Path, kind: Literal["class", "instance"]) -> NDArray[np.integer]:
     """(H, W) the values as stored, of 8, 16 or 32 bits; colour files are refused."""
-    with _decoding(path), Image.open(path) as image:
+    with decoding(path), Image.open(path) as image:
         mode = image.mode
         readable = mode in _ID_MODES or _is_grey_ramp(image)
         ids = np.array(image) if readable else None
@@ -109,7 +109,7 @@ def read_instance_map(path: Path) -> NDArray[np.int32]:
 
 def read_size(path: Path) -> Size:
     """Height and width from the file's header, without decoding its pixels."""
-    with _decoding(path), Image.open(path) as image:
+    with decoding(path), Image.open(path) as image:
         width, height = image.size
     return height, width
 
@@ -166,7 +166,8 @@ def _is_grey_ramp(image: Image.Image) -> bool:
 
 
 @contextmanager
-def _decoding(path: Path) -> Iterator[None]:
+def decoding(path: Path) -> Iterator[None]:
+    """Turn what Pillow raises on a missing or damaged file into an `UnreadableImageError`."""
     try:
         yield
     except UserError:

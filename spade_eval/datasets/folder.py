@@ -8,7 +8,14 @@ description where there is none.
 from pathlib import Path
 
 from spade_eval.datasets import files
-from spade_eval.datasets.file_dataset import FileDataset, SplitFiles, listing, paired, require_both
+from spade_eval.datasets.file_dataset import (
+    FileDataset,
+    SplitFiles,
+    first_folder,
+    listing,
+    paired,
+    require_both,
+)
 from spade_eval.datasets.folder_description import FILE_NAME, read_description
 from spade_eval.datasets.label_files import LabelFiles
 from spade_eval.datasets.splitting import only_split
@@ -24,16 +31,19 @@ class Folder(FileDataset):
     def find(cls, root: Path, split: str) -> SplitFiles:
         """The folders that the description names."""
         described = read_description(root)
-        named = [described.images, described.labels, described.instances]
-        folders = [root / name.replace("{split}", split) if name else None for name in named]
+        images = described.images.replace("{split}", split)
+        ids = described.labels.replace("{split}", split)
         photos, labels = require_both(
             cls,
             root,
             split,
-            *(folder if folder and folder.is_dir() else None for folder in folders[:2]),
-            f"photos in {folders[0]}, label maps in {folders[1]}",
+            first_folder(root, [images]),
+            first_folder(root, [ids]),
+            f"photos in {images}/, label maps in {ids}/",
         )
-        instances = folders[2]
+        instances = None
+        if described.instances is not None:
+            instances = root / described.instances.replace("{split}", split)
         if instances is not None and not instances.is_dir():
             raise UserError(
                 f"{root / FILE_NAME}: instances names {instances}, which is no folder; correct "

@@ -112,7 +112,7 @@ def _generator(
 
 
 def _weights(checkpoint: Path | None) -> str:
-    return f"{RANDOM}: nothing was trained" if checkpoint is None else f"weights of {checkpoint}"
+    return f"{RANDOM}: nothing was trained" if checkpoint is None else f"weights of {checkpoint.name}"
 
 
 def _samples(dataset: Dataset, count: int, first: int = 0) -> list[Sample]:

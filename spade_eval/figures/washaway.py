@@ -68,8 +68,8 @@ class WashedImages:
                 f"{bounded} 1e-4"
             )
         text = (
-            f"{self.mark} {self.title}: largest difference between labels {self.label_difference:.3g}, "
-            f"between pixels {self.spatial_range:.3g}"
+            f"{self.mark} {self.title}: largest difference between labels "
+            f"{self.label_difference:.3g}, between pixels {self.spatial_range:.3g}"
         )
         if self.from_bias is not None:
             text += f", to tanh(bias of the last convolution) {self.from_bias:.3g}"

@@ -20,7 +20,12 @@ from torch import Tensor
 
 from spade_eval.metrics.float32_distance import float32_distance
 from spade_eval.metrics.frechet import frechet_distance
-from spade_eval.metrics.inception_network import TENSORFLOW_2015, TORCHVISION, InceptionV3
+from spade_eval.metrics.inception_network import (
+    FEATURE_DIM,
+    TENSORFLOW_2015,
+    TORCHVISION,
+    InceptionV3,
+)
 from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.weights import INCEPTION, INCEPTION_IMAGENET, WeightFile
 
@@ -74,6 +79,30 @@ class FIDProfile:
                 pixels, _INPUT_SIZE, mode=self.filter, align_corners=self.align_corners
             )
         return _SCALINGS[self.scaling](pixels)
+
+    def notes(self, num_reference: int, num_synthesized: int) -> tuple[str, ...]:
+        """What must stand beside an FID of so many images on either side, before dropping any."""
+        counts = (num_reference, num_synthesized)
+        used = tuple(self.used_images(count) for count in counts)
+        notes = []
+        if used != counts:
+            notes.append(
+                f"This profile leaves out the images that fill no batch of {self.batch_of_images}: "
+                f"{used[0]} of {counts[0]} reference and {used[1]} of {counts[1]} synthesized "
+                "images were used."
+            )
+        if min(used) <= FEATURE_DIM:
+            notes.append(
+                f"FID of {used[1]} images against {used[0]} is biased upward: the covariance of "
+                f"{FEATURE_DIM:,} features is rank deficient up to {FEATURE_DIM:,} images; compare "
+                "only values with the same numbers of images."
+            )
+            if self.statistics == "float32":
+                notes.append(
+                    "Its statistics are of float32, as in the original, which lowers a rank "
+                    "deficient FID by several units, other versions of SciPy by another amount."
+                )
+        return tuple(notes)
 
     def distance(self, real: FeatureMoments, synthesized: FeatureMoments) -> float:
         """The FID of two sets of features of this profile."""

@@ -10,7 +10,8 @@ import torch
 from spade_eval import datasets
 from spade_eval.config import RunConfig, budget_for
 from spade_eval.datasets.scenes import Scenes
-from spade_eval.engine import Benchmark, Workplace
+from spade_eval.engine import Benchmark
+from spade_eval.rows import Workplace
 
 STEPS = 2
 

@@ -19,7 +19,7 @@ from models.published import to_published
 from models.semantics import SemanticLayout
 from models.training.checkpoint import load_description, load_weights, save_network
 from spade_eval.checkpoints import ReleasedOptions, description, open_checkpoint, open_generator
-from spade_eval.datasets.base import Dataset
+from spade_eval.datasets.base import Dataset, LabelSpace
 from spade_eval.datasets.coco_stuff import CocoStuff
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.engine import Benchmark, Request
@@ -157,6 +157,26 @@ def test_channels_that_do_not_fit_the_dataset_are_refused(
     options = ReleasedOptions(upsampling="normal", label_layout="182")
     with pytest.raises(UserError, match=r"none for unlabelled pixels.*--label-layout"):
         open_generator(known, coco, options)
+
+
+def test_the_empty_channel_of_the_released_cityscapes_networks_is_accepted(
+    tmp_path: Path,
+) -> None:
+    dataset = Scenes("val", SIZE, length=1)
+    dataset.name = "cityscapes"
+    dataset.label_space = LabelSpace(
+        class_names=tuple(map(str, range(34))), palette=((0, 0, 0),) * 34, has_unlabelled=False
+    )
+    file = released(tmp_path / "G.pth", generator(num_labels=36, upsampling="more"))
+    assert open_generator(file, dataset).description["layout_name"] == "cityscapes"
+    for num_labels, classes in ((35, 34), (34, 33)):
+        file = released(tmp_path / f"{num_labels}.pth", generator(num_labels=num_labels))
+        told = ReleasedOptions(upsampling="normal", label_layout=f"{classes}+edges")
+        if classes == 34:
+            assert open_generator(file, dataset, told).layout is not None
+        else:
+            with pytest.raises(UserError, match="expected 34 classes"):
+                open_generator(file, dataset, told)
 
 
 def test_other_networks_are_no_generators(tmp_path: Path, scenes: Dataset) -> None:

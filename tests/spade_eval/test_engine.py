@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from models.training.checkpoint import load_description, load_weights, save_network
 from spade_eval import engine, sources
-from spade_eval.engine import Benchmark, Request
+from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
 from spade_eval.records import Measurement
+from spade_eval.rows import Request
 
 Make = Callable[..., Benchmark]
 MODELS = ("spade", "concat", "pix2pixhdpp")

@@ -10,7 +10,8 @@ import torch
 from models.generators import GENERATORS
 from models.training.checkpoint import load_description, load_weights
 from models.training.latent import LatentSource, noise
-from spade_eval.engine import Benchmark, Request
+from spade_eval.engine import Benchmark
+from spade_eval.rows import Request
 
 Make = Callable[..., Benchmark]
 

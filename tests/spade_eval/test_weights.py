@@ -12,10 +12,11 @@ import torch
 
 from spade_eval import downloads, engine, footnotes, scoring, weights
 from spade_eval.cli import main
-from spade_eval.engine import Benchmark, Request
+from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
 from spade_eval.metrics.inception_network import InceptionV3
 from spade_eval.records import sha256_of_file
+from spade_eval.rows import Request
 from spade_eval.weight_table import all_weight_files
 from spade_eval.weights import INCEPTION, WEIGHT_FILES, WeightFile
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spade_eval.datasets.check import check_coco_stuff, check_samples
+from spade_eval.datasets.check import check_files, check_samples
 from spade_eval.datasets.coco_stuff import CocoStuff
 from spade_eval.errors import UserError
 
@@ -24,7 +24,9 @@ def problem_about(problems: list[str], part: str) -> str:
 
 def test_sound_folder_has_no_problems(tiny_root: Path) -> None:
     calls: list[tuple[int, int]] = []
-    report = check_coco_stuff(tiny_root, progress=lambda done, total: calls.append((done, total)))
+    report = check_files(
+        CocoStuff, tiny_root, progress=lambda done, total: calls.append((done, total))
+    )
     assert report.problems == []
     (split,) = report.splits
     assert (split.split, split.num_samples, split.num_instance_maps) == ("val", 3, 3)
@@ -33,7 +35,13 @@ def test_sound_folder_has_no_problems(tiny_root: Path) -> None:
     assert sum(split.pixels_by_label.values()) == 3 * 30 * 40
     assert calls == [(1, 3), (2, 3), (3, 3)]
     text = "\n".join(report.lines())
-    for part in ("val: 3 samples", "30x40 (3)", "banner", "(unlabelled)", "no problems found"):
+    for part in (
+        "val: 3 of 5000 samples",
+        "30x40 (3)",
+        "banner",
+        "(unlabelled)",
+        "no problems found",
+    ):
         assert part in text
 
 
@@ -50,7 +58,7 @@ def test_every_fault_is_collected_and_grouped(tmp_path: Path, write_sample: Writ
     (tmp_path / "val_img" / "000000.png").write_bytes(b"no image")  # beside its wrong label map
     (tmp_path / "val_inst" / "000011.png").unlink()
 
-    report = check_coco_stuff(tmp_path, splits=("val",), workers=2)
+    report = check_files(CocoStuff, tmp_path)
     (split,) = report.splits
     assert split.num_samples == 11
     assert split.names_by_wrong_label == {182: ["000001"], 200: ["000000"]}
@@ -71,23 +79,23 @@ def test_one_split_may_be_absent_but_not_half_of_it(
     tmp_path: Path, write_sample: WriteSample
 ) -> None:
     write_sample(tmp_path, "000001")
-    assert check_coco_stuff(tmp_path).problems == []
+    assert check_files(CocoStuff, tmp_path).problems == []
     (tmp_path / "train_img").mkdir()
-    assert "only" in problem_about(check_coco_stuff(tmp_path).problems, "train:")
+    assert "only" in problem_about(check_files(CocoStuff, tmp_path).problems, "train:")
     with pytest.raises(UserError, match="no folder of the split"):
-        check_coco_stuff(tmp_path / "val_img")
+        check_files(CocoStuff, tmp_path / "val_img")
 
 
 def test_two_files_of_one_stem_are_a_problem(tmp_path: Path, write_sample: WriteSample) -> None:
     write_sample(tmp_path, "000001")
     shutil.copy(tmp_path / "val_img" / "000001.png", tmp_path / "val_img" / "000001.jpg")
-    assert "share one stem" in check_coco_stuff(tmp_path).problems[0]
+    assert "share one stem" in check_files(CocoStuff, tmp_path).problems[0]
 
 
 def test_instance_maps_in_one_split_only(tmp_path: Path, write_sample: WriteSample) -> None:
     write_sample(tmp_path, "000001", split="val")
     write_sample(tmp_path, "000001", split="train", instances=False)
-    assert "train: no instance maps" in check_coco_stuff(tmp_path).problems[0]
+    assert "train: no instance maps" in check_files(CocoStuff, tmp_path).problems[0]
 
 
 def test_any_dataset_can_be_checked(tiny_root: Path) -> None:
@@ -120,7 +128,7 @@ def test_ids_outside_any_datasets_range_are_found(
 
 
 def test_real_sample_files_are_sound(sample_root: Path) -> None:
-    report = check_coco_stuff(sample_root)
+    report = check_files(CocoStuff, sample_root)
     assert report.problems == []
     assert [split.num_samples for split in report.splits] == [13, 8]
     assert [split.num_instance_maps for split in report.splits] == [13, 8]

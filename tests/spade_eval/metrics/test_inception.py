@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from spade_eval.errors import UserError
-from spade_eval.metrics.inception import InceptionFeatures, network_input
+from spade_eval.metrics.fid_profiles import FID_PROFILES
+from spade_eval.metrics.inception import InceptionFeatures
 from spade_eval.metrics.inception_network import InceptionV3
 
 # Largest difference over the standard deviation; float32 against float64 is at 4e-6 there.
@@ -72,28 +72,14 @@ def test_equals_the_original_features(
         assert np.abs(computed - expected).max() / expected.std() < TOLERANCE
 
 
-def resize_side(image: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Bilinear to 299 along an axis: half-pixel centres, two nearest samples, edges repeated."""
-    side = image.shape[axis]
-    position = np.clip((np.arange(299) + 0.5) * side / 299 - 0.5, 0, side - 1)
-    low = np.floor(position).astype(int)
-    high = np.minimum(low + 1, side - 1)
-    weight = np.expand_dims(position - low, tuple(i for i in range(image.ndim) if i != axis))
-    return (1 - weight) * image.take(low, axis) + weight * image.take(high, axis)
-
-
-@pytest.mark.parametrize("size", [(75, 40), (256, 512), (299, 299), (600, 1024)])
-def test_input_is_resized_without_antialiasing(size: tuple[int, int]) -> None:
-    images = generator_of("resize").random((1, 3, *size))
-    expected = 2 * resize_side(resize_side(images, axis=2), axis=3) - 1
-    computed = network_input(torch.from_numpy(images)).numpy()
-    # The library rounds its scale and positions, here in float64.
-    np.testing.assert_allclose(computed, expected, atol=1e-9)
+def eight_bit_images(*shape: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
 
 
 @pytest.mark.slow
 def test_features_of_an_image_are_its_own(network: InceptionFeatures) -> None:
-    images = torch.rand(3, 3, 40, 70, generator=torch.Generator().manual_seed(0))
+    images = eight_bit_images(3, 3, 40, 70)
     with torch.no_grad():
         batch = network(images)
         single = torch.cat([network(image[None]) for image in images])
@@ -105,7 +91,7 @@ def test_features_of_an_image_are_its_own(network: InceptionFeatures) -> None:
 @pytest.mark.slow
 def test_training_mode_changes_nothing(random_weights: dict[str, Tensor]) -> None:
     network = InceptionFeatures(random_weights)
-    images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    images = eight_bit_images(1, 3, 32, 32)
     expected = network(images)
     assert torch.equal(network.train()(images), expected)
     assert not expected.requires_grad
@@ -150,7 +136,9 @@ def test_weights_that_do_not_fit_are_listed_together(random_weights: dict[str, T
     [
         (torch.full((1, 3, 8, 8), -1.0), r"\[-1, -1\], expected \[0, 1\]"),
         (torch.full((1, 3, 8, 8), 255.0), r"expected \[0, 1\]"),
-        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "floats"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.int16), "floats"),
+        (torch.full((1, 3, 8, 8), float("nan")), r"expected \[0, 1\]"),
+        (torch.full((1, 3, 8, 8), 0.501), "between two levels of 8 bit"),
         (torch.zeros(3, 8, 8), r"\(N, 3, H, W\)"),
         (torch.zeros(1, 1, 8, 8), r"\(N, 3, H, W\)"),
     ],
@@ -158,3 +146,23 @@ def test_weights_that_do_not_fit_are_listed_together(random_weights: dict[str, T
 def test_wrong_images(network: InceptionFeatures, images: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         network(images)
+
+
+def test_the_file_of_torchvision_fits_its_profile_alone(random_weights: dict[str, Tensor]) -> None:
+    second_classifier = {"AuxLogits.conv0.conv.weight": torch.zeros(128, 768, 1, 1)}
+    file = {**random_weights, **second_classifier, "fc.bias": torch.zeros(1000)}
+    profile = FID_PROFILES["legacy-2019a"]
+    InceptionFeatures(file, profile)
+    with pytest.raises(UserError, match=r"1 unexpected \(AuxLogits"):
+        InceptionFeatures(file)
+    del file["Conv2d_1a_3x3.conv.weight"]
+    with pytest.raises(UserError, match=profile.weights.file_name):
+        InceptionFeatures(file, profile)
+
+
+@pytest.mark.slow
+def test_the_two_graphs_differ_in_features(random_weights: dict[str, Tensor]) -> None:
+    images = eight_bit_images(1, 3, 64, 64)
+    ours = InceptionFeatures(random_weights)(images)
+    theirs = InceptionFeatures(random_weights, FID_PROFILES["legacy-2019a"])(images)
+    assert (ours - theirs).abs().max() > 0.1 * ours.std()

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user asks for and where it happens: the request, its rows, the workplace."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spade_eval.checkpoints import ReleasedOptions
+from spade_eval.sources import Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """Where a run happens; none of it changes a number."""
+
+    run_folder: Path
+    data_root: Path
+    weights_dir: Path
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Row:
+    """A planned row of the table. `identity` decides whether it is recorded already."""
+
+    name: str
+    identity: Mapping[str, Any]
+    open: Callable[[], Source]
+    keep_images: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """The rows a user asks for besides `real` and, where there is one, `oracle`."""
+
+    models: tuple[str, ...] = ()
+    checkpoints: Mapping[str, Path] = field(default_factory=dict)
+    images: Mapping[str, Path] = field(default_factory=dict)
+    released: ReleasedOptions = field(default_factory=ReleasedOptions)

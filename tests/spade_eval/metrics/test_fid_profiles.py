@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""FID profiles: what each feeds its network, which images it uses, its arithmetic."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spade_eval.metrics.fid_profiles import FID_PROFILES, FIDProfile
+from spade_eval.metrics.inception_network import TENSORFLOW_2015, TORCHVISION
+from spade_eval.metrics.moments import FeatureMoments
+from spade_eval.weights import INCEPTION, INCEPTION_IMAGENET
+
+SIZES = [(75, 40), (256, 512), (299, 299), (600, 1024)]
+
+
+def eight_bit_image(size: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.random.default_rng(7).integers(0, 256, (1, 3, *size), dtype=np.uint8)
+
+
+def along(
+    image: NDArray[np.float64], axis: int, weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Apply the (299, side) matrix of a resize along an axis."""
+    return np.moveaxis(np.tensordot(weights, image, axes=(1, axis)), 0, axis)
+
+
+def bilinear(side: int) -> NDArray[np.float64]:
+    """Half-pixel centres, the two nearest samples, edges repeated."""
+    position = np.clip((np.arange(299) + 0.5) * side / 299 - 0.5, 0, side - 1)
+    low = np.floor(position).astype(int)
+    weights = np.zeros((299, side))
+    np.add.at(weights, (np.arange(299), low), 1 - (position - low))
+    np.add.at(weights, (np.arange(299), np.minimum(low + 1, side - 1)), position - low)
+    return weights
+
+
+def antialiased_bicubic(side: int) -> NDArray[np.float64]:
+    """Keys' kernel with a = -1/2, stretched when shrinking, cut off at the edges."""
+    stretch = max(side / 299, 1.0)
+    centre = (np.arange(299) + 0.5) * side / 299
+    distance = np.abs((np.arange(side) + 0.5 - centre[:, None]) / stretch)
+    near = 1.5 * distance**3 - 2.5 * distance**2 + 1
+    far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
+    weights = np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", ["pytorch-fid", "legacy-2019a", "legacy-2018", "oasis-train"])
+def test_bilinear_profiles_resize_without_antialiasing(name: str, size: tuple[int, int]) -> None:
+    image = eight_bit_image(size)
+    resized = along(along(image / 255, 2, bilinear(size[0])), 3, bilinear(size[1]))
+    expected = 2 * resized - 1
+    if name == "legacy-2018":
+        mean = np.array([0.485, 0.456, 0.406]).reshape(3, 1, 1)
+        deviation = np.array([0.229, 0.224, 0.225]).reshape(3, 1, 1)
+        expected = (resized * deviation + mean - 0.5) / 0.5
+    computed = FID_PROFILES[name].network_input(torch.from_numpy(image))
+    assert computed.dtype == torch.float32
+    # PyTorch rounds the positions of samples, at up to 1024, to float32: 6e-5 of a step of 2.
+    np.testing.assert_allclose(computed.numpy(), expected, atol=2e-4)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_clean_fid_resizes_with_antialiasing(size: tuple[int, int]) -> None:
+    image = eight_bit_image(size)
+    # Pillow takes the width first.
+    resized = along(along(image * 1.0, 3, antialiased_bicubic(size[1])), 2, bicubic_rows(size))
+    expected = (resized.clip(0, 255) - 128) / 128
+    assert resized.min() < 0 or size != (75, 40), "clipping is put to the test"
+    computed = FID_PROFILES["clean-fid"].network_input(torch.from_numpy(image))
+    # Pillow keeps the intermediate image in float32: 1e-5 of 255, over 128.
+    np.testing.assert_allclose(computed.numpy(), expected, atol=2e-6)
+
+
+def bicubic_rows(size: tuple[int, int]) -> NDArray[np.float64]:
+    return antialiased_bicubic(size[0])
+
+
+@pytest.mark.parametrize("name", FID_PROFILES)
+def test_bytes_and_their_floats_are_the_same_input(name: str) -> None:
+    levels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).expand(1, 3, 16, 16)
+    profile = FID_PROFILES[name]
+    given = profile.network_input(levels)
+    assert torch.equal(profile.network_input(levels.float() / 255), given)
+    assert torch.allclose(profile.network_input(levels.double() / 255), given, atol=1e-6)
+
+
+def test_only_the_training_profile_takes_floats_between_levels() -> None:
+    between = torch.full((1, 3, 32, 32), 100.5 / 255)
+    for name, profile in FID_PROFILES.items():
+        if name == "oasis-train":
+            expected = torch.full((1, 3, 299, 299), 201 / 255 - 1)
+            torch.testing.assert_close(profile.network_input(between), expected)
+        else:
+            with pytest.raises(ValueError, match="between two levels"):
+                profile.network_input(between)
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("legacy-2018", {500: 448, 2000: 1984, 5000: 4992, 64: 64, 63: 63}),
+        ("legacy-2019a", {500: 500, 2049: 2000, 49: 49}),
+        ("pytorch-fid", {500: 500, 2049: 2049}),
+        ("clean-fid", {500: 500}),
+        ("oasis-train", {500: 500}),
+    ],
+)
+def test_number_of_images_used(name: str, counts: dict[int, int]) -> None:
+    assert {count: FID_PROFILES[name].used_images(count) for count in counts} == counts
+
+
+def test_networks_and_weights() -> None:
+    for name, profile in FID_PROFILES.items():
+        legacy = name.startswith("legacy")
+        assert profile.network == (TORCHVISION if legacy else TENSORFLOW_2015)
+        assert profile.weights == (INCEPTION_IMAGENET if legacy else INCEPTION)
+
+
+def draw_moments(count: int, seed: int, shift: float = 0.0) -> FeatureMoments:
+    generator = torch.Generator().manual_seed(seed)
+    mixing = torch.randn(48, 48, generator=generator, dtype=torch.float64) / math.sqrt(48)
+    normal = torch.randn(count, 48, generator=generator, dtype=torch.float64)
+    moments = FeatureMoments(48)
+    moments.update((normal @ mixing + 0.5 + shift).relu())
+    return moments
+
+
+def float32_statistics(moments: FeatureMoments) -> tuple[Tensor, Tensor]:
+    return moments.mean().float(), moments.covariance().float()
+
+
+def test_training_profile_rounds_its_statistics() -> None:
+    real, synthesized = draw_moments(200, 0), draw_moments(200, 1, shift=0.3)
+    exact = FID_PROFILES["pytorch-fid"].distance(real, synthesized)
+    rounded = FID_PROFILES["oasis-train"].distance(real, synthesized)
+    # At full rank a root in float32 arithmetic moves the value in its sixth digit.
+    assert rounded != exact
+    assert rounded == pytest.approx(exact, rel=1e-4)
+
+
+def test_training_profile_equals_the_formula_of_the_original() -> None:
+    """Covariance by float32 sums of float32 features, root by SciPy: N above the dimension."""
+    linalg = pytest.importorskip("scipy.linalg")
+    pairs = []
+    for seed in (3, 4):
+        features = torch.randn(400, 48, generator=torch.Generator().manual_seed(seed)).relu()
+        centred = (features - features.mean(dim=0)).T
+        moments = FeatureMoments(48)
+        moments.update(features)
+        pairs.append((features.mean(dim=0), centred @ centred.T / 399, moments))
+    (mean, covariance, real), (other_mean, other_covariance, synthesized) = pairs
+    root = linalg.sqrtm((covariance @ other_covariance).numpy())
+    traces = (covariance.trace() + other_covariance.trace()).item()
+    expected = (mean - other_mean).square().sum().item() + traces - 2 * np.trace(root).real
+    value = FID_PROFILES["oasis-train"].distance(real, synthesized)
+    # The orders of summation differ: float32 rounding of traces of about 16.
+    assert value == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "counts", "said"),
+    [
+        ("pytorch-fid", (500, 500), ["biased upward"]),
+        ("pytorch-fid", (2048, 5000), ["biased upward"]),
+        ("pytorch-fid", (5000, 2049), []),
+        ("legacy-2018", (5000, 500), ["4992 of 5000 reference and 448 of 500", "biased upward"]),
+        ("legacy-2018", (5000, 5000), ["4992 of 5000"]),
+        ("oasis-train", (500, 500), ["biased upward", "float32"]),
+        ("oasis-train", (5000, 5000), []),
+    ],
+)
+def test_what_must_stand_beside_a_value(
+    name: str, counts: tuple[int, int], said: list[str]
+) -> None:
+    notes = FID_PROFILES[name].notes(*counts)
+    assert len(notes) == len(said)
+    assert all(part in note for part, note in zip(said, notes, strict=True))
+
+
+def test_profiles_are_values() -> None:
+    with pytest.raises(AttributeError):
+        FID_PROFILES["pytorch-fid"].antialias = True  # type: ignore[misc]
+    assert len({repr(profile) for profile in FID_PROFILES.values()}) == len(FID_PROFILES)
+    assert all(isinstance(profile, FIDProfile) for profile in FID_PROFILES.values())
