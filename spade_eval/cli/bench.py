@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spade_eval.cli.bench_data import bench_data
+
 if TYPE_CHECKING:
     from spade_eval.bench_distance import DistanceTiming
 
 bench_app = typer.Typer(help="Measure speed on this machine.")
-
-
-@bench_app.callback()
-def bench() -> None:
-    """Keeps `bench` a group of commands while it has only one."""
+bench_app.command(name="data")(bench_data)
 
 
 @bench_app.command()

@@ -1,22 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`spade-eval data`: what lies in a dataset's folder."""
+"""`spade-eval data`: look at a dataset's folder, and make the files that it lacks."""
 
+import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from spade_eval.cli import options
+from spade_eval.errors import lookup
 
 if TYPE_CHECKING:
-    from spade_eval.datasets.check import CheckReport, Progress
+    from spade_eval.datasets.check import CheckReport
+    from spade_eval.datasets.coco_instances import Written
+    from spade_eval.datasets.parallel import Progress
 
-data_app = typer.Typer(help="Look at a dataset before anything is trained.")
+data_app = typer.Typer(help="Look at a dataset before anything is trained, and prepare it.")
 
-
-@data_app.callback()
-def data() -> None:
-    """Keeps `data` a group of commands while it has only one."""
+Workers = Annotated[int | None, typer.Option(min=1, help="Threads [default: cores, at most 8].")]
 
 
 @data_app.command()
@@ -24,29 +27,159 @@ def check(
     dataset: options.Dataset = "cocostuff",
     data_root: options.DataRoot = None,
     size: options.ImageSize = None,
+    workers: Workers = None,
 ) -> None:
-    """Read every file: counts, sizes, label histogram, problems. Exit code 1 if there are any."""
-    from tqdm import tqdm
+    """Read every file: counts, sizes, label histogram, problems. Exit code 1 if there are any.
 
-    with tqdm(desc=f"checking {dataset}", unit="sample") as bar:
+    A folder of your own without dataset.toml gets one proposed.
+    """
+    from spade_eval.datasets.folder_description import NoDescriptionError
 
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        found = _check(dataset, options.data_root_or_default(data_root), size, progress)
+    root = options.data_root_or_default(data_root)
+    try:
+        with _bar(f"checking {dataset}") as progress:
+            found = _check(dataset, root, size, _workers(workers), progress)
+    except NoDescriptionError:
+        _propose(root, _workers(workers))
+        raise typer.Exit(1) from None
     typer.echo("\n".join(found.lines()))
     if found.problems:
         raise typer.Exit(1)
 
 
-def _check(dataset: str, data_root: Path, size: str | None, progress: "Progress") -> "CheckReport":
-    """Files are read as stored where a dataset has files, samples as they come where not."""
-    from spade_eval.datasets import open_dataset
-    from spade_eval.datasets.check import check_coco_stuff, check_samples
+@data_app.command()
+def classes(
+    dataset: Annotated[str, typer.Argument(help="cocostuff, ade20k or cityscapes.")],
+) -> None:
+    """Print a dataset's class names under every numbering in use."""
+    from spade_eval.datasets.class_tables import CLASS_TABLES
 
-    if dataset == "cocostuff":
-        return check_coco_stuff(data_root, progress=progress)
+    table = lookup(CLASS_TABLES, dataset, "class table")
+    typer.echo("\n".join(table.lines()))
+
+
+@data_app.command()
+def prepare(
+    dataset: Annotated[str, typer.Argument(help="cocostuff or ade20k_outdoor.")],
+    data_root: options.DataRoot = None,
+    split: Annotated[str | None, typer.Option(help="train or val [default: those there].")] = None,
+    workers: Workers = None,
+) -> None:
+    """Make what a dataset lacks: instance maps of COCO-Stuff, the list of ADE20K-outdoor.
+
+    Nothing that was there is changed, and a command that was stopped goes on where it was.
+    """
+    root = options.data_root_or_default(data_root)
+    work = lookup({"cocostuff": _instance_maps, "ade20k_outdoor": _outdoor_list}, dataset,
+                  "preparation")  # fmt: skip
+    for name in [split] if split else _splits_below(dataset, root):
+        with _bar(f"preparing {dataset} {name}") as progress:
+            line = work(root, name, _workers(workers), progress)
+        typer.echo(f"{name}: {line}")
+
+
+@data_app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="Folder of colour label maps.")],
+    target: Annotated[Path, typer.Argument(help="Folder for the files of ids; new or continued.")],
+    palette: Annotated[
+        str,
+        typer.Option(
+            help="cocostuff, ade20k, cityscapes, a text file with a line `id red green blue` per "
+            "class, or `index` for palette files whose indices are ids."
+        ),
+    ],
+    workers: Workers = None,
+) -> None:
+    """Turn colour label maps into label maps of ids. The originals are never touched."""
+    from spade_eval.datasets.colour_maps import INDEX, convert_folder, read_palette
+
+    colours = None if palette == INDEX else read_palette(palette)
+    with _bar("converting") as progress:
+        written = convert_folder(source, target, colours, _workers(workers), progress)
+    typer.echo(_line(written))
+    for shared in colours.shared if colours else ():
+        typer.echo(f"note: {shared}")
+
+
+@contextmanager
+def _bar(title: str) -> "Iterator[Progress]":
+    """A bar that appears with the first file and starts over with the next split."""
+    from tqdm import tqdm
+
+    with contextlib.ExitStack() as stack:
+        bars: list[tqdm[NoReturn]] = []
+
+        def progress(done: int, total: int) -> None:
+            if done == 1:
+                bars.append(stack.enter_context(tqdm(desc=title, unit="file", total=total)))
+            bars[-1].update()
+
+        yield progress
+
+
+def _workers(given: int | None) -> int:
+    from spade_eval.datasets.parallel import DEFAULT_WORKERS
+
+    return given or DEFAULT_WORKERS
+
+
+def _check(
+    dataset: str, data_root: Path, size: str | None, workers: int, progress: "Progress"
+) -> "CheckReport":
+    """Files are read as stored where a dataset has files, samples as they come where not."""
+    from spade_eval.datasets import DATASETS, open_dataset
+    from spade_eval.datasets.check import check_files, check_samples
+    from spade_eval.datasets.file_dataset import FileDataset
+
+    kind = lookup(DATASETS, dataset, "dataset")
+    if isinstance(kind, type) and issubclass(kind, FileDataset):
+        return check_files(kind, data_root, workers, progress)
     pixels = options.parse_size(size or "64")
     splits = [open_dataset(dataset, split, pixels, data_root) for split in ("train", "val")]
-    return check_samples(splits, progress=progress)
+    return check_samples(splits, workers, progress)
+
+
+def _propose(root: Path, workers: int) -> None:
+    from spade_eval.datasets.proposal import propose
+
+    with _bar("reading label maps") as progress:
+        proposal = propose(root, workers, progress)
+    typer.echo("\n".join(proposal.lines()))
+
+
+def _instance_maps(root: Path, split: str, workers: int, progress: "Progress") -> str:
+    from spade_eval.datasets.coco_instances import write_instance_maps
+
+    return _line(write_instance_maps(root, split, workers, progress))
+
+
+def _outdoor_list(root: Path, split: str, workers: int, progress: "Progress") -> str:
+    from spade_eval.datasets.ade20k_outdoor import list_file, list_sha256, write_list
+
+    stems = write_list(root, split, workers, progress)
+    return f"{list_file(root, split)}: {len(stems)} images, list {list_sha256(stems)[:8]}"
+
+
+def _splits_below(dataset: str, root: Path) -> list[str]:
+    """The splits whose label maps are there, or both, so that the first can say what it lacks."""
+    from spade_eval.datasets.ade20k import Ade20k
+    from spade_eval.datasets.coco_stuff import label_folders
+    from spade_eval.datasets.file_dataset import SPLITS, AbsentSplitError, first_folder
+
+    found = []
+    for split in SPLITS:
+        if dataset == "cocostuff":
+            if first_folder(root, label_folders(split)) is not None:
+                found.append(split)
+            continue
+        try:
+            Ade20k.find(root, split)
+        except AbsentSplitError:
+            continue
+        found.append(split)
+    return found or list(SPLITS)
+
+
+def _line(written: "Written") -> str:
+    return f"{written.folder}: {written.written} files written, {written.kept} were there"

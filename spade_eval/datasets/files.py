@@ -61,7 +61,9 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
     """(H, W, 3) RGB; grey, palette and CMYK files are converted, an alpha channel is dropped."""
     with decoding(path), Image.open(path) as image:
         mode = image.mode
-        photo = np.array(image.convert("RGB")) if mode in _PHOTO_MODES else None
+        photo = None
+        if mode in _PHOTO_MODES:
+            photo = np.array(image if mode == "RGB" else image.convert("RGB"))
     if photo is None:
         raise ImageModeError(
             f"{path}: mode {mode} was found, 8 bits per channel were expected; save it as 8-bit "

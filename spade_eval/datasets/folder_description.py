@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spade_eval.datasets.base import IGNORE_INDEX, LabelSpace
+from spade_eval.datasets.base import LabelSpace
 from spade_eval.datasets.class_table import Colour, distinct
-from spade_eval.datasets.label_files import LabelFiles
+from spade_eval.datasets.label_files import MOST_CLASSES, LabelFiles
 from spade_eval.errors import UserError
 
 if sys.version_info >= (3, 11):
@@ -94,7 +94,7 @@ def _label_files(path: Path, given: dict[str, Any]) -> LabelFiles:
     names = tuple(given["classes"])
     _require(path, "classes", all(isinstance(name, str) for name in names), "a list of names")
     _require(path, "classes", len(set(names)) == len(names), "names that differ")
-    _require(path, "classes", 0 < len(names) <= IGNORE_INDEX, f"1 to {IGNORE_INDEX} names")
+    _require(path, "classes", 0 < len(names) <= MOST_CLASSES, f"1 to {MOST_CLASSES} names")
     values = tuple(given.get("values", range(len(names))))
     ignored = tuple(given.get("ignored", ()))
     numbers = all(isinstance(v, int) and 0 <= v < 65536 for v in (*values, *ignored))

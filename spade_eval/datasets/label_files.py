@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from spade_eval.datasets import files
 from spade_eval.datasets.base import IGNORE_INDEX, LabelSpace
 
-_NO_LABEL = -1
+_NO_LABEL = 254  # what values without a meaning become before they are refused
+MOST_CLASSES = _NO_LABEL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,28 +31,50 @@ class LabelFiles:
     hint: str = "map them to class ids of the dataset"  # for values that mean nothing
 
     def __post_init__(self) -> None:
-        assert len(self.values) == self.space.num_classes
+        assert len(self.values) == self.space.num_classes <= MOST_CLASSES
         assert self.space.has_unlabelled == bool(self.unlabelled)
         assert len({*self.values, *self.unlabelled}) == len(self.values) + len(self.unlabelled)
 
     @functools.cached_property
-    def label_of(self) -> NDArray[np.int16]:
-        """(largest value + 2,): the label value of each file value, -1 where it means nothing."""
-        table = np.full(max(256, *self.values, *self.unlabelled) + 1, _NO_LABEL, dtype=np.int16)
+    def label_of(self) -> NDArray[np.uint8]:
+        """The label value of each file value, `_NO_LABEL` where it means nothing."""
+        table = np.full(max(255, *self.values, *self.unlabelled) + 2, _NO_LABEL, dtype=np.uint8)
         table[list(self.values)] = np.arange(len(self.values))
         table[list(self.unlabelled)] = IGNORE_INDEX
         return table
 
+    @functools.cached_property
+    def _offset(self) -> int | None:
+        """d if label = file value - d, modulo 256, for classes and the unlabelled value alike."""
+        offset = self.values[0]
+        consecutive = self.values == tuple(range(offset, offset + len(self.values)))
+        wraps = all((value - offset) % 256 == IGNORE_INDEX for value in self.unlabelled)
+        return offset if consecutive and wraps and self.values[-1] < 256 else None
+
     def read(self, path: Path) -> NDArray[np.uint8]:
         """(H, W) label values; a file with other values is a `LabelValueError`."""
         ids = files.read_ids(path, "class")
+        if ids.dtype == np.uint8 and self._offset is not None:
+            return self._shifted(ids.astype(np.uint8, copy=False), self._offset, path)
         table = self.label_of
-        if ids.dtype != np.uint8:
-            ids = np.where((ids < 0) | (ids >= len(table)), len(table) - 1, ids)
-        labels = table[ids]
-        if labels.min(initial=0) < 0:
+        if ids.dtype == np.uint8:  # three times as fast as indexing
+            content = bytearray(ids.tobytes().translate(table[:256].tobytes()))
+            labels = np.frombuffer(content, dtype=np.uint8).reshape(ids.shape)
+        else:
+            labels = table[np.where((ids < 0) | (ids >= len(table)), len(table) - 1, ids)]
+        if (labels == _NO_LABEL).any():
             raise self._refusal(path)
-        return labels.astype(np.uint8)
+        return labels
+
+    def _shifted(self, ids: NDArray[np.uint8], offset: int, path: Path) -> NDArray[np.uint8]:
+        """What the published data sets need, at the speed of decoding."""
+        labels = ids - np.uint8(offset) if offset else ids
+        # One more turns 255 into 0, so that the largest value alone decides.
+        above = labels + np.uint8(1) if self.unlabelled else labels
+        allowed = len(self.values) if self.unlabelled else len(self.values) - 1
+        if above.max(initial=0) > allowed:
+            raise self._refusal(path)
+        return labels
 
     def _refusal(self, path: Path) -> files.LabelValueError:
         known = {*self.values, *self.unlabelled}

@@ -16,7 +16,7 @@ import numpy as np
 from spade_eval.datasets import files
 from spade_eval.datasets.base import IGNORE_INDEX
 from spade_eval.datasets.folder_description import FILE_NAME
-from spade_eval.datasets.label_files import text_of_values
+from spade_eval.datasets.label_files import MOST_CLASSES, text_of_values
 from spade_eval.datasets.parallel import DEFAULT_WORKERS, Progress, run_parallel
 from spade_eval.errors import UserError
 
@@ -26,7 +26,6 @@ _NAMES = {
     "instances": ("instances", "inst", "instance", "objects"),
 }
 _FORMS = ("{name}/{{split}}", "{{split}}/{name}", "{{split}}_{name}", "{name}")
-_MOST_CLASSES_LISTED = 255
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +165,7 @@ def _hints(values: list[int], ignored: tuple[int, ...], faulty: bool) -> list[st
             f"values {files.shortened(absent)} never occur; if they are classes without a pixel, "
             f"name all {max(classes) + 1} classes and leave out `values`"
         )
-    if len(classes) > _MOST_CLASSES_LISTED or (len(classes) > 60 and not ignored):
+    if len(classes) > MOST_CLASSES or (len(classes) > 60 and not ignored):
         hints.append(
             f"{len(classes)} values are many for classes; grey versions of colour label maps or "
             "files saved as JPEG look like this (see `spade-eval data convert`)"

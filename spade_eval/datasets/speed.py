@@ -12,8 +12,12 @@ from PIL import Image
 
 from spade_eval.datasets import files
 from spade_eval.datasets.base import Dataset
+from spade_eval.datasets.folder_description import FILE_NAME
 from spade_eval.datasets.label_files import LabelFiles
-from spade_eval.datasets.parallel import Progress, run_parallel
+from spade_eval.datasets.parallel import Progress, run_parallel, write_png, write_text
+from spade_eval.datasets.scenes import Scenes
+
+TEST_SIZE = (256, 512)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,3 +105,17 @@ def _seconds(read: Callable[[Path], object], paths: Sequence[Path]) -> float:
 def _decoded_by_pillow(path: Path) -> None:
     with Image.open(path) as image:
         image.load()
+
+
+def write_test_folder(root: Path, samples: int = 32) -> None:
+    """Photos and label maps of 256 x 512, drawn scenes as PNG, described as a `folder`."""
+    scenes = Scenes("train", TEST_SIZE, length=samples)
+    for index in range(samples):
+        sample = scenes[index]
+        write_png(root / "images" / "train" / f"{sample.name}.png", sample.photo)
+        write_png(root / "labels" / "train" / f"{sample.name}.png", sample.label_map)
+    names = ", ".join(f'"{name}"' for name in scenes.label_space.class_names)
+    write_text(
+        root / FILE_NAME,
+        f'images = "images/{{split}}"\nlabels = "labels/{{split}}"\nclasses = [{names}]\n',
+    )

@@ -41,7 +41,7 @@ def library(name: str) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def label_maps() -> list[tuple[Tensor, Tensor]]:
-    """Batches of prediction and target of several sizes, with an absent class and ignored pixels."""
+    """Batches of two sizes, with a class in neither map, one only predicted, and ignored pixels."""
     generator = torch.Generator().manual_seed(0)
     batches = []
     for size in ((2, 17, 23), (1, 40, 31)):
@@ -127,17 +127,6 @@ def draw_images(size: tuple[int, int], seed: int, channels: int = 3) -> Tensor:
     return 0.7 * smooth + 0.3 * torch.rand(2, channels, *size, generator=generator)
 
 
-def test_ms_ssim_equals_torchmetrics() -> None:
-    """With one channel: it averages channels before the powers are taken."""
-    measure = library("torchmetrics.functional.image")
-    x, y = (draw_images((256, 192), seed, channels=1).double() for seed in (0, 1))
-    y = 0.7 * x + 0.3 * y
-    expected = measure.multiscale_structural_similarity_index_measure(
-        x, y, data_range=1.0, normalize="relu", reduction="none"
-    )
-    np.testing.assert_allclose(ms_ssim(x, y).numpy(), expected.numpy(), rtol=1e-6)
-
-
 def test_ms_ssim_equals_pytorch_msssim() -> None:
     """At sides that stay even: it pads odd ones with zeros."""
     measure = library("pytorch_msssim")
@@ -150,21 +139,25 @@ def test_ms_ssim_equals_pytorch_msssim() -> None:
 
 @pytest.mark.slow
 def test_imagenet_inception_equals_torchvision() -> None:
-    """Random weights in torchvision's network, its state dict, classifiers and all, in ours."""
+    """Random weights in torchvision's network; its state dict, classifiers and all, in ours."""
     models = library("torchvision.models")
     with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = models.inception_v3(weights=None, init_weights=True).eval()
-    for name, value in network.state_dict().items():
-        if name.endswith(("running_mean", "running_var")):
-            value.add_(0.1)
+        network = models.inception_v3(weights=None, init_weights=False).eval()
     network.fc = nn.Identity()
+    generator = torch.Generator().manual_seed(0)
+    for value in network.state_dict().values():
+        if value.ndim == 4:
+            fan_in = value[0].numel()
+            value.copy_(torch.randn(value.shape, generator=generator) * 1.3 / fan_in**0.5)
+        elif value.is_floating_point():
+            value.copy_(torch.rand(value.shape, generator=generator) * 0.2 + 0.5)
     profile = FID_PROFILES["legacy-2019a"]
-    images = torch.randint(0, 256, (2, 3, 80, 120), dtype=torch.uint8)
+    images = torch.randint(0, 256, (2, 3, 80, 120), generator=generator, dtype=torch.uint8)
     with torch.inference_mode():
         expected = network(profile.network_input(images))
         computed = InceptionFeatures(network.state_dict(), profile)(images)
-    # Float32 convolutions of two orders; without counting the padding it would be tens of percent.
+    # Float32 convolutions in another order; pools of the other graph are off by more than 1.
+    assert expected.std() > 0
     assert (computed - expected).abs().max() < 1e-4 * expected.std()
 
 

@@ -56,7 +56,7 @@ def test_bytes_and_parts() -> None:
     found = parts[0].compute()
     assert found.mean == pytest.approx((0.2 + 1 + 0.8) / 3 / 2)
     assert found.num_label_maps == 2
-    with pytest.raises(ValueError, match="3 and 2 samples"):
+    with pytest.raises(ValueError, match="merge 2 and 3 samples"):
         parts[0].merge(DiversityScores(distances_of_means, num_samples=2))
 
 
