@@ -54,6 +54,7 @@ _PROVENANCE = (
     "segmenter_weights",
     "features",
     "features_sha256",
+    "fid_profile",
     "reference_sha256",
     "num_reference_images",
     "source_sha256",

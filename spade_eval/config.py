@@ -50,7 +50,7 @@ BUDGETS: dict[str, dict[str, Budget]] = {
     },
     "cocostuff": {
         "smoke": Budget(
-            size=(128, 128), steps=30, batch_size=4, width=0.125, rate_scale=4.0,
+            size=(128, 128), steps=20, batch_size=4, width=0.125, rate_scale=4.0,
             segmenter_steps=100, segmenter_batch_size=8,
         ),
         "default": Budget(
@@ -63,7 +63,7 @@ BUDGETS: dict[str, dict[str, Budget]] = {
     # 200 epochs of 20,210 images.
     "ade20k": {
         "smoke": Budget(
-            size=(128, 128), steps=30, batch_size=4, width=0.125, rate_scale=4.0,
+            size=(128, 128), steps=20, batch_size=4, width=0.125, rate_scale=4.0,
             segmenter_steps=100, segmenter_batch_size=8,
         ),
         "default": Budget(
@@ -76,7 +76,7 @@ BUDGETS: dict[str, dict[str, Budget]] = {
     # 200 epochs; the length of the list decides, this is for about 10,000 images.
     "ade20k_outdoor": {
         "smoke": Budget(
-            size=(128, 128), steps=30, batch_size=4, width=0.125, rate_scale=4.0,
+            size=(128, 128), steps=20, batch_size=4, width=0.125, rate_scale=4.0,
             segmenter_steps=100, segmenter_batch_size=8,
         ),
         "default": Budget(
@@ -102,7 +102,7 @@ BUDGETS: dict[str, dict[str, Budget]] = {
     # 50 epochs of 40,000 images.
     "flickr_landscapes": {
         "smoke": Budget(
-            size=(128, 128), steps=30, batch_size=4, width=0.125, rate_scale=4.0,
+            size=(128, 128), steps=20, batch_size=4, width=0.125, rate_scale=4.0,
             segmenter_steps=100, segmenter_batch_size=8,
         ),
         "default": Budget(
@@ -114,7 +114,7 @@ BUDGETS: dict[str, dict[str, Budget]] = {
     },
     "folder": {
         "smoke": Budget(
-            size=(128, 128), steps=30, batch_size=4, width=0.125, rate_scale=4.0,
+            size=(128, 128), steps=20, batch_size=4, width=0.125, rate_scale=4.0,
             segmenter_steps=100, segmenter_batch_size=8,
         ),
         "default": Budget(
@@ -156,6 +156,7 @@ class RunConfig:
     budget: Budget
     seed: int
     segmenter: str = "in-domain"
+    fid_profile: str = "pytorch-fid"
     filled_weights: bool = False  # deterministic noise in the place of the segmenter's weights
 
     def as_json(self) -> dict[str, Any]:

@@ -13,22 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from models.generators import GENERATORS
-from models.safe_load import load_tensors
-from segmenters.in_domain import InDomainFeatures, InDomainSegmenter
 from spade_eval.config import RunConfig, TrainConfig
 from spade_eval.datasets import open_dataset
 from spade_eval.datasets.base import Dataset, HasOracle
 from spade_eval.devices import device_name
-from spade_eval.errors import UserError, as_user_error, lookup
+from spade_eval.distances import Distance, open_distance, stored_reference
+from spade_eval.errors import UserError, lookup
 from spade_eval.footnotes import footnotes
-from spade_eval.metrics.inception import InceptionFeatures
 from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.observers import coloured
 from spade_eval.protocol import ResolvedProtocol, protocol_for
 from spade_eval.records import RecordStore, provenance, sha256_of_json
 from spade_eval.rows import Request, Row, Workplace
 from spade_eval.run_folder import claim_folder
-from spade_eval.scoring import FeatureNetwork, Scorer, cached_moments, measurements, write_images
+from spade_eval.scoring import Scorer, cached_moments, measurements, write_images
 from spade_eval.scoring_segmenter import ScoringSegmenter, open_segmenter
 from spade_eval.sources import (
     Oracle,
@@ -39,7 +37,7 @@ from spade_eval.sources import (
 )
 from spade_eval.train_generator import train_generator
 from spade_eval.train_segmenter import SHIPPED, segmenter_config, train_segmenter
-from spade_eval.weights import INCEPTION, VGG19, installed, is_installed, sha256_of_weights
+from spade_eval.weights import VGG19, is_installed
 
 _GRID_SAMPLES = 8
 LABEL_MAP_FOLDER = "label map"
@@ -50,7 +48,7 @@ class Benchmark:
 
     def __init__(self, config: RunConfig, place: Workplace) -> None:
         self.config, self.place = config, place
-        self.protocol = protocol_for(config.profile, config.dataset)
+        self.protocol = protocol_for(config.profile, config.dataset, config.fid_profile)
         self.store = RecordStore(place.run_folder / "records.jsonl")
         self.dataset = open_dataset(
             config.dataset, self.protocol.split, config.budget.size, place.data_root
@@ -179,36 +177,36 @@ class Benchmark:
         )
 
     @cached_property
+    def distance(self) -> Distance | None:
+        """FID, FD in-domain, or none: what the weights that are there allow."""
+        place = self.place
+        return open_distance(
+            self.protocol.fid_profile, self.segmenter, place.weights_dir, place.device
+        )
+
+    @cached_property
     def resolved(self) -> ResolvedProtocol:
         """The profile with the hashes of the files it is applied with."""
-        features: tuple[str | None, str | None] = (None, None)
-        if is_installed(INCEPTION, self.place.weights_dir):
-            path = installed(INCEPTION, self.place.weights_dir)
-            features = (INCEPTION.title, sha256_of_weights(path))
-        elif isinstance(self.segmenter.network, InDomainSegmenter):
-            features = (self.segmenter.title, self.segmenter.sha256)
         return ResolvedProtocol(
             protocol=self.protocol,
             size=self.config.budget.size,
             segmenter=self.segmenter.title,
             segmenter_sha256=self.segmenter.sha256,
             segmenter_weights=self.segmenter.weights,
-            features=features[0],
-            features_sha256=features[1],
+            features=self.distance.title if self.distance else None,
+            features_sha256=self.distance.sha256 if self.distance else None,
         )
 
     @cached_property
     def scorer(self) -> Scorer:
         """The split with the networks that score it."""
-        features: FeatureNetwork | None = None
-        if self.resolved.features == INCEPTION.title:
-            path = installed(INCEPTION, self.place.weights_dir)
-            with as_user_error("Inception weights"):
-                features = InceptionFeatures(load_tensors(path)).to(self.place.device)
-        elif isinstance(self.segmenter.network, InDomainSegmenter):
-            features = InDomainFeatures(self.segmenter.network)
         return Scorer(
-            self.dataset, self.count, self.protocol, self.segmenter, features, self.place.device
+            self.dataset,
+            self.count,
+            self.protocol,
+            self.segmenter,
+            self.distance,
+            self.place.device,
         )
 
     @property
@@ -216,7 +214,13 @@ class Benchmark:
         """Identity of the reference statistics: these photos through this feature network."""
         resolved = self.resolved
         return sha256_of_json(
-            [self.dataset.fingerprint(), self.count, resolved.size, resolved.features_sha256]
+            [
+                self.dataset.fingerprint(),
+                self.count,
+                resolved.size,
+                resolved.features_sha256,
+                self.protocol.fid_profile,
+            ]
         )
 
     def _measure(self, row: Row) -> None:
@@ -225,7 +229,7 @@ class Benchmark:
         run = self.place.run_folder
         scores = self.scorer.score(
             source,
-            self._reference() if self.resolved.features else None,
+            self._reference() if self.distance else None,
             run / "images" / row.name if row.keep_images else None,
         )
         counts = run / "counts" / f"{row.name}-{self.job_sha256(row)[:8]}.npz"
@@ -236,9 +240,11 @@ class Benchmark:
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - clock, 3),
         }
-        self.store.append(measurements(scores, self.resolved, common, self.reference_sha256))
+        self.store.append(measurements(scores, self.distance, common, self.reference_sha256))
 
     def _reference(self) -> FeatureMoments:
+        if self.place.reference is not None:
+            return stored_reference(self.place.reference, self.distance, self.dataset, self.count)
         return cached_moments(
             self.place.run_folder / "cache" / f"reference-{self.reference_sha256[:16]}.npz",
             self.scorer.reference,
@@ -262,7 +268,7 @@ class Benchmark:
             "segmenter": resolved.segmenter,
             "segmenter_sha256": resolved.segmenter_sha256,
             "segmenter_weights": resolved.segmenter_weights,
-            "notes": (*footnotes(resolved, self.count), *source.notes),
+            "notes": (*footnotes(resolved, self.distance, self.count), *source.notes),
             "job_sha256": self.job_sha256(row),
             "device": device_name(self.place.device),
             "seed": self.config.seed,

@@ -29,6 +29,8 @@ class Protocol:
     quantisation: Literal["truncate", "round"] = "truncate"
     # Classes in the mIoU: those with ground truth in the split, as in DeepLabV2's own evaluation.
     class_average: Literal["all", "target", "union"] = "target"
+    # How FID is computed, a row of FID_PROFILES.
+    fid_profile: str = "pytorch-fid"
     # Images per forward pass. It is part of the protocol because it can move the last bit.
     batch_size: int = 20
 
@@ -50,9 +52,10 @@ OWN_AVERAGE: dict[str, Literal["all", "target", "union"]] = {
 }
 
 
-def protocol_for(profile: str, dataset: str) -> Protocol:
-    """A profile as it applies to a dataset."""
+def protocol_for(profile: str, dataset: str, fid_profile: str) -> Protocol:
+    """A profile as it applies to a dataset, with the FID that is asked for."""
     protocol = lookup(PROFILES, profile, "profile")
+    protocol = dataclasses.replace(protocol, fid_profile=fid_profile)
     if profile == IN_DOMAIN:
         return protocol
     average = OWN_AVERAGE.get(dataset, protocol.class_average)
@@ -68,7 +71,7 @@ class ResolvedProtocol:
     segmenter: str
     segmenter_sha256: str
     segmenter_weights: str  # "in-domain", "published", "given", "filled" or "random"
-    # "Inception 2015-12-05 (pytorch-fid)", "in-domain U-Net", or None: no distance.
+    # Title of the network whose features are compared, or None: no distance.
     features: str | None
     features_sha256: str | None
 

@@ -66,6 +66,7 @@ class Measurement:
     segmenter_weights: str | None = None  # "in-domain", "published", "given", "filled", "random"
     features: str | None = None  # network whose features a distance compares
     features_sha256: str | None = None
+    fid_profile: str | None = None
     reference_sha256: str | None = None  # of the reference statistics
     notes: tuple[str, ...] = ()  # footnotes the number must never be shown without
     # Where, when and by what.

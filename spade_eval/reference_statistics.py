@@ -220,7 +220,7 @@ def _batches(images: Iterable[Tensor], batch_size: int) -> Iterator[Tensor]:
 
 
 def _tensor(photo: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(photo).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(np.ascontiguousarray(photo.transpose(2, 0, 1)))
 
 
 def _short(value: object) -> str:

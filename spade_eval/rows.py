@@ -19,6 +19,7 @@ class Workplace:
     run_folder: Path
     data_root: Path
     weights_dir: Path
+    reference: Path | None = None  # stored statistics of the split's photos: saves computing them
     device: torch.device
 
 

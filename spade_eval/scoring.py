@@ -4,7 +4,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,27 +14,15 @@ from tqdm import tqdm
 
 from spade_eval.batches import label_maps
 from spade_eval.datasets.base import Dataset, Sample
+from spade_eval.distances import Distance
 from spade_eval.metrics import METRICS
-from spade_eval.metrics.frechet import frechet_distance
 from spade_eval.metrics.image_counts import ImageCounts
 from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.metrics.segmentation import SegmentationScores
 from spade_eval.protocol import Protocol as ScoringProtocol
-from spade_eval.protocol import ResolvedProtocol
 from spade_eval.records import Measurement
 from spade_eval.scoring_segmenter import ScoringSegmenter
 from spade_eval.sources import RealPhotos, Source
-from spade_eval.weights import INCEPTION
-
-
-class FeatureNetwork(Protocol):
-    """A network whose features a distance between image sets compares."""
-
-    feature_dim: int
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] -> (N, feature_dim)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -55,7 +43,7 @@ class Scorer:
     count: int  # the first so many samples of the split
     protocol: ScoringProtocol
     segmenter: ScoringSegmenter
-    features: FeatureNetwork | None
+    distance: Distance | None
     device: torch.device
 
     def score(
@@ -65,35 +53,56 @@ class Scorer:
         names = self.segmenter.class_names
         counts = SegmentationScores(len(names), averaged=self.protocol.class_average)
         per_image = ImageCounts(len(names))
-        moments = None if self.features is None else FeatureMoments(self.features.feature_dim)
-        for samples, images in self.batches(source):
+        moments = None if self.distance is None else self._moments()
+        for indices, samples, images in self.batches(source):
             scaled = images.to(self.device).float() / 255
             prediction = self.segment(scaled).cpu()
             targets = self.segmenter.labels.targets(label_maps(samples))
             counts.update(prediction, targets)
             per_image.update([sample.name for sample in samples], prediction, targets)
             if moments is not None:
-                moments.update(self.extract(scaled))
+                self._add_features(moments, source, indices, samples, scaled)
             if image_folder is not None:
                 write_images(image_folder, samples, images)
         iou = dict(zip(names, counts.per_class_iou(), strict=True))
         distance = None
-        if moments is not None and reference is not None:
-            distance = frechet_distance(reference, moments)
+        if self.distance is not None and moments is not None and reference is not None:
+            distance = self.distance.between(reference, moments)
         return Scores(counts.compute(), iou, distance, per_image)
 
     def reference(self) -> FeatureMoments:
         """Moments of the features of the split's real photos."""
-        assert self.features is not None
-        moments = FeatureMoments(self.features.feature_dim)
-        for _, images in self.batches(RealPhotos(), title="reference"):
-            moments.update(self.extract(images.to(self.device).float() / 255))
+        real, moments = RealPhotos(), self._moments()
+        for indices, samples, images in self.batches(real, title="reference"):
+            scaled = images.to(self.device).float() / 255
+            self._add_features(moments, real, indices, samples, scaled)
         return moments
+
+    def _moments(self) -> FeatureMoments:
+        assert self.distance is not None
+        return FeatureMoments(self.distance.network.feature_dim)
+
+    def _add_features(
+        self,
+        moments: FeatureMoments,
+        source: Source,
+        indices: range,
+        samples: list[Sample],
+        images: Tensor,
+    ) -> None:
+        """Features of those of a batch that the profile uses."""
+        assert self.distance is not None
+        used = len(range(indices.start, min(indices.stop, self.distance.used_images(self.count))))
+        if not used:
+            return
+        if self.distance.scores_floats:
+            images = source.floats(indices, samples).to(self.device).contiguous()
+        moments.update(self.distance.features(images[:used]))
 
     def batches(
         self, source: Source, title: str | None = None
-    ) -> Iterator[tuple[list[Sample], Tensor]]:
-        """Samples and the source's 8-bit images, whole batches in split order."""
+    ) -> Iterator[tuple[range, list[Sample], Tensor]]:
+        """Indices, samples and the source's 8-bit images, whole batches in split order."""
         size = self.protocol.batch_size
         with tqdm(total=self.count, desc=f"scoring {title or source.name}", unit="image") as bar:
             for start in range(0, self.count, size):
@@ -101,19 +110,13 @@ class Scorer:
                 samples = [self.dataset[index] for index in indices]
                 # One memory layout: kernels for another one round differently, and the images of
                 # a run must score bitwise the same when they come back from their folder.
-                yield samples, source.images(indices, samples).contiguous()
+                yield indices, samples, source.images(indices, samples).contiguous()
                 bar.update(len(samples))
 
     @torch.inference_mode()
     def segment(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> (N, H, W) classes."""
         return self.segmenter.network(images).argmax(dim=1)
-
-    @torch.inference_mode()
-    def extract(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] -> (N, D) on the CPU."""
-        assert self.features is not None
-        return self.features(images).cpu()
 
 
 def write_images(folder: Path, samples: list[Sample], images: Tensor) -> None:
@@ -137,22 +140,23 @@ def cached_moments(
 
 
 def measurements(
-    scores: Scores, resolved: ResolvedProtocol, common: Mapping[str, Any], reference_sha256: str
+    scores: Scores, distance: Distance | None, common: Mapping[str, Any], reference_sha256: str
 ) -> list[Measurement]:
     """The records of one job; `reference_sha256` names the photos that a distance is taken to."""
     values: list[tuple[str, str | None, float | None, dict[str, Any]]] = [
         (metric, None, value, {}) for metric, value in scores.segmentation.items()
     ]
     values += [("iou", name, value, {}) for name, value in scores.per_class_iou.items()]
-    compared = {
-        "num_reference_images": common["num_images"],
-        "features": resolved.features,
-        "features_sha256": resolved.features_sha256,
-        "reference_sha256": reference_sha256,
-    }
-    if scores.distance is not None:
-        distance = "fid" if resolved.features == INCEPTION.title else "fd_in_domain"
-        values.append((distance, None, scores.distance, compared))
+    if distance is not None:
+        used = distance.used_images(common["num_images"])
+        compared = {
+            "num_reference_images": used,
+            "features": distance.title,
+            "features_sha256": distance.sha256,
+            "fid_profile": distance.profile_name,
+            "reference_sha256": reference_sha256,
+        }
+        values.append((distance.metric, None, scores.distance, compared))
     return [
         Measurement(
             metric=metric,

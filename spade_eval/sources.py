@@ -32,6 +32,10 @@ class Source(Protocol):
         """(N, 3, H, W) uint8: images for these samples of the split."""
         ...
 
+    def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        """(N, 3, H, W) in [0, 1], before they become 8 bit; `UserError` where only files are."""
+        ...
+
 
 class RealPhotos:
     """The photos themselves: what a perfect generator of this very split would score."""
@@ -42,6 +46,9 @@ class RealPhotos:
 
     def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
         return photos(samples)
+
+    def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        return photos(samples).float() / 255
 
 
 class Oracle:
@@ -58,6 +65,9 @@ class Oracle:
         rendered = np.stack([self.dataset.oracle_photo(index) for index in indices])
         return torch.from_numpy(rendered).permute(0, 3, 1, 2)
 
+    def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        return self.images(indices, samples).float() / 255
+
 
 class SynthesizedFolder:
     """Images that anybody's model wrote, paired with the split by stem."""
@@ -72,6 +82,12 @@ class SynthesizedFolder:
     def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
         stacked = np.stack([self.folder[index] for index in indices])
         return torch.from_numpy(stacked).permute(0, 3, 1, 2)
+
+    def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        raise UserError(
+            f"{self.name}: {self.folder.directory} holds 8-bit images, but this FID profile scores "
+            "a generator's floats; choose another --fid-profile, or give the checkpoint"
+        )
 
 
 class SynthesizedByCheckpoint:
@@ -117,14 +133,21 @@ class SynthesizedByCheckpoint:
             **_told(checkpoint),
         }
 
-    @torch.inference_mode()
     def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        return to_8_bit(self._synthesized(indices, samples), self.protocol)
+
+    def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        return (self._synthesized(indices, samples) + 1) / 2
+
+    @torch.inference_mode()
+    def _synthesized(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        """(N, 3, H, W) in [-1, 1]."""
         with as_user_error(f"{self.name}: {self.file}"):
             semantics = semantic_map(samples, self.layout, self.device)
             z = None
             if self.z_dim is not None:
                 z = standard_normal(self.z_dim, self.seed, indices).to(self.device)
-            synthesized = self.generator(semantics, z)
+            synthesized: Tensor = self.generator(semantics, z)
         finite = torch.isfinite(synthesized).flatten(1).all(dim=1)
         if not finite.all():
             first = samples[int((~finite).nonzero()[0])].name
@@ -133,7 +156,7 @@ class SynthesizedByCheckpoint:
                 f"expected numbers in [-1, 1]; the checkpoint {self.file} is damaged or its "
                 "training diverged: train again with a lower learning rate"
             )
-        return to_8_bit(synthesized, self.protocol)
+        return synthesized
 
 
 def _told(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -41,6 +41,8 @@ def benchmark(
     width: options.Width = None,
     segmenter: options.Segmenter = "in-domain",
     filled_weights: options.FilledWeights = False,
+    fid_profile: options.FIDProfile = "pytorch-fid",
+    reference: options.Reference = None,
     segmenter_steps: options.SegmenterSteps = None,
     limit: options.Limit = None,
     seed: options.Seed = 0,
@@ -54,7 +56,7 @@ def benchmark(
     from spade_eval.rows import Request
 
     config = options.run_config(
-        dataset, budget, seed, size, segmenter, filled_weights,
+        dataset, budget, seed, size, segmenter, filled_weights, fid_profile,
         steps=steps, batch_size=batch_size, width=width, segmenter_steps=segmenter_steps,
         val_limit=limit,
     )  # fmt: skip
@@ -64,7 +66,7 @@ def benchmark(
         options.named_paths("--images", images or ()),
         options.released_options(arch, upsampling, label_layout),
     )
-    place = options.workplace(config, out, data_root, weights_dir, device)
+    place = options.workplace(config, out, data_root, weights_dir, device, reference)
     measured = Benchmark(config, place).run(request)
     typer.echo(f"measured now: {', '.join(measured) or 'nothing, all rows were recorded'}\n")
     show_report(place.run_folder)
@@ -81,6 +83,8 @@ def score(
     size: options.ImageSize = None,
     segmenter: options.Segmenter = "in-domain",
     filled_weights: options.FilledWeights = False,
+    fid_profile: options.FIDProfile = "pytorch-fid",
+    reference: options.Reference = None,
     segmenter_steps: options.SegmenterSteps = None,
     limit: options.Limit = None,
     seed: options.Seed = 0,
@@ -96,6 +100,7 @@ def score(
         dataset=dataset, data_root=data_root, budget=budget, model=[], images=folders,
         checkpoint=files, arch=arch, upsampling=upsampling, label_layout=label_layout,
         size=size, segmenter=segmenter, filled_weights=filled_weights,
+        fid_profile=fid_profile, reference=reference,
         segmenter_steps=segmenter_steps, limit=limit, seed=seed,
         device=device, out=out, weights_dir=weights_dir,
     )  # fmt: skip

@@ -36,6 +36,16 @@ Segmenter = Annotated[
         help="in-domain, deeplab-v2, upernet101, drn-d-105, mmseg:CONFIG[:CHECKPOINT], hf:NAME."
     ),
 ]
+FIDProfile = Annotated[
+    str,
+    typer.Option(
+        "--fid-profile",
+        help="pytorch-fid, clean-fid, legacy-2019a, legacy-2018 or oasis-train.",
+    ),
+]
+Reference = Annotated[
+    Path | None, typer.Option(help="Statistics of the real photos, from `spade-eval stats make`.")
+]
 FilledWeights = Annotated[
     bool,
     typer.Option(help="Try the chain with noise for the segmenter's weights; scores mean nothing."),
@@ -83,6 +93,7 @@ def run_config(
     size: str | None,
     segmenter: str = "in-domain",
     filled_weights: bool = False,
+    fid_profile: str = "pytorch-fid",
     **changes: float | None,
 ) -> "RunConfig":
     """The configuration that these flags describe; `changes` are fields of the budget."""
@@ -99,6 +110,7 @@ def run_config(
         seed=seed,
         segmenter=segmenter,
         filled_weights=filled_weights,
+        fid_profile=fid_profile,
     )
 
 
@@ -108,6 +120,7 @@ def workplace(
     data_root: Path | None,
     weights_dir: Path | None,
     device: str,
+    reference: Path | None = None,
 ) -> "Workplace":
     """Where a run of that configuration happens."""
     from spade_eval.devices import resolve_device
@@ -118,6 +131,7 @@ def workplace(
         data_root=data_root_or_default(data_root),
         weights_dir=weights_dir_or_default(weights_dir),
         device=resolve_device(device),
+        reference=reference,
     )
 
 

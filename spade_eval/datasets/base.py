@@ -78,3 +78,15 @@ class HasOracle(Protocol):
     def oracle_photo(self, index: int) -> NDArray[np.uint8]:
         """(H, W, 3) RGB: the same label and instance map in a style drawn afresh."""
         ...
+
+
+@runtime_checkable
+class HasSetName(Protocol):
+    """A dataset whose samples a list decides, so that its name alone does not say what it is."""
+
+    set_name: str
+
+
+def set_name_of(dataset: Dataset) -> str:
+    """What records and columns call the data: the dataset, with its list where it has one."""
+    return dataset.set_name if isinstance(dataset, HasSetName) else dataset.name

@@ -250,9 +250,9 @@ def _lines(report: SplitReport, label_space: LabelSpace) -> list[str]:
     sizes = [f"{files.text_of_size(size)} ({n})" for size, n in report.photo_sizes.items()]
     total = sum(report.pixels_by_label.values())
     official = report.official_count
-    of_all = f" of {official}" if official not in (None, report.num_samples) else ""
+    of_all = f" (of {official})" if official not in (None, report.num_samples) else ""
     lines = [
-        f"{report.split}: {report.num_samples}{of_all} samples, {report.num_instance_maps} with "
+        f"{report.split}: {report.num_samples} samples{of_all}, {report.num_instance_maps} with "
         "an instance map",
         f"  photo sizes (height x width): {files.shortened(sizes) or 'none'}",
         "  label  share of pixels  class",

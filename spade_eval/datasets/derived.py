@@ -18,21 +18,22 @@ MARK = ".made_by_spade_eval.json"
 
 def claim_folder(folder: Path, origin: Mapping[str, str]) -> set[str]:
     """Mark a folder as made from `origin`; the stems that are complete in it already."""
-    mark = folder / MARK
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file, a folder to write into was expected")
-    if mark.is_file():
-        known = json.loads(mark.read_text(encoding="utf-8"))
-        if known != dict(origin):
-            changed = [key for key in origin if known.get(key) != origin[key]]
-            raise UserError(
-                f"{folder} was made with another {files.shortened(changed or list(known))}; choose "
-                "another folder, or remove it to make it anew"
-            )
-    elif folder.is_dir() and any(folder.iterdir()):
+    mark = folder / MARK
+    done = set(files.files_by_stem(folder, files.MAP_EXTENSIONS)) if folder.is_dir() else set()
+    if not mark.is_file() and folder.is_dir() and any(folder.iterdir()):
         raise UserError(
             f"{folder} holds files that were not made by this command; an empty or new folder was "
             "expected, since nothing is overwritten"
         )
+    if done:
+        known = json.loads(mark.read_text(encoding="utf-8"))
+        changed = [key for key in origin if known.get(key) != origin[key]]
+        if changed:
+            raise UserError(
+                f"{folder} was made with another {files.shortened(changed)}; choose another "
+                "folder, or remove it to make it anew"
+            )
     write_text(mark, json.dumps(dict(origin), indent=1))
-    return set(files.files_by_stem(folder, files.MAP_EXTENSIONS))
+    return done

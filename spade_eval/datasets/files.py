@@ -58,12 +58,13 @@ class SizeMismatchError(FileError):
 
 
 def read_photo(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB; grey, palette and CMYK files are converted, an alpha channel is dropped."""
+    """(H, W, 3) RGB, read-only; other modes are converted, an alpha channel is dropped."""
     with decoding(path), Image.open(path) as image:
         mode = image.mode
         photo = None
         if mode in _PHOTO_MODES:
-            photo = np.array(image if mode == "RGB" else image.convert("RGB"))
+            # Not copied: a second buffer of this size can cost as much as decoding.
+            photo = np.asarray(image if mode == "RGB" else image.convert("RGB"))
     if photo is None:
         raise ImageModeError(
             f"{path}: mode {mode} was found, 8 bits per channel were expected; save it as 8-bit "

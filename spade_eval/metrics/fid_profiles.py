@@ -117,8 +117,9 @@ FID_PROFILES: dict[str, FIDProfile] = {
         weights=INCEPTION,
         network=TENSORFLOW_2015,
     ),
-    # The two before the weights of TensorFlow were ported. PyTorch 0.4.0 alone, by a fault of its
-    # own, left padding out of average pools; the Config is that of all other versions.
+    # The two before TensorFlow's weights were ported. In PyTorch 0.3 and 0.4.0 the average pools
+    # of this network left padding out by a fault (pytorch#8644); these are the profiles of 0.4.1
+    # and later. torchvision has published its file anew since, readable on every device.
     "legacy-2019a": FIDProfile(
         description="pytorch-fid from 2019-02-16 to 2019-05-26",
         weights=INCEPTION_IMAGENET,

@@ -98,6 +98,10 @@ def test_foreign_classes_are_left_out(tmp_path: Path, zip_form: bool, protocol: 
     assert_same(found["meta"], {"anchor": tensors()["row"]})
 
 
+# torch 2.4 has uint16 tensors but cannot write them in every form.
+NEW_INTEGERS = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 5)
+
+
 @FORMS
 @PROTOCOLS
 def test_tensor_subclasses_and_new_dtypes(tmp_path: Path, zip_form: bool, protocol: int) -> None:
@@ -106,7 +110,7 @@ def test_tensor_subclasses_and_new_dtypes(tmp_path: Path, zip_form: bool, protoc
     parameter.note = "state"  # type: ignore[attr-defined]
     content = {
         "buffer": torch.nn.Buffer(torch.arange(4.0)) if hasattr(nn, "Buffer") else torch.ones(1),
-        "small": torch.arange(3).to(torch.uint16),
+        "small": torch.arange(3).to(torch.uint16 if NEW_INTEGERS else torch.uint8),
         "eighth": torch.arange(3.0).to(torch.float8_e4m3fn),
         "noted": parameter,
     }

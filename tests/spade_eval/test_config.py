@@ -3,14 +3,16 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 from spade_eval.cli import options
 from spade_eval.config import RunConfig, budget_for
+from spade_eval.distances import Distance
 from spade_eval.errors import UserError
 from spade_eval.footnotes import footnotes
+from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.protocol import PROFILES, ResolvedProtocol
 from spade_eval.run_folder import claim_folder
-from spade_eval.weights import INCEPTION
 
 
 def test_whatever_changes_a_number_changes_the_hash() -> None:
@@ -59,40 +61,56 @@ def test_a_run_folder_belongs_to_one_configuration(tmp_path: Path) -> None:
         claim_folder(tmp_path / "run", dataclasses.replace(config, seed=3))
 
 
-def resolved(features: str | None) -> ResolvedProtocol:
+def resolved(weights: str = "in-domain") -> ResolvedProtocol:
+    profile = "in-domain" if weights == "in-domain" else "as-generated"
     return ResolvedProtocol(
-        protocol=PROFILES["in-domain"],
+        protocol=PROFILES[profile],
         size=(64, 64),
-        segmenter="in-domain U-Net",
+        segmenter="DeepLabV2",
         segmenter_sha256="a",
-        segmenter_weights="in-domain",
-        features=features,
-        features_sha256="b",
+        segmenter_weights=weights,
+        features=None,
+        features_sha256=None,
     )
 
 
+def no_network(images: Tensor) -> Tensor:
+    raise AssertionError("notes compute nothing")
+
+
+IN_DOMAIN_FD = Distance("fd_in_domain", "in-domain U-Net", "b", no_network)  # type: ignore[arg-type]
+FID = Distance(
+    "fid",
+    "Inception",
+    "b",
+    no_network,
+    "pytorch-fid",
+    FID_PROFILES["pytorch-fid"],  # type: ignore[arg-type]
+)
+
+
 @pytest.mark.parametrize(
-    ("features", "count", "said"),
+    ("distance", "count", "said"),
     [
-        ("in-domain U-Net", 5000, "stands where FID would"),
-        ("in-domain U-Net", 8, "8 images are far too few"),
-        (INCEPTION.title, 500, "biased upward"),
+        (IN_DOMAIN_FD, 5000, "stands where FID would"),
+        (None, 5000, "FID is left out"),
+        (IN_DOMAIN_FD, 8, "8 images are far too few"),
+        (FID, 500, "biased upward"),
+        (FID, 5000, "FID by profile pytorch-fid"),
     ],
 )
-def test_what_a_number_is_worth_is_said(features: str, count: int, said: str) -> None:
-    assert any(said in note for note in footnotes(resolved(features), count))
+def test_what_a_number_is_worth_is_said(distance: Distance | None, count: int, said: str) -> None:
+    assert any(said in note for note in footnotes(resolved(), distance, count))
 
 
 @pytest.mark.parametrize("weights", ["filled", "random"])
 def test_scores_without_weights_are_called_meaningless(weights: str) -> None:
-    noise = dataclasses.replace(resolved(None), segmenter_weights=weights, segmenter="DeepLabV2")
-    first, *others = (note for note in footnotes(noise, 5000) if "in-domain" not in note)
+    first = footnotes(resolved(weights), None, 5000)[0]
     assert first.startswith(f"weights: {weights}. DeepLabV2 ran with")
     assert "mean nothing" in first
-    assert any("FID is left out" in note for note in others)
 
 
-def test_a_full_fid_needs_no_warning_about_itself() -> None:
-    notes = footnotes(resolved(INCEPTION.title), 5000)
-    assert not any("FID" in note or "few" in note for note in notes)
-    assert any("not comparable with any paper's" in note for note in notes)
+def test_a_full_fid_needs_no_warning() -> None:
+    notes = footnotes(resolved("published"), FID, 5000)
+    assert notes == ("FID by profile pytorch-fid.",)
+    assert "not comparable with any paper's" in footnotes(resolved(), FID, 5000)[0]

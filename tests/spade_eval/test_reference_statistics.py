@@ -192,6 +192,17 @@ def test_made_from_a_dataset(
     assert (made.features is not None) == (stored == "features")
 
 
+@pytest.mark.slow
+def test_images_that_fill_no_batch_of_the_profile_are_left_out(
+    weights_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = dataclasses.replace(fid_profiles.FID_PROFILES["pytorch-fid"], batch_of_images=2)
+    monkeypatch.setitem(fid_profiles.FID_PROFILES, "pairs", profile)
+    dataset = Scenes("val", (32, 32), length=3)
+    made = make_statistics(photos_of(dataset), "pairs", weights_dir, CPU)
+    assert made.moments.count == made.identity.num_images == 2
+
+
 @pytest.fixture
 def image_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from spade_eval import downloads, engine, footnotes, scoring, weights
+from spade_eval import downloads, weights
 from spade_eval.cli import main
 from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
+from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.metrics.inception_network import InceptionV3
-from spade_eval.records import sha256_of_file
+from spade_eval.records import Measurement, sha256_of_file
+from spade_eval.reference_statistics import make_statistics, photos_of
 from spade_eval.rows import Request
 from spade_eval.weight_table import all_weight_files
 from spade_eval.weights import INCEPTION, WEIGHT_FILES, WeightFile
@@ -131,10 +133,12 @@ def test_the_command_line_shows_every_file(
     assert ended.value.code == 1
 
 
-def test_with_inception_weights_the_column_is_fid(
-    benchmark_in: Callable[..., Benchmark], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Filled weights stand in for the real file: the path is real, the value means nothing."""
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def filled_inception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Filled weights stand in for the real file: the path is real, the values mean nothing."""
     folder = tmp_path / "weights"
     folder.mkdir()
     path = folder / INCEPTION.file_name
@@ -145,13 +149,64 @@ def test_with_inception_weights_the_column_is_fid(
     }
     torch.save(filled, path)
     record = dataclasses.replace(INCEPTION, sha256_prefix=sha256_of_file(path)[:8])
-    for module in (engine, scoring, footnotes):
-        monkeypatch.setattr(module, "INCEPTION", record)
+    for name in ("pytorch-fid", "clean-fid", "oasis-train"):
+        profile = dataclasses.replace(FID_PROFILES[name], weights=record)
+        monkeypatch.setitem(FID_PROFILES, name, profile)
+    return path
+
+
+def distances(benchmark: Benchmark, source: str) -> dict[str, Measurement]:
+    return {
+        item.metric: item
+        for item in benchmark.store
+        if item.source == source and item.metric in ("fid", "fd_in_domain")
+    }
+
+
+def test_with_inception_weights_the_column_is_fid(
+    benchmark_in: Callable[..., Benchmark], filled_inception: Path
+) -> None:
     benchmark = benchmark_in()
     benchmark.run(Request())
-    found = {item.metric: item for item in benchmark.store if item.source == "oracle"}
-    assert "fid" in found
-    assert "fd_in_domain" not in found
+    found = distances(benchmark, "oracle")
+    assert list(found) == ["fid"]
     assert found["fid"].features == INCEPTION.title
-    assert found["fid"].features_sha256 == sha256_of_file(path)
+    assert found["fid"].features_sha256 == sha256_of_file(filled_inception)
+    assert found["fid"].fid_profile == "pytorch-fid"
+    assert found["fid"].num_reference_images == 4
     assert not any("stands where FID would" in note for note in found["fid"].notes)
+    assert any("biased upward" in note for note in found["fid"].notes)
+
+
+def test_stored_statistics_give_the_same_fid_and_others_are_refused(
+    benchmark_in: Callable[..., Benchmark], filled_inception: Path, tmp_path: Path
+) -> None:
+    computed = benchmark_in("computed")
+    computed.run(Request())
+    dataset = computed.dataset
+    made = make_statistics(photos_of(dataset), "pytorch-fid", filled_inception.parent, CPU)
+    made.save(tmp_path / "val.npz")
+    stored = benchmark_in("stored")
+    stored.place = dataclasses.replace(stored.place, reference=tmp_path / "val.npz")
+    stored.run(Request())
+    expected, found = (distances(run, "oracle")["fid"].value for run in (computed, stored))
+    # Batches of another size go through the network: float32 rounding of its features.
+    assert found == pytest.approx(expected, rel=1e-4, abs=1e-9)
+    made = make_statistics(photos_of(dataset, 3), "pytorch-fid", filled_inception.parent, CPU)
+    made.save(tmp_path / "three.npz")
+    other = benchmark_in("other")
+    other.place = dataclasses.replace(other.place, reference=tmp_path / "three.npz")
+    with pytest.raises(UserError, match="holds other reference statistics"):
+        other.run(Request())
+
+
+def test_a_profile_of_floats_scores_checkpoints_and_refuses_folders(
+    benchmark_in: Callable[..., Benchmark], filled_inception: Path
+) -> None:
+    benchmark = benchmark_in()
+    benchmark.protocol = dataclasses.replace(benchmark.protocol, fid_profile="oasis-train")
+    benchmark.run(Request(("spade",)))
+    assert distances(benchmark, "spade")["fid"].fid_profile == "oasis-train"
+    folder = benchmark.place.run_folder / "images" / "spade"
+    with pytest.raises(UserError, match="choose another --fid-profile"):
+        benchmark.run(Request(("spade",), images={"mine": folder}))

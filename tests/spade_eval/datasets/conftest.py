@@ -77,3 +77,59 @@ def tiny_root(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     for stem in ("000010", "000002", "000003"):
         _write_sample(tmp_path, stem, layout=request.param)
     return tmp_path
+
+
+def _write_map(path: Path, values: NDArray[Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values).save(path)
+
+
+def _write_photo(path: Path, size: tuple[int, int] = (20, 30)) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    _write_map(path, noise)
+
+
+def _write_ade(root: Path, number: int, values: list[int], split: str = "val") -> str:
+    long = {"train": "training", "val": "validation"}[split]
+    stem = f"ADE_{split}_{number:08d}"
+    ids = np.resize(np.array(values, dtype=np.uint8), (20, 30))
+    _write_photo(root / "images" / long / f"{stem}.jpg")
+    _write_map(root / "annotations" / long / f"{stem}.png", ids)
+    return stem
+
+
+@pytest.fixture
+def write_ade() -> Callable[..., str]:
+    """Write one sample of SceneParse150 whose raw values are those given; return its stem."""
+    return _write_ade
+
+
+def _write_cityscapes(
+    root: Path, name: str, split: str = "val", kind: str = "labelIds", instances: bool = True
+) -> None:
+    city = name.split("_")[0]
+    ids = np.resize(np.arange(34, dtype=np.uint8), (20, 40))
+    _write_photo(root / "leftImg8bit" / split / city / f"{name}_leftImg8bit.png", (20, 40))
+    folder = root / "gtFine" / split / city
+    _write_map(folder / f"{name}_gtFine_{kind}.png", ids)
+    if instances:
+        numbers = np.resize(np.array([7, 26001, 33999, 65535], dtype=np.uint16), (20, 40))
+        _write_map(folder / f"{name}_gtFine_instanceIds.png", numbers)
+
+
+@pytest.fixture
+def write_cityscapes() -> Callable[..., None]:
+    """Write one frame in the official layout: all 34 ids, and 16-bit instance ids."""
+    return _write_cityscapes
+
+
+@pytest.fixture
+def write_map() -> Callable[[Path, NDArray[Any]], None]:
+    """Write an array as an image file, with its folders."""
+    return _write_map
+
+
+@pytest.fixture
+def write_photo() -> Callable[..., None]:
+    """Write noise of (20, 30) or another size."""
+    return _write_photo

@@ -36,7 +36,7 @@ def test_sound_folder_has_no_problems(tiny_root: Path) -> None:
     assert calls == [(1, 3), (2, 3), (3, 3)]
     text = "\n".join(report.lines())
     for part in (
-        "val: 3 of 5000 samples",
+        "val: 3 samples (of 5000)",
         "30x40 (3)",
         "banner",
         "(unlabelled)",

@@ -134,3 +134,12 @@ def test_wrong_images(network: LPIPS, images: Tensor, message: str) -> None:
 
 def test_smallest_images_reach_the_last_layer(network: LPIPS) -> None:
     assert network(torch.zeros(1, 3, 31, 31), torch.ones(1, 3, 31, 31)).item() > 0
+
+
+@pytest.mark.parametrize("form", ["lpips", "stargan-v2"])
+def test_places_without_any_feature_are_at_distance_zero(form: LPIPSForm) -> None:
+    backbone = filled_backbone()
+    for name in SHAPES:
+        backbone[f"{name}.bias"] -= 100
+    distances = LPIPS(backbone, filled_linear(), form)(draw(1), draw(1, seed=3))
+    assert distances.tolist() == [0.0]

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The distance of a run: FID by a named profile, or FD on the in-domain segmenter's features.
+
+Only a distance on a profile's own Inception weights is called FID. Without them an in-domain run
+compares features of its segmenter, under another name; any other run has no distance.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from models.safe_load import load_tensors
+from segmenters.in_domain import InDomainFeatures, InDomainSegmenter
+from spade_eval.datasets.base import Dataset
+from spade_eval.errors import UserError, as_user_error, lookup
+from spade_eval.metrics.fid_profiles import FID_PROFILES, FIDProfile
+from spade_eval.metrics.frechet import frechet_distance
+from spade_eval.metrics.inception import InceptionFeatures
+from spade_eval.metrics.moments import FeatureMoments
+from spade_eval.reference_statistics import expected_identity, load_statistics
+from spade_eval.scoring_segmenter import ScoringSegmenter
+from spade_eval.weights import installed, is_installed, sha256_of_weights
+
+
+class FeatureNetwork(Protocol):
+    """A network whose features a distance between image sets compares."""
+
+    feature_dim: int
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] -> (N, feature_dim)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A feature network and what is done with its features."""
+
+    metric: str  # a row of METRICS
+    title: str  # of the network and its weights
+    sha256: str  # of the weights
+    network: FeatureNetwork
+    profile_name: str | None = None
+    profile: FIDProfile | None = None
+
+    @property
+    def scores_floats(self) -> bool:
+        """Whether images enter as the generator gives them instead of as 8-bit files."""
+        return self.profile is not None and not self.profile.eight_bit
+
+    def used_images(self, count: int) -> int:
+        """How many of `count` images enter, the first ones."""
+        return count if self.profile is None else self.profile.used_images(count)
+
+    @torch.inference_mode()
+    def features(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] -> (N, D) on the CPU."""
+        return self.network(images).cpu()
+
+    def between(self, real: FeatureMoments, synthesized: FeatureMoments) -> float:
+        """The distance of two sets of features."""
+        if self.profile is not None:
+            return self.profile.distance(real, synthesized)
+        return frechet_distance(real, synthesized)
+
+    def notes(self, count: int) -> tuple[str, ...]:
+        """What must stand beside a distance between `count` images on either side."""
+        if self.profile is not None:
+            return self.profile.notes(count, count)
+        return ()
+
+
+def open_distance(
+    profile_name: str, segmenter: ScoringSegmenter, weights_dir: Path, device: torch.device
+) -> Distance | None:
+    """FID where the profile's weights are there, FD where the segmenter is in-domain, else None."""
+    profile = lookup(FID_PROFILES, profile_name, "FID profile")
+    if is_installed(profile.weights, weights_dir):
+        path = installed(profile.weights, weights_dir)
+        with as_user_error(f"FID weights {path.name}"):
+            network = InceptionFeatures(load_tensors(path), profile).to(device)
+        title = profile.weights.title
+        return Distance("fid", title, sha256_of_weights(path), network, profile_name, profile)
+    if isinstance(segmenter.network, InDomainSegmenter):
+        features = InDomainFeatures(segmenter.network)
+        return Distance("fd_in_domain", segmenter.title, segmenter.sha256, features)
+    return None
+
+
+def stored_reference(
+    path: Path, distance: Distance | None, dataset: Dataset, count: int
+) -> FeatureMoments:
+    """Statistics from `spade-eval stats make`, refused unless this run would compute the same."""
+    if distance is None or distance.profile_name is None:
+        raise UserError(
+            f"--reference {path} holds statistics for FID, but this run has none: its Inception "
+            "weights are not in --weights-dir (see `spade-eval weights list`)"
+        )
+    expected = expected_identity(
+        distance.profile_name, distance.sha256, dataset.names[:count], dataset.size
+    )
+    stored = load_statistics(path, expected)
+    if stored.content_sha256 != dataset.fingerprint():
+        raise UserError(
+            f"--reference {path} was made of {stored.origin} with other content "
+            f"({stored.content_sha256[:12]}, now {dataset.fingerprint()[:12]}); make it again with "
+            "`spade-eval stats make`"
+        )
+    return stored.moments
