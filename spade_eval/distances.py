@@ -16,13 +16,21 @@ from models.safe_load import load_tensors
 from segmenters.in_domain import InDomainFeatures, InDomainSegmenter
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError, as_user_error, lookup
+from spade_eval.metrics.arrays import read_arrays, write_arrays
+from spade_eval.metrics.density_coverage import density_coverage
 from spade_eval.metrics.fid_profiles import FID_PROFILES, FIDProfile
 from spade_eval.metrics.frechet import frechet_distance
 from spade_eval.metrics.inception import InceptionFeatures
+from spade_eval.metrics.kid import kernel_distance
 from spade_eval.metrics.moments import FeatureMoments
+from spade_eval.metrics.precision_recall import precision_recall
 from spade_eval.reference_statistics import expected_identity, load_statistics
 from spade_eval.scoring_segmenter import ScoringSegmenter
 from spade_eval.weights import installed, is_installed, sha256_of_weights
+
+FEATURE_METRICS = ("kid", "precision", "recall", "density", "coverage")
+# Neighbourhoods of five others (density and coverage), and pairs of subsets (KID).
+_FEWEST_FEATURES = 10
 
 
 class FeatureNetwork(Protocol):
@@ -33,6 +41,38 @@ class FeatureNetwork(Protocol):
     def __call__(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> (N, feature_dim)."""
         ...
+
+
+class FeatureSet:
+    """Features of one set of images: their moments, and themselves where they are kept."""
+
+    def __init__(self, moments: FeatureMoments, features: Tensor | None) -> None:
+        self.moments, self.features = moments, features
+
+    @classmethod
+    def of(cls, dim: int) -> "FeatureSet":
+        """A set without images."""
+        return cls(FeatureMoments(dim), torch.empty(0, dim))
+
+    def update(self, features: Tensor) -> None:
+        """Add (N, D) features."""
+        self.moments.update(features)
+        if self.features is not None:
+            self.features = torch.cat([self.features, features.float()])
+
+    def save(self, path: Path) -> None:
+        """Keep the features as an .npz without pickled objects."""
+        assert self.features is not None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_arrays(path, features=self.features.numpy())
+
+    @classmethod
+    def load(cls, path: Path) -> "FeatureSet":
+        """Read what `save` wrote."""
+        features = torch.from_numpy(read_arrays(path, ("features",), "features")["features"])
+        found = cls.of(features.shape[1])
+        found.update(features)
+        return found
 
 
 @dataclass(frozen=True)
@@ -60,11 +100,25 @@ class Distance:
         """(N, 3, H, W) in [0, 1] -> (N, D) on the CPU."""
         return self.network(images).cpu()
 
-    def between(self, real: FeatureMoments, synthesized: FeatureMoments) -> float:
-        """The distance of two sets of features."""
-        if self.profile is not None:
-            return self.profile.distance(real, synthesized)
-        return frechet_distance(real, synthesized)
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Rows of METRICS that `compare` gives."""
+        return (self.metric,) if self.profile is None else (self.metric, *FEATURE_METRICS)
+
+    def compare(self, real: FeatureSet, synthesized: FeatureSet) -> dict[str, float | None]:
+        """The distance, and on Inception features KID, precision, recall, density, coverage.
+
+        None where statistics hold no features, or too few of them for a neighbourhood.
+        """
+        if self.profile is None:
+            return {self.metric: frechet_distance(real.moments, synthesized.moments)}
+        found: dict[str, float | None] = dict.fromkeys(self.metrics)
+        found[self.metric] = self.profile.distance(real.moments, synthesized.moments)
+        x, y = real.features, synthesized.features
+        if x is not None and y is not None and min(len(x), len(y)) >= _FEWEST_FEATURES:
+            found["kid"] = kernel_distance(x, y).mean
+            found |= {**precision_recall(x, y), **density_coverage(x, y)}
+        return found
 
     def notes(self, count: int) -> tuple[str, ...]:
         """What must stand beside a distance between `count` images on either side."""
@@ -92,7 +146,7 @@ def open_distance(
 
 def stored_reference(
     path: Path, distance: Distance | None, dataset: Dataset, count: int
-) -> FeatureMoments:
+) -> FeatureSet:
     """Statistics from `spade-eval stats make`, refused unless this run would compute the same."""
     if distance is None or distance.profile_name is None:
         raise UserError(
@@ -109,4 +163,4 @@ def stored_reference(
             f"({stored.content_sha256[:12]}, now {dataset.fingerprint()[:12]}); make it again with "
             "`spade-eval stats make`"
         )
-    return stored.moments
+    return FeatureSet(stored.moments, stored.features)

@@ -17,16 +17,15 @@ from spade_eval.config import RunConfig, TrainConfig
 from spade_eval.datasets import open_dataset
 from spade_eval.datasets.base import Dataset, HasOracle
 from spade_eval.devices import device_name
-from spade_eval.distances import Distance, open_distance, stored_reference
+from spade_eval.distances import Distance, FeatureSet, open_distance, stored_reference
 from spade_eval.errors import UserError, lookup
 from spade_eval.footnotes import footnotes
-from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.observers import coloured
 from spade_eval.protocol import ResolvedProtocol, protocol_for
 from spade_eval.records import RecordStore, provenance, sha256_of_json
 from spade_eval.rows import Request, Row, Workplace
 from spade_eval.run_folder import claim_folder
-from spade_eval.scoring import Scorer, cached_moments, measurements, write_images
+from spade_eval.scoring import Scorer, cached_features, measurements, write_images
 from spade_eval.scoring_segmenter import ScoringSegmenter, open_segmenter
 from spade_eval.sources import (
     Oracle,
@@ -242,14 +241,11 @@ class Benchmark:
         }
         self.store.append(measurements(scores, self.distance, common, self.reference_sha256))
 
-    def _reference(self) -> FeatureMoments:
+    def _reference(self) -> FeatureSet:
         if self.place.reference is not None:
             return stored_reference(self.place.reference, self.distance, self.dataset, self.count)
-        return cached_moments(
-            self.place.run_folder / "cache" / f"reference-{self.reference_sha256[:16]}.npz",
-            self.scorer.reference,
-            {"reference_sha256": self.reference_sha256, "features": self.resolved.features},
-        )
+        name = f"reference-{self.reference_sha256[:16]}.npz"
+        return cached_features(self.place.run_folder / "cache" / name, self.scorer.reference)
 
     def _common(self, row: Row, source: Source) -> dict[str, Any]:
         """The fields that all measurements of a job share."""

@@ -14,10 +14,9 @@ from tqdm import tqdm
 
 from spade_eval.batches import label_maps
 from spade_eval.datasets.base import Dataset, Sample
-from spade_eval.distances import Distance
+from spade_eval.distances import Distance, FeatureSet
 from spade_eval.metrics import METRICS
 from spade_eval.metrics.image_counts import ImageCounts
-from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.metrics.segmentation import SegmentationScores
 from spade_eval.protocol import Protocol as ScoringProtocol
 from spade_eval.records import Measurement
@@ -31,7 +30,7 @@ class Scores:
 
     segmentation: Mapping[str, float]
     per_class_iou: Mapping[str, float | None]
-    distance: float | None  # None where no feature network is given
+    distances: Mapping[str, float | None]  # empty where no feature network is given
     per_image: ImageCounts
 
 
@@ -47,44 +46,44 @@ class Scorer:
     device: torch.device
 
     def score(
-        self, source: Source, reference: FeatureMoments | None, image_folder: Path | None = None
+        self, source: Source, reference: FeatureSet | None, image_folder: Path | None = None
     ) -> Scores:
         """Score the source's images, and write them as PNG where a folder is given."""
         names = self.segmenter.class_names
         counts = SegmentationScores(len(names), averaged=self.protocol.class_average)
         per_image = ImageCounts(len(names))
-        moments = None if self.distance is None else self._moments()
+        features = None if self.distance is None else self._no_features()
         for indices, samples, images in self.batches(source):
             scaled = images.to(self.device).float() / 255
             prediction = self.segment(scaled).cpu()
             targets = self.segmenter.labels.targets(label_maps(samples))
             counts.update(prediction, targets)
             per_image.update([sample.name for sample in samples], prediction, targets)
-            if moments is not None:
-                self._add_features(moments, source, indices, samples, scaled)
+            if features is not None:
+                self._add_features(features, source, indices, samples, scaled)
             if image_folder is not None:
                 write_images(image_folder, samples, images)
         iou = dict(zip(names, counts.per_class_iou(), strict=True))
-        distance = None
-        if self.distance is not None and moments is not None and reference is not None:
-            distance = self.distance.between(reference, moments)
-        return Scores(counts.compute(), iou, distance, per_image)
+        distances: dict[str, float | None] = {}
+        if self.distance is not None and features is not None and reference is not None:
+            distances = self.distance.compare(reference, features)
+        return Scores(counts.compute(), iou, distances, per_image)
 
-    def reference(self) -> FeatureMoments:
-        """Moments of the features of the split's real photos."""
-        real, moments = RealPhotos(), self._moments()
+    def reference(self) -> FeatureSet:
+        """Features of the split's real photos."""
+        real, features = RealPhotos(), self._no_features()
         for indices, samples, images in self.batches(real, title="reference"):
             scaled = images.to(self.device).float() / 255
-            self._add_features(moments, real, indices, samples, scaled)
-        return moments
+            self._add_features(features, real, indices, samples, scaled)
+        return features
 
-    def _moments(self) -> FeatureMoments:
+    def _no_features(self) -> FeatureSet:
         assert self.distance is not None
-        return FeatureMoments(self.distance.network.feature_dim)
+        return FeatureSet.of(self.distance.network.feature_dim)
 
     def _add_features(
         self,
-        moments: FeatureMoments,
+        features: FeatureSet,
         source: Source,
         indices: range,
         samples: list[Sample],
@@ -97,7 +96,7 @@ class Scorer:
             return
         if self.distance.scores_floats:
             images = source.floats(indices, samples).to(self.device).contiguous()
-        moments.update(self.distance.features(images[:used]))
+        features.update(self.distance.features(images[:used]))
 
     def batches(
         self, source: Source, title: str | None = None
@@ -127,16 +126,11 @@ def write_images(folder: Path, samples: list[Sample], images: Tensor) -> None:
         Image.fromarray(pixels).save(folder / f"{sample.name}.png")
 
 
-def cached_moments(
-    path: Path, make: Callable[[], FeatureMoments], metadata: Mapping[str, Any]
-) -> FeatureMoments:
-    """Moments from a file, or made and kept there with what they are."""
-    if path.is_file():
-        return FeatureMoments.load(path)[0]
-    moments = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    moments.save(path, metadata)
-    return moments
+def cached_features(path: Path, make: Callable[[], FeatureSet]) -> FeatureSet:
+    """Features from a file, or made and kept there."""
+    if not path.is_file():
+        make().save(path)
+    return FeatureSet.load(path)
 
 
 def measurements(
@@ -156,7 +150,7 @@ def measurements(
             "fid_profile": distance.profile_name,
             "reference_sha256": reference_sha256,
         }
-        values.append((distance.metric, None, scores.distance, compared))
+        values += [(name, None, value, compared) for name, value in scores.distances.items()]
     return [
         Measurement(
             metric=metric,
