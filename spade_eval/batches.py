@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From samples (NumPy, 8 bit) to what networks eat (tensors on a device), and back."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,17 +13,13 @@ from models.semantics import SemanticLayout, SemanticMap
 from models.training.gan import TrainingBatch
 from segmenters.training import SegmenterBatch
 from spade_eval.datasets.base import Dataset, Sample
+from spade_eval.datasets.layouts import layout_for
 from spade_eval.protocol import Protocol
 
 
 def layout_of(dataset: Dataset) -> SemanticLayout:
-    """Channels of the semantic map as in the release of SPADE: classes, unknown, edges."""
-    space = dataset.label_space
-    return SemanticLayout(
-        num_classes=space.num_classes,
-        unknown="last" if space.has_unlabelled else "none",
-        edges=dataset.has_instances,
-    )
+    """Channels of the semantic map as the release of SPADE orders them."""
+    return SemanticLayout(**dataclasses.asdict(layout_for(dataset, "spade")))
 
 
 def semantic_map(

@@ -15,7 +15,7 @@ from typing import Any
 from models.generators import GENERATORS
 from spade_eval.config import RunConfig, TrainConfig
 from spade_eval.datasets import open_dataset
-from spade_eval.datasets.base import Dataset, HasOracle
+from spade_eval.datasets.base import Dataset, HasOracle, set_name_of
 from spade_eval.devices import device_name
 from spade_eval.distances import Distance, FeatureSet, open_distance, stored_reference
 from spade_eval.errors import UserError, lookup
@@ -252,7 +252,7 @@ class Benchmark:
         resolved, (height, width) = self.resolved, self.resolved.size
         return {
             "source": source.name,
-            "dataset": self.dataset.name,
+            "dataset": set_name_of(self.dataset),
             "dataset_sha256": self.dataset.fingerprint(),
             "split": self.protocol.split,
             "height": height,

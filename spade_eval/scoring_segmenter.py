@@ -5,19 +5,24 @@
 `mmseg:CONFIG:CHECKPOINT` and `hf:NAME_OR_DIR` come from other libraries.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.safe_load import load_tensors
 from segmenters import SEGMENTERS
 from segmenters.base import Segmenter
+from segmenters.entry import SegmenterEntry
 from segmenters.label_spaces import ADE20K, CITYSCAPES, COCO_STUFF, ScoredLabels
 from spade_eval.datasets.base import IGNORE_INDEX, Dataset
+from spade_eval.datasets.file_dataset import FileDataset
 from spade_eval.errors import UserError, as_user_error, lookup
 from spade_eval.protocol import IN_DOMAIN
 from spade_eval.records import sha256_of_file, sha256_of_json
@@ -88,15 +93,45 @@ def _published(
             f"--segmenter {name} predicts {entry.labels.name}; expected the classes of "
             f"{dataset.name}: choose a segmenter that was trained on the dataset"
         )
-    if filled:
-        network, digest = entry.filled(), sha256_of_json({"filled": name})
-    else:
-        paths = [installed(file, weights_dir) for file in files_of_segmenter(name)]
-        with as_user_error(f"--segmenter {name}"):
-            network = entry.load([load_tensors(path) for path in paths])
-        digest = sha256_of_json([sha256_of_weights(path) for path in paths])
+    network, digest = _network(name, entry, weights_dir, filled)
     weights: Weights = "filled" if filled else "published"
     return _foreign(entry.title, network.to(device), digest, weights, dataset)
+
+
+def _network(
+    name: str, entry: SegmenterEntry, weights_dir: Path, filled: bool
+) -> tuple[nn.Module, str]:
+    """A published network with its files or with noise, and the hash of either."""
+    if filled:
+        return entry.filled(), sha256_of_json({"filled": name})
+    paths = [installed(file, weights_dir) for file in files_of_segmenter(name)]
+    with as_user_error(f"--segmenter {name}"):
+        network = entry.load([load_tensors(path) for path in paths])
+    return network, sha256_of_json([sha256_of_weights(path) for path in paths])
+
+
+def photo_labeller(
+    name: str, weights_dir: Path, device: torch.device, filled: bool
+) -> tuple[Callable[[NDArray[np.uint8]], NDArray[np.uint8]], str]:
+    """Photo (H, W, 3) -> label values of COCO-Stuff's files, and the origin of these labels."""
+    entry = lookup(SEGMENTERS, name, "segmenter")
+    if entry.labels != COCO_STUFF:
+        raise UserError(
+            f"--segmenter {name} predicts {entry.labels.name}; expected one of COCO-Stuff: "
+            "deeplab-v2"
+        )
+    network, digest = _network(name, entry, weights_dir, filled)
+    network.to(device)
+
+    @torch.inference_mode()
+    def segment(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        image = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None].to(device).float() / 255
+        # Its classes are the values of COCO-Stuff's files themselves.
+        classes: NDArray[np.uint8] = network(image).argmax(dim=1)[0].byte().cpu().numpy()
+        return classes
+
+    noise = ", filled: these labels mean nothing" if filled else ""
+    return segment, f"{entry.title}, {digest[:16]}{noise}"
 
 
 def _mmsegmentation(name: str, dataset: Dataset, device: torch.device) -> ScoringSegmenter:
@@ -140,18 +175,21 @@ def _checksums(network: nn.Module) -> dict[str, Tensor]:
 def _foreign(
     title: str, network: nn.Module, sha256: str, weights: Weights, dataset: Dataset
 ) -> ScoringSegmenter:
-    labels = _scored_labels(dataset)
-    names = dict(zip(labels.classes, _value_names(dataset), strict=False))
+    labels = _in_label_values(_scored_labels(dataset), dataset)
+    names = dict(zip(labels.classes, dataset.label_space.class_names, strict=False))
     class_names = tuple(names[index] for index in range(labels.num_classes))
     # Every segmenter keeps the promises of the protocol `Segmenter`.
     scoring = cast(Segmenter, network)
     return ScoringSegmenter(title, scoring, sha256, weights, class_names, labels)
 
 
-def _value_names(dataset: Dataset) -> list[str]:
-    """A name for each of the 256 label values; those without one get their number."""
-    names = dataset.label_space.class_names
-    return [*names, *(f"label {value}" for value in range(len(names), 256))]
+def _in_label_values(labels: ScoredLabels, dataset: Dataset) -> ScoredLabels:
+    """The same classes by the label values of the suite instead of those of the files."""
+    assert isinstance(dataset, FileDataset)
+    values = dataset.label_files.values
+    classes = [labels.classes[value] if value < 256 else IGNORE_INDEX for value in values]
+    padding = [IGNORE_INDEX] * (256 - len(classes))
+    return dataclasses.replace(labels, classes=(*classes, *padding))
 
 
 def _scored_labels(dataset: Dataset) -> ScoredLabels:

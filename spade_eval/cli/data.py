@@ -124,6 +124,28 @@ def _workers(given: int | None) -> int:
     return given or DEFAULT_WORKERS
 
 
+@data_app.command()
+def label(
+    photos: Annotated[Path, typer.Argument(help="Folder of photos.")],
+    target: Annotated[Path, typer.Argument(help="Folder for the label maps, one PNG a photo.")],
+    segmenter: Annotated[str, typer.Option(help="A segmenter of COCO-Stuff.")] = "deeplab-v2",
+    filled_weights: options.FilledWeights = False,
+    device: options.Device = "auto",
+    weights_dir: options.WeightsDir = None,
+) -> None:
+    """Label any folder of photos with COCO-Stuff's classes: the recipe of Flickr Landscapes."""
+    from spade_eval.datasets.label_photos import label_photos
+    from spade_eval.devices import resolve_device
+    from spade_eval.scoring_segmenter import photo_labeller
+
+    folder = options.weights_dir_or_default(weights_dir)
+    segment, origin = photo_labeller(segmenter, folder, resolve_device(device), filled_weights)
+    with _bar("labelling") as progress:
+        done = label_photos(photos, target, segment, origin, progress)
+    typer.echo(f"{done.folder}: {done.written} label maps written, {done.kept} were there")
+    typer.echo(f"labels by {origin}")
+
+
 def _check(
     dataset: str, data_root: Path, size: str | None, workers: int, progress: "Progress"
 ) -> "CheckReport":

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from spade_eval.config import RunConfig
     from spade_eval.rows import Workplace
 
-Dataset = Annotated[str, typer.Option(help="scenes (embedded) or cocostuff.")]
+Dataset = Annotated[
+    str,
+    typer.Option(
+        help="scenes (embedded), cocostuff, ade20k, ade20k_outdoor, cityscapes, "
+        "flickr_landscapes, or folder (your own)."
+    ),
+]
 DataRoot = Annotated[
     Path | None,
     typer.Option(help="Folder of the dataset's files [default: $SPADE_EVAL_DATA, else data/]."),

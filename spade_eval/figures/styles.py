@@ -112,7 +112,8 @@ def _generator(
 
 
 def _weights(checkpoint: Path | None) -> str:
-    return f"{RANDOM}: nothing was trained" if checkpoint is None else f"weights of {checkpoint.name}"
+    untrained = f"{RANDOM}: nothing was trained"
+    return untrained if checkpoint is None else f"weights of {checkpoint.name}"
 
 
 def _samples(dataset: Dataset, count: int, first: int = 0) -> list[Sample]:

@@ -81,9 +81,7 @@ def test_a_wrong_name_is_answered_with_the_list(
 
 
 @pytest.mark.slow
-def test_published_weights_are_loaded_strictly_and_hashed(
-    dataset: Dataset, tmp_path: Path
-) -> None:
+def test_published_weights_are_loaded_strictly_and_hashed(dataset: Dataset, tmp_path: Path) -> None:
     filled = opened("deeplab-v2", dataset, tmp_path, filled=True)
     assert filled.weights == "filled"
     assert filled.class_names == dataset.label_space.class_names
@@ -142,3 +140,56 @@ def test_an_untrained_mmsegmentation_network_is_marked_random(
     assert logits.shape == (1, 182, 64, 64)
     # The eleven classes that COCO-Stuff never annotates are unknown to a network of 171.
     assert torch.isinf(logits).all(dim=(0, 2, 3)).sum() == 11
+
+
+def ade20k(root: Path) -> Dataset:
+    """One scene of SceneParse150's layout: file values 0 (other), 1 (wall) and 150 (flag)."""
+    base = root / "ADEChallengeData2016"
+    for kind, mode, suffix in (("images", "RGB", "jpg"), ("annotations", "L", "png")):
+        for split, word in (("training", "train"), ("validation", "val")):
+            folder = base / kind / split
+            folder.mkdir(parents=True)
+            image = Image.new(mode, (40, 40))
+            if mode == "L":
+                image.paste(1, (0, 0, 20, 40))
+                image.paste(150, (20, 20, 40, 40))
+            image.save(folder / f"ADE_{word}_00000001.{suffix}")
+    return open_dataset("ade20k", "val", (64, 64), root)
+
+
+def test_ade20k_is_scored_in_its_150_classes_whatever_the_suite_numbers_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = ade20k(tmp_path)
+    # The network is not needed to see how labels become classes.
+    entry = SEGMENTERS["upernet101"]
+    monkeypatch.setattr(type(entry), "filled", lambda self: torch.nn.Identity())
+    segmenter = opened("upernet101", dataset, tmp_path, filled=True)
+    label_map = torch.from_numpy(dataset[0].label_map.copy())[None]
+    targets = segmenter.labels.targets(label_map)
+    assert set(targets.flatten().tolist()) == {0, 149, 255}
+    assert (targets == 0).float().mean() == 0.5
+    assert (targets == 149).float().mean() == 0.25
+    assert segmenter.class_names[0] == "wall"
+    assert segmenter.class_names[149] == "flag"
+    assert len(set(segmenter.class_names)) == 150
+
+
+@pytest.mark.slow
+def test_any_folder_of_photos_is_labelled_and_continued(
+    coco: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["data", "label", str(coco / "val_img"), str(tmp_path / "labels"),
+                 "--filled-weights"]  # fmt: skip
+    for expected in ("2 label maps written, 0 were there", "0 label maps written, 2 were there"):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert not ended.value.code
+        out = capsys.readouterr().out
+        assert expected in out
+        assert "these labels mean nothing" in out
+    with Image.open(tmp_path / "labels" / "000000000139.png") as labels:
+        assert (labels.mode, labels.size) == ("L", (40, 48))
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments[:-1], "--weights-dir", str(tmp_path)])
+    assert ended.value.code == 2

@@ -31,9 +31,7 @@ def test_state_round_trip(tmp_path: Path) -> None:
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 def test_no_code_of_a_state_is_run(tmp_path: Path, legacy: bool) -> None:
     path, target = tmp_path / "state.pt", tmp_path / "touched"
-    torch.save(
-        {"step": Hostile(target)}, path, _use_new_zipfile_serialization=not legacy
-    )
+    torch.save({"step": Hostile(target)}, path, _use_new_zipfile_serialization=not legacy)
     with pytest.raises(ValueError, match="is not a readable training state"):
         checkpoint.load_state(path)
     assert not target.exists()
