@@ -55,6 +55,7 @@ _PROVENANCE = (
     "features",
     "features_sha256",
     "fid_profile",
+    "num_samples",
     "reference_sha256",
     "num_reference_images",
     "source_sha256",

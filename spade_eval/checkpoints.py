@@ -47,8 +47,6 @@ _FIELDS = {
     "train_config_sha256", "weights", "checkpoint_rule", "notes",
 }  # fmt: skip
 _ARCHITECTURES: dict[str, Arch] = {name: name for name in get_args(Arch)}
-# The released networks of Cityscapes have a channel 34 that stays empty: its ids end at 33.
-_RELEASED_CLASSES = {"cityscapes": 35}
 _WRITTEN_LAYOUT = re.compile(r"(\d{1,5})(?:\+unknown-(first|last))?(\+edges)?")
 _FLAGS = "what its shapes cannot tell is said by --arch, --upsampling, --label-layout and --size"
 
@@ -226,7 +224,8 @@ def _require_dataset(checkpoint: Checkpoint, layout: SemanticLayout, dataset: Da
             f"checkpoint {file} was trained on {train.get('dataset')}, this run is {dataset.name}: "
             "choose the matching --dataset"
         )
-    classes = {wanted.num_classes, _RELEASED_CLASSES.get(dataset.name, wanted.num_classes)}
+    # SPADE's Cityscapes networks have a 35th class that no pixel has; others' have 34.
+    classes = {wanted.num_classes, dataset.label_space.num_classes}
     if layout.num_classes not in classes:
         raise UserError(
             f"checkpoint {file} takes {layout.num_labels} label channels of {layout.num_classes} "

@@ -157,6 +157,7 @@ class RunConfig:
     seed: int
     segmenter: str = "in-domain"
     fid_profile: str = "pytorch-fid"
+    samples: int = 0  # images per label map whose diversity is measured; 0 measures none
     filled_weights: bool = False  # deterministic noise in the place of the segmenter's weights
 
     def as_json(self) -> dict[str, Any]:

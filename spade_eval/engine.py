@@ -18,6 +18,7 @@ from spade_eval.datasets import open_dataset
 from spade_eval.datasets.base import Dataset, HasOracle, set_name_of
 from spade_eval.devices import device_name
 from spade_eval.distances import Distance, FeatureSet, open_distance, stored_reference
+from spade_eval.diversity import Comparison, diversity, left_out, open_comparisons
 from spade_eval.errors import UserError, lookup
 from spade_eval.footnotes import footnotes
 from spade_eval.observers import coloured
@@ -25,7 +26,14 @@ from spade_eval.protocol import ResolvedProtocol, protocol_for
 from spade_eval.records import RecordStore, provenance, sha256_of_json
 from spade_eval.rows import Request, Row, Workplace
 from spade_eval.run_folder import claim_folder
-from spade_eval.scoring import Scorer, cached_features, measurements, write_images
+from spade_eval.scoring import (
+    Scorer,
+    Value,
+    cached_features,
+    measurements,
+    values_of,
+    write_images,
+)
 from spade_eval.scoring_segmenter import ScoringSegmenter, open_segmenter
 from spade_eval.sources import (
     Oracle,
@@ -147,6 +155,7 @@ class Benchmark:
                 "dataset": self.dataset.fingerprint(),
                 "num_images": self.count,
                 "protocol": self.resolved.sha256,
+                "samples": [self.config.samples, [item.metric for item in self._comparisons]],
             }
         )
 
@@ -234,12 +243,26 @@ class Benchmark:
         counts = run / "counts" / f"{row.name}-{self.job_sha256(row)[:8]}.npz"
         counts.parent.mkdir(exist_ok=True)
         scores.per_image.save(counts)
+        values = values_of(scores, self.distance, self.count, self.reference_sha256)
+        values += self._diversity(source)
         common = {
             **self._common(row, source),
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - clock, 3),
         }
-        self.store.append(measurements(scores, self.distance, common, self.reference_sha256))
+        self.store.append(measurements(values, common))
+
+    @cached_property
+    def _comparisons(self) -> list[Comparison]:
+        if not self.config.samples:
+            return []
+        return open_comparisons(self.dataset.size, self.place.weights_dir, self.place.device)
+
+    def _diversity(self, source: Source) -> list[Value]:
+        if not self._comparisons or not isinstance(source, SynthesizedByCheckpoint):
+            return []
+        samples = self.config.samples
+        return diversity(source, self.dataset, self.count, samples, self._comparisons)
 
     def _reference(self) -> FeatureSet:
         if self.place.reference is not None:
@@ -264,13 +287,19 @@ class Benchmark:
             "segmenter": resolved.segmenter,
             "segmenter_sha256": resolved.segmenter_sha256,
             "segmenter_weights": resolved.segmenter_weights,
-            "notes": (*footnotes(resolved, self.distance, self.count), *source.notes),
+            "notes": (*self._footnotes(), *source.notes),
             "job_sha256": self.job_sha256(row),
             "device": device_name(self.place.device),
             "seed": self.config.seed,
             **source.provenance,
             **provenance(),
         }
+
+    def _footnotes(self) -> tuple[str, ...]:
+        notes = footnotes(self.resolved, self.distance, self.count)
+        if not self.config.samples:
+            return notes
+        return (*notes, *left_out(self.dataset.size, self._comparisons))
 
     def _write_grid_inputs(self) -> None:
         samples = [self.dataset[index] for index in range(min(_GRID_SAMPLES, self.count))]

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 
-def standard_normal(z_dim: int, seed: int, indices: Sequence[int]) -> Tensor:
-    """(N, z_dim) float32 from N(0, 1); row i depends on `seed` and `indices[i]` alone."""
+def standard_normal(z_dim: int, seed: int, indices: Sequence[int], draw: int = 0) -> Tensor:
+    """(N, z_dim) float32 from N(0, 1); row i depends on `seed`, `indices[i]` and `draw` alone."""
     rows = []
     for index in indices:
-        stream = np.random.PCG64(np.random.SeedSequence((seed, index)))
+        stream = np.random.PCG64(np.random.SeedSequence((seed, index, draw)))
         rows.append(np.random.Generator(stream).standard_normal(z_dim, dtype=np.float32))
     return torch.from_numpy(np.stack(rows))

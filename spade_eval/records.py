@@ -67,6 +67,7 @@ class Measurement:
     features: str | None = None  # network whose features a distance compares
     features_sha256: str | None = None
     fid_profile: str | None = None
+    num_samples: int | None = None  # images per label map, for diversity
     reference_sha256: str | None = None  # of the reference statistics
     notes: tuple[str, ...] = ()  # footnotes the number must never be shown without
     # Where, when and by what.

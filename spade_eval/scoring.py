@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One source of images scored once: images -> segmenter and feature network -> numbers."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,16 @@ from spade_eval.protocol import Protocol as ScoringProtocol
 from spade_eval.records import Measurement
 from spade_eval.scoring_segmenter import ScoringSegmenter
 from spade_eval.sources import RealPhotos, Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """One number of a job, with the fields of `Measurement` that are its own."""
+
+    metric: str
+    class_name: str | None = None
+    value: float | None
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -133,34 +143,41 @@ def cached_features(path: Path, make: Callable[[], FeatureSet]) -> FeatureSet:
     return FeatureSet.load(path)
 
 
-def measurements(
-    scores: Scores, distance: Distance | None, common: Mapping[str, Any], reference_sha256: str
-) -> list[Measurement]:
-    """The records of one job; `reference_sha256` names the photos that a distance is taken to."""
-    values: list[tuple[str, str | None, float | None, dict[str, Any]]] = [
-        (metric, None, value, {}) for metric, value in scores.segmentation.items()
+def values_of(
+    scores: Scores, distance: Distance | None, num_images: int, reference_sha256: str
+) -> list[Value]:
+    """The numbers of one pass; `reference_sha256` names the photos that distances are taken to."""
+    values = [Value(metric=name, value=value) for name, value in scores.segmentation.items()]
+    values += [
+        Value(metric="iou", class_name=name, value=value)
+        for name, value in scores.per_class_iou.items()
     ]
-    values += [("iou", name, value, {}) for name, value in scores.per_class_iou.items()]
-    if distance is not None:
-        used = distance.used_images(common["num_images"])
-        compared = {
-            "num_reference_images": used,
-            "features": distance.title,
-            "features_sha256": distance.sha256,
-            "fid_profile": distance.profile_name,
-            "reference_sha256": reference_sha256,
-        }
-        values += [(name, None, value, compared) for name, value in scores.distances.items()]
+    if distance is None:
+        return values
+    compared = {
+        "num_reference_images": distance.used_images(num_images),
+        "features": distance.title,
+        "features_sha256": distance.sha256,
+        "fid_profile": distance.profile_name,
+        "reference_sha256": reference_sha256,
+    }
+    return values + [
+        Value(metric=name, value=value, fields=compared) for name, value in scores.distances.items()
+    ]
+
+
+def measurements(values: Sequence[Value], common: Mapping[str, Any]) -> list[Measurement]:
+    """The records of one job."""
     return [
         Measurement(
-            metric=metric,
-            class_name=class_name,
-            value=value,
-            label=METRICS[metric].label,
-            unit=METRICS[metric].unit,
-            larger_is_better=METRICS[metric].larger_is_better,
+            metric=item.metric,
+            class_name=item.class_name,
+            value=item.value,
+            label=METRICS[item.metric].label,
+            unit=METRICS[item.metric].unit,
+            larger_is_better=METRICS[item.metric].larger_is_better,
             job_size=len(values),
-            **{**common, **extra},
+            **{**common, **item.fields},
         )
-        for metric, class_name, value, extra in values
+        for item in values
     ]

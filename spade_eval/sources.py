@@ -139,14 +139,21 @@ class SynthesizedByCheckpoint:
     def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
         return (self._synthesized(indices, samples) + 1) / 2
 
+    def samples(self, index: int, sample: Sample, count: int) -> Tensor:
+        """(count, 3, H, W) uint8: images of one label map, each with another latent."""
+        drawn = [self._synthesized([index], [sample], draw) for draw in range(count)]
+        return to_8_bit(torch.cat(drawn), self.protocol)
+
     @torch.inference_mode()
-    def _synthesized(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        """(N, 3, H, W) in [-1, 1]."""
+    def _synthesized(
+        self, indices: Sequence[int], samples: Sequence[Sample], draw: int = 0
+    ) -> Tensor:
+        """(N, 3, H, W) in [-1, 1]; `draw` tells several latents of an image apart."""
         with as_user_error(f"{self.name}: {self.file}"):
             semantics = semantic_map(samples, self.layout, self.device)
             z = None
             if self.z_dim is not None:
-                z = standard_normal(self.z_dim, self.seed, indices).to(self.device)
+                z = standard_normal(self.z_dim, self.seed, indices, draw).to(self.device)
             synthesized: Tensor = self.generator(semantics, z)
         finite = torch.isfinite(synthesized).flatten(1).all(dim=1)
         if not finite.all():

@@ -43,6 +43,7 @@ def benchmark(
     filled_weights: options.FilledWeights = False,
     fid_profile: options.FIDProfile = "pytorch-fid",
     reference: options.Reference = None,
+    samples: options.Samples = 0,
     segmenter_steps: options.SegmenterSteps = None,
     limit: options.Limit = None,
     seed: options.Seed = 0,
@@ -56,7 +57,7 @@ def benchmark(
     from spade_eval.rows import Request
 
     config = options.run_config(
-        dataset, budget, seed, size, segmenter, filled_weights, fid_profile,
+        dataset, budget, seed, size, segmenter, filled_weights, fid_profile, samples,
         steps=steps, batch_size=batch_size, width=width, segmenter_steps=segmenter_steps,
         val_limit=limit,
     )  # fmt: skip
@@ -85,6 +86,7 @@ def score(
     filled_weights: options.FilledWeights = False,
     fid_profile: options.FIDProfile = "pytorch-fid",
     reference: options.Reference = None,
+    samples: options.Samples = 0,
     segmenter_steps: options.SegmenterSteps = None,
     limit: options.Limit = None,
     seed: options.Seed = 0,
@@ -100,7 +102,7 @@ def score(
         dataset=dataset, data_root=data_root, budget=budget, model=[], images=folders,
         checkpoint=files, arch=arch, upsampling=upsampling, label_layout=label_layout,
         size=size, segmenter=segmenter, filled_weights=filled_weights,
-        fid_profile=fid_profile, reference=reference,
+        fid_profile=fid_profile, reference=reference, samples=samples,
         segmenter_steps=segmenter_steps, limit=limit, seed=seed,
         device=device, out=out, weights_dir=weights_dir,
     )  # fmt: skip

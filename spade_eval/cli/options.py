@@ -52,6 +52,10 @@ FIDProfile = Annotated[
 Reference = Annotated[
     Path | None, typer.Option(help="Statistics of the real photos, from `spade-eval stats make`.")
 ]
+Samples = Annotated[
+    int,
+    typer.Option(min=0, help="Measure the diversity of so many images of each label map."),
+]
 FilledWeights = Annotated[
     bool,
     typer.Option(help="Try the chain with noise for the segmenter's weights; scores mean nothing."),
@@ -100,6 +104,7 @@ def run_config(
     segmenter: str = "in-domain",
     filled_weights: bool = False,
     fid_profile: str = "pytorch-fid",
+    samples: int = 0,
     **changes: float | None,
 ) -> "RunConfig":
     """The configuration that these flags describe; `changes` are fields of the budget."""
@@ -117,6 +122,7 @@ def run_config(
         segmenter=segmenter,
         filled_weights=filled_weights,
         fid_profile=fid_profile,
+        samples=samples,
     )
 
 

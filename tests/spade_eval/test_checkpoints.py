@@ -175,7 +175,7 @@ def test_the_empty_channel_of_the_released_cityscapes_networks_is_accepted(
         if classes == 34:
             assert open_generator(file, dataset, told).layout is not None
         else:
-            with pytest.raises(UserError, match="expected 34 classes"):
+            with pytest.raises(UserError, match="expected 35 classes"):
                 open_generator(file, dataset, told)
 
 
