@@ -7,6 +7,7 @@ the table can be read without torch.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from segmenters.entry import OfficialFile, SegmenterEntry
@@ -115,5 +116,31 @@ SEGMENTERS: dict[str, SegmenterEntry] = {
         licence="BSD-3-Clause",
         published={"miou": 0.756},
         fill_gain=0.9,
+    ),
+}
+
+# The same files at other scales: another score each.
+SEGMENTERS |= {
+    "upernet101-baseline-single": replace(
+        SEGMENTERS["upernet101-baseline"],
+        title="UperNet101 (ADE20K, baseline-resnet101-upernet), one scale",
+        options={"release": "legacy", "short_sides": (450,)},
+        preprocessing="short side 450 by OpenCV, BGR on 0..255 minus a mean",
+        published={"miou": 0.42, "acc_valid": 0.8079},
+    ),
+    "upernet101-single": replace(
+        SEGMENTERS["upernet101"],
+        title="UperNet101 (ADE20K, ade20k-resnet101-upernet), one scale",
+        options={"release": "current", "short_sides": (450,)},
+        preprocessing="short side 450 by Pillow bilinear, RGB standardized",
+        published={"miou": 0.42, "acc_valid": 0.8079},
+    ),
+    "drn-d-105-ms": replace(
+        SEGMENTERS["drn-d-105"],
+        title="DRN-D-105 (Cityscapes), six scales",
+        options={"scales": (0.5, 0.75, 1.25, 1.5, 1.75)},
+        preprocessing="RGB standardized by Cityscapes; the image and five bicubic copies of it",
+        output="sum of the scales' log-probabilities",
+        published={},
     ),
 }

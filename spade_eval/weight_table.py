@@ -16,7 +16,10 @@ def files_of_segmenter(name: str) -> tuple[WeightFile, ...]:
 def all_weight_files() -> dict[str, WeightFile]:
     """Every file, by file name."""
     of_segmenters = [file for name in SEGMENTERS for file in files_of_segmenter(name)]
-    return {file.file_name: file for file in (*WEIGHT_FILES, *of_segmenters)}
+    table: dict[str, WeightFile] = {}
+    for file in (*WEIGHT_FILES, *of_segmenters):
+        table.setdefault(file.file_name, file)  # rows at other scales share their files
+    return table
 
 
 def choose(names: list[str]) -> list[WeightFile]:

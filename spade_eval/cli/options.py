@@ -39,7 +39,8 @@ SegmenterSteps = Annotated[
 Segmenter = Annotated[
     str,
     typer.Option(
-        help="in-domain, deeplab-v2, upernet101, drn-d-105, mmseg:CONFIG[:CHECKPOINT], hf:NAME."
+        help="in-domain, deeplab-v2, upernet101[-baseline][-single], drn-d-105[-ms], "
+        "mmseg:CONFIG[:CHECKPOINT], hf:NAME."
     ),
 ]
 FIDProfile = Annotated[

@@ -23,7 +23,10 @@ OPTIONS = {
     "deeplab-v2": SMALL,
     "upernet101-baseline": UPERNET,
     "upernet101": UPERNET,
+    "upernet101-baseline-single": {**UPERNET, "short_sides": (64,)},
+    "upernet101-single": {**UPERNET, "short_sides": (64,)},
     "drn-d-105": SMALL,
+    "drn-d-105-ms": SMALL,
 }
 # Sums in another order: batches, and the averages that follow them.
 ROUNDING = 2e-5
@@ -36,7 +39,7 @@ def images(height: int = 48, width: int = 64, count: int = 2) -> Tensor:
 
 @pytest.fixture(params=sorted(SEGMENTERS))
 def name(request: pytest.FixtureRequest) -> str:
-    if request.param == "upernet101-baseline":
+    if request.param.startswith("upernet101-baseline"):
         pytest.importorskip("cv2", reason="OpenCV cannot be imported")
     return str(request.param)
 
