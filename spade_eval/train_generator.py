@@ -140,6 +140,7 @@ def _loop(
             batch_size=config.batch_size,
             save_every=max(1, min(1000, config.steps // 4)),
             observe_every=every,
+            prefetch=0 if device.type == "cpu" else 2,
         ),
         state_file=folder / "state.pt",
         config_sha256=config.sha256,

@@ -73,7 +73,11 @@ def train_segmenter(
         Loop(
             trainable=training,
             batch_at=functools.partial(_batch_at, config, datasets, device),
-            settings=LoopSettings(steps=config.steps, batch_size=config.batch_size),
+            settings=LoopSettings(
+                steps=config.steps,
+                batch_size=config.batch_size,
+                prefetch=0 if device.type == "cpu" else 2,
+            ),
             state_file=path.with_suffix(".state.pt"),
             config_sha256=config.sha256,
             title="in-domain segmenter",

@@ -89,14 +89,16 @@ def test_a_diverged_loss_stops_the_run(tmp_path: Path, value: float) -> None:
         toy_loop(Toy(loss=value), tmp_path).run()
 
 
-def test_prefetching_keeps_the_order_and_passes_errors_on() -> None:
-    assert list(prefetched(lambda step: step * step, 3, 8)) == [(i, i * i) for i in range(3, 8)]
+@pytest.mark.parametrize("ahead", [0, 1, 4])
+def test_prefetching_keeps_the_order_and_passes_errors_on(ahead: int) -> None:
+    squares = prefetched(lambda step: step * step, 3, 8, ahead)
+    assert list(squares) == [(i, i * i) for i in range(3, 8)]
 
     def broken(step: int) -> int:
         raise ValueError("sample 5 is damaged")
 
     with pytest.raises(ValueError, match="sample 5"):
-        list(prefetched(broken, 0, 2))
+        list(prefetched(broken, 0, 2, ahead))
 
 
 def batch_at(step: int) -> TrainingBatch:
