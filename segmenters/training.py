@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from segmenters.in_domain import InDomainSegmenter
 
@@ -29,7 +30,7 @@ class SegmenterTraining:
         self.steps, self.learning_rate = steps, learning_rate
         # A third faster on the CPUs where it was tried.
         self.segmenter = segmenter
-        self.segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        convert_conv2d_weight_memory_format(segmenter, torch.channels_last)
         self.optimizer = torch.optim.AdamW(segmenter.parameters(), weight_decay=1e-4)
 
     def step(self, batch: SegmenterBatch, step: int) -> dict[str, Tensor]:
