@@ -64,7 +64,10 @@ def _networks(
     config: TrainConfig, dataset: Dataset, device: torch.device, weights_dir: Path
 ) -> GANTraining:
     num_labels = layout_of(dataset).num_labels
-    settings = training_settings(GENERATORS[config.model].method, config.settings, config.dataset)
+    preset = GENERATORS[config.model]
+    settings = dataclasses.replace(
+        training_settings(preset.method, config.settings, config.dataset), **preset.training
+    )
     generator = build_generator(
         config.model, num_labels, image_size=config.size, width=config.width, seed=config.seed
     )

@@ -27,6 +27,7 @@ class GeneratorPreset:
     paper_row: str = ""  # table and row of Park et al., CVPR 2019
     millions: int | None = None  # parameters as printed there
     method: Literal["spade", "pix2pixhd"] = "spade"  # whose objective and settings train it
+    training: Mapping[str, Any] = field(default_factory=dict)  # changes to those settings
     latent: Literal["none", "encoder", "random"] = "none"  # where z comes from in training
     initialisation: Scheme = "as_trained"
     description: str = ""
@@ -132,7 +133,25 @@ GENERATORS: dict[str, GeneratorPreset] = {
         paper_row="Table 4: InstanceNorm",
         description="instance norm inside the SPADE layers",
     ),
-    # Table 5: what pix2pixHD++ owes to its two normalisations.
+    # Table 5: what SPADE owes to its losses, and pix2pixHD++ to its two normalisations.
+    "spade_without_perceptual": GeneratorPreset(
+        generator=SPADEGenerator,
+        training={"objective": "spade_without_perceptual"},
+        paper_row="Table 5: SPADE w/o perceptual loss",
+        description="SPADE trained without the VGG-19 loss",
+    ),
+    "spade_without_feature_matching": GeneratorPreset(
+        generator=SPADEGenerator,
+        training={"objective": "spade_without_feature_matching"},
+        paper_row="Table 5: SPADE w/o GAN feature matching loss",
+        description="SPADE trained without the discriminator's features",
+    ),
+    "spade_deeper_discriminator": GeneratorPreset(
+        generator=SPADEGenerator,
+        training={"discriminator_layers": 5},
+        paper_row="Table 5: SPADE w/ a deeper discriminator",
+        description="SPADE against discriminators with one convolution more",
+    ),
     "pix2pixhdpp_without_syncbn": GeneratorPreset(
         generator=Pix2PixHDGenerator,
         config={**_PLUS_PLUS, "norm": "instance"},
