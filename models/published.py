@@ -5,7 +5,7 @@ A family keeps the table of names beside its modules (`published_names`); a name
 module's own entries and all below it. Files are plain state dicts; opening them is the caller's.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from models.discriminators import multiscale
 from models.encoders import instance_features, variational
+from models.entries import listed, misfit
 from models.generators import local_enhancer, pix2pixhd, spade
 from models.published_configs import (
     Arch,
@@ -41,7 +42,6 @@ _NAMES: dict[type[nn.Module], Callable[[Any], dict[str, str]]] = {
 # Buffers that training alone reads, or that old files carry for norms without statistics.
 _COUNTER = "num_batches_tracked"
 _STATISTICS = ("running_mean", "running_var", _COUNTER)
-_SHOWN = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +143,7 @@ def without_prefix(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
     if len(tensors) != len(state_dict) or not tensors:
         others = [name for name in state_dict if name not in tensors]
         raise ValueError(
-            f"not a plain state dict: {_listed(others) or 'no entries'} instead of tensors; "
+            f"not a plain state dict: {listed(others) or 'no entries'} instead of tensors; "
             "give the file of one network, such as latest_net_G.pth"
         )
     prefix = "module."
@@ -182,23 +182,8 @@ def _belongs_to_bare_norm(name: str, wanted: Mapping[str, Tensor]) -> bool:
 
 def check_entries(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
     """`ValueError` naming together what is missing, unexpected and of another shape."""
-    missing = [name for name in wanted if name not in found]
-    unexpected = [name for name in found if name not in wanted]
-    reshaped = [
-        f"{name} {tuple(found[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in wanted.items()
-        if name in found and found[name].shape != tensor.shape
-    ]
-    problems = (("missing", missing), ("unexpected", unexpected), ("wrong shape", reshaped))
-    report = [f"{len(names)} {kind}: {_listed(names)}" for kind, names in problems if names]
-    if report:
+    if problem := misfit(found, wanted):
         raise ValueError(
-            f"the checkpoint does not fit the network ({len(wanted)} tensors expected, "
-            f"{len(found)} found). {'; '.join(report)}. Check the architecture and its options"
+            f"the checkpoint does not fit the network ({problem}); "
+            "check the architecture and its options"
         )
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    shown = ", ".join(names[:_SHOWN])
-    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -108,7 +108,8 @@ SEGMENTERS: dict[str, SegmenterEntry] = {
         network=_drn,
         files=(
             OfficialFile(
-                file_name="drn-d-105_ms_cityscapes.pth", origin="https://github.com/fyu/drn"
+                file_name="drn-d-105_ms_cityscapes.pth",
+                origin="http://go.yf.io/drn-cityscapes-models",
             ),
         ),
         preprocessing="RGB standardized by Cityscapes, not resized; one scale",

@@ -60,14 +60,8 @@ def build_hugging_face(name: str, labels: ScoredLabels | None = None) -> Hugging
     `ValueError` where transformers is absent, the model is not on this machine, or it predicts
     classes that are not scored.
     """
-    try:
-        transformers = importlib.import_module("transformers")
-    except ImportError as error:
-        raise ValueError(
-            f"hf:{name} needs Hugging Face transformers ({error}); "
-            "install the extra `hf`: pip install 'spade-eval[hf]'"
-        ) from error
-    network = _network(transformers, name)
+    transformers, loaders = _library(name)
+    network = _network(loaders, name)
     order = _channel_order(network.config, name)
     require_labels(order, labels, f"hf:{name}")
     mean, std = _statistics(transformers, name)
@@ -75,19 +69,32 @@ def build_hugging_face(name: str, labels: ScoredLabels | None = None) -> Hugging
     return segmenter.eval().requires_grad_(False)
 
 
-def _network(transformers: Any, name: str) -> Any:
+def _library(name: str) -> tuple[Any, list[Any]]:
+    """transformers, and its classes that open models that segment."""
+    try:
+        transformers = importlib.import_module("transformers")
+        # Parts are imported when they are asked for, and torchvision with them where it is there.
+        return transformers, [getattr(transformers, loader) for loader in _LOADERS]
+    except Exception as error:  # binary packages that do not fit each other raise anything
+        raise ValueError(
+            f"hf:{name} needs Hugging Face transformers ({_one_line(error)}); install the extra "
+            "`hf`: pip install 'spade-eval[hf]', and a torchvision that fits torch, or none"
+        ) from error
+
+
+def _network(loaders: list[Any], name: str) -> Any:
     reasons = []
-    for loader in _LOADERS:
+    for loader in loaders:
         try:
-            network, report = getattr(transformers, loader).from_pretrained(
+            network, report = loader.from_pretrained(
                 name,
                 local_files_only=True,
                 use_safetensors=True,
                 trust_remote_code=False,
                 output_loading_info=True,
             )
-        except (OSError, ValueError) as error:
-            reasons.append(" ".join(str(error).split())[:150])
+        except (OSError, ValueError, RuntimeError, ImportError) as error:
+            reasons.append(_one_line(error))
             continue
         # transformers draws at random what a file lacks, such as the head of a bare backbone.
         lacking = [*map(str, report["missing_keys"]), *map(str, report["mismatched_keys"])]
@@ -99,7 +106,8 @@ def _network(transformers: Any, name: str) -> Any:
         return network
     raise ValueError(
         f"hf:{name} is no semantic segmentation model in a folder or in the local cache "
-        f"({'; '.join(reasons)}); download it with `hf download {name}` first"
+        f"({'; '.join(dict.fromkeys(reasons))}); give a folder that `save_pretrained` wrote, or "
+        "the name of a model that `hf download` has fetched"
     )
 
 
@@ -125,6 +133,12 @@ def _statistics(transformers: Any, name: str) -> tuple[tuple[float, ...], tuple[
         settings, _ = mixin.get_image_processor_dict(name, local_files_only=True)
     except (OSError, ValueError) as error:
         raise ValueError(f"hf:{name} has no preprocessor_config.json ({error})") from error
+    factor = settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1.0
+    if abs(255 * factor - 1) > 1e-6:
+        raise ValueError(
+            f"hf:{name} scales 8-bit levels by {factor:g} in its preprocessor_config.json; "
+            "expected 1/255, which its mean and standard deviation refer to"
+        )
     if not settings.get("do_normalize", True):
         return (0.0,) * 3, (1.0,) * 3
     return tuple(settings["image_mean"]), tuple(settings["image_std"])
@@ -132,3 +146,7 @@ def _statistics(transformers: Any, name: str) -> tuple[tuple[float, ...], tuple[
 
 def _resize(x: Tensor, images: Tensor) -> Tensor:
     return F.interpolate(x, size=images.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:150] or type(error).__name__

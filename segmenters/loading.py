@@ -5,11 +5,13 @@ The published scripts load loosely, which also hides a wrong file. Here the few 
 training reads are dropped by name, and then every name and shape has to fit.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from models.entries import listed, misfit
 
 Renaming = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 
@@ -19,7 +21,6 @@ OPTIONAL = ("num_batches_tracked", "_tmp_running_mean", "_tmp_running_var", "_ru
 # Keys under which training scripts put the weights among other things.
 _WRAPPERS = ("state_dict", "model")
 _PREFIX = "module."
-_SHOWN = 6
 
 
 def load_strict(
@@ -34,7 +35,11 @@ def load_strict(
     tensors = {n: t for n, t in (renamed or dict)(tensors).items() if not is_optional(n)}
     current = module.state_dict()
     wanted = {name: tensor for name, tensor in current.items() if not is_optional(name)}
-    _require_fit(tensors, wanted)
+    if problem := misfit(tensors, wanted):
+        raise ValueError(
+            f"the weights do not fit the network ({problem}); "
+            "check that the file belongs to this segmenter"
+        )
     state = {
         name: tensors[name].to(tensor.dtype)
         if name in wanted
@@ -53,7 +58,7 @@ def state_dict_in(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     others = [str(name) for name, value in inner.items() if not isinstance(value, Tensor)]
     if others or not inner:
         raise ValueError(
-            f"not a state dict: {_listed(others) or 'no entries'} instead of tensors; "
+            f"not a state dict: {listed(others) or 'no entries'} instead of tensors; "
             "give the weight file of one network"
         )
     if all(name.startswith(_PREFIX) for name in inner):
@@ -64,26 +69,3 @@ def state_dict_in(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
 def is_optional(name: str) -> bool:
     """Whether an entry has no effect in evaluation."""
     return name.rpartition(".")[2] in OPTIONAL
-
-
-def _require_fit(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    missing = [name for name in wanted if name not in found]
-    unexpected = [name for name in found if name not in wanted]
-    reshaped = [
-        f"{name} {tuple(found[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in wanted.items()
-        if name in found and found[name].shape != tensor.shape
-    ]
-    problems = (("missing", missing), ("unexpected", unexpected), ("of wrong shape", reshaped))
-    report = [f"{len(names)} {kind}: {_listed(names)}" for kind, names in problems if names]
-    if report:
-        raise ValueError(
-            f"the weights do not fit the network ({len(wanted)} tensors expected, {len(found)} "
-            f"found). {'; '.join(report)}. Check that the file belongs to this segmenter"
-        )
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    shown = ", ".join(names[:_SHOWN])
-    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -19,7 +19,7 @@ def fetch(weights: WeightFile, folder: Path) -> Path:
     """Download a file unless it is there; what lies under its name is whole and checked."""
     if is_installed(weights, folder):
         return installed(weights, folder)
-    if "*" in weights.file_name or not weights.origin.endswith(Path(weights.file_name).name):
+    if not weights.has_address:
         raise UserError(
             f"{weights.file_name} has no address of its own: look for it at {weights.origin} and "
             f"put it into {(folder / weights.file_name).parent}"

@@ -21,38 +21,43 @@ RECORDED = "recorded_sha256.json"
 
 @dataclass(frozen=True, kw_only=True)
 class WeightFile:
-    """One file. `sha256_prefix` is what is published of its hash, often in its very name."""
+    """One file. `sha256_prefix` is what is known of its hash: all, or what its name holds."""
 
     title: str
     file_name: str  # below the weights folder; may be a pattern where the name is not known whole
     origin: str
     licence: str
     used_for: str
-    sha256_prefix: str = ""  # empty where nothing is published: recorded on first use
-    megabytes: int | None = None
+    sha256_prefix: str = ""  # empty where nothing is known: recorded on first use
+    mebibytes: int | None = None
     preprocessing: str = ""
     labels: str = ""  # label space of a segmenter
     published: Mapping[str, float] = field(default_factory=dict)  # its authors' scores, fractions
     flags: str = ""  # how to do without it
 
+    @property
+    def has_address(self) -> bool:
+        """Whether `origin` is the file itself, not a page where it is to be looked for."""
+        return "*" not in self.file_name and self.origin.endswith(Path(self.file_name).name)
+
 
 INCEPTION = WeightFile(
     title="Inception 2015-12-05 (pytorch-fid)",
     file_name="pt_inception-2015-12-05-6726825d.pth",
-    sha256_prefix="6726825d",
+    sha256_prefix="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
     origin="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
     "pt_inception-2015-12-05-6726825d.pth",
-    megabytes=91,
+    mebibytes=91,
     licence="Apache-2.0",
     used_for="FID: features of pytorch-fid",
-    flags="name the folder that holds it with --weights-dir",
+    flags="name the folder that holds it with --weights-dir, or score with --fid-profile none",
 )
 VGG19 = WeightFile(
     title="VGG-19 (torchvision, ImageNet)",
     file_name="vgg19-dcbb9e9d.pth",
     sha256_prefix="dcbb9e9d",
     origin="https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
-    megabytes=548,
+    mebibytes=548,
     licence="BSD-3-Clause",
     used_for="training: perceptual loss",
 )
@@ -61,17 +66,17 @@ INCEPTION_IMAGENET = WeightFile(
     file_name="inception_v3_google-0cc3c7bd.pth",
     sha256_prefix="0cc3c7bd",
     origin="https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth",
-    megabytes=104,
+    mebibytes=104,
     licence="BSD-3-Clause",
     used_for="FID: profiles legacy-2018 and legacy-2019a",
-    flags="name the folder that holds it with --weights-dir, or choose --profile pytorch-fid",
+    flags="name the folder that holds it with --weights-dir, or score with --fid-profile none",
 )
 ALEXNET = WeightFile(
     title="AlexNet (torchvision, ImageNet)",
     file_name="alexnet-owt-7be5be79.pth",
-    sha256_prefix="7be5be79",
+    sha256_prefix="7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
     origin="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
-    megabytes=233,
+    mebibytes=233,
     licence="BSD-3-Clause",
     used_for="diversity: LPIPS, backbone",
     flags="name the folder that holds it with --weights-dir",
@@ -79,6 +84,8 @@ ALEXNET = WeightFile(
 LPIPS_LINEAR = WeightFile(
     title="LPIPS v0.1, linear layers over AlexNet",
     file_name="lpips-v0.1/alex.pth",
+    # Not stated by its authors; the one that the many projects that pin this file agree on.
+    sha256_prefix="df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
     origin="https://github.com/richzhang/PerceptualSimilarity/raw/master/lpips/weights/v0.1/alex.pth",
     licence="BSD-2-Clause",
     used_for="diversity: LPIPS, linear layers",
@@ -99,11 +106,12 @@ def installed(weights: WeightFile, folder: Path) -> Path:
     """The file's path, unchanged since it was published or first used; else `UserError`."""
     path = _find(weights, folder)
     if path is None:
-        size = f" ({weights.megabytes} MB)" if weights.megabytes else ""
+        size = f" ({weights.mebibytes} MiB)" if weights.mebibytes else ""
         instead = f"; or {weights.flags}" if weights.flags else ""
+        fetch = f", or run `spade-eval weights fetch {weights.file_name}`"
         raise UserError(
             f"{weights.file_name} is not in {folder}: download it from {weights.origin}{size} "
-            f"to {folder / weights.file_name}, or run `spade-eval weights fetch`{instead}"
+            f"to {folder / weights.file_name}{fetch if weights.has_address else ''}{instead}"
         )
     digest = sha256_of_weights(path)
     expected = weights.sha256_prefix or _recorded(folder).get(_key(path, folder), digest)

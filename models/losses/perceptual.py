@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.entries import misfit
+
 # Convolution widths of VGG-19 up to conv5_1; "M" is a 2x2 max pool. Positions are torchvision's.
 _LAYERS = (64, 64, "M", 128, 128, "M", *(256,) * 4, "M", *(512,) * 4, "M", 512)
 # relu1_1, relu2_1, relu3_1, relu4_1, relu5_1, and their weights.
@@ -25,16 +27,13 @@ class PerceptualLoss(nn.Module):
         super().__init__()
         self.features = vgg19_features()
         wanted = self.state_dict()
-        wrong = [
-            name for name, tensor in wanted.items()
-            if name not in vgg19 or vgg19[name].shape != tensor.shape
-        ]  # fmt: skip
-        if wrong:
+        given = {name: tensor for name, tensor in vgg19.items() if name in wanted}
+        if problem := misfit(given, wanted):
             raise ValueError(
-                f"these are not torchvision's VGG-19 weights: {', '.join(wrong)} missing or of "
-                "another shape; give the state dict of torchvision.models.vgg19"
+                f"these are not torchvision's VGG-19 weights ({problem}); "
+                "give the state dict of torchvision.models.vgg19"
             )
-        self.load_state_dict({name: vgg19[name] for name in wanted})
+        self.load_state_dict(given)
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "PerceptualLoss":
@@ -55,7 +54,8 @@ class PerceptualLoss(nn.Module):
         with torch.no_grad():
             targets = self.activations(real)
         pairs = zip(self.activations(fake), targets, strict=True)
-        return torch.stack([F.l1_loss(activation, target) for activation, target in pairs])
+        # In float32 under autocast: half precision has too few bits for means.
+        return torch.stack([F.l1_loss(found.float(), target.float()) for found, target in pairs])
 
     def forward(self, fake: Tensor, real: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1], twice -> scalar."""

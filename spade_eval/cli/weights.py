@@ -31,9 +31,7 @@ def list_files(names: Names = None, weights_dir: options.WeightsDir = None) -> N
             "input": file.preprocessing,
             "published": scores,
             "licence": file.licence,
-            "sha-256": f"{file.sha256_prefix}..."
-            if file.sha256_prefix
-            else "recorded on first use",
+            "sha-256": file.sha256_prefix or "recorded on first use",
             "origin": file.origin,
         }
         present = "present" if is_installed(file, folder) else "absent"

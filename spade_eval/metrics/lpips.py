@@ -15,6 +15,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from models.entries import misfit
 from spade_eval.errors import UserError
 from spade_eval.weights import ALEXNET, LPIPS_LINEAR, WeightFile
 
@@ -112,18 +113,11 @@ def _alexnet() -> nn.Sequential:
 
 def _load(module: nn.Module, given: Mapping[str, Tensor], prefix: str, weights: WeightFile) -> None:
     """Fill a module made on "meta"; what does not fit is named together."""
-    expected = {prefix + name: value.shape for name, value in module.state_dict().items()}
-    found = {name: value.shape for name, value in given.items()}
-    wrong = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
-    if wrong:
-        faults = [f"{name}: {_shape(found, name)} for {_shape(expected, name)}" for name in wrong]
+    expected = {prefix + name: tensor for name, tensor in module.state_dict().items()}
+    if problem := misfit(given, expected):
         raise UserError(
-            f"weights do not fit LPIPS over AlexNet: {len(wrong)} entries ({'; '.join(faults[:5])})"
-            f"; use {weights.file_name} from {weights.origin}"
+            f"weights do not fit LPIPS over AlexNet ({problem}); "
+            f"use {weights.file_name} from {weights.origin}"
         )
     module.to_empty(device="cpu")
     module.load_state_dict({name.removeprefix(prefix): value for name, value in given.items()})
-
-
-def _shape(shapes: Mapping[str, torch.Size], name: str) -> str:
-    return str(tuple(shapes[name])) if name in shapes else "nothing"

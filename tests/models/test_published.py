@@ -84,7 +84,7 @@ def test_all_problems_are_reported_together() -> None:
     message = str(error.value)
     assert "1 missing: up_0.conv_s.weight_u" in message
     assert "1 unexpected: surprise.weight" in message
-    assert "1 wrong shape: conv_img.bias (4,) instead of (3,)" in message
+    assert "1 of wrong shape: conv_img.bias (4,) instead of (3,)" in message
 
 
 def test_statistics_of_bare_instance_norms_are_dropped() -> None:

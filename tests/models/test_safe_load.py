@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from models.safe_load import load_tensors
+from models.safe_load import load_plain, load_tensors
 
 DTYPES = (
     torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32,
@@ -268,3 +268,89 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path, make: Callable[[Pat
     make(tmp_path / "a.pth")
     with pytest.raises(ValueError, match=r"^[^\n]*cannot be read as a checkpoint[^\n]*$"):
         load_tensors(tmp_path / "a.pth")
+
+
+STATE = {
+    "step": 3,
+    "rate": 0.5,
+    "name": "x",
+    "done": False,
+    "none": None,
+    "order": [1, (2, "a")],
+    "optimizer": {"state": {0: {"step": torch.tensor(3.0), "mean": torch.arange(4.0)}}},
+}
+
+
+def test_plain_data_comes_back_as_it_was(tmp_path: Path) -> None:
+    found = load_plain(write(tmp_path / "a.pt", STATE, zip_form=True))
+    tensors_of = {"step": torch.tensor(3.0), "mean": torch.arange(4.0)}
+    assert {**found, "optimizer": None} == {**STATE, "optimizer": None}
+    assert list(found) == list(STATE)
+    for name, tensor in tensors_of.items():
+        assert torch.equal(found["optimizer"]["state"][0][name], tensor)
+
+
+@HOSTILE
+@FORMS
+@PROTOCOLS
+def test_hostile_states_run_nothing_and_are_refused(
+    tmp_path: Path, way: str, zip_form: bool, protocol: int
+) -> None:
+    target = tmp_path / "touched"
+    hostile = _hostile(target)[way]
+    contents = (hostile, {**STATE, "x": [hostile]}, {"first": hostile, **tensors()})
+    for index, content in enumerate(contents):
+        path = write(tmp_path / f"{index}.pt", content, zip_form, protocol)
+        with pytest.raises(ValueError, match=r"^[^\n]+$"):
+            load_plain(path)
+    assert not list(tmp_path.glob("touched*"))
+
+
+def test_a_state_in_a_tar_archive_is_refused(tmp_path: Path) -> None:
+    """`torch.load` before 2.6 unpickles the members of one whatever it is told."""
+    target, path = tmp_path / "touched", tmp_path / "a.pt"
+    data = pickle.dumps(Call(os.mkdir, str(target)))
+    with tarfile.open(path, "w") as archive:
+        for member in ("sys_info", "storages", "tensors", "pickle"):
+            info = tarfile.TarInfo(member)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    with pytest.raises(ValueError, match="not a zip file of torch"):
+        load_plain(path)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    "foreign", [{1, 2}, b"bytes", torch.device("cpu"), torch.float32, 1j, torch.Size([1])]
+)
+def test_a_state_holds_plain_data_alone(tmp_path: Path, foreign: object) -> None:
+    """`weights_only` lets more pass than a state may hold."""
+    path = write(tmp_path / "a.pt", {"nested": [{"x": foreign}]}, zip_form=True)
+    if isinstance(foreign, tuple):
+        assert load_plain(path) == {"nested": [{"x": (1,)}]}
+    else:
+        with pytest.raises(ValueError, match="tensors and plain data"):
+            load_plain(path)
+
+
+@pytest.mark.filterwarnings("ignore:.*is deprecated")
+def test_other_files_are_no_states(tmp_path: Path) -> None:
+    path = tmp_path / "script.pt"
+    torch.jit.save(torch.jit.script(nn.Linear(2, 2)), str(path))
+    with pytest.raises(ValueError, match="TorchScript"):
+        load_plain(path)
+    with pytest.raises(ValueError, match="a list, not a dictionary"):
+        load_plain(write(tmp_path / "list.pt", [1], zip_form=True))
+    with pytest.raises(ValueError, match="No such file"):
+        load_plain(tmp_path / "absent.pt")
+    for make in (_text, _plain_zip, _plain_pickle):
+        make(path)
+        with pytest.raises(ValueError, match=r"^[^\n]*not [^\n]*torch\.save$"):
+            load_plain(path)
+
+
+def test_a_state_that_holds_itself_ends(tmp_path: Path) -> None:
+    content: dict[str, object] = {"step": 1}
+    content["self"] = content
+    with pytest.raises(ValueError, match=r"^[^\n]+$"):
+        load_plain(write(tmp_path / "a.pt", content, zip_form=True))

@@ -129,7 +129,7 @@ def test_refusals(library: dict[str, FakeModel]) -> None:
     library["org/bare"] = library["org/ade"]
     with pytest.raises(ValueError, match=r"lacks weights .*1: decode_head.weight"):
         build_hugging_face("org/bare")
-    with pytest.raises(ValueError, match=r"^hf:org/absent is no [^\n]*hf download org/absent"):
+    with pytest.raises(ValueError, match=r"^hf:org/absent is no [^\n]*not cached\); give a folder"):
         build_hugging_face("org/absent")
 
 

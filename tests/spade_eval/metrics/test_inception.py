@@ -124,9 +124,9 @@ def test_weights_that_do_not_fit_are_listed_together(random_weights: dict[str, T
     with pytest.raises(UserError) as error:
         InceptionFeatures(weights)
     for part in (
-        "1 missing (Conv2d_1a_3x3.conv.weight)",
-        "1 unexpected (AuxLogits.fc.weight)",
-        "1 wrong shape (Mixed_5b.branch1x1.bn.bias (65,) for (64,))",
+        "1 missing: Conv2d_1a_3x3.conv.weight",
+        "1 unexpected: AuxLogits.fc.weight",
+        "1 of wrong shape: Mixed_5b.branch1x1.bn.bias (65,) instead of (64,)",
     ):
         assert part in str(error.value)
 
@@ -153,7 +153,7 @@ def test_the_file_of_torchvision_fits_its_profile_alone(random_weights: dict[str
     file = {**random_weights, **second_classifier, "fc.bias": torch.zeros(1000)}
     profile = FID_PROFILES["legacy-2019a"]
     InceptionFeatures(file, profile)
-    with pytest.raises(UserError, match=r"1 unexpected \(AuxLogits"):
+    with pytest.raises(UserError, match=r"1 unexpected: AuxLogits"):
         InceptionFeatures(file)
     del file["Conv2d_1a_3x3.conv.weight"]
     with pytest.raises(UserError, match=profile.weights.file_name):
