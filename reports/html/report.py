@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the folder of the web page: `index.html`, `plots/*.svg`, `images/COLUMN/STEM.png`.
+
+Style, script and data stand inside `index.html`; pictures lie beside it. Nothing else is needed and
+nothing else is ever asked for: the page's own Content-Security-Policy forbids every other address.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reports.html.details import Details
+from reports.html.figures import write_figures
+from reports.html.galleries import galleries, link_images
+from reports.html.rendering import MARK, rendered
+from reports.html.sections import sections
+from spade_eval.errors import UserError
+
+if TYPE_CHECKING:
+    from reports.report_data import ReportData
+
+PAGE = "index.html"
+
+
+def write_html(report: "ReportData", folder: Path) -> list[Path]:
+    """Write the page into `folder`; returns its path, then those of the plots.
+
+    An earlier page in that folder is replaced as a whole. A folder with anything else in it is a
+    `UserError`, so that no file is ever lost to a mistyped path.
+    """
+    with _replaced_whole(folder) as fresh:
+        details = Details(report.runs)
+        shown = galleries(report.runs)
+        for gallery in shown:
+            link_images(gallery, fresh)
+        figures = write_figures(report.plots, fresh)
+        page = rendered(report, sections(report, details), figures, shown, details)
+        (fresh / PAGE).write_bytes(page.encode())
+    plots = [folder / name for figure in figures for name in (figure.light, figure.dark)]
+    return [folder / PAGE, *plots]
+
+
+@contextmanager
+def _replaced_whole(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of `folder` when the block succeeds."""
+    _refuse_foreign(folder)
+    fresh = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    former = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    try:
+        fresh.mkdir(parents=True)
+        yield fresh
+        if folder.exists():
+            os.replace(folder, former)
+        os.replace(fresh, folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: the page cannot be written ({error.strerror or error}); "
+            "make the folder writable or free space, then repeat"
+        ) from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(former, ignore_errors=True)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if not folder.exists():
+        return
+    if folder.is_dir() and not any(folder.iterdir()):
+        return
+    page = folder / PAGE
+    if not page.is_file() or MARK not in page.read_text("utf-8", errors="replace")[:2000]:
+        raise UserError(
+            f"{folder} holds files that are not an earlier report; give an empty or new folder"
+        )
