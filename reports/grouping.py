@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from spade_eval.records import Measurement, sha256_of_json
 
-# Real photos, and photos rendered again from the same label maps: bounds rather than competitors.
-REFERENCE_KINDS = ("real", "oracle")
+# Bounds rather than competitors: the real photos, photos rendered again from the same label maps,
+# and the floors, a grey image and the label map in its own colours.
+REFERENCE_KINDS = ("real", "oracle", "grey", "label colours")
 _METRIC_ORDER = (
     "miou",
     "acc_valid",
@@ -249,6 +250,16 @@ def _reference_notes(table_rows: Sequence[Row]) -> list[str]:
     notes = []
     for metric in metric_names(table_rows):
         items = [row.scores[metric] for row in table_rows if metric in row.scores]
+        unequal = {
+            (item.num_images, item.num_reference_images)
+            for item in items
+            if item.num_reference_images not in (None, item.num_images)
+        }
+        notes += [
+            f"{items[0].label}: {made:,} synthesized images against {real:,} photos, expected "
+            "equal numbers."
+            for made, real in sorted(unequal)
+        ]
         if len({item.reference_sha256 for item in items}) > 1:
             notes.append(
                 f"{items[0].label}: not all rows were compared with the same reference statistics."

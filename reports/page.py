@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reports.files import written_whole
-from reports.grouping import Row
+from reports.grouping import REFERENCE_KINDS
+from reports.report_data import Plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,9 +22,20 @@ if TYPE_CHECKING:
 WIDTH = 7.2  # inches: text width of a two-column paper
 MARGIN = 0.12
 INK, FAINT = "#222222", "#D9D9D9"
-HATCHES = {"real": "////", "oracle": "...."}
+HATCHES = {"real": "////", "oracle": "....", "grey": "", "label colours": "||||"}
 _DPI = 150
-_REFERENCE_STYLES = {"real": ("#000000", "|"), "oracle": ("#7F7F7F", "d")}
+_REFERENCE_STYLES = {
+    "real": ("#000000", "|"),
+    "oracle": ("#7F7F7F", "d"),
+    "grey": ("#7F7F7F", "_"),
+    "label colours": ("#7F7F7F", "1"),
+}
+# Forms of a figure, and what keeps the program's version and the time of day out of each.
+_UNDATED: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+    "svg": {"Creator": None, "Date": None},
+}
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#F0E442")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _FONT = "DejaVu Sans"  # comes with matplotlib
@@ -34,6 +46,8 @@ _SETTINGS: Any = {  # a dict; newer matplotlib types its keys one by one
     "text.usetex": False,
     "text.parse_math": False,  # a "$" in a name is a dollar
     "hatch.linewidth": 0.6,
+    "svg.hashsalt": "spade-eval",  # else identifiers are drawn anew each time
+    "pdf.fonttype": 42,  # editable text
 }
 
 
@@ -52,6 +66,7 @@ class Page:
     def __init__(self, title: str, notes: Sequence[str], body_height: float) -> None:
         from matplotlib.figure import Figure
 
+        self.title = title
         title_lines = textwrap.wrap(title, 92)
         notes_lines = [line for note in notes for line in textwrap.wrap(note, 138)]
         self.top = 0.16 * len(title_lines) + 0.14
@@ -80,19 +95,25 @@ class Page:
         )
 
     def save(self, path: Path) -> Path:
-        """Write a PNG; without the program's version in it, equal numbers give equal bytes."""
+        """Write a PNG, PDF or SVG by the file's ending; equal numbers give equal bytes."""
+        form = path.suffix.removeprefix(".")
         with written_whole(path) as temporary:
-            self.figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None})
+            self.figure.savefig(temporary, format=form, dpi=_DPI, metadata=_UNDATED[form])
         return path
 
+    def save_forms(self, folder: Path, stem: str, caption: str) -> Plot:
+        """Write the figure as PNG, PDF and SVG."""
+        png, pdf, svg = (self.save(folder / f"{stem}.{form}") for form in _UNDATED)
+        return Plot(title=self.title, caption=caption, png=png, pdf=pdf, svg=svg)
 
-def styles(table_rows: Sequence[Row]) -> list[tuple[str, str]]:
-    """Colour and marker of each row; the eighth model repeats a colour with another marker."""
+
+def styles(kinds: Iterable[str]) -> list[tuple[str, str]]:
+    """Colour and marker of rows by kind; the eighth model repeats a colour with another marker."""
     found = []
     num_models = 0
-    for row in table_rows:
-        if row.is_reference:
-            found.append(_REFERENCE_STYLES[row.kind])
+    for kind in kinds:
+        if kind in REFERENCE_KINDS:
+            found.append(_REFERENCE_STYLES[kind])
             continue
         turn, place = divmod(num_models, len(_COLORS))
         found.append((_COLORS[place], _MARKERS[(place + 3 * turn) % len(_MARKERS)]))
@@ -102,7 +123,7 @@ def styles(table_rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 def marker_style(color: str, marker: str) -> dict[str, Any]:
     """Arguments of a line that shows marks only; the upright stroke has no outline of its own."""
-    is_stroke = marker == "|"
+    is_stroke = marker in "|_1"
     return {
         "linestyle": "none",
         "marker": marker,
@@ -134,3 +155,10 @@ def tidy(axes: "Axes", font_size: float) -> None:
     axes.set_axisbelow(True)
     axes.tick_params(axis="x", labelsize=min(font_size, 6.5), length=2, width=0.5, colors=INK)
     axes.tick_params(axis="y", labelsize=font_size, length=0, colors=INK, pad=3)
+
+
+def both_grids(axes: "Axes") -> None:
+    """`tidy` for two axes of numbers."""
+    tidy(axes, 7)
+    axes.grid(axis="y", color=FAINT, linewidth=0.5)
+    axes.tick_params(axis="y", labelsize=6.5, length=2, width=0.5)

@@ -6,6 +6,7 @@ joins the published numbers by (method, variant) and the measured ones by the na
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,4 +126,30 @@ PAPER_TABLES: dict[int, PaperTable] = {
             ),
         ),
     )
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SameNetwork:
+    """Why a row is not trained: under some condition it is another row's network, bit for bit."""
+
+    model: str  # whose row it would repeat
+    when: Literal["one process", "no perceptual loss"]
+    reason: str  # the footnote
+
+
+SAME_NETWORK: dict[str, SameNetwork] = {
+    "spade_batch": SameNetwork(
+        model="spade",
+        when="one process",
+        reason="BatchNorm is not measured separately: on one process its statistics are those of "
+        "the whole batch, so it would be the network of Sync BatchNorm again, bit for bit.",
+    ),
+    "spade_without_perceptual": SameNetwork(
+        model="spade",
+        when="no perceptual loss",
+        reason="SPADE w/o perceptual loss is not measured separately: no VGG-19 weights were "
+        "there, so every row was trained without that loss. What stands in the row of the full "
+        "model is this ablation, and the full model of the paper is not measured.",
+    ),
 }

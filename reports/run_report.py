@@ -1,85 +1,159 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that can be shown of a run folder: printed tables, CSV files, figures, samples.
+"""Everything that can be shown of a run folder: printed tables, files, figures, samples, a page.
 
-Reads `records.jsonl` and `images/` of the folder and nothing else. A run measured under one
-protocol has its files directly in `tables/` and `plots/`; under several, each has a folder there.
+Reads what the run recorded and stored and nothing else. A run measured under one protocol has its
+files directly in `tables/` and `plots/`; under several, each has a folder there.
 """
 
 import importlib.util
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from reports.bars import plot_metric_bars
+from reports.class_plots import plot_per_class_iou
+from reports.comparison import Comparison
+from reports.formats import as_text
 from reports.grouping import (
     REFERENCE_KINDS,
+    ProtocolKey,
     by_protocol,
     footnotes,
     protocol_details,
     protocol_title,
 )
-from reports.plots import plot_metric_bars, plot_per_class_iou
+from reports.groups import protocol_groups
+from reports.report_data import Plot, ProtocolGroup, ReportData, RunData, RunReport
+from reports.runs import open_run
+from reports.sample_size_plots import plot_distance_against_count
 from reports.samples import MAX_ROWS, samples_grid
-from reports.tables import printed_table, scores_table, write_tables
-from spade_eval.errors import UserError
-from spade_eval.records import Measurement, RecordStore
+from reports.tables import printed_scores, scores_table, write_tables
+from reports.tradeoff_plots import plot_precision_recall, plot_tradeoff
+from reports.training_plots import plot_training
+from reports.writing import NO_PARQUET, has_parquet
+from spade_eval.records import Measurement
 
 # The engine writes the inputs and the photos beside the sources' own images.
 _FIRST_COLUMNS = ("label map", *REFERENCE_KINDS)
-_FILE_NAMES = {
-    "tables": ("scores.csv", "per_class_iou.csv"),
-    "plots": ("scores.png", "per_class_iou.png"),
-}
+_TABLES = ("scores", "per_class_iou")
+_PLOTS = ("scores", "per_class_iou", "tradeoff", "precision_recall", "distance_against_n")
+_FORMS = {"tables": (_TABLES, ("csv", "md", "tex", "parquet")),
+          "plots": (_PLOTS, ("png", "pdf", "svg"))}  # fmt: skip
+NO_PLOTS = "No plots: matplotlib is not installed; tables and samples are complete."
+NO_PAGE = "No web page: jinja2 is not installed; tables and plots are complete."
 
 
-@dataclass(frozen=True)
-class RunReport:
-    """What `write_report` wrote, and the text that the command line prints."""
+def write_report(run_folder: Path, *, thorough: bool = False) -> RunReport:
+    """Write everything of one run; `UserError` where nothing is recorded yet.
 
-    paths: tuple[Path, ...]
-    text: str
-
-
-def write_report(run_folder: Path) -> RunReport:
-    """Write tables, plots and samples of a run; `UserError` where nothing is recorded yet."""
-    measurements = list(RecordStore(run_folder / "records.jsonl"))
-    if not measurements:
-        raise UserError(
-            f"{run_folder / 'records.jsonl'}: holds no complete measurement, so there is nothing "
-            f"to report; run `spade-eval benchmark --out {run_folder}` first"
-        )
-    groups = by_protocol(measurements)
-    plots = importlib.util.find_spec("matplotlib") is not None
-    paths: list[Path] = []
-    for key, group in groups.items():
-        inner = key.slug if len(groups) > 1 else ""
-        paths += write_tables(group, run_folder / "tables" / inner)
-        if plots:
-            paths += plot_metric_bars(group, run_folder / "plots" / inner)
-            paths += plot_per_class_iou(group, run_folder / "plots" / inner)
+    `thorough` adds what takes minutes on Inception features: intervals of FID, FID against N.
+    """
+    run = open_run(run_folder)
+    keyed = by_protocol(run.measurements)
+    groups = protocol_groups([run], run.measurements, thorough=thorough)
+    paths = write_run_tables(run)
+    plots = list(_plots(run, keyed, groups, thorough)) if has_plots() else []
+    paths += [path for plot in plots for path in (plot.png, plot.pdf, plot.svg)]
     if len(groups) > 1:
         _remove_single_report(run_folder)
-    paths += _write_samples(run_folder, measurements)
-    texts = [report_text(group) for group in groups.values()]
-    if not plots:
-        texts.append("No plots: matplotlib is not installed; tables and samples are complete.")
-    return RunReport(tuple(paths), "\n\n".join(texts))
+    paths += _write_samples(run_folder, run.measurements)
+    paths += write_page([run], groups, plots, run_folder / "html")
+    texts = [report_text(group) for group in keyed.values()]
+    return RunReport(tuple(paths), "\n\n".join([*texts, *missing_parts()]))
+
+
+def write_run_tables(run: RunData) -> list[Path]:
+    """Write the tables of a run folder, a folder a protocol where there are several."""
+    keyed = by_protocol(run.measurements)
+    return [
+        path
+        for key, group in keyed.items()
+        for path in write_tables(group, run.folder / "tables" / _inner(key, keyed))
+    ]
+
+
+def write_page(
+    runs: Sequence[RunData],
+    groups: Sequence[ProtocolGroup],
+    plots: Sequence[Plot],
+    folder: Path,
+    comparison: Comparison | None = None,
+    notes: Sequence[str] = (),
+) -> list[Path]:
+    """Write the web page of these runs; returns its path, none without jinja2."""
+    if not has_page():
+        return []
+    from reports.html import write_html
+
+    data = ReportData(
+        title=", ".join(run.name for run in runs),
+        runs=tuple(runs),
+        groups=tuple(groups),
+        paper_tables=(),
+        comparison=comparison,
+        plots=tuple(plots),
+        notes=tuple(notes),
+    )
+    return write_html(data, folder)[:1]
 
 
 def report_text(measurements: Sequence[Measurement]) -> str:
     """Title, table and footnotes of one protocol as text."""
-    table = printed_table(scores_table(measurements))
+    printed = printed_scores(scores_table(measurements))
     notes = ["↑ larger is better, ↓ smaller is better"]
-    if "*" in table:
+    if printed.has_marks:
         notes[0] += ", * best model of the column"
-    lines = [protocol_title(measurements), protocol_details(measurements), "", table, *notes]
-    return "\n".join([*lines, *(f"Note: {note}" for note in footnotes(measurements))])
+    lines = [protocol_title(measurements), protocol_details(measurements), "", as_text(printed)]
+    return "\n".join([*lines, *notes, *(f"Note: {note}" for note in footnotes(measurements))])
+
+
+def has_plots() -> bool:
+    """Whether figures can be drawn."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def has_page() -> bool:
+    """Whether the web page can be written."""
+    return importlib.util.find_spec("jinja2") is not None
+
+
+def missing_parts() -> list[str]:
+    """A line for each part of a report that a missing package leaves out."""
+    missing = []
+    for there, line in (
+        (has_plots(), NO_PLOTS),
+        (has_parquet(), NO_PARQUET),
+        (has_page(), NO_PAGE),
+    ):
+        missing += [] if there else [line]
+    return missing
+
+
+def _inner(key: ProtocolKey, keyed: dict[ProtocolKey, list[Measurement]]) -> str:
+    return key.slug if len(keyed) > 1 else ""
+
+
+def _plots(
+    run: RunData,
+    keyed: dict[ProtocolKey, list[Measurement]],
+    groups: Sequence[ProtocolGroup],
+    thorough: bool,
+) -> Iterator[Plot]:
+    for (key, group), shown in zip(keyed.items(), groups, strict=True):
+        folder = run.folder / "plots" / _inner(key, keyed)
+        yield from plot_metric_bars(group, folder, shown.intervals)
+        yield from plot_per_class_iou(group, folder)
+        yield from plot_tradeoff(group, folder)
+        yield from plot_precision_recall(group, folder)
+        yield from plot_distance_against_count(group, run.folder, folder, thorough=thorough)
+    yield from plot_training(run.folder, run.folder / "plots")
 
 
 def _remove_single_report(run_folder: Path) -> None:
     """Files from when the run had one protocol; the same numbers now stand in its own folder."""
-    for folder, names in _FILE_NAMES.items():
-        for name in names:
-            (run_folder / folder / name).unlink(missing_ok=True)
+    for folder, (stems, forms) in _FORMS.items():
+        for stem in stems:
+            for form in forms:
+                (run_folder / folder / f"{stem}.{form}").unlink(missing_ok=True)
 
 
 def _write_samples(run_folder: Path, measurements: Sequence[Measurement]) -> list[Path]:

@@ -6,25 +6,34 @@ multiplies fractions by 100 and rounds. One table holds one protocol (see `repor
 """
 
 import json
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from reports.files import written_whole
+from reports.formats import as_text
 from reports.grouping import (
-    REFERENCE_KINDS,
     ProtocolKey,
     Row,
     by_protocol,
     footnotes,
     metric_names,
+    protocol_title,
     rows,
     shortened,
     value_of,
 )
+from reports.printed import (
+    ABSENT,
+    Printed,
+    millions,
+    name_column,
+    number_column,
+    rounded,
+    rules_between,
+)
+from reports.writing import write_forms
 from spade_eval.records import Measurement
 
 __all__ = [
@@ -36,10 +45,27 @@ __all__ = [
     "write_tables",
 ]
 
-_ROW_COLUMNS = ("source", "kind", "parameters", "train_steps", "N", "weights")
+_ROW_COLUMNS = (
+    "source",
+    "kind",
+    "style_input",
+    "parameters",
+    "train_steps",
+    "N",
+    "N_real",
+    "weights",
+    "seconds",
+)
+_NAMES = ("source", "kind", "style_input")  # flush left
+_SPEED = ("seconds",)  # of the whole job: not on the screen
 # Scores by a segmenter without real weights mean nothing, so each row says it.
 _MEANINGLESS = ("filled", "random")
-_PRINTED_NAMES = {"train_steps": "steps"}
+_PRINTED_NAMES = {
+    "train_steps": "steps",
+    "style_input": "style input",
+    "N_real": "N real",
+    "seconds": "job, s",
+}
 _PROVENANCE = (
     "dataset",
     "dataset_sha256",
@@ -57,7 +83,6 @@ _PROVENANCE = (
     "fid_profile",
     "num_samples",
     "reference_sha256",
-    "num_reference_images",
     "source_sha256",
     "seed",
     "train_batch_size",
@@ -66,7 +91,6 @@ _PROVENANCE = (
     "job_sha256",
     "device",
     "started",
-    "seconds",
     "commit",
     "commit_clean",
     "versions",
@@ -74,7 +98,6 @@ _PROVENANCE = (
     "notes",
 )
 _LONGEST_NAME = 32
-_HEADING_WIDTH = 12
 
 
 def scores_table(measurements: Iterable[Measurement]) -> pd.DataFrame:
@@ -104,43 +127,67 @@ def per_class_table(measurements: Iterable[Measurement]) -> pd.DataFrame:
 def printed_table(table: pd.DataFrame) -> str:
     """Fixed-width text of a `scores_table`: fractions times 100, "-" where there is no value.
 
-    An asterisk marks the best model of a column (real and oracle do not compete, and one model
-    alone is not marked); a rule sets real and oracle off from the models.
+    An asterisk marks the best model of a column (bounds do not compete, and one model alone is
+    not marked); a rule sets the bounds off from the models.
     """
-    metrics: Mapping[str, Mapping[str, Any]] = table.attrs["metrics"]
-    facts = [name for name in _ROW_COLUMNS if name == "source" or table[name].notna().any()]
-    columns = [_fact_column(table, name) for name in facts]
-    columns += [_metric_column(table, name, about) for name, about in metrics.items()]
-    height = max(len(heading) for heading, _ in columns)
-    padded = [([""] * (height - len(heading)) + heading, cells) for heading, cells in columns]
-    widths = [max(map(len, [*heading, *cells])) for heading, cells in padded]
-    lines = [
-        _line([heading[index] for heading, _ in padded], widths, facts) for index in range(height)
+    return as_text(printed_scores(table))
+
+
+def printed_scores(
+    table: pd.DataFrame, title: str = "", notes: Sequence[str] = (), *, speed: bool = False
+) -> Printed:
+    """A `scores_table` as it is printed; columns of facts that no row has are left out."""
+    kinds = table["kind"].tolist()
+    shown = [name for name in _ROW_COLUMNS if speed or name not in _SPEED]
+    facts = [name for name in shown if name == "source" or _is_informative(table, name)]
+    columns = [
+        name_column(
+            _PRINTED_NAMES.get(name, name),
+            [_fact(name, value) for value in table[name]],
+            is_name=name in _NAMES,
+        )
+        for name in facts
     ]
-    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    previous = True
-    lines.append(rule)
-    for index, kind in enumerate(table["kind"]):
-        is_reference = kind in REFERENCE_KINDS
-        if index and previous and not is_reference:
-            lines.append(rule)
-        lines.append(_line([cells[index] for _, cells in padded], widths, facts))
-        previous = is_reference
-    return "\n".join(line.rstrip() for line in lines)
+    columns += [
+        number_column(
+            about["label"],
+            table[name].tolist(),
+            unit=about["unit"],
+            larger_is_better=about["larger_is_better"],
+            kinds=kinds,
+        )
+        for name, about in table.attrs["metrics"].items()
+    ]
+    return Printed(
+        title=title, columns=tuple(columns), rules=rules_between(kinds), notes=tuple(notes)
+    )
+
+
+def printed_classes(classes: pd.DataFrame, title: str) -> Printed:
+    """A `per_class_table`, classes down and sources across; no marks."""
+    columns = [name_column(str(classes.index.name), [str(name) for name in classes.index])]
+    columns += [
+        name_column(name, [rounded(100 * value, 2) for value in classes[name]], is_name=False)
+        for name in classes.columns
+    ]
+    return Printed(title=title, columns=tuple(columns))
 
 
 def write_tables(measurements: Iterable[Measurement], folder: Path) -> list[Path]:
-    """Write `scores.csv` (with provenance) and `per_class_iou.csv`; return their paths.
+    """Write `scores` (with provenance) and `per_class_iou` in every form; return their paths.
 
     A metric of one protocol is one column of one file, so `ValueError` for several protocols.
     """
     measurements = list(measurements)
     table_rows = rows(measurements)
-    scores = pd.concat([_scores_frame(table_rows), _provenance_frame(table_rows)], axis="columns")
-    paths = [_write_csv(scores, folder / "scores.csv", index=False)]
+    table, title = _scores_frame(table_rows), protocol_title(measurements)
+    scores = pd.concat([table, _provenance_frame(table_rows)], axis="columns")
+    printed = printed_scores(table, title, footnotes(measurements), speed=True)
+    paths = write_forms(scores, printed, folder, "scores")
     classes = per_class_table(measurements)
     if len(classes):
-        paths.append(_write_csv(classes, folder / "per_class_iou.csv", index=True))
+        by_class = printed_classes(classes, f"IoU by class, %: {title}")
+        paths += write_forms(classes, by_class, folder, "per_class_iou")
     return paths
 
 
@@ -151,10 +198,13 @@ def _scores_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
             "source": pd.Series([row.source for row in table_rows], dtype="object"),
             "kind": pd.Series([row.kind for row in table_rows], dtype="object"),
             # Nullable integers, so that a missing count does not turn the others into floats.
+            "style_input": pd.Series([item.style_input for item in firsts], dtype="object"),
             "parameters": pd.array([item.parameters for item in firsts], dtype="Int64"),
             "train_steps": pd.array([item.train_steps for item in firsts], dtype="Int64"),
             "N": pd.array([item.num_images for item in firsts], dtype="Int64"),
+            "N_real": pd.array([_num_real(row) for row in table_rows], dtype="Int64"),
             "weights": pd.Series([_shown_weights(item) for item in firsts], dtype="object"),
+            "seconds": pd.Series([_seconds(row) for row in table_rows], dtype="float64"),
         }
     )
     metrics = {}
@@ -169,6 +219,17 @@ def _scores_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
         }
     table.attrs["metrics"] = metrics
     return table
+
+
+def _num_real(row: Row) -> int | None:
+    """Photos on the other side of a distance."""
+    found = {item.num_reference_images for item in row.measurements} - {None}
+    return found.pop() if len(found) == 1 else None
+
+
+def _seconds(row: Row) -> float:
+    """Of the row's jobs together; one that trained its model holds the training too."""
+    return sum({item.job_sha256: item.seconds for item in row.measurements}.values())
 
 
 def _shown_weights(item: Measurement) -> str | None:
@@ -199,58 +260,18 @@ def _text(value: object) -> str:
     return json.dumps(value, sort_keys=True) if isinstance(value, Mapping) else str(value)
 
 
-def _write_csv(table: pd.DataFrame, path: Path, index: bool) -> Path:
-    with written_whole(path) as temporary:
-        table.to_csv(temporary, index=index, encoding="utf-8")
-    return path
-
-
-def _fact_column(table: pd.DataFrame, name: str) -> tuple[list[str], list[str]]:
-    cells = [_fact(name, value) for value in table[name]]
-    return [_PRINTED_NAMES.get(name, name)], cells
+def _is_informative(table: pd.DataFrame, name: str) -> bool:
+    """Whether a column of facts says anything; equal numbers of images say it once."""
+    if name == "N_real":
+        return bool((table["N_real"].notna() & (table["N_real"] != table["N"])).any())
+    return bool(table[name].notna().any())
 
 
 def _fact(name: str, value: Any) -> str:
-    if pd.isna(value):
-        return "-"
     if name == "parameters":
-        return f"{value / 1e6:.2f}M"
+        return millions(value)
+    if pd.isna(value):
+        return ABSENT
+    if name == "seconds":
+        return f"{value:.1f}"
     return shortened(str(value), _LONGEST_NAME)
-
-
-def _metric_column(
-    table: pd.DataFrame, name: str, about: Mapping[str, Any]
-) -> tuple[list[str], list[str]]:
-    """Heading lines and cells; a place is kept for the mark in every cell, so that digits align."""
-    heading = textwrap.wrap(
-        about["label"], _HEADING_WIDTH, break_long_words=False, break_on_hyphens=False
-    )
-    arrow = "↑" if about["larger_is_better"] else "↓"
-    heading = [*heading, f"{about['unit']} {arrow}".strip()]
-    numbers = table[name] * (100 if about["unit"] == "%" else 1)
-    # Distances in a small feature space can be far below 1; two decimals would print them as 0.
-    decimals = 4 if about["unit"] != "%" and numbers.abs().max() < 1 else 2
-    best = _best(table, name, about["larger_is_better"])
-    cells = ["-" if pd.isna(number) else f"{number:.{decimals}f}" for number in numbers]
-    marked = [
-        cell + ("*" if value == best and kind not in REFERENCE_KINDS else " ")
-        for cell, value, kind in zip(cells, table[name], table["kind"], strict=True)
-    ]
-    return [f"{line} " for line in heading], marked
-
-
-def _best(table: pd.DataFrame, name: str, larger_is_better: bool) -> float | None:
-    competing = table.loc[~table["kind"].isin(REFERENCE_KINDS), name].dropna()
-    if len(competing) < 2:
-        return None
-    return float(competing.max() if larger_is_better else competing.min())
-
-
-def _line(cells: Sequence[str], widths: Sequence[int], facts: Sequence[str]) -> str:
-    """Names flush left, numbers flush right."""
-    return "  ".join(
-        cell.ljust(width)
-        if index < len(facts) and facts[index] in ("source", "kind")
-        else cell.rjust(width)
-        for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    )

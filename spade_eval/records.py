@@ -49,6 +49,9 @@ class Measurement:
     train_config_sha256: str | None = None
     checkpoint_rule: str | None = None  # how the scored weights were chosen, e.g. "last"
     seed: int | None = None
+    # What a generator is given besides the label map: "none", "random", or "real image", which
+    # makes the row a reconstruction; None where nobody stated it.
+    style_input: str | None = None
     # On which data.
     dataset: str
     dataset_sha256: str
@@ -165,6 +168,11 @@ def sha256_of_json(value: object) -> str:
     """SHA-256 of a value made of dictionaries, lists, strings, numbers, booleans and None."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def sha256_of_bytes(data: bytes) -> str:
+    """SHA-256 of bytes in memory."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def sha256_of_file(path: Path) -> str:

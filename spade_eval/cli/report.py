@@ -1,25 +1,108 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`spade-eval report`: tables and plots of a run folder, from its records alone."""
+"""`spade-eval report`: tables, figures and a web page of runs, from what they recorded."""
 
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spade_eval.errors import UserError
+
+if TYPE_CHECKING:
+    from reports.report_data import RunReport
+
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Run folder, as `benchmark` prints it.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Run folders or bundles; several make a leaderboard."),
+    ],
+    table: Annotated[
+        int | None,
+        typer.Option(help="A table of the SPADE paper beside what was measured: 1, 3, 4 or 5."),
+    ] = None,
+    unverified: Annotated[
+        bool, typer.Option(help="With --table: also numbers that were only recalled, marked.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder [default: the run's own, or beside the first run]."),
+    ] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(help="With --table: put it into its block of this Markdown page as well."),
+    ] = None,
+    thorough: Annotated[
+        bool, typer.Option(help="Of one run: intervals of FID, and FID against N; takes minutes.")
+    ] = False,
 ) -> None:
-    """Print the table of a run again and rewrite its CSV files and plots."""
-    show_report(run)
+    """Print the table of one run, of several, or of the paper, and write it in every form."""
+    if unverified and table is None:
+        raise UserError("--unverified was given without --table N, whose numbers it adds")
+    if into is not None and table is None:
+        raise UserError("--into was given without --table N, which it puts into a page")
+    if table is None and len(runs) == 1 and runs[0].is_dir() and out is None:
+        show_report(runs[0], thorough=thorough)
+        return
+    if thorough:
+        raise UserError("--thorough is for the report of one run folder; give one, without --table")
+    with tempfile.TemporaryDirectory() as scratch:
+        _show_together(runs, table, unverified, out, into, Path(scratch))
 
 
-def show_report(run: Path) -> None:
+def show_report(run: Path, *, thorough: bool = False) -> None:
     """Write the report, print the table, and last where everything is."""
     from reports.run_report import write_report
 
-    written = write_report(run)
+    written = write_report(run, thorough=thorough)
     typer.echo(written.text)
-    typer.echo(f"\nEverything of this run is in {run}:")
+    show_paths(written, run, "Everything of this run is in")
+
+
+def show_paths(written: "RunReport", folder: Path, title: str) -> None:
+    """List what was written, relative to its folder."""
+    typer.echo(f"\n{title} {folder}:")
     for path in written.paths:
-        typer.echo(f"  {path.relative_to(run)}")
+        typer.echo(f"  {path.relative_to(folder)}")
+
+
+def _show_together(
+    places: Sequence[Path],
+    table: int | None,
+    unverified: bool,
+    out: Path | None,
+    into: Path | None,
+    scratch: Path,
+) -> None:
+    from reports.merged_report import write_merged_report
+    from reports.paper_report import write_table_of_runs
+    from reports.runs import open_runs
+
+    found = open_runs(places, scratch)
+    folder = out or _default_folder(places, table)
+    if table is None:
+        written = write_merged_report(found, folder)
+    else:
+        written = write_table_of_runs(table, found, folder, unverified=unverified)
+    typer.echo(written.text)
+    show_paths(written, folder, "Written into")
+    if into is not None and table is not None:
+        from reports.filled_page import fill_with_table
+        from reports.measured_with import measured_with
+        from reports.paper_rows import PAPER_TABLES
+
+        measurements = [item for run in found for item in run.measurements]
+        for path in fill_with_table(
+            into, table, folder, measured_with(measurements, PAPER_TABLES[table].models)
+        ):
+            typer.echo(f"  {path}")
+
+
+def _default_folder(places: Sequence[Path], table: int | None) -> Path:
+    """The tables of one run folder; for several, a folder beside the first."""
+    name = "leaderboard" if table is None else f"table{table}"
+    if len(places) == 1 and places[0].is_dir():
+        return places[0] / "tables"
+    return places[0].resolve().parent / name

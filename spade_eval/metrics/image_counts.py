@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spade_eval.metrics.arrays import read_arrays, write_arrays
+from spade_eval.metrics.arrays import write_arrays
 from spade_eval.metrics.segmentation import scored_pixels
+from spade_eval.metrics.stored_counts import StoredCounts
 
 # Second axis of the stacked counts.
 _INTERSECTION, _TARGET, _PREDICTION = range(3)
@@ -117,11 +118,9 @@ class ImageCounts:
     @classmethod
     def load(cls, path: Path) -> "ImageCounts":
         """Read what `save` wrote."""
-        stored = read_arrays(
-            path, ("names", "ignore_index", "counts", "num_ignored"), "per-image counts"
-        )
-        loaded = cls(stored["counts"].shape[-1], int(stored["ignore_index"]))
-        loaded._names = stored["names"].tolist()
-        loaded._counts = [stored["counts"]]
-        loaded._num_ignored = [stored["num_ignored"]]
+        stored = StoredCounts.load(path)
+        loaded = cls(stored.counts.shape[-1], stored.ignore_index)
+        loaded._names = list(stored.names)
+        loaded._counts = [stored.counts]
+        loaded._num_ignored = [stored.num_ignored]
         return loaded

@@ -2,6 +2,7 @@
 """Figures and sample grids: written whole, of a sensible size, with unaltered pixels."""
 
 import dataclasses
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 from PIL import Image
 from synthetic import IN_DOMAIN, TOO_FEW, job, run
 
+from reports.bars import plot_metric_bars
+from reports.class_plots import plot_per_class_iou
 from reports.files import written_whole
 from reports.page import WIDTH, Page
-from reports.plots import plot_metric_bars, plot_per_class_iou
+from reports.report_data import Plot as DrawnPlot
 from reports.samples import samples_grid
 from spade_eval.errors import UserError
 from spade_eval.records import Measurement
@@ -24,20 +27,22 @@ CASES = {
     "twelve rows, long names": run([f"model-{'x' * 60}-$a_{i}$" for i in range(10)], classes=["a"]),
     "182 classes": run(classes=[f"class-{index}" for index in range(182)]),
 }
-Plot = Callable[[Iterable[Measurement], Path], list[Path]]
+Plot = Callable[[Iterable[Measurement], Path], list[DrawnPlot]]
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("plot", [plot_metric_bars, plot_per_class_iou])
 def test_plots_are_paper_wide_and_not_blank(plot: Plot, case: str, tmp_path: Path) -> None:
-    (path,) = plot(CASES[case], tmp_path / "plots")
-    with Image.open(path) as image:
+    (drawn,) = plot(CASES[case], tmp_path / "plots")
+    with Image.open(drawn.png) as image:
         assert image.width == round(150 * WIDTH)
         assert image.height < 2000
         low, high = image.convert("L").getextrema()
     assert low < 60
     assert high == 255
-    assert [item.name for item in path.parent.iterdir()] == [path.name]
+    assert set(drawn.png.parent.iterdir()) == {drawn.png, drawn.pdf, drawn.svg}
+    assert drawn.pdf.read_bytes().startswith(b"%PDF")
+    assert ElementTree.parse(drawn.svg).getroot().tag.endswith("svg")
 
 
 @pytest.mark.parametrize("plot", [plot_metric_bars, plot_per_class_iou])
@@ -54,7 +59,8 @@ def test_plots_are_reproducible_and_carry_the_notes(
     monkeypatch.setattr(Page, "save", spy)
     measurements = run(classes=["sea"], notes=(TOO_FEW,))
     (first,), (second,) = plot(measurements, tmp_path / "a"), plot(measurements, tmp_path / "b")
-    assert first.read_bytes() == second.read_bytes()
+    for form in ("png", "pdf", "svg"):
+        assert getattr(first, form).read_bytes() == getattr(second, form).read_bytes(), form
     text = "\n".join(shown)
     for expected in ("scenes val, 500 images of 64x64, profile in-domain", TOO_FEW, IN_DOMAIN):
         assert expected in text

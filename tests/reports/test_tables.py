@@ -18,6 +18,7 @@ from reports.tables import (
     tables_by_protocol,
     write_tables,
 )
+from reports.writing import has_parquet, write_parquet
 from spade_eval.records import Measurement
 
 OTHER_PROTOCOLS = [
@@ -38,7 +39,10 @@ def test_rows_and_columns_have_a_fixed_order() -> None:
     unknown = [dataclasses.replace(item, metric=f"new_{item.metric}") for item in measurements[:2]]
     table = scores_table([*unknown, *measurements])
     assert list(table["source"]) == ["real", "oracle", "spade", "concat", "pix2pixhdpp"]
-    facts = ["source", "kind", "parameters", "train_steps", "N", "weights"]
+    facts = [
+        "source", "kind", "style_input", "parameters", "train_steps", "N", "N_real", "weights",
+        "seconds",
+    ]  # fmt: skip
     new = [item.metric for item in unknown]
     assert list(table.columns) == [*facts, *METRICS, *new]
 
@@ -179,7 +183,8 @@ def test_printed_columns_are_aligned() -> None:
 
 def test_csv_holds_full_precision_and_provenance(tmp_path: Path) -> None:
     measurements = run(classes=["sea", "sky"])
-    scores, classes = write_tables(measurements, tmp_path / "tables")
+    paths = {path.name: path for path in write_tables(measurements, tmp_path / "tables")}
+    scores, classes = paths["scores.csv"], paths["per_class_iou.csv"]
     with scores.open(newline="") as file:
         read = {row["source"]: row for row in csv.DictReader(file)}
     for item in measurements:
@@ -194,7 +199,26 @@ def test_csv_holds_full_precision_and_provenance(tmp_path: Path) -> None:
     for item in measurements:
         if item.class_name is not None:
             assert float(iou[item.class_name][item.source]) == item.value
-    assert sorted(path.name for path in (tmp_path / "tables").iterdir()) == [
-        "per_class_iou.csv",
-        "scores.csv",
-    ]
+    assert sorted(path.name for path in (tmp_path / "tables").iterdir()) == sorted(paths)
+    forms = {"csv", "md", "tex"} | ({"parquet"} if has_parquet() else set())
+    assert set(paths) == {
+        f"{stem}.{form}" for stem in ("scores", "per_class_iou") for form in forms
+    }
+
+
+def test_unequal_counts_and_style_inputs_are_said() -> None:
+    measurements = [*job("spade", num_reference_images=400), *job("sean", style_input="real image")]
+    text = printed_table(scores_table(measurements))
+    assert "real image" in text
+    assert "400" in text
+    assert any("500 synthesized images against 400" in note for note in footnotes(measurements))
+    equal = job("spade", num_reference_images=500)
+    assert "N real" not in printed_table(scores_table(equal))
+    assert not any("against" in note for note in footnotes(equal))
+
+
+def test_parquet_holds_the_frame(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    table = scores_table(run())
+    (path,) = write_parquet(table, tmp_path / "scores.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(path), table)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Per-image class counts as a run stored them, to be read without torch.
+
+`spade_eval.metrics.image_counts` counts and writes them; reports, intervals and bundles read them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spade_eval.errors import UserError
+from spade_eval.metrics.arrays import read_arrays
+
+Counts = NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class StoredCounts:
+    """Intersection, target and prediction pixels of each class in each image of a split."""
+
+    names: tuple[str, ...]  # of the images, in the order of scoring
+    counts: Counts  # (N, 3, C)
+    num_ignored: Counts  # (N,): pixels of the ground truth that are not scored
+    ignore_index: int = 255
+
+    @classmethod
+    def load(cls, path: Path) -> "StoredCounts":
+        """Read the .npz that `ImageCounts.save` wrote; `UserError` for any other file."""
+        stored = read_arrays(
+            path, ("names", "ignore_index", "counts", "num_ignored"), "per-image counts"
+        )
+        counts, ignored = stored["counts"], stored["num_ignored"]
+        num_images = len(stored["names"])
+        if counts.shape != (num_images, 3, *counts.shape[2:3]) or ignored.shape != (num_images,):
+            raise UserError(
+                f"{path}: counts of shape {counts.shape} for {num_images} names, expected "
+                "(images, 3, classes); score the row again"
+            )
+        return cls(
+            tuple(stored["names"].tolist()),
+            _whole_numbers(counts, path),
+            _whole_numbers(ignored, path),
+            int(stored["ignore_index"]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def intersection(self) -> Counts:
+        """(N, C): pixels of the class that were predicted as such."""
+        return self.counts[:, 0]
+
+    @property
+    def target(self) -> Counts:
+        """(N, C): pixels of the class in the ground truth."""
+        return self.counts[:, 1]
+
+    @property
+    def prediction(self) -> Counts:
+        """(N, C): pixels predicted as the class, ignored ones left out."""
+        return self.counts[:, 2]
+
+    def image_accuracy(self) -> NDArray[np.float64]:
+        """(N,) share of correct pixels among the scored ones; NaN where no pixel is scored."""
+        scored = self.target.sum(axis=1, dtype=np.float64)
+        hits = self.intersection.sum(axis=1, dtype=np.float64)
+        return _ratio(hits, scored)
+
+    def image_miou(self) -> NDArray[np.float64]:
+        """(N,) mean IoU over the classes that each image's own label map holds; NaN for none."""
+        union = self.counts.astype(np.float64)
+        iou = _ratio(union[:, 0], union[:, 1] + union[:, 2] - union[:, 0])
+        present = self.target > 0
+        return _ratio(np.where(present, iou, 0.0).sum(axis=1), present.sum(axis=1))
+
+
+def _ratio(
+    numerator: NDArray[np.float64],
+    denominator: NDArray[np.floating[Any]] | NDArray[np.integer[Any]],
+) -> NDArray[np.float64]:
+    """Quotient, NaN where the denominator is 0."""
+    found = np.full(numerator.shape, np.nan)
+    np.divide(numerator, denominator, out=found, where=denominator > 0)
+    return found
+
+
+def _whole_numbers(counts: NDArray[Any], path: Path) -> Counts:
+    if counts.dtype != np.uint32:
+        raise UserError(f"{path}: counts are {counts.dtype}, expected uint32; score the row again")
+    return counts

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Per-image counts for tests: drawn from a seed, of given label maps, or of a whole run folder."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from synthetic import measurement
+from torch import Tensor
+
+from spade_eval.metrics.image_counts import ImageCounts
+from spade_eval.metrics.segmentation import SegmentationScores
+from spade_eval.metrics.stored_counts import StoredCounts
+from spade_eval.records import Measurement, RecordStore, sha256_of_json
+
+CLASSES = ("sky", "sea", "<img onerror=alert(1)>", "a_b & 50%")
+
+
+def stored(num_images: int, num_classes: int, seed: int) -> StoredCounts:
+    """Counts that could be of label maps: no more hits than targets and predictions."""
+    numbers = np.random.default_rng(seed)
+    counts = numbers.integers(0, 60, (num_images, 3, num_classes), dtype=np.uint32)
+    counts[:, 0] = np.minimum(counts[:, 0], counts[:, 1:].min(axis=1))
+    ignored = numbers.integers(0, 9, num_images, dtype=np.uint32)
+    return StoredCounts(tuple(f"image{i:04d}" for i in range(num_images)), counts, ignored)
+
+
+def counts_of(prediction: Tensor, target: Tensor, num_classes: int) -> StoredCounts:
+    counts = ImageCounts(num_classes)
+    names = [f"image{i:04d}" for i in range(len(target))]
+    counts.update(names, prediction, target)
+    return StoredCounts(tuple(names), counts._stacked(), counts.num_ignored)
+
+
+def write_run(
+    folder: Path,
+    wrong: dict[str, float],
+    num_images: int = 60,
+    features: bool = True,
+    seed: int = 0,
+    **changes: object,
+) -> list[Measurement]:
+    """A run folder as the engine leaves it; each row predicts that share of pixels wrongly."""
+    target = _label_maps(num_images)
+    photos = np.random.default_rng(7).normal(size=(num_images, 6))
+    found = []
+    for place, (source, share) in enumerate(wrong.items()):
+        noise = torch.Generator().manual_seed(100 * seed + place)
+        changed = torch.rand(target.shape, generator=noise) < share
+        drawn = torch.randint(0, len(CLASSES), target.shape, generator=noise)
+        prediction = torch.where(changed, drawn, target.clamp(max=len(CLASSES) - 1))
+        scores = SegmentationScores(len(CLASSES), averaged="target")
+        scores.update(prediction, target)
+        items = _measurements(source, scores, share, seed, changes)
+        name = f"{source}-{items[0].job_sha256[:8]}.npz"
+        (folder / "counts").mkdir(parents=True, exist_ok=True)
+        counts = ImageCounts(len(CLASSES))
+        counts.update([f"image{i:04d}" for i in range(num_images)], prediction, target)
+        counts.save(folder / "counts" / name)
+        if features:
+            numbers = np.random.default_rng(place)
+            made = (photos + share + numbers.normal(size=photos.shape) / 2).astype(np.float32)
+            (folder / "features").mkdir(exist_ok=True)
+            np.savez(folder / "features" / f"{name[:-4]}-{'e' * 8}.npz", features=made)
+        RecordStore(folder / "records.jsonl").append(items)
+        found += items
+    (folder / "cache").mkdir(exist_ok=True)
+    np.savez(folder / "cache" / f"reference-{'e' * 16}.npz", features=photos.astype(np.float32))
+    (folder / "config.json").write_text(json.dumps({"dataset": "scenes", "seed": seed}))
+    return found
+
+
+def _label_maps(num_images: int) -> Tensor:
+    numbers = torch.Generator().manual_seed(3)
+    target = torch.randint(0, len(CLASSES), (num_images, 16, 16), generator=numbers)
+    target[:, 0] = 255
+    return target
+
+
+def _measurements(
+    source: str, scores: SegmentationScores, share: float, seed: int, changes: dict[str, object]
+) -> list[Measurement]:
+    kind = source if source in ("real", "oracle") else "generator"
+    rows: Sequence[tuple[str, str, bool, str | None, float | None]] = [
+        *((name, "%", True, None, value) for name, value in scores.compute().items()),
+        ("fd_in_domain", "", False, None, 10 * share),
+        *(("iou", "%", True, name, value)
+          for name, value in zip(CLASSES, scores.per_class_iou(), strict=True)),
+    ]  # fmt: skip
+    common = {
+        "source": source, "source_kind": kind, "num_images": 60, "seed": seed,
+        "source_sha256": sha256_of_json([source, seed]), "job_size": len(rows),
+        "job_sha256": sha256_of_json([source, share, seed, sorted(map(str, changes.items()))]),
+        **changes,
+    }  # fmt: skip
+    return [
+        dataclasses.replace(
+            measurement(**common), metric=name, label=name, unit=unit, larger_is_better=larger,
+            class_name=class_name, value=value,
+            reference_sha256="e" * 64 if name.startswith("fd") else None,
+        )
+        for name, unit, larger, class_name, value in rows
+    ]  # fmt: skip

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`report`, `bundle` and `--compare` on the command line, and the commands of docs/reports.md."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+from counted import write_run
+
+from spade_eval.cli import app, main
+from spade_eval.cli.comparisons import Comparing, comparing
+from spade_eval.errors import UserError
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reports.md"
+COMMANDS = re.findall(
+    r"`((?:spade-eval|python run_benchmark\.py) [^`]+)`", DOCUMENT.read_text("utf-8")
+)
+TINY = ["--budget", "smoke", "--steps", "1", "--batch-size", "2", "--width", "0.0625",
+        "--limit", "44"]  # fmt: skip
+
+
+def called(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    shown = capsys.readouterr()
+    return int(ended.value.code or 0), shown.out, shown.err
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for seed, name in enumerate(("NAME", "OTHER")):
+        write_run(tmp_path / "runs" / name, {"real": 0.1, "spade": 0.4, "concat": 0.6}, seed=seed)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_commands_of_the_document_run(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(COMMANDS) >= 8
+    for line in COMMANDS:
+        words = shlex.split(line)
+        if words[0] == "python":
+            continue  # trains: run by the test below
+        code, out, err = called(words[1:], capsys)
+        assert code == 0, f"{line}: {err}"
+        assert out
+
+
+def test_the_flags_of_the_compare_command_exist() -> None:
+    (line,) = [line for line in COMMANDS if line.startswith("python")]
+    command = typer.main.get_command(app).commands["benchmark"]  # type: ignore[attr-defined]
+    context = command.make_context("benchmark", shlex.split(line)[2:])
+    assert context.params["compare"] == ["spade"]
+    assert context.params["more_baselines"] == ["concat"]
+
+
+def test_a_tampered_bundle_ends_with_code_2(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert called(["bundle", "runs/NAME", "--out", "a.zip"], capsys)[0] == 0
+    code, out, err = called(["bundle", "--verify", "a.zip", "--sha256", "0" * 64], capsys)
+    assert code == 2
+    assert "fault: identity" in out
+    assert "a.zip" in err
+    for words in (["bundle"], ["bundle", "runs/NAME"], ["bundle", "runs/NAME", "--verify", "a.zip"],
+                  ["report", "runs/NAME", "--unverified"],
+                  ["report", "runs/NAME", "runs/OTHER", "--thorough"]):  # fmt: skip
+        code, _, err = called(words, capsys)
+        assert code == 2, words
+        assert len(err.splitlines()) == 1
+
+
+def test_who_is_compared_with_whom() -> None:
+    found = comparing(["spade"], ["concat"], ["mine"], None)
+    assert found == Comparing(("mine",), ("spade", "concat"))
+    assert found.models(None, ["mine"]) == ["spade", "concat"]
+    assert found.models(["spade"], ["mine"]) == ["spade"]
+    assert (
+        comparing(["real", "other"], None, ["mine", "other"], None).models(None, ["mine", "other"])
+        == []
+    )
+    assert comparing(None, None, ["mine"], None).models(None, ["mine"]) is None
+    assert comparing(["concat"], None, [], ["spade", "concat"]).subjects == ("spade",)
+    with pytest.raises(UserError, match="has nothing to compare"):
+        comparing(["spade"], None, [], None)
+    with pytest.raises(UserError, match="unexpected 'concat'"):
+        comparing(None, ["concat"], ["mine"], None)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_against_baselines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = ["benchmark", *TINY, "--model", "spade", "--out", str(tmp_path / "a")]
+    assert called(first, capsys)[0] == 0
+    (checkpoint,) = (tmp_path / "a").glob("checkpoints/spade-*/generator.safetensors")
+    code, out, err = called(
+        ["benchmark", *TINY, "--seed", "1", "--checkpoint", f"mine={checkpoint}",
+         "--compare", "spade", "concat", "--out", str(tmp_path / "b")], capsys,
+    )  # fmt: skip
+    assert code == 0, err
+    assert "mine against spade" in out
+    assert "mine against concat" in out
+    assert "paired bootstrap over images" in out
+    assert "jackknife over 20 groups" in out
+    assert (tmp_path / "b" / "compare" / "mine" / "comparison.md").is_file()
