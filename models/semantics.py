@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.layers.neighbourhoods import Padding, Windows, distinct_windows
+
 IGNORE_INDEX = 255
 """Label value of unlabelled pixels."""
 
@@ -128,6 +130,7 @@ class SemanticMap:
         self.dtype = dtype  # of the dense maps
         self._dense_at: dict[Size, Tensor] = {}
         self._labels_at: dict[Size, Tensor] = {}
+        self._windows_at: dict[tuple[Size, int, str, int], Windows] = {}
 
     @property
     def _source(self) -> Tensor:
@@ -143,6 +146,11 @@ class SemanticMap:
     def is_hard(self) -> bool:
         """Whether every pixel has exactly one label, so that `labels_at` exists."""
         return self._soft is None
+
+    @property
+    def has_edges(self) -> bool:
+        """Whether the last channel of a hard map holds instance edges."""
+        return self._edges is not None
 
     @property
     def full(self) -> Tensor:
@@ -168,6 +176,34 @@ class SemanticMap:
     def edges_at(self, size: Size) -> Tensor | None:
         """(N, h, w) bool instance edges, or None where the layout has no edge channel."""
         return None if self._edges is None else _nearest(self._edges, size)
+
+    def symbols_at(self, size: Size) -> Tensor:
+        """(N, h, w) int64 in 0..num_symbols-1: the label, counted on past all labels on edges."""
+        labels, edges = self.labels_at(size), self.edges_at(size)
+        return labels if edges is None else labels + (self.num_labels - 1) * edges
+
+    @property
+    def num_symbols(self) -> int:
+        """What a pixel of a hard map can hold: a label, with or without an instance edge."""
+        return 2 * (self.num_labels - 1) if self.has_edges else self.num_labels
+
+    def windows_at(
+        self, size: Size, kernel_size: int, *, padding: Padding = "zeros", layer: int = 1
+    ) -> Windows:
+        """The distinct windows of a hard map that a convolution sees, once per resolution.
+
+        Those of the symbols for the first of several convolutions (`layer=1`). The second sees
+        windows of the first one's outputs, and these are numbered as the first one's windows are.
+        """
+        size = (int(size[0]), int(size[1]))
+        key = (size, kernel_size, padding, layer)
+        if key not in self._windows_at:
+            symbols, count = self.symbols_at(size), self.num_symbols
+            if layer > 1:
+                below = self.windows_at(size, kernel_size, padding=padding, layer=layer - 1)
+                symbols, count = below.ids, below.count
+            self._windows_at[key] = distinct_windows(symbols, count, kernel_size, padding)
+        return self._windows_at[key]
 
     def label_fractions(self) -> Tensor:
         """(N, num_labels): the share of the image that each channel covers."""

@@ -52,16 +52,20 @@ class LocalEnhancerGenerator(nn.Module):
         """Map with H, W multiples of 2**(downsamplings + enhancers) -> (N, 3, H, W) in [-1, 1]."""
         refuse_latent(z, "pix2pixHD")
         check_semantics(semantics, self.config.num_labels, self.multiple)
-        pyramid = [join_features(semantics, features, self.config.num_features)]
+        finest = join_features(semantics, features, self.config.num_features)
+        pyramid = [semantics.full if finest is None else finest]
         for _ in self.enhancers:
             pyramid.append(
                 F.avg_pool2d(pyramid[-1], 3, stride=2, padding=1, count_include_pad=False)
             )
+        inputs: list[Tensor | None] = [*reversed(pyramid)]
         if self.condition is not None:
             semantics = self.condition(semantics)
-        x: Tensor = self.trunk(pyramid.pop(), semantics)
-        for enhancer in self.enhancers:
-            x = enhancer(pyramid.pop(), x, semantics)
+        else:
+            inputs[-1] = finest
+        x: Tensor = self.trunk(inputs[0], semantics)
+        for enhancer, level in zip(self.enhancers, inputs[1:], strict=True):
+            x = enhancer(level, x, semantics)
         rgb: Tensor = self.to_rgb(x)
         return rgb.tanh()
 
@@ -73,15 +77,16 @@ class Enhancer(nn.Module):
         super().__init__()
         make = ConvNormMaker(config)
         inputs = config.num_labels + config.num_features
-        self.stem = make.reflect(inputs, channels, config.outer_kernel_size)
+        self.stem = make.stem(inputs, channels)
         self.down = make.down(channels, 2 * channels)
         self.blocks = nn.ModuleList(
             make.block(2 * channels) for _ in range(config.num_local_blocks)
         )
         self.up = make.up(2 * channels, channels)
 
-    def forward(self, x: Tensor, coarse: Tensor, semantics: SemanticMap) -> Tensor:
-        """(N, inputs, H, W), (N, 2 * channels, H / 2, W / 2) -> (N, channels, H, W)."""
+    def forward(self, x: Tensor | None, coarse: Tensor, semantics: SemanticMap) -> Tensor:
+        """x (N, inputs, H, W), None for the map itself; coarse (N, 2 * channels, H / 2, W / 2)
+        -> (N, channels, H, W)."""
         x = F.relu(self.stem(x, semantics))
         x = F.relu(self.down(x, semantics)) + coarse
         for block in self.blocks:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from models.generators.checks import check_semantics, refuse_latent
 from models.layers.norms import NormKind, ParamFreeNorm, make_condition
 from models.layers.resblocks import ConvNorm, ReflectResBlock
+from models.layers.semantic_convolution import SemanticConv2d
 from models.layers.spade import MakeNorm, norm_maker
 from models.layers.spectral import spectral_norm
 from models.semantics import SemanticMap
@@ -59,6 +60,7 @@ class Pix2PixHDGenerator(nn.Module):
         check_semantics(semantics, self.config.num_labels, self.multiple)
         x = join_features(semantics, features, self.config.num_features)
         if self.condition is not None:
+            x = semantics.full if x is None else x
             semantics = self.condition(semantics)
         rgb: Tensor = self.to_rgb(self.trunk(x, semantics))
         return rgb.tanh()
@@ -72,7 +74,7 @@ class Trunk(nn.Module):
         make = ConvNormMaker(config)
         width, depth = config.base_channels, config.num_downsamplings
         inputs = config.num_labels + config.num_features
-        self.stem = make.reflect(inputs, width, config.outer_kernel_size)
+        self.stem = make.stem(inputs, width)
         self.down = nn.ModuleList(
             make.down(width * 2**i, width * 2 ** (i + 1)) for i in range(depth)
         )
@@ -81,8 +83,9 @@ class Trunk(nn.Module):
             make.up(width * 2**i, width * 2 ** (i - 1)) for i in range(depth, 0, -1)
         )
 
-    def forward(self, x: Tensor, semantics: SemanticMap) -> Tensor:
-        """(N, num_labels + num_features, H, W) -> (N, base_channels, H, W)."""
+    def forward(self, x: Tensor | None, semantics: SemanticMap) -> Tensor:
+        """(N, num_labels + num_features, H, W), or None for the semantic map at its own size ->
+        (N, base_channels, H, W)."""
         x = F.relu(self.stem(x, semantics))
         for layer in self.down:
             x = F.relu(layer(x, semantics))
@@ -105,6 +108,19 @@ class ConvNormMaker:
             kernel_size=config.spade_kernel_size,
             hidden_channels=config.hidden_channels,
         )
+
+    def stem(self, in_channels: int, out_channels: int) -> ConvNorm:
+        """The first convolution of the semantic map (with features)."""
+        config = self.config
+        conv = SemanticConv2d(
+            in_channels,
+            out_channels,
+            config.outer_kernel_size,
+            padding=config.outer_kernel_size // 2,
+            padding_mode="reflect",
+            bias=config.conv_bias,
+        )
+        return self._wrap(conv, out_channels)
 
     def reflect(self, in_channels: int, out_channels: int, kernel_size: int) -> ConvNorm:
         return self._wrap(
@@ -153,8 +169,13 @@ def reflect_conv(
     )
 
 
-def join_features(semantics: SemanticMap, features: Tensor | None, num_features: int) -> Tensor:
-    """(N, num_labels + num_features, H, W), or `ValueError` if the features do not fit."""
+def join_features(
+    semantics: SemanticMap, features: Tensor | None, num_features: int
+) -> Tensor | None:
+    """(N, num_labels + num_features, H, W), None for the map without features.
+
+    `ValueError` if the features do not fit.
+    """
     expected = (semantics.batch_size, num_features, *semantics.size)
     if (features is None) != (num_features == 0) or (
         features is not None and tuple(features.shape) != expected
@@ -162,7 +183,7 @@ def join_features(semantics: SemanticMap, features: Tensor | None, num_features:
         found = "no features" if features is None else f"features of shape {tuple(features.shape)}"
         wanted = f"features of shape {expected}" if num_features else "none"
         raise ValueError(f"{found} given, expected {wanted}; num_features is {num_features}")
-    return semantics.full if features is None else torch.cat([semantics.full, features], dim=1)
+    return None if features is None else torch.cat([semantics.full, features], dim=1)
 
 
 def published_names(config: Pix2PixHDGenerator.Config) -> dict[str, str]:

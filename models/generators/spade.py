@@ -106,8 +106,8 @@ class SPADEGenerator(nn.Module):
         for index, block in enumerate(self.blocks):
             if index in doubled:
                 x = F.interpolate(x, scale_factor=2, mode="nearest")
-            x = block(x, semantics)
-        rgb: Tensor = self.to_rgb(F.leaky_relu(x, 0.2))
+            x = block(x, semantics, overwrite=True)
+        rgb: Tensor = self.to_rgb(F.leaky_relu(x, 0.2, inplace=True))
         return rgb.tanh()
 
     def _start(self, semantics: SemanticMap, z: Tensor | None) -> Tensor:

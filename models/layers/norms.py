@@ -27,11 +27,25 @@ STYLE_CHANNELS = 64
 class ConditionalNorm(nn.Module):
     """Base of the layers whose forward is `(x (N, C, H, W), semantics) -> (N, C, H, W)`."""
 
+    activates = False  # whether forward takes slope and overwrite, as `apply_norm` does
 
-def apply_norm(norm: nn.Module, x: Tensor, semantics: SemanticMap) -> Tensor:
-    """Call a layer with the semantic map if it takes one."""
+
+def apply_norm(
+    norm: nn.Module,
+    x: Tensor,
+    semantics: SemanticMap,
+    slope: float = 1.0,
+    overwrite: bool = False,
+) -> Tensor:
+    """Call a layer, with the semantic map if it takes one; then leaky ReLU, none with slope 1.
+
+    `overwrite` tells that the caller has no further use for the values of x.
+    """
+    if isinstance(norm, ConditionalNorm) and norm.activates:
+        activated: Tensor = norm(x, semantics, slope, overwrite)
+        return activated
     normalised: Tensor = norm(x, semantics) if isinstance(norm, ConditionalNorm) else norm(x)
-    return normalised
+    return normalised if slope == 1 else F.leaky_relu(normalised, slope)
 
 
 class LocalBatchNorm2d(nn.BatchNorm2d):

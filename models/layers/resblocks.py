@@ -5,19 +5,14 @@ Both can take the semantic map a second way, concatenated to the input of their 
 "w/ Concat" baselines of the paper's Table 3.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.layers.norms import apply_norm
-from models.layers.spade import MakeNorm
+from models.layers.semantic_convolution import SemanticConv2d, concat_semantics
+from models.layers.spade import SPADE, MakeNorm
 from models.layers.spectral import spectral_norm
 from models.semantics import SemanticMap
-
-
-def concat_semantics(x: Tensor, semantics: SemanticMap) -> Tensor:
-    """(N, C, H, W) -> (N, C + num_labels, H, W): x, then the semantic map at its resolution."""
-    return torch.cat([x, semantics.at((x.shape[-2], x.shape[-1])).to(x.dtype)], dim=1)
 
 
 class SPADEResBlock(nn.Module):
@@ -42,26 +37,36 @@ class SPADEResBlock(nn.Module):
         self.concat = concat_channels > 0
         wrap = spectral_norm if spectral else lambda conv: conv
         extra = concat_channels
-        self.conv_0 = wrap(nn.Conv2d(in_channels + extra, middle, 3, padding=1))
-        self.conv_1 = wrap(nn.Conv2d(middle + extra, out_channels, 3, padding=1))
+        self.conv_0 = wrap(SemanticConv2d(in_channels + extra, middle, 3, padding=1))
+        self.conv_1 = wrap(SemanticConv2d(middle + extra, out_channels, 3, padding=1))
         self.norm_0, self.norm_1 = make_norm(in_channels), make_norm(middle)
         self.learned_shortcut = in_channels != out_channels
         if self.learned_shortcut:
-            self.conv_s = wrap(nn.Conv2d(in_channels + extra, out_channels, 1, bias=False))
+            self.conv_s = wrap(SemanticConv2d(in_channels + extra, out_channels, 1, bias=False))
             self.norm_s = make_norm(in_channels)
 
-    def forward(self, x: Tensor, semantics: SemanticMap) -> Tensor:
-        """(N, in_channels, H, W) -> (N, out_channels, H, W)."""
+    def forward(self, x: Tensor, semantics: SemanticMap, overwrite: bool = False) -> Tensor:
+        """(N, in_channels, H, W) -> (N, out_channels, H, W); without gradients, `overwrite` allows
+        to use the memory of x."""
         shortcut = x
         if self.learned_shortcut:
-            shortcut = self._conv(self.conv_s, apply_norm(self.norm_s, x, semantics), semantics)
-        x = F.leaky_relu(apply_norm(self.norm_0, x, semantics), 0.2)
+            shortcut = self._mixed(x, semantics)
+        overwrite = overwrite and self.learned_shortcut
+        x = apply_norm(self.norm_0, x, semantics, slope=0.2, overwrite=overwrite)
         x = self._conv(self.conv_0, x, semantics)
-        x = F.leaky_relu(apply_norm(self.norm_1, x, semantics), 0.2)
-        return shortcut + self._conv(self.conv_1, x, semantics)
+        x = apply_norm(self.norm_1, x, semantics, slope=0.2, overwrite=True)
+        # In place: no layer needs a convolution's output to find its gradient.
+        return self._conv(self.conv_1, x, semantics).add_(shortcut)
+
+    def _mixed(self, x: Tensor, semantics: SemanticMap) -> Tensor:
+        """The learned shortcut: norm and 1x1 convolution, in one go where that saves memory."""
+        if isinstance(self.norm_s, SPADE) and not self.concat:
+            mixed: Tensor = self.norm_s(x, semantics, mix=self.conv_s)
+            return mixed
+        return self._conv(self.conv_s, apply_norm(self.norm_s, x, semantics), semantics)
 
     def _conv(self, conv: nn.Module, x: Tensor, semantics: SemanticMap) -> Tensor:
-        convolved: Tensor = conv(concat_semantics(x, semantics) if self.concat else x)
+        convolved: Tensor = conv(x, semantics if self.concat else None)
         return convolved
 
 
@@ -73,8 +78,10 @@ class ConvNorm(nn.Module):
         self.conv = conv
         self.norm = norm
 
-    def forward(self, x: Tensor, semantics: SemanticMap) -> Tensor:
-        return apply_norm(self.norm, self.conv(x), semantics)
+    def forward(self, x: Tensor | None, semantics: SemanticMap) -> Tensor:
+        """None where the semantic map itself is the input, which a `SemanticConv2d` can read."""
+        convolved = self.conv(None, semantics) if x is None else self.conv(x)
+        return apply_norm(self.norm, convolved, semantics, overwrite=True)
 
 
 class ReflectResBlock(nn.Module):

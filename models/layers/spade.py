@@ -2,14 +2,19 @@
 """SPADE: normalisation whose scale and shift are convolutions of the semantic map.
 
 Park et al., CVPR 2019, Eq. 1 and Fig. 10. As in the published code, gamma is an offset from one:
-y = norm(x) * (1 + gamma) + beta; the figure prints gamma alone.
+y = norm(x) * (1 + gamma) + beta; the figure prints gamma alone. This file holds the equations;
+hard label maps mostly take the equal form of `models.layers.fast_spade`.
 """
 
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.layers.fast_spade import chosen_windows, spade_by_lookup
+from models.layers.label_convolution import Form
 from models.layers.norms import (
     AdaptiveInstanceNorm,
     ClassConditionalBatchNorm,
@@ -29,6 +34,8 @@ MakeNorm = Callable[[int], nn.Module]
 class SPADE(ConditionalNorm):
     """x (N, C, H, W) and the semantic map of the batch -> (N, C, H, W)."""
 
+    activates = True
+
     def __init__(
         self,
         channels: int,
@@ -44,11 +51,41 @@ class SPADE(ConditionalNorm):
         self.mlp_shared = nn.Sequential(conv(num_labels, hidden_channels), nn.ReLU())
         self.mlp_gamma = conv(hidden_channels, channels)
         self.mlp_beta = conv(hidden_channels, channels)
+        self.form: Form = "chosen"
+        self.compiled = False  # the fast form's last step, see models.layers.forms
 
-    def forward(self, x: Tensor, semantics: SemanticMap) -> Tensor:
-        gamma, beta = self.modulation(semantics, (x.shape[-2], x.shape[-1]))
+    def forward(
+        self,
+        x: Tensor,
+        semantics: SemanticMap,
+        slope: float = 1.0,
+        overwrite: bool = False,
+        mix: nn.Module | None = None,
+    ) -> Tensor:
+        """Modulated x, then leaky ReLU of that slope (1: none), then a 1x1 convolution if given.
+
+        With `overwrite`, the memory of x may hold the result where no gradient is wanted.
+        """
+        size = (x.shape[-2], x.shape[-1])
+        shared = cast(nn.Conv2d, self.mlp_shared[0])
+        windows = chosen_windows(semantics, size, self.mlp_gamma, self.form)
+        if windows is not None:
+            return spade_by_lookup(
+                x,
+                windows,
+                self.param_free_norm,
+                (shared, self.mlp_gamma, self.mlp_beta),
+                edges=semantics.has_edges,
+                slope=slope,
+                overwrite=overwrite,
+                mix=mix,
+                compiled=self.compiled,
+            )
+        gamma, beta = self.modulation(semantics, size)
         normalised: Tensor = self.param_free_norm(x)
-        return normalised * (1 + gamma) + beta
+        y = normalised * (1 + gamma) + beta
+        y = y if slope == 1 else F.leaky_relu(y, slope)
+        return y if mix is None else mix(y)
 
     def modulation(self, semantics: SemanticMap, size: Size) -> tuple[Tensor, Tensor]:
         """gamma and beta, each (N, C, h, w), from the semantic map resized to `size`."""

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scale, shift and activation of every pixel by the row of a table: leaky_relu(x * a[i] + b[i]).
+
+`plain_modulation` is the formula. `modulate` is the same with a gradient, in pieces small enough
+for a processor's cache: at 256x256 what it saves are passes over memory, which cost more than the
+arithmetic. On other devices it runs in one piece. With `compiled`, torch.compile makes one kernel
+of the formula; that takes tens of seconds once, so nothing asks for it by itself.
+"""
+
+import functools
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_ROWS_AT_ONCE = 2**20  # values of x; with its rows of the table a few megabytes
+_LONGEST_SEGMENT = 512  # rows that are added one after another
+
+
+def plain_modulation(x: Tensor, table: Tensor, ids: Tensor, slope: float) -> Tensor:
+    """x (P, C), table (D, 2C) of scales then shifts, ids (P,) in 0..D-1 -> (P, C)."""
+    scale, shift = table[ids].chunk(2, dim=1)
+    return F.leaky_relu(x * scale + shift, slope)
+
+
+def modulate(
+    x: Tensor,
+    table: Tensor,
+    ids: Tensor,
+    slope: float,
+    *,
+    overwrite: bool = False,
+    compiled: bool = False,
+) -> Tensor:
+    """`plain_modulation`, fused; a slope of 1 is no activation.
+
+    `overwrite` lets the result take the place of x where no gradient is wanted: new memory can cost
+    more than the arithmetic. `compiled` counts there as well; its backward would add rows in any
+    order on GPUs.
+    """
+    if compiled and not torch.is_grad_enabled():
+        return _compiled_modulation(x.device.type)(x, table, ids, slope)
+    if not torch.is_grad_enabled():
+        return _modulated(x, table, ids, slope, x if overwrite else torch.empty_like(x))
+    modulated: Tensor = _Modulate.apply(x, table, ids, slope)
+    return modulated
+
+
+def mixed_modulation(x: Tensor, table: Tensor, ids: Tensor, slope: float, mix: nn.Module) -> Tensor:
+    """The modulated x through a 1x1 convolution, (P, C) -> (P, out), without gradients.
+
+    Pieces of the modulated x are all that there ever is of it.
+    """
+    mixed: Tensor | None = None
+    for rows in _pieces(x):
+        y = plain_modulation(x[rows], table, ids[rows], slope)
+        found = mix(y.T[None, :, :, None])[0, :, :, 0].T
+        mixed = x.new_empty(x.shape[0], found.shape[1]) if mixed is None else mixed
+        mixed[rows] = found
+    assert mixed is not None
+    return mixed
+
+
+def _modulated(x: Tensor, table: Tensor, ids: Tensor, slope: float, out: Tensor) -> Tensor:
+    """Into `out`, which may be x."""
+    for rows in _pieces(x):
+        scale, shift = table.index_select(0, ids[rows]).chunk(2, dim=1)
+        torch.addcmul(shift, scale, x[rows], out=out[rows])
+        if slope != 1:
+            F.leaky_relu(out[rows], slope, inplace=True)
+    return out
+
+
+@functools.cache
+def _compiled_modulation(device: str) -> Callable[[Tensor, Tensor, Tensor, float], Tensor]:
+    """The compiled formula, or the plain one where nothing can compile here."""
+    compiled = torch.compile(plain_modulation, dynamic=True)
+    try:
+        ones, ids = torch.ones(6, 4, device=device), torch.arange(6, device=device)
+        compiled(ones[:, :2].contiguous(), ones, ids, 0.2)
+    except Exception as error:  # no compiler, no Triton, a platform that torch leaves out
+        warnings.warn(f"torch.compile does not work here: {error}; going on without", stacklevel=2)
+        return plain_modulation
+    return compiled
+
+
+class _Modulate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, table: Tensor, ids: Tensor, slope: float) -> Tensor:
+        y = _modulated(x, table, ids, slope, torch.empty_like(x))
+        ctx.save_for_backward(x, table, ids, y)
+        ctx.slope = slope
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        x, table, ids, y = ctx.saved_tensors
+        channels = x.shape[1]
+        gradient = gradients[0].contiguous()
+        of_x = torch.empty_like(x)
+        # A window can cover half the batch: in half precision its sum would stop growing.
+        precise = torch.promote_types(table.dtype, torch.float32)
+        of_table = torch.zeros_like(table, dtype=precise)
+        for rows in _pieces(x):
+            inner = gradient[rows]
+            if ctx.slope != 1:  # y has the sign of what the activation was given
+                inner = torch.where(y[rows] > 0, inner, inner * ctx.slope)
+            scale = table.index_select(0, ids[rows])[:, :channels]
+            torch.mul(inner, scale, out=of_x[rows])
+            inner = inner.to(precise)
+            _add_rows(of_table, ids[rows], torch.cat([inner * x[rows], inner], dim=1))
+        return of_x, of_table.to(table.dtype), None, None
+
+
+def _pieces(x: Tensor) -> Iterator[slice]:
+    rows, channels = x.shape
+    step = rows if x.device.type != "cpu" else max(1, _ROWS_AT_ONCE // channels)
+    return (slice(start, start + step) for start in range(0, rows, max(1, step)))
+
+
+def _add_rows(table: Tensor, ids: Tensor, rows: Tensor) -> None:
+    """table[ids[i]] += rows[i], in an order that is the same every time."""
+    if table.device.type == "cpu":  # one thread, in order of i
+        table.index_add_(0, ids, rows)
+        return
+    # CUDA's index_add_ adds in any order. Sorted rows are added in segments of bounded length, so
+    # that a window that covers half the batch keeps more than one thread busy.
+    order = torch.argsort(ids, stable=True)
+    counts = torch.bincount(ids, minlength=table.shape[0])
+    partial = _segment_sums(rows, order, counts)
+    table += partial
+
+
+def _segment_sums(rows: Tensor, order: Tensor, counts: Tensor) -> Tensor:
+    """(D, C): sums of the rows order[0..counts[0]-1], order[counts[0]..], ..."""
+    pieces = (counts + _LONGEST_SEGMENT - 1) // _LONGEST_SEGMENT
+    owner = torch.repeat_interleave(pieces)
+    within = torch.arange(owner.numel(), device=rows.device) - _starts(pieces)[owner]
+    starts = _starts(counts)[owner] + within * _LONGEST_SEGMENT
+    partial = F.embedding_bag(order, rows, starts, mode="sum")
+    every = torch.arange(owner.numel(), device=rows.device)
+    return F.embedding_bag(every, partial, _starts(pieces), mode="sum")
+
+
+def _starts(counts: Tensor) -> Tensor:
+    return counts.cumsum(0) - counts

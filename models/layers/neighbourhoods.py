@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The distinct windows of label maps, and the taps of stacked convolutions that read them.
+
+Two k x k convolutions of a label map give, at a pixel, a function of the (2k - 1) x (2k - 1) labels
+around it. Label maps are mostly uniform, so that a batch holds far fewer distinct windows than
+pixels (5x5 windows of COCO-Stuff maps: 11% of the pixels at 256x256). Whatever is a function of the
+window is computed once per distinct one and looked up at the pixels.
+
+Windows are told apart exactly: a window is the sequence of its symbols, read as a number in the
+base of the alphabet; where the number would outgrow 62 bits, prefixes are renumbered first. What
+lies outside the image is a symbol of its own, because a convolution pads zeros there.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Padding = Literal["zeros", "reflect"]
+"""What a convolution sees outside the image."""
+
+_LARGEST_KEY = 2**62
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The distinct k x k windows of a batch of symbol maps."""
+
+    ids: Tensor  # (N, H, W) int64: number of the window around each pixel, 0..count-1
+    symbols: Tensor  # (count, k * k) int64: what each window holds, row by row
+
+    @property
+    def count(self) -> int:
+        return self.symbols.shape[0]
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """(count, k * k): the rows of a table (symbol, tap) -> value that each window adds up."""
+        taps = self.symbols.shape[1]
+        return self.symbols * taps + torch.arange(taps, device=self.symbols.device)
+
+    @cached_property
+    def pixels(self) -> Tensor:
+        """(N * H * W,): the window of each pixel."""
+        return self.ids.flatten()
+
+
+def distinct_windows(
+    symbols: Tensor, num_symbols: int, kernel_size: int, padding: Padding = "zeros"
+) -> Windows:
+    """The distinct windows around all pixels of (N, H, W) symbols in 0..num_symbols-1.
+
+    Pixels outside the image are the symbol `num_symbols`, or mirrored ones.
+    """
+    margin = (kernel_size // 2,) * 4
+    if padding == "reflect":  # float32 holds symbols exactly; integers cannot be mirrored
+        padded = F.pad(symbols.float(), margin, mode="reflect").long()
+    else:
+        padded = F.pad(symbols, margin, value=num_symbols)
+    ids, count = _renumbered(padded)
+    for axis in (2, 1):  # rows of a window, then the column of its rows
+        ids, count = _joined(ids, count, axis, kernel_size)
+    return Windows(ids, _members(padded, ids, count, kernel_size))
+
+
+def _joined(ids: Tensor, count: int, axis: int, length: int) -> tuple[Tensor, int]:
+    """Number the distinct sequences of `length` neighbours along an axis."""
+    positions = ids.shape[axis] - length + 1
+    keys, bound = ids.narrow(axis, 0, positions), count
+    for tap in range(1, length):
+        if bound * count > _LARGEST_KEY:
+            keys, bound = _renumbered(keys)
+        keys = keys * count + ids.narrow(axis, tap, positions)
+        bound *= count
+    return _renumbered(keys)
+
+
+def _renumbered(keys: Tensor) -> tuple[Tensor, int]:
+    """The same keys as ranks 0..count-1, and count."""
+    # Neighbours mostly agree: sorting the runs instead of the pixels is several times faster.
+    runs, run_of = torch.unique_consecutive(keys, return_inverse=True)
+    values, rank_of = torch.unique(runs, return_inverse=True)
+    return rank_of[run_of].view(keys.shape), values.numel()
+
+
+def _members(padded: Tensor, ids: Tensor, count: int, kernel_size: int) -> Tensor:
+    """(count, k * k): the symbols of each window, read where it occurs (anywhere: all agree)."""
+    height, width = ids.shape[1:]
+    at = torch.arange(ids.numel(), device=ids.device)
+    place = torch.empty(count, dtype=torch.int64, device=ids.device)
+    place[ids.flatten()] = at
+    n, y, x = place // (height * width), place // width % height, place % width
+    corner = (n * padded.shape[1] + y) * padded.shape[2] + x
+    tap = torch.arange(kernel_size, device=ids.device)
+    offsets = (tap[:, None] * padded.shape[2] + tap).flatten()
+    return padded.flatten()[corner[:, None] + offsets]
