@@ -5,6 +5,7 @@ LPIPS needs its weight files, MS-SSIM images of at least 161 pixels a side; what
 is left out and said.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from models.safe_load import load_tensors
+from models.training.distributed import ALONE, World
 from spade_eval.datasets.base import Dataset, Size
 from spade_eval.errors import as_user_error
 from spade_eval.metrics.diversity import DiversityScores, LPIPSPairs, PairDistance, ms_ssim_pairs
@@ -55,24 +57,41 @@ def diversity(
     count: int,
     num_samples: int,
     comparisons: Sequence[Comparison],
+    world: World = ALONE,
 ) -> list[Value]:
-    """Mean over label maps of the mean over pairs, as values to be recorded."""
-    scores = [DiversityScores(comparison.pairs, num_samples) for comparison in comparisons]
-    for index in tqdm(range(count), desc=f"diversity of {source.name}", unit="label map"):
+    """Mean over label maps of the mean over pairs, as values to be recorded.
+
+    Label maps are dealt to the processes of `world`; each has all values.
+    """
+    title = f"diversity of {source.name}"
+    mine = tqdm(world.dealt(count), desc=title, unit="label map", disable=not world.is_first)
+    parts = {}
+    for index in mine:
         images = source.samples(index, dataset[index], num_samples).to(source.device)
+        scores = [DiversityScores(item.pairs, num_samples) for item in comparisons]
         for score in scores:
             score.update(images)
+        parts[index] = [score.compute().mean for score in scores]
+    means = world.gathered(parts, count)
+    return world.on_first(lambda: _values(comparisons, means, num_samples))
+
+
+def _values(
+    comparisons: Sequence[Comparison], means: Sequence[Sequence[float]], num_samples: int
+) -> list[Value]:
+    """From the mean of each label map by each comparison."""
     return [
         Value(
             metric=comparison.metric,
-            value=score.compute().mean,
+            # fsum is exact, whatever the order.
+            value=math.fsum(of_map[index] for of_map in means) / len(means),
             fields={
                 "num_samples": num_samples,
                 "features": comparison.features,
                 "features_sha256": comparison.features_sha256,
             },
         )
-        for comparison, score in zip(comparisons, scores, strict=True)
+        for index, comparison in enumerate(comparisons)
     ]
 
 

@@ -5,22 +5,27 @@ Each row is one job, recorded in one write when it is complete. A run that is ki
 started again computes only what is missing and ends with the records of an undisturbed run.
 """
 
+import dataclasses
+import functools
+import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from models.generators import GENERATORS
+from models.training.distributed import ALONE
+from reports.files import written_whole
 from spade_eval.config import RunConfig, TrainConfig
 from spade_eval.datasets import open_dataset
 from spade_eval.datasets.base import Dataset, HasOracle, set_name_of
 from spade_eval.devices import device_name
-from spade_eval.distances import Distance, FeatureSet, open_distance, stored_reference
+from spade_eval.distances import Distance, FeatureSet, open_distances, stored_references
 from spade_eval.diversity import Comparison, diversity, left_out, open_comparisons
 from spade_eval.errors import UserError, lookup
-from spade_eval.footnotes import footnotes
+from spade_eval.footnotes import footnotes, notes_of_scores
 from spade_eval.observers import coloured
 from spade_eval.protocol import ResolvedProtocol, protocol_for
 from spade_eval.records import RecordStore, provenance, sha256_of_json
@@ -28,6 +33,7 @@ from spade_eval.rows import Request, Row, Workplace
 from spade_eval.run_folder import claim_folder
 from spade_eval.scoring import (
     Scorer,
+    Scores,
     Value,
     cached_features,
     measurements,
@@ -36,17 +42,20 @@ from spade_eval.scoring import (
 )
 from spade_eval.scoring_segmenter import ScoringSegmenter, open_segmenter
 from spade_eval.sources import (
+    Grey,
+    LabelColours,
     Oracle,
     RealPhotos,
     Source,
     SynthesizedByCheckpoint,
     SynthesizedFolder,
 )
-from spade_eval.train_generator import train_generator
+from spade_eval.train_generator import train_generator, with_store
 from spade_eval.train_segmenter import SHIPPED, segmenter_config, train_segmenter
+from spade_eval.training_scores import PeriodicScores
+from spade_eval.training_setup import schedule_of
 from spade_eval.weights import VGG19, is_installed
 
-_GRID_SAMPLES = 8
 LABEL_MAP_FOLDER = "label map"
 
 
@@ -55,7 +64,9 @@ class Benchmark:
 
     def __init__(self, config: RunConfig, place: Workplace) -> None:
         self.config, self.place = config, place
-        self.protocol = protocol_for(config.profile, config.dataset, config.fid_profile)
+        self.protocol = protocol_for(
+            config.profile, config.dataset, config.segmenter, config.fid_profile
+        )
         self.store = RecordStore(place.run_folder / "records.jsonl")
         self.dataset = open_dataset(
             config.dataset, self.protocol.split, config.budget.size, place.data_root
@@ -64,31 +75,48 @@ class Benchmark:
 
     def run(self, request: Request) -> list[str]:
         """Measure what is missing; returns the names of the rows that were measured now."""
-        claim_folder(self.place.run_folder, self.config)
-        recorded = {measurement.job_sha256 for measurement in self.store}
+        world = self.place.world
+        world.on_first(lambda: claim_folder(self.place.run_folder, self.config))
+        recorded = world.on_first(lambda: {measurement.job_sha256 for measurement in self.store})
         missing = [row for row in self.rows(request) if self.job_sha256(row) not in recorded]
         if missing:
-            self._write_grid_inputs()
+            world.on_first(self._write_inputs)
         for row in missing:
             self._measure(row)
         return [row.name for row in missing]
 
-    def train(self, model: str) -> Path:
-        """Train one model of this run without scoring it; returns its checkpoint."""
-        claim_folder(self.place.run_folder, self.config)
+    def train(self, model: str, score_every: int | None = None, score_images: int = 50) -> Path:
+        """Train one model of this run; returns the checkpoint of its last weights.
+
+        Scored now and then on the first val images where `score_every` says so; see `ScoreLog`.
+        """
         place, config = self.place, self.train_config(model)
+        place.world.on_first(lambda: claim_folder(place.run_folder, self.config))
+        scores = None
+        if score_every is not None:
+            # Opened by all processes, used by the first.
+            scorer = dataclasses.replace(self.scorer, world=ALONE)
+            images = min(score_images, self.count)
+            scores = PeriodicScores(score_every, images, lambda: scorer)
         folder = place.run_folder / "checkpoints" / f"{model}-{config.sha256[:8]}"
-        return train_generator(config, self._train_split, folder, place.device, place.weights_dir)
+        split = with_store(self._train_split, place.run_folder / "cache")
+        return train_generator(
+            config, split, folder, place.device, place.weights_dir, scores, place.world
+        )
 
     def rows(self, request: Request) -> list[Row]:
         """Every row of the run; files that a row needs are read, so that errors come first."""
-        rows = [Row("real", {"kind": "real"}, RealPhotos)]
+        rows = [Row("real", {"kind": "real"}, RealPhotos, keep_images=True)]
         dataset = self.dataset
         if isinstance(dataset, HasOracle):
             rows.append(
                 Row("oracle", {"kind": "oracle"}, lambda: Oracle(dataset), keep_images=True)
             )
-        given = [*self._folder_rows(request.images), *self._checkpoint_rows(request)]
+        rows += [
+            Row("grey", {"kind": "grey"}, Grey),
+            Row("label colours", {"kind": "label colours"}, lambda: LabelColours(dataset)),
+        ]
+        given = [*self._folder_rows(request), *self._checkpoint_rows(request)]
         rows += [*(self._model_row(model) for model in request.models), *given]
         names = [row.name for row in rows]
         for name in names:
@@ -98,10 +126,13 @@ class Benchmark:
                 )
         return rows
 
-    def _folder_rows(self, folders: Mapping[str, Path]) -> Iterator[Row]:
-        for name, directory in folders.items():
-            source = SynthesizedFolder(name, directory, self.dataset, self.count)
-            yield Row(name, dict(source.provenance), _given(source))
+    def _folder_rows(self, request: Request) -> Iterator[Row]:
+        for name, directory in request.images.items():
+            style_input = request.style_inputs.get(name)
+            source = SynthesizedFolder(name, directory, self.dataset, self.count, style_input)
+            if any(distance.scores_floats for distance in self.distances):
+                source.floats([], [])  # refused now, not after other rows were scored
+            yield Row(name, dict(source.provenance), _given(source), keep_images=True)
 
     def _checkpoint_rows(self, request: Request) -> Iterator[Row]:
         for name, file in request.checkpoints.items():
@@ -132,17 +163,24 @@ class Benchmark:
     def train_config(self, model: str) -> TrainConfig:
         """How this run trains a model."""
         budget = self.config.budget
+        split = self._train_split
+        schedule = schedule_of(model, self.config.dataset, budget, len(split))
         return TrainConfig(
             model=model,
             dataset=self.config.dataset,
-            dataset_sha256=self._train_split.fingerprint(),
+            dataset_sha256=split.fingerprint(),
             size=budget.size,
-            steps=budget.steps,
-            batch_size=budget.batch_size,
+            **dataclasses.asdict(schedule),
+            settings=budget.settings,
             width=budget.width,
             rate_scale=budget.rate_scale,
             ema_decay=budget.ema_decay,
             perceptual=is_installed(VGG19, self.place.weights_dir),
+            accumulate=budget.accumulate,
+            precision=budget.precision,
+            tf32=budget.tf32,
+            channels_last=budget.channels_last,
+            compile=budget.compile,
             seed=self.config.seed,
         )
 
@@ -168,28 +206,36 @@ class Benchmark:
     def segmenter(self) -> ScoringSegmenter:
         """The network that scores; where it is in-domain, shipped, cached or trained now."""
         return open_segmenter(
-            self.config.segmenter,
+            self.protocol.segmenter,
             self.dataset,
             self.place.weights_dir,
             self.place.device,
             filled=self.config.filled_weights,
+            short_sides=self.protocol.short_sides,
             in_domain=self._in_domain_segmenter,
         )
 
     def _in_domain_segmenter(self) -> Path:
-        return SHIPPED.get(self.config.dataset) or train_segmenter(
-            segmenter_config(self.config.dataset, self.config.budget, [self._train_split]),
-            [self._train_split],
-            self.place.weights_dir,
-            self.place.device,
+        """Trained by the first process alone: it is small, and its bits decide every score."""
+        place = self.place
+        return SHIPPED.get(self.config.dataset) or place.world.on_first(
+            lambda: train_segmenter(
+                segmenter_config(self.config.dataset, self.config.budget, [self._train_split]),
+                [self._train_split],
+                place.weights_dir,
+                place.device,
+            )
         )
 
     @cached_property
-    def distance(self) -> Distance | None:
-        """FID, FD in-domain, or none: what the weights that are there allow."""
-        place = self.place
-        return open_distance(
-            self.protocol.fid_profile, self.segmenter, place.weights_dir, place.device
+    def distances(self) -> tuple[Distance, ...]:
+        """FID by each profile of the protocol, or FD in-domain."""
+        return open_distances(
+            self.protocol.fid_profiles,
+            self.segmenter,
+            self.place.weights_dir,
+            self.place.device,
+            filled=self.config.filled_weights,
         )
 
     @cached_property
@@ -201,8 +247,7 @@ class Benchmark:
             segmenter=self.segmenter.title,
             segmenter_sha256=self.segmenter.sha256,
             segmenter_weights=self.segmenter.weights,
-            features=self.distance.title if self.distance else None,
-            features_sha256=self.distance.sha256 if self.distance else None,
+            features=tuple((item.title, item.sha256) for item in self.distances),
         )
 
     @cached_property
@@ -213,21 +258,20 @@ class Benchmark:
             self.count,
             self.protocol,
             self.segmenter,
-            self.distance,
+            self.distances,
             self.place.device,
+            self.place.world,
         )
 
-    @property
-    def reference_sha256(self) -> str:
-        """Identity of the reference statistics: these photos through this feature network."""
-        resolved = self.resolved
+    def reference_sha256(self, distance: Distance) -> str:
+        """Identity of reference statistics: these photos through this feature network."""
         return sha256_of_json(
             [
                 self.dataset.fingerprint(),
                 self.count,
-                resolved.size,
-                resolved.features_sha256,
-                self.protocol.fid_profile,
+                self.resolved.size,
+                distance.sha256,
+                distance.profile_name,
             ]
         )
 
@@ -237,16 +281,37 @@ class Benchmark:
         run = self.place.run_folder
         scores = self.scorer.score(
             source,
-            self._reference() if self.distance else None,
+            self._references,
             run / "images" / row.name if row.keep_images else None,
         )
-        counts = run / "counts" / f"{row.name}-{self.job_sha256(row)[:8]}.npz"
+        diverse = self._diversity(source)
+        self.place.world.on_first(
+            lambda: self._record(row, source, scores, diverse, started, clock)
+        )
+
+    def _record(
+        self,
+        row: Row,
+        source: Source,
+        scores: Scores,
+        diverse: list[Value],
+        started: datetime,
+        clock: float,
+    ) -> None:
+        name = f"{row.name}-{self.job_sha256(row)[:8]}"
+        counts = self.place.run_folder / "counts" / f"{name}.npz"
         counts.parent.mkdir(exist_ok=True)
         scores.per_image.save(counts)
-        values = values_of(scores, self.distance, self.count, self.reference_sha256)
-        values += self._diversity(source)
-        common = {
-            **self._common(row, source),
+        identities = {item.column: self.reference_sha256(item) for item in self.distances}
+        # Kept for intervals of distances; reports find them by the photos they were compared with.
+        for column, features in scores.features.items():
+            file = f"{name}-{identities[column][:8]}.npz"
+            features.save(self.place.run_folder / "features" / file)
+        values = values_of(scores, self.distances, self.count, identities)
+        values += diverse
+        common = self._common(row, source)
+        common |= {
+            "notes": (*common["notes"], *notes_of_scores(self.config.dataset, scores)),
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - clock, 3),
         }
@@ -262,13 +327,25 @@ class Benchmark:
         if not self._comparisons or not isinstance(source, SynthesizedByCheckpoint):
             return []
         samples = self.config.samples
-        return diversity(source, self.dataset, self.count, samples, self._comparisons)
+        world = self.place.world
+        return diversity(source, self.dataset, self.count, samples, self._comparisons, world)
 
-    def _reference(self) -> FeatureSet:
+    @cached_property
+    def _references(self) -> dict[str, FeatureSet]:
+        """Features of the photos for each distance: stored ones, or computed and cached."""
+        found = {}
         if self.place.reference is not None:
-            return stored_reference(self.place.reference, self.distance, self.dataset, self.count)
-        name = f"reference-{self.reference_sha256[:16]}.npz"
-        return cached_features(self.place.run_folder / "cache" / name, self.scorer.reference)
+            found = stored_references(
+                self.place.reference, self.distances, self.dataset, self.count
+            )
+        for item in self.distances:
+            if item.column not in found:
+                name = f"reference-{self.reference_sha256(item)[:16]}.npz"
+                path = self.place.run_folder / "cache" / name
+                found[item.column] = cached_features(
+                    path, functools.partial(self.scorer.reference, item), self.place.world
+                )
+        return found
 
     def _common(self, row: Row, source: Source) -> dict[str, Any]:
         """The fields that all measurements of a job share."""
@@ -296,16 +373,27 @@ class Benchmark:
         }
 
     def _footnotes(self) -> tuple[str, ...]:
-        notes = footnotes(self.resolved, self.distance, self.count)
+        notes = footnotes(self.resolved, self.distances, self.count)
         if not self.config.samples:
             return notes
         return (*notes, *left_out(self.dataset.size, self._comparisons))
 
-    def _write_grid_inputs(self) -> None:
-        samples = [self.dataset[index] for index in range(min(_GRID_SAMPLES, self.count))]
-        folder = self.place.run_folder / "images"
-        write_images(folder / LABEL_MAP_FOLDER, samples, coloured(samples, self.dataset))
-        write_images(folder / "real", samples, RealPhotos().images(range(len(samples)), samples))
+    def _write_inputs(self) -> None:
+        """What a gallery shows beside the images: label maps in their colours, class names."""
+        folder, step = self.place.run_folder, self.protocol.batch_size
+        space = self.dataset.label_space
+        classes = [
+            {"name": name, "color": list(color)}
+            for name, color in zip(space.class_names, space.palette, strict=True)
+        ]
+        with written_whole(folder / "classes.json") as temporary:
+            temporary.write_text(json.dumps(classes), encoding="utf-8")
+        label_maps = folder / "images" / LABEL_MAP_FOLDER
+        for start in range(0, self.count, step):
+            stop = min(start + step, self.count)
+            if not (label_maps / f"{self.dataset.names[stop - 1]}.png").is_file():
+                samples = [self.dataset[index] for index in range(start, stop)]
+                write_images(label_maps, samples, coloured(samples, self.dataset))
 
 
 def _given(source: Source) -> Callable[[], Source]:

@@ -103,7 +103,8 @@ def load_statistics(path: Path, expected: StatisticsIdentity | None = None) -> R
     identity = StatisticsIdentity(**metadata["identity"])
     if expected is not None and (wrong := identity.differences(expected)):
         raise UserError(
-            f"{path} holds other reference statistics than this run needs: {'; '.join(wrong)}; "
+            f"{path} holds other reference statistics than this run needs, those of "
+            f"{metadata['origin']}: {'; '.join(wrong)}; "
             "make them again with `spade-eval stats make`"
         )
     features = None

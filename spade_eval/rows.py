@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from models.training.distributed import ALONE, World
 from spade_eval.checkpoints import ReleasedOptions
-from spade_eval.sources import Source
+from spade_eval.sources import Source, StyleInput
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,7 @@ class Workplace:
     weights_dir: Path
     reference: Path | None = None  # stored statistics of the split's photos: saves computing them
     device: torch.device
+    world: World = ALONE  # the processes that share the work; the folders are common to them
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Request:
-    """The rows a user asks for besides `real` and, where there is one, `oracle`."""
+    """The rows a user asks for besides `real`, the floors and, where there is one, `oracle`."""
 
     models: tuple[str, ...] = ()
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
     images: Mapping[str, Path] = field(default_factory=dict)
     released: ReleasedOptions = field(default_factory=ReleasedOptions)
+    # What the generators of `images` were given besides label maps, by row, where it is stated.
+    style_inputs: Mapping[str, StyleInput] = field(default_factory=dict)

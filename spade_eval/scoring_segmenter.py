@@ -6,15 +6,16 @@
 """
 
 import dataclasses
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from models.safe_load import load_tensors
 from segmenters import SEGMENTERS
@@ -28,7 +29,7 @@ from spade_eval.protocol import IN_DOMAIN
 from spade_eval.records import sha256_of_file, sha256_of_json
 from spade_eval.train_segmenter import load_in_domain
 from spade_eval.weight_table import files_of_segmenter
-from spade_eval.weights import installed, sha256_of_weights
+from spade_eval.weights import installed, is_installed, sha256_of_weights
 
 # Where weights come from; "filled" is deterministic noise, "random" an untrained network.
 Weights = Literal["in-domain", "published", "given", "filled", "random"]
@@ -60,9 +61,13 @@ def open_segmenter(
     device: torch.device,
     *,
     filled: bool = False,
+    short_sides: tuple[int, ...] | None = None,
     in_domain: Callable[[], Path],
 ) -> ScoringSegmenter:
-    """The segmenter of that name for a dataset; every file that it needs is read and checked."""
+    """The segmenter of that name for a dataset; every file that it needs is read and checked.
+
+    `short_sides` are UperNet's scales where a protocol wants others than the segmenter's own.
+    """
     if name == IN_DOMAIN:
         return _in_domain(in_domain(), dataset, device)
     kind, _, rest = name.partition(":")
@@ -70,7 +75,8 @@ def open_segmenter(
         return _mmsegmentation(rest, dataset, device)
     if kind == "hf" and rest:
         return _hugging_face(rest, dataset, device)
-    return _published(name, dataset, weights_dir, device, filled)
+    options = {} if short_sides is None else {"short_sides": short_sides}
+    return _published(name, dataset, weights_dir, device, filled, options)
 
 
 def _in_domain(path: Path, dataset: Dataset, device: torch.device) -> ScoringSegmenter:
@@ -84,7 +90,12 @@ def _in_domain(path: Path, dataset: Dataset, device: torch.device) -> ScoringSeg
 
 
 def _published(
-    name: str, dataset: Dataset, weights_dir: Path, device: torch.device, filled: bool
+    name: str,
+    dataset: Dataset,
+    weights_dir: Path,
+    device: torch.device,
+    filled: bool,
+    options: Mapping[str, Any],
 ) -> ScoringSegmenter:
     entry = lookup({**SEGMENTERS, IN_DOMAIN: None}, name, "segmenter")
     assert entry is not None
@@ -93,21 +104,48 @@ def _published(
             f"--segmenter {name} predicts {entry.labels.name}; expected the classes of "
             f"{dataset.name}: choose a segmenter that was trained on the dataset"
         )
-    network, digest = _network(name, entry, weights_dir, filled)
+    network, digest = _network(name, entry, weights_dir, filled, options)
     weights: Weights = "filled" if filled else "published"
-    return _foreign(entry.title, network.to(device), digest, weights, dataset)
+    title = ", ".join([entry.title, *(f"{key} {value}" for key, value in options.items())])
+    return _foreign(title, network.to(device), digest, weights, dataset)
 
 
 def _network(
-    name: str, entry: SegmenterEntry, weights_dir: Path, filled: bool
+    name: str,
+    entry: SegmenterEntry,
+    weights_dir: Path,
+    filled: bool,
+    options: Mapping[str, Any] | None = None,
 ) -> tuple[nn.Module, str]:
     """A published network with its files or with noise, and the hash of either."""
+    options = options or {}
     if filled:
-        return entry.filled(), sha256_of_json({"filled": name})
+        return entry.filled(**options), sha256_of_json({"filled": name})
     paths = [installed(file, weights_dir) for file in files_of_segmenter(name)]
+    hashes = [sha256_of_weights(path) for path in paths]
+    _require_own_files(name, hashes, weights_dir)
     with as_user_error(f"--segmenter {name}"):
-        network = entry.load([load_tensors(path) for path in paths])
-    return network, sha256_of_json([sha256_of_weights(path) for path in paths])
+        network = entry.load([load_tensors(path) for path in paths], **options)
+    return network, sha256_of_json(hashes)
+
+
+def _require_own_files(name: str, hashes: Sequence[str], weights_dir: Path) -> None:
+    """Refuse a file that also lies under another release's name.
+
+    UperNet's two releases have equal names and shapes but other inputs: with the wrong one nothing
+    fails, the score drops.
+    """
+    own = {file.file_name for file in files_of_segmenter(name)}
+    others = [file for other in SEGMENTERS for file in files_of_segmenter(other)]
+    for file in others:
+        if file.file_name in own or not is_installed(file, weights_dir):
+            continue
+        path = installed(file, weights_dir)
+        if sha256_of_weights(path) in hashes:
+            raise UserError(
+                f"--segmenter {name}: its file and {path} are one and the same, files of two "
+                "releases with other inputs were expected; fetch both again"
+            )
 
 
 def photo_labeller(
@@ -155,21 +193,17 @@ def _hugging_face(name: str, dataset: Dataset, device: torch.device) -> ScoringS
     with as_user_error(f"--segmenter hf:{name}"):
         network = build_hugging_face(name, _scored_labels(dataset))
     # The hash of the weights themselves: a name may stand for other files tomorrow.
-    tensors = {key: value.tolist() for key, value in _checksums(network).items()}
-    return _foreign(
-        f"hf {name} at image size",
-        network.to(device),
-        sha256_of_json([name, tensors]),
-        "given",
-        dataset,
-    )
+    digest = sha256_of_json([name, _sha256_of_tensors(network)])
+    return _foreign(f"hf {name} at image size", network.to(device), digest, "given", dataset)
 
 
-def _checksums(network: nn.Module) -> dict[str, Tensor]:
-    return {
-        key: torch.stack([value.double().sum(), value.double().square().sum()])
-        for key, value in network.state_dict().items()
-    }
+def _sha256_of_tensors(network: nn.Module) -> str:
+    """Of names, types, shapes and bytes, the same on every machine."""
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _foreign(

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the images that are scored come from: real photos, the oracle, a generator, a folder."""
+"""Where the images that are scored come from: real photos, the oracle, a generator, a folder.
+
+Two rows are floors, which any generator must beat: one grey for all images, and the label maps in
+the colours of the dataset, which show where things are and nothing of how they look.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -16,8 +20,14 @@ from spade_eval.datasets.base import Dataset, HasOracle, Sample
 from spade_eval.datasets.images import ImageFolder
 from spade_eval.errors import UserError, as_user_error
 from spade_eval.latents import standard_normal
+from spade_eval.observers import coloured
 from spade_eval.protocol import Protocol as ScoringProtocol
 from spade_eval.records import sha256_of_file
+
+# What a generator is given besides the label map; with a real image it is a reconstruction.
+StyleInput = Literal["none", "random", "real image"]
+STYLE_INPUTS: tuple[StyleInput, ...] = ("none", "random", "real image")
+_GREY = 128
 
 
 class Source(Protocol):
@@ -41,7 +51,9 @@ class RealPhotos:
     """The photos themselves: what a perfect generator of this very split would score."""
 
     name = "real"
-    provenance: Mapping[str, Any] = {"source_kind": "real", "source_sha256": None}
+    provenance: Mapping[str, Any] = {
+        "source_kind": "real", "source_sha256": None, "style_input": "none"
+    }  # fmt: skip
     notes: tuple[str, ...] = ()
 
     def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
@@ -55,7 +67,9 @@ class Oracle:
     """Each label map photographed again in another style: the best any generator could do."""
 
     name = "oracle"
-    provenance: Mapping[str, Any] = {"source_kind": "oracle", "source_sha256": None}
+    provenance: Mapping[str, Any] = {
+        "source_kind": "oracle", "source_sha256": None, "style_input": "none"
+    }  # fmt: skip
     notes: tuple[str, ...] = ()
 
     def __init__(self, dataset: HasOracle) -> None:
@@ -69,15 +83,59 @@ class Oracle:
         return self.images(indices, samples).float() / 255
 
 
+class Grey:
+    """One grey for every image: what the segmenter and the distance give for nothing at all."""
+
+    name = "grey"
+    provenance: Mapping[str, Any] = {
+        "source_kind": "grey", "source_sha256": None, "style_input": "none"
+    }  # fmt: skip
+    notes: tuple[str, ...] = ()
+
+    def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        return torch.full_like(photos(samples), _GREY)
+
+    def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        return self.images(indices, samples).float() / 255
+
+
+class LabelColours:
+    """The label maps in the colours of the dataset: layout without appearance."""
+
+    name = "label colours"
+    provenance: Mapping[str, Any] = {
+        "source_kind": "label colours", "source_sha256": None, "style_input": "none"
+    }  # fmt: skip
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        return coloured(list(samples), self.dataset)
+
+    def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        return self.images(indices, samples).float() / 255
+
+
 class SynthesizedFolder:
     """Images that anybody's model wrote, paired with the split by stem."""
 
-    def __init__(self, name: str, directory: Path, dataset: Dataset, count: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        dataset: Dataset,
+        count: int,
+        style_input: StyleInput | None = None,
+    ) -> None:
         self.name = name
         self.folder = ImageFolder(directory, dataset.names, dataset.size, count)
         digest = self.folder.content_sha256()
-        self.provenance: Mapping[str, Any] = {"source_kind": "images", "source_sha256": digest}
-        self.notes: tuple[str, ...] = ()
+        self.provenance: Mapping[str, Any] = {
+            "source_kind": "images", "source_sha256": digest, "style_input": style_input
+        }  # fmt: skip
+        self.notes = _notes_of_style(name, style_input)
 
     def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
         stacked = np.stack([self.folder[index] for index in indices])
@@ -117,10 +175,12 @@ class SynthesizedByCheckpoint:
         self.provenance: Mapping[str, Any] = {
             "source_kind": source_kind,
             "source_sha256": sha256_of_file(file),
+            "style_input": "none" if self.z_dim is None else "random",
             "parameters": sum(weight.numel() for weight in self.generator.parameters()),
             **_training_record(checkpoint),
         }
         self.notes = tuple(map(str, checkpoint.description["notes"]))
+        self.notes += _notes_of_choice(name, self.provenance.get("checkpoint_rule"), self.notes)
         if self.z_dim is not None:
             self.notes += (
                 f"{name}: latent z drawn from N(0, 1) for each image, from seed {seed} and the "
@@ -164,6 +224,30 @@ class SynthesizedByCheckpoint:
                 "training diverged: train again with a lower learning rate"
             )
         return synthesized
+
+
+def _notes_of_style(name: str, style_input: StyleInput | None) -> tuple[str, ...]:
+    if style_input is None:
+        return (
+            f"{name}: its style input is not stated; say --style-input {name}=none, random or "
+            '"real image", since images made from a real image are reconstructions.',
+        )
+    if style_input == "real image":
+        return (
+            f"{name}: synthesized with the real image as style input, which is reconstruction and "
+            "not label-to-image; not comparable with rows that have no such input.",
+        )
+    return ()
+
+
+def _notes_of_choice(name: str, rule: str | None, said: Sequence[str]) -> tuple[str, ...]:
+    """A checkpoint chosen by the number that is then reported scores too well."""
+    if rule in (None, "last") or any(str(rule) in note for note in said):
+        return ()
+    return (
+        f"{name}: the checkpoint was chosen by a score ({rule}), so that score of it is too good "
+        'by the choice; compare "last" with "last".',
+    )
 
 
 def _told(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from spade_eval.cli import options
 from spade_eval.errors import lookup
 
 if TYPE_CHECKING:
+    from spade_eval.datasets.base import Dataset
     from spade_eval.datasets.check import CheckReport
     from spade_eval.datasets.coco_instances import Written
     from spade_eval.datasets.parallel import Progress
@@ -45,6 +46,42 @@ def check(
     typer.echo("\n".join(found.lines()))
     if found.problems:
         raise typer.Exit(1)
+
+
+@data_app.command()
+def stats(
+    dataset: options.Dataset = "cocostuff",
+    data_root: options.DataRoot = None,
+    size: options.ImageSize = None,
+    split: Annotated[str | None, typer.Option(help="train or val [default: those there].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the same as CSV files.")] = None,
+    workers: Workers = None,
+) -> None:
+    """Label statistics: shares of pixels and images per class, unlabelled share, classes per image.
+
+    They need no model. Label files are counted as stored; --size is for scenes, which have none.
+    """
+    from spade_eval.datasets.parallel import write_text
+    from spade_eval.datasets.statistics import (
+        csv_of_classes_per_image,
+        csv_of_labels,
+        label_statistics,
+    )
+
+    root = options.data_root_or_default(data_root)
+    found = []
+    for opened in _opened(dataset, root, split, options.parse_size(size or "64")):
+        with _bar(f"counting {dataset} {opened.split}") as progress:
+            found.append(label_statistics(opened, _workers(workers), progress))
+        typer.echo("\n".join(found[-1].lines()))
+    if out is not None:
+        texts = {
+            "labels": csv_of_labels(found),
+            "classes_per_image": csv_of_classes_per_image(found),
+        }
+        for name, text in texts.items():
+            write_text(out / f"{name}.csv", text)
+            typer.echo(f"wrote {out / name}.csv")
 
 
 @data_app.command()
@@ -160,6 +197,28 @@ def _check(
     pixels = options.parse_size(size or "64")
     splits = [open_dataset(dataset, split, pixels, data_root) for split in ("train", "val")]
     return check_samples(splits, workers, progress)
+
+
+def _opened(
+    dataset: str, root: Path, split: str | None, size: tuple[int, int]
+) -> "Iterator[Dataset]":
+    """The split that is named, or those that are there; the first one's error if none is."""
+    from spade_eval.datasets import open_dataset
+    from spade_eval.datasets.file_dataset import SPLITS, AbsentSplitError
+
+    if split is not None:
+        yield open_dataset(dataset, split, size, root)
+        return
+    absent = []
+    for name in SPLITS:
+        try:
+            opened = open_dataset(dataset, name, size, root)
+        except AbsentSplitError as error:
+            absent.append(error)
+            continue
+        yield opened
+    if len(absent) == len(SPLITS):
+        raise absent[0]
 
 
 def _propose(root: Path, workers: int) -> None:

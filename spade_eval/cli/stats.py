@@ -37,7 +37,7 @@ def make(
         str | None,
         typer.Option(help="N or HxW. A dataset's photos are resized; a folder must have it."),
     ] = None,
-    profile: Annotated[
+    fid_profile: Annotated[
         str,
         typer.Option(help="pytorch-fid, legacy-2019a, legacy-2018, clean-fid or oasis-train."),
     ] = "pytorch-fid",
@@ -61,14 +61,14 @@ def make(
 
     # Before any image is read: a missing file of weights ends the command at once.
     folder = options.weights_dir_or_default(weights_dir)
-    installed(lookup(FID_PROFILES, profile, "FID profile").weights, folder)
+    installed(lookup(FID_PROFILES, fid_profile, "FID profile").weights, folder)
     if out.is_dir():
         raise UserError(f"--out {out} is a folder; expected the name of an .npz file")
     reference = _image_set(dataset, images, split, size, data_root, limit)
     shown = tqdm(reference.images, f"features of {reference.origin}", len(reference.names))
     statistics = make_statistics(
         reference._replace(images=shown),
-        profile,
+        fid_profile,
         folder,
         resolve_device(device),
         store.value,

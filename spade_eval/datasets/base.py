@@ -81,6 +81,15 @@ class HasOracle(Protocol):
 
 
 @runtime_checkable
+class HasStoredLabels(Protocol):
+    """A dataset of label files, some of which are scored at the size at which they are stored."""
+
+    def stored_label_map(self, index: int) -> NDArray[np.uint8]:
+        """(H', W') label values, not resized."""
+        ...
+
+
+@runtime_checkable
 class HasSetName(Protocol):
     """A dataset whose samples a list decides, so that its name alone does not say what it is."""
 

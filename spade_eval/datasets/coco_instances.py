@@ -9,8 +9,10 @@ that numbers never wrap. The maps go to `instances/<split>2017/`; nothing that w
 """
 
 import json
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +27,7 @@ from spade_eval.errors import UserError
 
 _ARCHIVE = "http://images.cocodataset.org/annotations/annotations_trainval2017.zip (241 MB)"
 
-Polygons = list[list[float]]
+Polygons = list["array[float]"]
 """The parts of one object: x0, y0, x1, y1, ..."""
 
 
@@ -71,21 +73,36 @@ def instance_map(label_map: NDArray[np.uint16], objects: list[Polygons]) -> NDAr
 
 
 def read_objects(annotations: Path) -> dict[str, list[Polygons]]:
-    """The polygon annotations of every image, in the order of the file, by stem of the image."""
+    """The polygon annotations of every image, in the order of the file, by stem of the image.
+
+    Each annotation is packed when it has been read: the text of the file (448 MB for train) and its
+    coordinates as 8-byte numbers are all that memory holds.
+    """
     try:
-        content = json.loads(annotations.read_bytes())
+        with annotations.open(encoding="utf-8") as file:
+            content = json.load(file, object_hook=_packed)
         stems = {image["id"]: Path(image["file_name"]).stem for image in content["images"]}
         objects: dict[str, list[Polygons]] = {}
-        for annotation in content["annotations"]:
-            if isinstance(annotation["segmentation"], list):
-                stem = stems[annotation["image_id"]]
-                objects.setdefault(stem, []).append(annotation["segmentation"])
+        for image_id, polygons in content["annotations"]:
+            if polygons is not None:
+                objects.setdefault(stems[image_id], []).append(polygons)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{annotations}: is no complete file of COCO instance annotations "
             f"({type(error).__name__}: {error}); unpack {_ARCHIVE} again"
         ) from error
     return objects
+
+
+def _packed(found: dict[str, Any]) -> object:
+    """An annotation as (image id, polygons), None for run lengths; an image as what is used."""
+    if "segmentation" in found:
+        parts = found["segmentation"]
+        polygons = [array("d", part) for part in parts] if isinstance(parts, list) else None
+        return found["image_id"], polygons
+    if "file_name" in found:
+        return {"id": found["id"], "file_name": found["file_name"]}
+    return None if "counts" in found else found
 
 
 def _label_maps(data_root: Path, split: str) -> dict[str, Path]:

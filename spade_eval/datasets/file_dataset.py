@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from spade_eval.datasets import files, preprocess
 from spade_eval.datasets.base import Sample, Size
 from spade_eval.datasets.label_files import LabelFiles
@@ -131,6 +134,10 @@ class FileDataset:
         height, width = sample.label_map.shape
         placement = self._training.draw((height, width), generator)
         return _preprocessed(sample, self._training, placement)
+
+    def stored_label_map(self, index: int) -> NDArray[np.uint8]:
+        """(H', W') label values as the file holds them, not resized."""
+        return self.label_files.read(self._files[self._names[index]].label_map)
 
     def fingerprint(self) -> str:
         """SHA-256 of split, size, preprocessing version and every file's stem and byte count.

@@ -74,21 +74,6 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
     return photo
 
 
-def read_label_map(path: Path, num_classes: int) -> NDArray[np.uint8]:
-    """(H, W) class ids: 0..num_classes-1, or 255 where unlabelled."""
-    ids = read_ids(path, "class")
-    outside = values_outside(ids, num_classes)
-    if outside:
-        raise LabelValueError(
-            f"{path}: label ids {shortened(outside, limit=8)} were found, 0..{num_classes - 1} or "
-            f"{IGNORE_INDEX} (unlabelled) were expected; map them to class ids of the dataset or "
-            f"set them to {IGNORE_INDEX}",
-            path,
-            outside,
-        )
-    return ids.astype(np.uint8)
-
-
 def read_ids(path: Path, kind: Literal["class", "instance"]) -> NDArray[np.integer]:
     """(H, W) the values as stored, of 8, 16 or 32 bits; colour files are refused."""
     with decoding(path), Image.open(path) as image:

@@ -118,7 +118,7 @@ def test_all_faults_of_a_file_are_reported_together(tmp_path: Path, scenes: Data
     file = released(tmp_path / "G.pth", generator(), **changes)
     with pytest.raises(UserError, match="does not fit the network") as refused:
         open_generator(file, scenes, TOLD)
-    for part in ("1 missing: up_0.conv_s.weight_u", "1 unexpected: extra", "1 wrong shape"):
+    for part in ("1 missing: up_0.conv_s.weight_u", "1 unexpected: extra", "1 of wrong shape"):
         assert part in str(refused.value)
 
 

@@ -256,7 +256,7 @@ def test_missing_weights_are_said_in_one_line(
     for profile in ("pytorch-fid", "legacy-2018"):
         weights = fid_profiles.FID_PROFILES[profile].weights
         error = refused(
-            capsys, "stats", "make", "--dataset", "scenes", "--profile", profile, *flags
+            capsys, "stats", "make", "--dataset", "scenes", "--fid-profile", profile, *flags
         )
         for part in (weights.file_name, str(tmp_path), weights.origin, "--weights-dir"):
             assert part in error
@@ -266,7 +266,7 @@ def test_missing_weights_are_said_in_one_line(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--profile", "fid"], "no FID profile is called 'fid'"),
+        (["--fid-profile", "fid"], "no FID profile is called 'fid'"),
         ([], "either --dataset NAME or --images DIR, found neither"),
         (["--dataset", "scenes", "--images", "."], "found both"),
         (["--dataset", "scenes"], "needs --size"),

@@ -109,16 +109,19 @@ def test_the_whole_chain_runs_with_filled_weights_and_every_row_says_so(
     with pytest.raises(SystemExit) as ended:
         main(["benchmark", "--dataset", "cocostuff", "--data-root", str(coco), "--size", "64",
               "--budget", "smoke", "--steps", "1", "--batch-size", "2", "--width", "0.0625",
-              "--model", "spade", "--segmenter", "deeplab-v2", "--filled-weights",
+              "--model", "spade", "--segmenter", "deeplab-v2", "--filled-weights", "--limit", "1",
               "--weights-dir", str(tmp_path / "weights"), "--out", str(run)])  # fmt: skip
     assert not ended.value.code
     rows = [line for line in capsys.readouterr().out.splitlines() if "weights: filled" in line]
     assert sum(line.startswith(("real", "spade")) for line in rows) == 2
     records = list(RecordStore(run / "records.jsonl"))
-    assert {item.profile for item in records} == {"as-generated"}
+    assert {item.profile for item in records} == {"modern"}
     assert {item.segmenter_weights for item in records} == {"filled"}
     assert all(any("mean nothing" in note for note in item.notes) for item in records)
-    assert not any(item.metric.startswith("f") and item.metric != "fwiou" for item in records)
+    fids = [item for item in records if item.metric == "fid"]
+    assert {(item.fid_profile, item.features) for item in fids} == {
+        ("clean-fid", "Inception 2015-12-05 (pytorch-fid), filled")
+    }
     assert "weights: filled" in (run / "tables" / "scores.csv").read_text()
 
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Losses and whole training steps against the reference's numbers."""
 
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,8 +20,17 @@ from models.losses.kld import kl_divergence
 from models.losses.objective import Objective, ObjectiveConfig
 from models.losses.perceptual import PerceptualLoss, vgg19_features
 from models.published import to_published
+from models.training.gan import GANTraining, OptimizerSettings, TrainingBatch
+from models.training.latent import Latent, LatentSource
+from models.training.schedule import LinearDecay
 
-# The reference's names of the adversarial modes.
+Networks = dict[str, nn.Module]
+Step = Callable[[int], tuple[dict[str, Tensor], Tensor]]
+"""Takes the iteration of that number: terms by the reference's names, image of the G half."""
+
+# The reference's names of the terms, and of the adversarial modes.
+_NAMES = {"G/gan": "GAN", "G/feature_matching": "GAN_Feat", "G/kld": "KLD",
+          "D/fake": "D_Fake", "D/real": "D_real"}  # fmt: skip
 _MODES = {"hinge": "hinge", "ls": "lsgan", "original": "original", "w": "wasserstein"}
 # Float32 sums of a few hundred terms, of any size.
 _RELATIVE = 1e-5
@@ -70,17 +82,21 @@ def check_perceptual(case: Case) -> None:
 
 
 def check_objective(case: Case) -> None:
-    """`steps` iterations of generator and discriminator; 0 means one of each without update."""
-    options, meta = case.options, case.meta
-    networks = {"G": _generator(options), "D": spade_discriminator(options)}
-    if options.get("use_vae"):
-        networks["E"] = ImageEncoder(ImageEncoder.Config(base_channels=options["ngf"]))
-    for name, network in networks.items():
-        case.prepare(network, meta[f"fill_prefix_{name}"])
-    objective = Objective(_objective_config(options))
-    optimisers = _optimisers(networks, options)
+    """`steps` iterations of generator and discriminator; 0 means one of each without update.
+
+    Iterations in training mode are taken twice: written out here, and by the training engine.
+    """
+    _compare_steps(case, written_out)
+    if case.meta["steps"] and case.meta["mode"] == "train":
+        _compare_steps(case, by_the_engine)
+
+
+def _compare_steps(case: Case, form: Callable[[Case, Networks], Step]) -> None:
+    meta = case.meta
+    networks = networks_of(case)
+    take = form(case, networks)
     for step in range(max(meta["steps"], 1)):
-        losses, fake = _step(case, networks, objective, optimisers if meta["steps"] else {}, step)
+        losses, fake = take(step)
         # At later steps the reference's own float32 is this far from its float64.
         deviation = _DEVIATIONS * meta.get("fake_float64_deviation", [0.0])[step]
         case.output(f"out_fake_{step}", fake, max(TOLERANCE, deviation))
@@ -90,6 +106,66 @@ def check_objective(case: Case) -> None:
             tolerance = max(TOLERANCE * max(1.0, abs(value)), slack)
             case.close(f"{name} of step {step}", losses[name], value, tolerance)
     _compare_state(case, networks)
+
+
+def networks_of(case: Case) -> Networks:
+    """G, D and, where the case has one, E, filled and in the case's mode."""
+    options = case.options
+    networks = {"G": _generator(options), "D": spade_discriminator(options)}
+    if options.get("use_vae"):
+        networks["E"] = ImageEncoder(ImageEncoder.Config(base_channels=options["ngf"]))
+    for name, network in networks.items():
+        case.prepare(network, case.meta[f"fill_prefix_{name}"])
+    return networks
+
+
+def written_out(case: Case, networks: Networks) -> Step:
+    """An iteration as the paper tells it, with torch's own optimisers."""
+    objective = Objective(_objective_config(case.options))
+    optimisers = _optimisers(networks, case.options) if case.meta["steps"] else {}
+    return functools.partial(_step, case, networks, objective, optimisers)
+
+
+def by_the_engine(case: Case, networks: Networks) -> Step:
+    """An iteration as `spade-eval train` takes it, at a constant learning rate."""
+    options = case.options
+    rate, two_time_scale = options["lr"], not options["no_TTUR"]
+    training = GANTraining(
+        networks["G"],
+        networks["D"],
+        Objective(_objective_config(options)),
+        OptimizerSettings(
+            generator_rate=rate / 2 if two_time_scale else rate,
+            discriminator_rate=rate * 2 if two_time_scale else rate,
+            betas=(options["beta1"], options["beta2"]),
+        ),
+        LinearDecay(constant=case.meta["steps"], decay=1),
+        _StoredNoise(256, 0, networks["E"], case=case) if "E" in networks else None,
+    )
+    made: list[Tensor] = []
+    networks["G"].register_forward_hook(lambda network, inputs, image: made.append(image.detach()))
+
+    def take(step: int) -> tuple[dict[str, Tensor], Tensor]:
+        made.clear()
+        semantics, real = case.semantics(f"_{step}"), case.image(f"in_image_u8_{step}")
+        terms = training.step([TrainingBatch(semantics, real)], step)
+        return {_NAMES[name]: term for name, term in terms.items()}, made[0]
+
+    return take
+
+
+@dataclass(frozen=True)
+class _StoredNoise(LatentSource):
+    """The encoder's posterior with the noise of the case in both halves of a step."""
+
+    case: Case | None = None
+
+    def __call__(self, photos: Tensor, step: int, micro: int, phase: str) -> Latent:
+        assert self.encoder is not None
+        assert self.case is not None
+        mu, logvar = self.encoder(photos)
+        noise = _noise(self.case, mu, step)
+        return Latent(reparametrise(mu, logvar, noise), mu, logvar)
 
 
 def _generator(options: dict[str, Any]) -> nn.Module:
@@ -138,9 +214,9 @@ def _step(
         again, _, _ = _synthesize(case, networks, semantics, real, step)
     judged = objective.discriminator_terms(networks["D"], semantics, again, real)
     _update(optimisers.get("D"), judged)
-    names = {"gan": "GAN", "feature_matching": "GAN_Feat", "kld": "KLD"}
-    found = {names[name]: term for name, term in terms.items()}
-    return found | {"D_Fake": judged["fake"], "D_real": judged["real"]}, fake
+    found = {f"G/{name}": term for name, term in terms.items()}
+    found |= {f"D/{name}": term for name, term in judged.items()}
+    return {_NAMES[name]: term for name, term in found.items()}, fake
 
 
 def _synthesize(

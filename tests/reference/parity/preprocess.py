@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from parity.case import Case, layout_of
 
 from models.semantics import SemanticMap
-from spade_eval.datasets.files import read_instance_map, read_label_map, read_photo
+from spade_eval.datasets.coco_stuff import LABEL_FILES
+from spade_eval.datasets.files import read_instance_map, read_photo
 from spade_eval.datasets.preprocess import Placement, Preprocessing
 
 SAMPLES = Path(__file__).resolve().parents[4] / "shared" / "samples" / "coco_stuff"
@@ -36,7 +37,7 @@ def check_preprocess(case: Case) -> None:
 def _check_mode(case: Case, number: int, mode: Mapping[str, Any]) -> None:
     settings, placement = _settings(mode["spec"]), _placement(mode["spec"])
     split = case.meta.get("split", "val")
-    labels = _read(split, "label", case.meta["label_file"], read_label_map, COCO_CLASSES)
+    labels = _read(split, "label", case.meta["label_file"], LABEL_FILES.read)
     photo = _read(split, "img", case.meta["image_file"], read_photo)
     channels = _channels(settings.apply_map(labels, placement), COCO_CLASSES)
     case.close(f"out_label_{number}", channels, case.arrays[f"out_label_{number}"], 0.0)
@@ -48,7 +49,7 @@ def _check_sample(case: Case) -> None:
     settings, placement = _settings(case.options), _placement(case.options)
     split, stem = case.meta.get("split", "val"), Path(case.meta["file"]).stem
     layout = layout_of(case.options)
-    read = _read(split, "label", f"{stem}.png", read_label_map, layout.num_classes)
+    read = _read(split, "label", f"{stem}.png", LABEL_FILES.read)
     labels = settings.apply_map(read, placement)
     case.close("out_label", _channels(labels, layout.num_classes), case.arrays["out_label"], 0.0)
     instances = None
@@ -81,11 +82,11 @@ def _placement(spec: Mapping[str, Any]) -> Placement:
     return Placement(top=top, left=left, flip=drawn["flip"])
 
 
-def _read(split: str, kind: str, name: str, read: Any, *arguments: Any) -> Any:
+def _read(split: str, kind: str, name: str, read: Any) -> Any:
     path = SAMPLES / f"{split}_{kind}" / name
     if not path.is_file():
         pytest.skip(f"the sample photo {name} is not part of the repository")
-    return read(path, *arguments)
+    return read(path)
 
 
 def _channels(labels: NDArray[np.uint8], unknown_channel: int) -> torch.Tensor:

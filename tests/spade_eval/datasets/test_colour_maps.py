@@ -10,6 +10,7 @@ from PIL import Image
 
 from spade_eval.datasets import ade20k, cityscapes, colour_maps, files
 from spade_eval.datasets.class_tables import CLASS_TABLES
+from spade_eval.datasets.coco_stuff import LABEL_FILES
 from spade_eval.datasets.label_photos import label_photos
 from spade_eval.errors import UserError
 
@@ -75,7 +76,7 @@ def test_conversion_resumes_and_leaves_the_originals(tmp_path: Path, write_map: 
     second = colour_maps.convert_folder(source, target, palette)
     assert (second.written, second.kept) == (1, 1)
     assert {path: path.read_bytes() for path in source.iterdir()} == before
-    np.testing.assert_array_equal(files.read_label_map(target / "a.png", 34), 11)
+    np.testing.assert_array_equal(files.read_ids(target / "a.png", "class"), 11)
     with pytest.raises(UserError, match="made with another palette"):
         colour_maps.convert_folder(source, target, colour_maps.read_palette("ade20k"))
     with pytest.raises(UserError, match="originals lie there"):
@@ -100,7 +101,7 @@ def test_a_stopped_write_leaves_no_file_that_looks_whole(
         with pytest.raises(KeyboardInterrupt):
             colour_maps.convert_folder(source, target, palette)
     assert colour_maps.convert_folder(source, target, palette).written == 1
-    np.testing.assert_array_equal(files.read_label_map(target / "a.png", 34), 11)
+    np.testing.assert_array_equal(files.read_ids(target / "a.png", "class"), 11)
 
 
 def test_indices_of_palette_files(tmp_path: Path, write_map: WriteMap) -> None:
@@ -110,7 +111,7 @@ def test_indices_of_palette_files(tmp_path: Path, write_map: WriteMap) -> None:
     (tmp_path / "colours").mkdir()
     image.save(tmp_path / "colours" / "a.png")
     colour_maps.convert_folder(tmp_path / "colours", tmp_path / "ids", palette=None)
-    np.testing.assert_array_equal(files.read_label_map(tmp_path / "ids" / "a.png", 3), ids)
+    np.testing.assert_array_equal(files.read_ids(tmp_path / "ids" / "a.png", "class"), ids)
     write_map(tmp_path / "rgb" / "a.png", np.zeros((2, 2, 3), dtype=np.uint8))
     with pytest.raises(files.ImageModeError, match="palette file"):
         colour_maps.convert_folder(tmp_path / "rgb", tmp_path / "other", palette=None)
@@ -131,6 +132,6 @@ def test_photos_are_labelled_by_any_callable(
     assert label_photos(tmp_path / "images", labels, segment, "net 1").written == 2
     assert label_photos(tmp_path / "images", labels, segment, "net 1").kept == 2
     assert calls == [(20, 30, 3)] * 2
-    np.testing.assert_array_equal(files.read_label_map(labels / "b.png", 182), 156)
+    np.testing.assert_array_equal(LABEL_FILES.read(labels / "b.png"), 156)
     with pytest.raises(UserError, match="another segmenter"):
         label_photos(tmp_path / "images", labels, segment, "net 2")

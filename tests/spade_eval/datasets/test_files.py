@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from spade_eval.datasets import files
+from spade_eval.datasets.coco_stuff import LABEL_FILES
 from spade_eval.errors import UserError
 
 
@@ -58,13 +59,13 @@ def test_damaged_label_map_is_refused(tmp_path: Path, damage: str) -> None:
     damaged = {"cut": content[: len(content) // 2], "flipped": content, "text": b"no", "empty": b""}
     path.write_bytes(damaged[damage])
     with pytest.raises(files.UnreadableImageError) as caught:
-        files.read_label_map(path, 182)
+        LABEL_FILES.read(path)
     assert_one_line(caught.value, path)
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(files.UnreadableImageError) as caught:
-        files.read_label_map(tmp_path / "none.png", 182)
+        LABEL_FILES.read(tmp_path / "none.png")
     assert_one_line(caught.value, "none.png", "no such file")
 
 
@@ -85,7 +86,7 @@ def test_label_map_of_any_depth_keeps_ids(tmp_path: Path, dtype: type) -> None:
     ids = np.array([[0, 181, 255], [90, 91, 7]], dtype=dtype)
     path = tmp_path / f"label.{'png' if dtype != np.int32 else 'tif'}"
     Image.fromarray(ids).save(path)
-    found = files.read_label_map(path, 182)
+    found = LABEL_FILES.read(path)
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, ids)
 
@@ -98,7 +99,7 @@ def test_label_ids_outside_the_range_are_named(
     path = tmp_path / "label.png"
     Image.fromarray(ids).save(path)
     with pytest.raises(files.LabelValueError) as caught:
-        files.read_label_map(path, 182)
+        LABEL_FILES.read(path)
     assert caught.value.values == wrong
     assert_one_line(caught.value, path, f"{wrong[0]}, {wrong[1]}", "0..181", "255")
 
@@ -109,7 +110,7 @@ def test_colour_label_map_is_refused(tmp_path: Path, mode: str) -> None:
     image = Image.new("RGB", (4, 4), (128, 0, 0))
     image.quantize(4).save(path) if mode == "P" else image.convert(mode).save(path)
     with pytest.raises(files.ImageModeError) as caught:
-        files.read_label_map(path, 182)
+        LABEL_FILES.read(path)
     assert_one_line(caught.value, path, f"mode {mode}", "single-channel PNG of class ids")
     with pytest.raises(files.ImageModeError, match="instance ids"):
         files.read_instance_map(path)
@@ -123,7 +124,7 @@ def test_palette_that_is_a_grey_ramp_holds_ids(tmp_path: Path) -> None:
     palette_image.save(tmp_path / "label.png")
     with Image.open(tmp_path / "label.png") as stored:
         assert stored.mode == "P"
-    np.testing.assert_array_equal(files.read_label_map(tmp_path / "label.png", 182), ids)
+    np.testing.assert_array_equal(LABEL_FILES.read(tmp_path / "label.png"), ids)
 
 
 def test_instance_ids_of_16_bits_do_not_wrap(tmp_path: Path) -> None:
@@ -138,7 +139,7 @@ def test_file_errors_survive_pickling(tmp_path: Path) -> None:
     path = tmp_path / "label.png"
     Image.fromarray(np.full((2, 2), 200, dtype=np.uint8)).save(path)
     with pytest.raises(files.LabelValueError) as caught:
-        files.read_label_map(path, 182)
+        LABEL_FILES.read(path)
     copy = pickle.loads(pickle.dumps(caught.value))
     assert (str(copy), copy.path, copy.values) == (str(caught.value), path, (200,))
     assert str(type(copy)("as a DataLoader does")) == "as a DataLoader does"

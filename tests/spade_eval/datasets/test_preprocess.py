@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spade_eval.datasets import files, preprocess
-from spade_eval.datasets.coco_stuff import CocoStuff
+from spade_eval.datasets.coco_stuff import LABEL_FILES, CocoStuff
 from spade_eval.datasets.preprocess import Placement, Preprocessing
 from spade_eval.errors import UserError
 
@@ -58,7 +58,7 @@ def test_modes_equal_the_reference(number: int, sample_root: Path, parity: Parit
     )
     left, top = spec["params"]["crop_pos"]
     placement = Placement(top=top, left=left, flip=spec["params"]["flip"])
-    label_map = files.read_label_map(sample_root / "val_label" / meta["label_file"], 182)
+    label_map = LABEL_FILES.read(sample_root / "val_label" / meta["label_file"])
     photo = files.read_photo(sample_root / "val_img" / meta["image_file"])
     found = settings.apply_map(label_map, placement)
     channels = np.where(found == 255, UNKNOWN_CHANNEL, found)

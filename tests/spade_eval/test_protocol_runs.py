@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every profile from tiny files to records, with noise for the weights of all networks.
+
+The networks of the papers are too large for that, so the segmenters are narrow ones of the same
+classes; the chain around them is the real one.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from reports.grouping import by_protocol
+from segmenters.entry import SegmenterEntry
+from spade_eval import distances, segmenter_input
+from spade_eval.cli import options
+from spade_eval.config import RunConfig
+from spade_eval.engine import Benchmark
+from spade_eval.errors import UserError
+from spade_eval.metrics.inception import InceptionFeatures
+from spade_eval.protocol import SHORTHANDS, TABLE, protocol_for
+from spade_eval.records import Measurement
+from spade_eval.rows import Request, Workplace
+
+DATASETS = [name for name in TABLE if name != "ade20k_outdoor"]
+CELLS = [(dataset, profile) for dataset in DATASETS for profile in TABLE[dataset]]
+# The stored size is another one than the scored size, as it is in the real files.
+STORED = {"cocostuff": (48, 40), "ade20k": (48, 40), "cityscapes": (64, 128)}
+SCORED = {"cocostuff": "32x32", "ade20k": "32x32", "cityscapes": "32x64"}
+
+
+class Recording(nn.Module):
+    """Stands for a published segmenter: mean colour of each pixel decides, sizes are noted."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.seen: list[tuple[int, ...]] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.seen.append(tuple(images.shape))
+        assert 0 <= images.min() <= images.max() <= 1
+        levels = (images.mean(dim=1) * (self.num_classes - 1)).round().long()
+        return nn.functional.one_hot(levels, self.num_classes).permute(0, 3, 1, 2).float()
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[Recording]:
+    """Narrow stand-ins for the segmenters and Inception; the networks that were opened."""
+    opened: list[Recording] = []
+
+    def filled(entry: SegmenterEntry, **options: object) -> nn.Module:
+        network = Recording(entry.labels.num_classes)
+        opened.append(network)
+        return network
+
+    class FewFeatures(nn.Module):
+        feature_dim = 4
+
+        def __init__(self, *_: object) -> None:
+            super().__init__()
+
+        def forward(self, images: Tensor) -> Tensor:
+            return images.flatten(2).mean(dim=2)[:, [0, 1, 2, 0]] ** 2
+
+    monkeypatch.setattr(SegmenterEntry, "filled", filled)
+    monkeypatch.setattr(distances, "InceptionFeatures", FewFeatures)
+    monkeypatch.setattr(distances, "fill", lambda *_: None)
+    return opened
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Callable[[str], Path]:
+    """Two samples a split of a dataset in its official layout."""
+
+    def write(dataset: str) -> Path:
+        root = tmp_path / dataset
+        random = np.random.default_rng(3)
+        for split, long in (("train", "training"), ("val", "validation")):
+            for number in (1, 2):
+                photo, label = _places(root, dataset, split, long, number)
+                _save(photo, random.integers(0, 256, (*STORED[dataset], 3), dtype=np.uint8))
+                highest = {"cocostuff": 182, "ade20k": 151, "cityscapes": 34}[dataset]
+                _save(label, random.integers(0, highest, STORED[dataset], dtype=np.uint8))
+        return root
+
+    return write
+
+
+def _places(root: Path, dataset: str, split: str, long: str, number: int) -> tuple[Path, Path]:
+    if dataset == "cocostuff":
+        return (root / f"{split}_img/{number:012d}.png", root / f"{split}_label/{number:012d}.png")
+    if dataset == "ade20k":
+        stem = f"ADE_{split}_{number:08d}"
+        return root / f"images/{long}/{stem}.png", root / f"annotations/{long}/{stem}.png"
+    stem = f"ulm_{number:06d}_000019"
+    return (
+        root / f"leftImg8bit/{split}/ulm/{stem}_leftImg8bit.png",
+        root / f"gtFine/{split}/ulm/{stem}_gtFine_labelIds.png",
+    )
+
+
+def _save(path: Path, values: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values).save(path)
+
+
+def run(
+    config: RunConfig, root: Path, folder: Path, request: Request | None = None
+) -> list[Measurement]:
+    place = Workplace(
+        run_folder=folder, data_root=root, weights_dir=folder / "no weights",
+        device=torch.device("cpu"),
+    )  # fmt: skip
+    benchmark = Benchmark(config, place)
+    benchmark.run(request or Request())
+    return list(benchmark.store)
+
+
+def config_of(dataset: str, profile: str | None, **flags: object) -> RunConfig:
+    return options.run_config(
+        dataset, "smoke", 0, SCORED[dataset], filled_weights=True, profile=profile, **flags
+    )
+
+
+@pytest.mark.parametrize(("dataset", "profile"), CELLS)
+def test_every_profile_runs_without_weights(
+    dataset: str, profile: str, files: Callable[[str], Path], seen: list[Recording], tmp_path: Path
+) -> None:
+    request = Request()
+    records = run(config_of(dataset, profile), files(dataset), tmp_path / "run", request)
+    wanted = protocol_for(profile, dataset)
+    assert {item.source for item in records} == {"real", "grey", "label colours"}
+    assert {item.profile for item in records} == {profile}
+    assert {item.style_input for item in records} == {"none"}
+    assert len(by_protocol(records)) == 1
+    named = {item.fid_profile for item in records if item.metric.startswith("fid")}
+    assert named == set(wanted.fid_profiles)
+    columns = {item.metric for item in records if item.metric.startswith("fid")}
+    others = {f"fid_{name}" for name in wanted.fid_profiles[1:]}
+    assert columns == ({"fid"} if named else set()) | others
+    assert all(any("mean nothing" in note for note in item.notes) for item in records)
+    assert any("not comparable with numbers at that size" in note for note in records[0].notes)
+    (network,) = seen
+    size = {
+        "as generated": tuple(map(int, SCORED[dataset].split("x"))),
+        "long side 512": (512, 512),
+        "size of the label files": STORED[dataset],
+    }[wanted.segmenter_input.size]
+    assert {shape[-2:] for shape in network.seen} == {size}
+
+
+def test_two_profiles_never_share_a_column(
+    files: Callable[[str], Path], seen: list[Recording], tmp_path: Path
+) -> None:
+    records, root = [], files("cityscapes")
+    names = list(TABLE["cityscapes"])
+    for name in names:
+        records += run(config_of("cityscapes", name), root, tmp_path / name)
+    other = config_of("cityscapes", "modern", segmenter="drn-d-105-ms")
+    records += run(other, root, tmp_path / "other")
+    groups = by_protocol(records)
+    assert [key.profile for key in groups] == [*names, "modern with drn-d-105-ms"]
+    assert len({key.protocol_sha256 for key in groups}) == len(groups)
+
+
+def test_the_real_row_is_scored_with_the_same_resizing(
+    files: Callable[[str], Path], seen: list[Recording], tmp_path: Path
+) -> None:
+    """The label colours' and the photos' images meet labels of one size, that of the protocol."""
+    root = files("cityscapes")
+    for profile, pixels in (("spade-paper-a", 2 * 32 * 64), ("spade-paper-b", 2 * 64 * 128)):
+        run(config_of("cityscapes", profile), root, tmp_path / profile)
+        counts = sorted((tmp_path / profile / "counts").glob("*.npz"))
+        assert len(counts) == 3
+        for path in counts:
+            with np.load(path) as stored:
+                scored = stored["counts"][:, 1].sum() + stored["num_ignored"].sum()
+            assert scored == pixels
+
+
+def test_missing_weights_end_a_profile_before_any_image(
+    files: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Benchmark, "_measure", lambda *_: pytest.fail("computed"))
+    config = options.run_config("cocostuff", "smoke", 0, "32", profile="modern")
+    root = files("cocostuff")
+    with pytest.raises(UserError, match=r"deeplabv2\S+ is not in"):
+        run(config, root, tmp_path / "run")
+
+
+def test_missing_inception_ends_a_profile_and_names_the_way_without(
+    files: Callable[[str], Path], seen: list[Recording], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from spade_eval import engine
+
+    monkeypatch.setattr(Benchmark, "_measure", lambda *_: pytest.fail("computed"))
+    open_segmenter = engine.open_segmenter
+
+    def with_segmenter(*arguments: object, **flags: object) -> object:
+        return open_segmenter(*arguments, **{**flags, "filled": True})  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine, "open_segmenter", with_segmenter)
+    config = options.run_config("cocostuff", "smoke", 0, "32", profile="modern")
+    with pytest.raises(UserError, match=r"pt_inception\S+ is not in .*--fid-profile none"):
+        run(config, files("cocostuff"), tmp_path / "run")
+
+
+def test_inception_of_noise_gives_finite_features_that_differ() -> None:
+    for name in ("pytorch-fid", "legacy-2019a"):
+        distance = distances._fid(
+            name, distances.FID_PROFILES[name], Path("nowhere"), torch.device("cpu"),
+            filled=True, beside=False,
+        )  # fmt: skip
+        assert isinstance(distance.network, InceptionFeatures)
+        images = torch.stack([torch.zeros(3, 32, 32), torch.rand(3, 32, 32).mul(255).round() / 255])
+        features = distance.features(images)
+        assert features.isfinite().all()
+        assert features.abs().max() < 1e4
+        assert not torch.allclose(features[0], features[1])
+
+
+def test_shorthands_are_spelled_out_in_records() -> None:
+    for dataset, meant in SHORTHANDS["spade-paper"].items():
+        assert meant in TABLE[dataset]
+        spelled, short = (options.run_config(dataset, "smoke", 0, None, profile=name)
+                          for name in (meant, "spade-paper"))  # fmt: skip
+        assert spelled.sha256 == short.sha256
+        assert short.budget.size == protocol_for("spade-paper", dataset).size
+
+
+def test_labels_meet_enlarged_images_of_practice_b() -> None:
+    rule = TABLE["cocostuff"]["spade-paper-b"].segmenter_input
+    assert segmenter_input.long_side_512((256, 256)) == (512, 512)
+    assert segmenter_input.long_side_512((256, 512)) == (256, 512)
+    images = torch.randint(0, 256, (1, 3, 4, 4), dtype=torch.uint8)
+    entered = segmenter_input.entering(rule, images, (7, 7))
+    # With corners aligned, 7 points on 4 hit every pixel and the middle of each pair.
+    assert torch.allclose(entered[..., ::2, ::2], images.float() / 255, atol=1e-6)
+    middle = (images[0, 0, 0, 0].float() + images[0, 0, 0, 1].float()) / 2 / 255
+    assert entered[0, 0, 0, 1].item() == pytest.approx(middle.item(), abs=1e-6)
