@@ -27,6 +27,8 @@ class TrainingSettings:
     batch_size: int = 32
     constant_epochs: int = 100
     decay_epochs: int = 100  # the learning rate falls linearly to zero
+    # Images whose KL divergences are summed: those of a GPU. None: all of a batch.
+    kld_images: int | None = None
     initialisation: Scheme = "as_trained"
     discriminator_norm: DiscriminatorNorm = "spectralinstance"
     discriminator_layers: int = 4  # convolutions before the last one
@@ -52,7 +54,7 @@ class Difference:
     note: str = ""
 
 
-_SPADE_PAPER = TrainingSettings(betas=(0.0, 0.999), initialisation="as_printed")
+_SPADE_PAPER = TrainingSettings(betas=(0.0, 0.999), initialisation="as_printed", kld_images=4)
 _SPADE_RELEASE = TrainingSettings(batch_size=1, constant_epochs=50, decay_epochs=0)
 _PIX2PIXHD = TrainingSettings(
     objective="pix2pixhd",
@@ -70,10 +72,11 @@ _SETTINGS: dict[tuple[str, SettingSet], TrainingSettings] = {
     ("pix2pixhd", "release"): _PIX2PIXHD,
 }
 
-# What a dataset changes. COCO-Stuff: 100 epochs, a decay is not stated. The release's Cityscapes
-# batch of 16 was set in October 2019.
+# What a dataset changes. COCO-Stuff: 100 epochs, Flickr Landscapes: 50, a decay is not stated. The
+# release's Cityscapes batch of 16 was set in October 2019.
 _BY_DATASET: dict[tuple[str, SettingSet, str], Mapping[str, Any]] = {
     ("spade", "paper", "cocostuff"): {"constant_epochs": 100, "decay_epochs": 0},
+    ("spade", "paper", "flickr_landscapes"): {"constant_epochs": 50, "decay_epochs": 0},
     ("spade", "release", "cityscapes"): {"batch_size": 16},
 }
 
@@ -83,6 +86,7 @@ _NOTES = {
     "batch_size": "the code's default; the paper trains on 8 GPUs",
     "constant_epochs": "the code's default",
     "decay_epochs": "the code's default; the paper decays from half of the epochs on",
+    "kld_images": "the code sums over a GPU's images: of 32 on 8 GPUs, those of 4",
 }
 
 PRINTED_ARCHITECTURE: tuple[Difference, ...] = (

@@ -15,25 +15,35 @@ from spade_eval.records import sha256_of_json
 FIRST_THREE = ("spade", "concat", "pix2pixhdpp")
 
 
+SettingSet = Literal["paper", "release"]
+Precision = Literal["float32", "bf16", "fp16"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How much a run spends. `width` 1.0 is the paper's number of channels."""
+    """How a run trains and how much it spends. `width` 1.0 is the paper's number of channels."""
 
     size: Size
-    steps: int
-    batch_size: int
+    steps: int | None  # None takes the epochs of the settings, as long as the dataset makes them
+    batch_size: int | None  # images of one update; None takes that of the settings
     width: float
+    settings: SettingSet = "release"  # whose numbers: the paper's, or its published code's
     # Times the paper's learning rates (1e-4 for G, 4e-4 for D), the same for every model. Short
     # budgets need more than 1: from the method's small initialisation, steps decide.
     rate_scale: float = 1.0
     ema_decay: float | None = None  # None, as in the paper, scores the plain weights
+    accumulate: int = 1  # micro batches that one update goes through, one after the other
+    precision: Precision = "float32"
+    tf32: bool = False  # TensorFloat-32 on CUDA
+    channels_last: bool = False
+    compile: bool = False  # torch.compile
     segmenter_steps: int
     segmenter_batch_size: int = 16
     val_limit: int | None = None  # score only the first so many samples
 
 
-# Sizes, batch and steps of "paper" are those of SPADE, section 4 and Appendix A: 100 epochs of
-# 118,287 images at batch 32.
+# "paper" is SPADE, section 4 and Appendix A: the paper's settings, epochs and batch, so its steps
+# follow from the number of images (100 epochs of 118,287 at batch 32 are 369,600 steps).
 BUDGETS: dict[str, dict[str, Budget]] = {
     "scenes": {
         "smoke": Budget(
@@ -57,10 +67,10 @@ BUDGETS: dict[str, dict[str, Budget]] = {
             size=(128, 128), steps=20_000, batch_size=16, width=0.5, segmenter_steps=40_000
         ),
         "paper": Budget(
-            size=(256, 256), steps=369_600, batch_size=32, width=1.0, segmenter_steps=100_000
+            size=(256, 256), steps=None, batch_size=None, width=1.0, settings="paper",
+            segmenter_steps=100_000,
         ),
     },
-    # 200 epochs of 20,210 images.
     "ade20k": {
         "smoke": Budget(
             size=(128, 128), steps=20, batch_size=4, width=0.125, rate_scale=4.0,
@@ -70,10 +80,10 @@ BUDGETS: dict[str, dict[str, Budget]] = {
             size=(128, 128), steps=20_000, batch_size=16, width=0.5, segmenter_steps=40_000
         ),
         "paper": Budget(
-            size=(256, 256), steps=126_200, batch_size=32, width=1.0, segmenter_steps=100_000
+            size=(256, 256), steps=None, batch_size=None, width=1.0, settings="paper",
+            segmenter_steps=100_000,
         ),
     },
-    # 200 epochs; the length of the list decides, this is for about 10,000 images.
     "ade20k_outdoor": {
         "smoke": Budget(
             size=(128, 128), steps=20, batch_size=4, width=0.125, rate_scale=4.0,
@@ -83,10 +93,10 @@ BUDGETS: dict[str, dict[str, Budget]] = {
             size=(128, 128), steps=20_000, batch_size=16, width=0.5, segmenter_steps=40_000
         ),
         "paper": Budget(
-            size=(256, 256), steps=62_400, batch_size=32, width=1.0, segmenter_steps=100_000
+            size=(256, 256), steps=None, batch_size=None, width=1.0, settings="paper",
+            segmenter_steps=100_000,
         ),
     },
-    # 200 epochs of 2,975 images.
     "cityscapes": {
         "smoke": Budget(
             size=(128, 256), steps=30, batch_size=4, width=0.125, rate_scale=4.0,
@@ -96,10 +106,10 @@ BUDGETS: dict[str, dict[str, Budget]] = {
             size=(128, 256), steps=20_000, batch_size=16, width=0.5, segmenter_steps=40_000
         ),
         "paper": Budget(
-            size=(256, 512), steps=18_400, batch_size=32, width=1.0, segmenter_steps=100_000
+            size=(256, 512), steps=None, batch_size=None, width=1.0, settings="paper",
+            segmenter_steps=100_000,
         ),
     },
-    # 50 epochs of 40,000 images.
     "flickr_landscapes": {
         "smoke": Budget(
             size=(128, 128), steps=20, batch_size=4, width=0.125, rate_scale=4.0,
@@ -109,7 +119,8 @@ BUDGETS: dict[str, dict[str, Budget]] = {
             size=(128, 128), steps=20_000, batch_size=16, width=0.5, segmenter_steps=40_000
         ),
         "paper": Budget(
-            size=(256, 256), steps=62_500, batch_size=32, width=1.0, segmenter_steps=100_000
+            size=(256, 256), steps=None, batch_size=None, width=1.0, settings="paper",
+            segmenter_steps=100_000,
         ),
     },
     "folder": {
@@ -133,12 +144,19 @@ class TrainConfig:
     dataset_sha256: str  # of the training split
     size: Size
     steps: int
+    constant_steps: int  # at the full learning rate, which then falls linearly to zero
+    decay_every: int  # steps between two falls: 1, or those of an epoch
     batch_size: int
-    settings: Literal["paper", "release"] = "release"
+    settings: SettingSet
     width: float
     rate_scale: float
     ema_decay: float | None
     perceptual: bool  # whether VGG-19 weights were there
+    accumulate: int
+    precision: Precision
+    tf32: bool
+    channels_last: bool
+    compile: bool
     seed: int
 
     @property
@@ -155,8 +173,8 @@ class RunConfig:
     budget_name: str
     budget: Budget
     seed: int
-    segmenter: str = "in-domain"
-    fid_profile: str = "pytorch-fid"
+    segmenter: str | None = None  # None: the profile's own
+    fid_profile: str | None = None  # None: those of the profile
     samples: int = 0  # images per label map whose diversity is measured; 0 measures none
     filled_weights: bool = False  # deterministic noise in the place of the segmenter's weights
 

@@ -3,16 +3,24 @@
 
 import torch
 
+from models.training.distributed import ALONE, World
 from spade_eval.errors import UserError
 
 
-def resolve_device(name: str) -> torch.device:
-    """'auto' is CUDA where there is one; a device this machine lacks is an error."""
+def resolve_device(name: str, world: World = ALONE) -> torch.device:
+    """'auto' is CUDA where there is one; a device this machine lacks is an error.
+
+    Of several processes on a machine each has the GPU of its number there.
+    """
     # TensorFloat-32 moves reported numbers; cuDNN takes it by default.
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and world.size > 1:
+        name = f"cuda:{world.local_rank}"
+        if torch.cuda.device_count() > world.local_rank:
+            torch.cuda.set_device(world.local_rank)
     try:
         return torch.zeros(1, device=name).device
     except (RuntimeError, AssertionError) as error:

@@ -2,9 +2,11 @@
 """What watches a training: the loss log, the image grid, TensorBoard. None of them changes it."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,22 +28,30 @@ class LossLog:
 
     def __call__(self, step: int, losses: Mapping[str, float]) -> None:
         if self._last is None:
-            self._drop_from(step)
+            continued(self.path, step)
         self._last = step
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **losses}) + "\n")
 
-    def _drop_from(self, step: int) -> None:
-        if self.path.exists():
-            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [
-                line for line in lines if line.endswith("\n") and json.loads(line)["step"] < step
-            ]
-            self.path.write_text("".join(kept), encoding="utf-8")
+
+def continued(path: Path, step: int) -> list[dict[str, Any]]:
+    """The whole lines of a log of JSON lines before a step; the file keeps no others."""
+    if not path.exists():
+        return []
+    whole = [
+        line
+        for line in path.read_text(encoding="utf-8").splitlines(keepends=True)
+        if line.endswith("\n")
+    ]
+    kept = [line for line in whole if json.loads(line)["step"] < step]
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("".join(kept), encoding="utf-8")
+    os.replace(temporary, path)
+    return [json.loads(line) for line in kept]
 
 
 class GridWriter:
-    """Every so often a PNG: label map, real photo and synthesized image of the first samples."""
+    """A PNG: label map, real photo and synthesized image of the first samples."""
 
     def __init__(
         self,
@@ -49,18 +59,15 @@ class GridWriter:
         training: GANTraining,
         dataset: Dataset,
         device: torch.device,
-        every: int,
         count: int = 6,
     ) -> None:
-        self.folder, self.training, self.every = folder, training, every
+        self.folder, self.training = folder, training
         samples = [dataset[index] for index in range(min(count, len(dataset)))]
         self.semantics = semantic_map(samples, layout_of(dataset), device)
         self.above = torch.cat([coloured(samples, dataset), photos(samples)])
         self.columns = len(samples)
 
-    def __call__(self, step: int, losses: Mapping[str, float]) -> None:
-        if step % self.every:
-            return
+    def __call__(self, step: int) -> None:
         images = (
             ((self.training.preview(self.semantics).cpu() + 1) / 2 * 255)
             .clamp(0, 255)

@@ -10,7 +10,12 @@ from pathlib import Path
 import torch
 
 import segmenters
-from models.training.checkpoint import load_description, load_weights, save_network
+from models.training.checkpoint import (
+    load_description,
+    load_weights,
+    previous_state,
+    save_network,
+)
 from models.training.loop import Loop, LoopSettings
 from models.training.order import DataOrder
 from segmenters.in_domain import InDomainSegmenter
@@ -69,6 +74,7 @@ def train_segmenter(
         return path
     network = _network(config, datasets[0]).to(device)
     training = SegmenterTraining(network, config.steps)
+    state_file = path.with_suffix(".state.pt")
     with as_user_error("training the in-domain segmenter"):
         Loop(
             trainable=training,
@@ -78,7 +84,7 @@ def train_segmenter(
                 batch_size=config.batch_size,
                 prefetch=0 if device.type == "cpu" else 2,
             ),
-            state_file=path.with_suffix(".state.pt"),
+            state_file=state_file,
             config_sha256=config.sha256,
             title="in-domain segmenter",
         ).run()
@@ -87,7 +93,8 @@ def train_segmenter(
         "train": dataclasses.asdict(config),
     }
     save_network(path, network.state_dict(), description)
-    path.with_suffix(".state.pt").unlink()
+    for state in (state_file, previous_state(state_file)):
+        state.unlink(missing_ok=True)
     return path
 
 

@@ -45,6 +45,9 @@ class ObjectiveConfig:
     feature_matching_weight: float = 10.0
     perceptual_weight: float = 10.0
     kld_weight: float = 0.05  # used where an encoder gives mu and logvar
+    # The published divergence is a sum over the images of a process, so its weight hangs on how a
+    # batch is split. With a number here it is so many times the mean over images, however split.
+    kld_images: int | None = None
     # One discriminator pass over fake and real stacked along the batch, or one pass for each.
     stacked: bool = True
 
@@ -95,7 +98,8 @@ class Objective:
         if self.perceptual is not None:
             terms["perceptual"] = config.perceptual_weight * self.perceptual(fake, real)
         if config.kld_weight and mu is not None and logvar is not None:
-            terms["kld"] = config.kld_weight * kl_divergence(mu, logvar)
+            share = 1.0 if config.kld_images is None else config.kld_images / mu.shape[0]
+            terms["kld"] = config.kld_weight * share * kl_divergence(mu, logvar)
         return terms
 
     def discriminator_terms(
@@ -117,14 +121,23 @@ class Objective:
     def _discriminate(
         self, discriminator: nn.Module, semantics: SemanticMap, fake: Tensor, real: Tensor
     ) -> tuple[Features, Features]:
-        """The discriminator's features of fake and of real images."""
+        """The discriminator's features of fake and of real images, in float32 under autocast."""
         semantic_map = semantics.full
         if not self.config.stacked:
-            return discriminator(semantic_map, fake), discriminator(semantic_map, real)
-        both = discriminator(
-            torch.cat([semantic_map, semantic_map]), torch.cat([fake, real.to(fake.dtype)])
+            on_fake, on_real = discriminator(semantic_map, fake), discriminator(semantic_map, real)
+            return _as_float32(on_fake), _as_float32(on_real)
+        both = _as_float32(
+            discriminator(
+                torch.cat([semantic_map, semantic_map]), torch.cat([fake, real.to(fake.dtype)])
+            )
         )
         count = fake.shape[0]
         on_fake = [[feature[:count] for feature in scale] for scale in both]
         on_real = [[feature[count:] for feature in scale] for scale in both]
         return on_fake, on_real
+
+
+def _as_float32(features: Features) -> Features:
+    """Half precision has too few bits for means; other features stay as they are."""
+    half = (torch.float16, torch.bfloat16)
+    return [[item.float() if item.dtype in half else item for item in scale] for scale in features]

@@ -2,7 +2,7 @@
 """Latents in training: drawn from N(0, 1), or from the image encoder's posterior.
 
 Park et al., CVPR 2019, Sec. 3 "Multi-modal synthesis" and the random input of Table 4. All noise is
-a pure function of (seed, step, phase): no random state has to be saved or restored.
+a pure function of (seed, step, micro step, phase): no random state has to be saved or restored.
 """
 
 import zlib
@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from models.encoders.variational import reparametrise
 
 
-def noise(seed: int, step: int, phase: str, shape: tuple[int, ...]) -> Tensor:
+def noise(seed: int, step: int, micro: int, phase: str, shape: tuple[int, ...]) -> Tensor:
     """Standard normal numbers on the CPU, the same for equal arguments on every machine."""
-    seeds = np.random.SeedSequence((seed, step, zlib.crc32(phase.encode())))
+    seeds = np.random.SeedSequence((seed, step, micro, zlib.crc32(phase.encode())))
     drawn = np.random.Generator(np.random.PCG64(seeds)).standard_normal(shape, dtype=np.float32)
     return torch.from_numpy(drawn)
 
@@ -33,16 +33,24 @@ class Latent:
 
 @dataclass(frozen=True)
 class LatentSource:
-    """Where the latents of a batch come from: the encoder if there is one, else N(0, 1)."""
+    """Where the latents of a batch come from: the encoder if there is one, else N(0, 1).
+
+    Noise is drawn for the batch of all processes; each takes the rows of its own images.
+    """
 
     z_dim: int
     seed: int
     encoder: nn.Module | None = None
+    rank: int = 0
+    world_size: int = 1
 
-    def __call__(self, photos: Tensor, step: int, phase: str) -> Latent:
+    def __call__(self, photos: Tensor, step: int, micro: int, phase: str) -> Latent:
         """Latents for photos (N, 3, H, W) in [-1, 1]; `phase` tells the draws of a step apart."""
-        drawn = noise(self.seed, step, phase, (photos.shape[0], self.z_dim)).to(photos.device)
+        count = photos.shape[0]
+        drawn = noise(self.seed, step, micro, phase, (count * self.world_size, self.z_dim))
+        drawn = drawn[self.rank * count : (self.rank + 1) * count].to(photos.device)
         if self.encoder is None:
             return Latent(drawn)
-        mu, logvar = self.encoder(photos)
+        # Sampling and divergence take exponentials: in float32 whatever the encoder computes in.
+        mu, logvar = (half.float() for half in self.encoder(photos))
         return Latent(reparametrise(mu, logvar, drawn), mu, logvar)

@@ -6,16 +6,20 @@ anywhere and started again ends with the weights of an undisturbed run, bit for 
 """
 
 import math
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 from torch import Tensor
 from tqdm import tqdm
 
-from models.training.checkpoint import load_state, save_state
+from models.training.checkpoint import load_state, previous_state, save_state
+from models.training.distributed import ALONE, World
+from models.training.stopping import TrainingStopped, stop_request
 
 Batch = TypeVar("Batch")
 BatchOf = TypeVar("BatchOf", contravariant=True)
@@ -24,15 +28,26 @@ BatchOf = TypeVar("BatchOf", contravariant=True)
 class Trainable(Protocol[BatchOf]):
     """Networks and optimizers that can take one step and be saved."""
 
-    def step(self, batch: BatchOf, step: int) -> dict[str, Tensor]: ...
+    def step(self, batch: BatchOf, step: int, /) -> dict[str, Tensor]: ...
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 class Observer(Protocol):
-    """Something that watches a run: a log, a picture, a score. It must not change the run."""
+    """Something that watches the losses of a run. It must not change the run."""
 
     def __call__(self, step: int, losses: Mapping[str, float]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Periodic:
+    """Something that looks at the networks, every so many steps and after the last.
+
+    A picture, a score. It must not change the run.
+    """
+
+    every: int
+    action: Callable[[int], None]  # given the number of steps done
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,30 +73,62 @@ class Loop(Generic[Batch]):
     state_file: Path
     config_sha256: str
     observers: Sequence[Observer] = ()
+    periodic: Sequence[Periodic] = ()
     title: str = "training"
+    world: World = ALONE  # the first process of it alone reads, writes and observes
 
     def run(self) -> None:
-        """Train from the saved state, or from the beginning, to the last step."""
+        """Train from the saved state, or from the beginning, to the last step.
+
+        On SIGTERM or SIGINT the running step is finished and saved; then `TrainingStopped`.
+        """
         start = self._restore()
         settings = self.settings
-        batches = prefetched(self.batch_at, start, settings.steps, settings.prefetch)
-        images = self.settings.batch_size
-        total = self.settings.steps * images
-        with tqdm(total=total, initial=start * images, desc=self.title, unit="image") as bar:
-            for step, batch in batches:
+        images = settings.batch_size
+        total = settings.steps * images
+        with (
+            stop_request() as stop,
+            tqdm(
+                total=total,
+                initial=start * images,
+                desc=self.title,
+                unit="image",
+                disable=not self.world.is_first,
+            ) as bar,
+        ):
+            for step, batch in prefetched(self.batch_at, start, settings.steps, settings.prefetch):
                 losses = self.trainable.step(batch, step)
-                done = step + 1
-                if self._is_due(done, self.settings.observe_every):
-                    self._observe(done, losses, bar)
-                if self._is_due(done, self.settings.save_every):
-                    self._save(done)
+                stopping = self.world.any(stop.requested)
+                self._after(step + 1, losses, bar)
                 bar.update(images)
+                if stopping:
+                    self._stop(step + 1)
+
+    def _after(self, done: int, losses: Mapping[str, Tensor], bar: Any) -> None:
+        """Observe and save what is due after so many steps."""
+        if self._is_due(done, self.settings.observe_every):
+            self._observe(done, losses, bar)
+        if not self.world.is_first:
+            return
+        for item in self.periodic:
+            if self._is_due(done, item.every):
+                item.action(done)
+        if self._is_due(done, self.settings.save_every):
+            self._save(done)
+
+    def _stop(self, done: int) -> NoReturn:
+        if self.world.is_first and not self._is_due(done, self.settings.save_every):
+            self._save(done)
+        raise TrainingStopped(
+            f"{self.title}: stopped after step {done} of {self.settings.steps}, "
+            f"saved in {self.state_file}"
+        )
 
     def _is_due(self, done: int, every: int) -> bool:
         return done % every == 0 or done == self.settings.steps
 
     def _observe(self, done: int, losses: Mapping[str, Tensor], bar: Any) -> None:
-        values = {name: float(loss) for name, loss in losses.items()}
+        values = self.world.mean(losses)
         for name, value in values.items():
             if not math.isfinite(value):
                 raise ValueError(
@@ -89,7 +136,7 @@ class Loop(Generic[Batch]):
                     "number; lower the learning rate, or train in float32"
                 )
         bar.set_postfix({name: f"{value:.3g}" for name, value in values.items()}, refresh=False)
-        for observer in self.observers:
+        for observer in self.observers if self.world.is_first else ():
             observer(done, values)
 
     def _save(self, done: int) -> None:
@@ -97,10 +144,10 @@ class Loop(Generic[Batch]):
         save_state(self.state_file, {**state, "trainable": self.trainable.state_dict()})
 
     def _restore(self) -> int:
-        if not self.state_file.exists():
-            self.state_file.parent.mkdir(parents=True, exist_ok=True)
+        """The number of steps that the saved state has behind it; 0 where there is none."""
+        state = self.world.on_first(self._saved_state)
+        if state is None:
             return 0
-        state = load_state(self.state_file)
         if state["config_sha256"] != self.config_sha256:
             raise ValueError(
                 f"{self.state_file} was made with other settings "
@@ -109,6 +156,28 @@ class Loop(Generic[Batch]):
             )
         self.trainable.load_state_dict(state["trainable"])
         return int(state["step"])
+
+    def _saved_state(self) -> dict[str, Any] | None:
+        """The last state, or where its file is damaged or lost the one before."""
+        self.state_file.parent.mkdir(parents=True, exist_ok=True)
+        before = previous_state(self.state_file)
+        if not self.state_file.exists():
+            # Between two renamings of `save_state` the state before is the only one.
+            return load_state(before) if before.exists() else None
+        try:
+            return load_state(self.state_file)
+        except ValueError:
+            if not before.exists():
+                raise
+            state = load_state(before)
+            damaged = self.state_file.with_suffix(".damaged")
+            os.replace(self.state_file, damaged)  # so that it never becomes the state before
+            print(
+                f"{self.title}: {self.state_file} is damaged (now {damaged.name}); continuing "
+                f"from the state before it, of step {state['step']}",
+                file=sys.stderr,
+            )
+            return state
 
 
 def prefetched(

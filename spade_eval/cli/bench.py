@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spade_eval.cli.bench_data import bench_data
+from spade_eval.cli.bench_generator import bench_generator
+from spade_eval.cli.bench_train import bench_train
 
 if TYPE_CHECKING:
     from spade_eval.bench_distance import DistanceTiming
 
 bench_app = typer.Typer(help="Measure speed on this machine.")
 bench_app.command(name="data")(bench_data)
+bench_app.command(name="train")(bench_train)
+bench_app.command(name="generator")(bench_generator)
 
 
 @bench_app.command()

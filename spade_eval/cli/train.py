@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spade_eval.cli import options
+from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
     from spade_eval.config import RunConfig
@@ -21,7 +22,48 @@ class What(str, Enum):
     segmenter = "segmenter"
 
 
+class Settings(str, Enum):
+    """Whose numbers a generator is trained with."""
+
+    paper = "paper"
+    release = "release"
+
+
+class Precision(str, Enum):
+    """What convolutions and matrix products are computed in."""
+
+    float32 = "float32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+TrainingSettings = Annotated[
+    Settings | None,
+    typer.Option(help="Optimizers, initialisation and losses as printed, or as published code."),
+]
+Accumulate = Annotated[
+    int | None,
+    typer.Option(min=1, help="Split each batch into so many parts, one after the other in memory."),
+]
+TrainingPrecision = Annotated[Precision | None, typer.Option(help="Default: float32.")]
+EMA = Annotated[
+    float | None,
+    typer.Option("--ema", min=0.0, max=1.0, help="Keep and score an average of the weights."),
+]
+TF32 = Annotated[bool, typer.Option("--tf32", help="Let CUDA multiply in TensorFloat-32.")]
+ChannelsLast = Annotated[
+    bool, typer.Option("--channels-last", help="Another order in memory, faster on many devices.")
+]
+Compile = Annotated[bool, typer.Option("--compile", help="Compile the networks (torch.compile).")]
+ScoreEvery = Annotated[
+    int | None,
+    typer.Option(min=1, help="Score every so many steps, and keep the best weights as well."),
+]
+ScoreImages = Annotated[int, typer.Option(min=1, help="The first so many val images, for that.")]
+
+
 def train(
+    context: typer.Context,
     what: Annotated[What, typer.Argument(help="generator or segmenter.")] = What.generator,
     model: Annotated[str, typer.Option(help="Generator to train.")] = "spade",
     dataset: options.Dataset = "scenes",
@@ -31,13 +73,31 @@ def train(
     steps: options.Steps = None,
     batch_size: options.BatchSize = None,
     width: options.Width = None,
+    settings: TrainingSettings = None,
+    accumulate: Accumulate = None,
+    precision: TrainingPrecision = None,
+    ema: EMA = None,
+    tf32: TF32 = False,
+    channels_last: ChannelsLast = False,
+    compile: Compile = False,
+    score_every: ScoreEvery = None,
+    score_images: ScoreImages = 50,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    gpus: options.GPUs = None,
+    nodes: options.Nodes = 1,
+    rendezvous: options.Rendezvous = None,
+    restarts: options.Restarts = 0,
     out: options.Out = None,
     weights_dir: options.WeightsDir = None,
 ) -> None:
     """Train; started again, continues where it was stopped. Prints the checkpoint's path."""
     if what is What.segmenter:
+        if gpus is not None:
+            raise UserError(
+                f"--gpus {gpus}: the in-domain segmenter is small and trains in one process; "
+                "leave --gpus out"
+            )
         config = options.run_config(
             dataset, budget, seed, size, segmenter_steps=steps, segmenter_batch_size=batch_size
         )
@@ -47,10 +107,17 @@ def train(
     from spade_eval.engine import Benchmark
 
     config = options.run_config(
-        dataset, budget, seed, size, steps=steps, batch_size=batch_size, width=width
-    )
-    place = options.workplace(config, out, data_root, weights_dir, device)
-    typer.echo(Benchmark(config, place).train(model))
+        dataset, budget, seed, size, steps=steps, batch_size=batch_size, width=width,
+        settings=None if settings is None else settings.value,
+        precision=None if precision is None else precision.value,
+        accumulate=accumulate, ema_decay=ema, tf32=tf32 or None,
+        channels_last=channels_last or None, compile=compile or None,
+    )  # fmt: skip
+    with options.processes(context, gpus, nodes, rendezvous, restarts, device) as world:
+        place = options.workplace(config, out, data_root, weights_dir, device, world=world)
+        checkpoint = Benchmark(config, place).train(model, score_every, score_images)
+        if world.is_first:
+            typer.echo(checkpoint)
 
 
 def _train_segmenter(config: "RunConfig", place: "Workplace", folder: Path) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A four-image world that goes through the whole engine in seconds."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from spade_eval.engine import Benchmark
 from spade_eval.rows import Workplace
 
 STEPS = 2
+# Test folders are no packages; this makes `shell_jobs.py` importable.
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture

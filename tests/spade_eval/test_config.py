@@ -62,15 +62,14 @@ def test_a_run_folder_belongs_to_one_configuration(tmp_path: Path) -> None:
 
 
 def resolved(weights: str = "in-domain") -> ResolvedProtocol:
-    profile = "in-domain" if weights == "in-domain" else "as-generated"
+    profile = "in-domain" if weights == "in-domain" else "modern"
     return ResolvedProtocol(
         protocol=PROFILES[profile],
         size=(64, 64),
         segmenter="DeepLabV2",
         segmenter_sha256="a",
         segmenter_weights=weights,
-        features=None,
-        features_sha256=None,
+        features=(),
     )
 
 
@@ -90,27 +89,28 @@ FID = Distance(
 
 
 @pytest.mark.parametrize(
-    ("distance", "count", "said"),
+    ("distances", "count", "said"),
     [
-        (IN_DOMAIN_FD, 5000, "stands where FID would"),
-        (None, 5000, "FID is left out"),
-        (IN_DOMAIN_FD, 8, "8 images are far too few"),
-        (FID, 500, "biased upward"),
-        (FID, 5000, "FID by profile pytorch-fid"),
+        ([IN_DOMAIN_FD], 5000, "stands where FID would"),
+        ([], 5000, "FID is left out"),
+        ([IN_DOMAIN_FD], 8, "8 images are far too few"),
+        ([FID], 500, "biased upward"),
+        ([FID], 5000, "FID by profile pytorch-fid"),
+        ([dataclasses.replace(FID, filled=True)], 5000, "mean nothing"),
     ],
 )
-def test_what_a_number_is_worth_is_said(distance: Distance | None, count: int, said: str) -> None:
-    assert any(said in note for note in footnotes(resolved(), distance, count))
+def test_what_a_number_is_worth_is_said(distances: list[Distance], count: int, said: str) -> None:
+    assert any(said in note for note in footnotes(resolved(), distances, count))
 
 
 @pytest.mark.parametrize("weights", ["filled", "random"])
 def test_scores_without_weights_are_called_meaningless(weights: str) -> None:
-    first = footnotes(resolved(weights), None, 5000)[0]
+    first = footnotes(resolved(weights), [], 5000)[0]
     assert first.startswith(f"weights: {weights}. DeepLabV2 ran with")
     assert "mean nothing" in first
 
 
 def test_a_full_fid_needs_no_warning() -> None:
-    notes = footnotes(resolved("published"), FID, 5000)
+    notes = footnotes(resolved("published"), [FID], 5000)
     assert notes == ("FID by profile pytorch-fid.",)
-    assert "not comparable with any paper's" in footnotes(resolved(), FID, 5000)[0]
+    assert "not comparable with any paper's" in footnotes(resolved(), [FID], 5000)[0]

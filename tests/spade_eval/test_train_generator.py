@@ -38,13 +38,14 @@ def test_a_latent_model_is_scored_with_its_noise_recorded(benchmark_in: Make) ->
 
 
 def test_noise_is_a_function_of_seed_step_and_phase() -> None:
-    first = noise(1, 2, "generator", (4, 8))
-    assert torch.equal(first, noise(1, 2, "generator", (4, 8)))
-    others = [noise(2, 2, "generator", (4, 8)), noise(1, 3, "generator", (4, 8)),
-              noise(1, 2, "discriminator", (4, 8))]  # fmt: skip
+    first = noise(1, 2, 0, "generator", (4, 8))
+    assert torch.equal(first, noise(1, 2, 0, "generator", (4, 8)))
+    others = [noise(2, 2, 0, "generator", (4, 8)), noise(1, 3, 0, "generator", (4, 8)),
+              noise(1, 2, 1, "generator", (4, 8)),
+              noise(1, 2, 0, "discriminator", (4, 8))]  # fmt: skip
     assert not any(torch.equal(first, other) for other in others)
     # 10,000 draws: mean within 5 standard errors of 0.01, deviation likewise.
-    many = noise(0, 0, "generator", (100, 100))
+    many = noise(0, 0, 0, "generator", (100, 100))
     assert abs(many.mean()) < 0.05
     assert abs(many.std() - 1) < 0.05
 
@@ -60,12 +61,22 @@ def test_the_encoder_s_latents_carry_gradients_and_their_posterior() -> None:
 
     encoder = Encoder()
     photos = torch.ones(2, 3, 4, 4)
-    latent = LatentSource(3, 5, encoder)(photos, 7, "generator")
+    latent = LatentSource(3, 5, encoder)(photos, 7, 0, "generator")
     assert latent.mu is not None
     # Log-variance 0: z is the mean plus the noise itself.
-    torch.testing.assert_close(latent.z, latent.mu + noise(5, 7, "generator", (2, 3)))
+    torch.testing.assert_close(latent.z, latent.mu + noise(5, 7, 0, "generator", (2, 3)))
     latent.z.sum().backward()
     assert encoder.weight.grad is not None
+
+
+def test_processes_share_out_the_noise_of_one() -> None:
+    photos = torch.zeros(4, 3, 2, 2)
+    whole = LatentSource(3, 5)(photos, 7, 1, "generator").z
+    parts = [
+        LatentSource(3, 5, rank=rank, world_size=2)(photos[:2], 7, 1, "generator").z
+        for rank in range(2)
+    ]
+    assert torch.equal(torch.cat(parts), whole)
 
 
 def test_a_variational_training_continues_bitwise(

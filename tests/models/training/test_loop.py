@@ -7,18 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from small_training import batch_at, flat, gan_loop, narrow
 from torch import Tensor, nn
 
-from models.discriminators.multiscale import MultiscaleDiscriminator
-from models.generators import build_generator
-from models.initialisation import initialise
-from models.losses.objective import OBJECTIVES, Objective
-from models.semantics import SemanticLayout, SemanticMap
-from models.training.gan import GANTraining, OptimizerSettings, TrainingBatch
 from models.training.loop import Loop, LoopSettings, prefetched
-from models.training.schedule import LinearDecay
-
-LAYOUT = SemanticLayout(num_classes=4, unknown="last", edges=True)
 
 
 class Toy:
@@ -101,41 +93,6 @@ def test_prefetching_keeps_the_order_and_passes_errors_on(ahead: int) -> None:
         list(prefetched(broken, 0, 2, ahead))
 
 
-def batch_at(step: int) -> TrainingBatch:
-    random = torch.Generator().manual_seed(step)
-    labels = torch.randint(0, 4, (2, 8, 8), generator=random)
-    labels[:, :2] = 255
-    labels = labels.repeat_interleave(8, 1).repeat_interleave(8, 2)
-    photos = torch.rand(2, 3, 64, 64, generator=random) * 2 - 1
-    return TrainingBatch(SemanticMap(labels, LAYOUT, labels), photos)
-
-
-def narrow(model: str = "spade", ema_decay: float | None = 0.5) -> GANTraining:
-    generator = build_generator(model, LAYOUT.num_labels, image_size=(64, 64), width=4 / 64)
-    discriminator = MultiscaleDiscriminator(
-        MultiscaleDiscriminator.Config(num_labels=LAYOUT.num_labels, base_channels=4)
-    )
-    initialise(discriminator, "as_trained", seed=1)
-    settings = OptimizerSettings(ema_decay=ema_decay)
-    objective = Objective(OBJECTIVES["spade"])
-    return GANTraining(
-        generator, discriminator, objective, settings, LinearDecay(constant=2, decay=2)
-    )
-
-
-def gan_loop(training: GANTraining, folder: Path, steps: int = 4) -> Loop[TrainingBatch]:
-    settings = LoopSettings(steps=steps, batch_size=2, save_every=2, observe_every=1)
-    return Loop(training, batch_at, settings, folder / "state.pt", "sha")
-
-
-def flat(state: Any) -> list[Tensor]:
-    if isinstance(state, Tensor):
-        return [state]
-    values = state.values() if isinstance(state, Mapping) else state
-    nested = values if isinstance(state, (Mapping, list, tuple)) else []
-    return [tensor for value in nested for tensor in flat(value)]
-
-
 @pytest.mark.parametrize("model", ["spade", "concat", "pix2pixhdpp"])
 def test_gan_training_continues_bitwise(tmp_path: Path, model: str) -> None:
     whole, first, second = narrow(model), narrow(model), narrow(model)
@@ -156,7 +113,7 @@ def test_both_networks_move_and_only_their_own_step_moves_them() -> None:
     moved = [n for n, p in training.generator.named_parameters() if not torch.equal(p, before[n])]
     assert len(moved) == len(before)
     # The generator's step leaves no gradient in the discriminator: its own step alone does.
-    training.discriminator_optimizer.zero_grad(set_to_none=True)
+    training.discriminator_optimizer.zero_grad()
     training._generator_step(batch_at(1), 1)
     assert all(parameter.grad is None for parameter in training.discriminator.parameters())
     assert all(parameter.requires_grad for parameter in training.discriminator.parameters())

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One process of a tiny training: `python gan_worker.py MODEL FOLDER [options]`, or by torchrun.
+
+Writes FOLDER/state.pt as any training does, and FOLDER/losses.json at the end.
+"""
+
+import argparse
+import json
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from models.discriminators.multiscale import MultiscaleDiscriminator
+from models.encoders.variational import ImageEncoder
+from models.generators import GENERATORS, build_generator
+from models.initialisation import initialise
+from models.losses.objective import OBJECTIVES, Objective
+from models.semantics import SemanticLayout, SemanticMap
+from models.training.checkpoint import load_state, save_state
+from models.training.distributed import World
+from models.training.gan import GANTraining, OptimizerSettings, TrainingBatch
+from models.training.latent import LatentSource
+from models.training.loop import Loop, LoopSettings
+from models.training.schedule import LinearDecay
+from spade_eval.processes import joined
+
+LAYOUT = SemanticLayout(num_classes=4, unknown="last", edges=True)
+SIDE = 32
+BATCH_SIZE = 8
+# Adam divides a gradient by its own size. Where it is zero but for rounding (a bias in front of
+# batch norm, the last bias of D under the hinge loss), torch's 1e-8 makes full steps of that noise,
+# which hangs on the order of sums; this makes them as small as they should be.
+EPSILON = 1e-4
+# A tenth of the papers' rates: leaky ReLUs and L1 losses have kinks, and where one sum lies to the
+# left and the other to the right of one, rates decide how fast that difference grows.
+RATE = 1e-5
+
+
+def micro_batches_at(step: int, world: World, count: int) -> list[TrainingBatch]:
+    """This process's share of each micro batch of a random batch of eight."""
+    random = torch.Generator().manual_seed(step)
+    # The generator begins with every 32nd pixel. Were these equal in all images, batch norm would
+    # amplify the rounding of a constant to order one.
+    labels = torch.randint(0, 5, (BATCH_SIZE, 8, 8), generator=random)
+    labels[labels == 4] = 255
+    labels = labels.repeat_interleave(SIDE // 8, 1).repeat_interleave(SIDE // 8, 2)
+    photos = torch.rand(BATCH_SIZE, 3, SIDE, SIDE, generator=random) * 2 - 1
+    found = []
+    for micro in torch.arange(BATCH_SIZE).chunk(count):
+        mine = micro[world.share(len(micro))]
+        semantics = SemanticMap(labels[mine], LAYOUT, labels[mine])
+        found.append(TrainingBatch(semantics, photos[mine]))
+    return found
+
+
+def spread(network: nn.Module, seed: int) -> None:
+    """Weights that keep the size of activations.
+
+    From the papers' small ones a step changes weights by a tenth of their size, and the difference
+    between two orders of summation grows a hundredfold a step, whatever the number of processes.
+    """
+    random = torch.Generator().manual_seed(seed)
+    initialise(network, "as_trained", seed)
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.ndim > 1:
+                weight.normal_(0, weight[0].numel() ** -0.5, generator=random)
+
+
+def training_of(model: str, world: World) -> GANTraining:
+    """Networks as narrow as they get."""
+    preset = GENERATORS[model]
+    method = "pix2pixhd" if preset.method == "pix2pixhd" else "spade"
+    generator = build_generator(model, LAYOUT.num_labels, image_size=(SIDE, SIDE), width=4 / 64)
+    spread(generator, seed=0)
+    discriminator = MultiscaleDiscriminator(
+        MultiscaleDiscriminator.Config(
+            num_labels=LAYOUT.num_labels,
+            base_channels=4,
+            norm="instance" if method == "pix2pixhd" else "spectralinstance",
+        )
+    )
+    spread(discriminator, seed=1)
+    latent = None
+    if preset.latent != "none":
+        encoder = ImageEncoder(ImageEncoder.Config(base_channels=4, z_dim=256, input_size=SIDE))
+        spread(encoder, seed=2)
+        latent = LatentSource(256, 0, encoder, world.rank, world.size)
+    training = GANTraining(
+        generator,
+        discriminator,
+        Objective(replace(OBJECTIVES[method], kld_images=4)),
+        OptimizerSettings(generator_rate=RATE, discriminator_rate=4 * RATE, ema_decay=0.9),
+        LinearDecay(constant=10, decay=10),
+        latent,
+        world=world,
+    )
+    for optimizer in (training.generator_optimizer, training.discriminator_optimizer):
+        optimizer.optimizer.param_groups[0]["eps"] = EPSILON
+    return training
+
+
+def networks_of(training: GANTraining) -> dict[str, Tensor]:
+    state = training.state_dict()
+    return {
+        f"{network}.{name}": tensor
+        for network in ("generator", "discriminator", "encoder", "average")
+        for name, tensor in state.get(network, {}).items()
+    }
+
+
+def follow(training: GANTraining, step: int, folder: Path) -> float:
+    """Take the state that another run had before this step; how far from it this run was."""
+    here = networks_of(training)
+    training.load_state_dict(load_state(folder / f"before-{step}.pt"))
+    return max(
+        float((tensor.double() - here[name].double()).abs().max())
+        for name, tensor in networks_of(training).items()
+    )
+
+
+def die_once(folder: Path, at: int, world: World) -> None:
+    """SIGKILL for the last process, in the first of its lives."""
+    mark = folder / "killed"
+    if world.rank == world.size - 1 and not mark.exists():
+        mark.write_text(str(at))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--micro-batches", type=int, default=1)
+    parser.add_argument("--kill-at", type=int)
+    parser.add_argument("--keep", action="store_true", help="the state before every step")
+    parser.add_argument("--follow", type=Path, help="start every step from a kept state of there")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    losses: list[dict[str, float]] = []
+
+    def observe(step: int, found: Mapping[str, float]) -> None:
+        losses.append({"step": step, **found})
+
+    with joined() as world:
+        training = training_of(given.model, world)
+        distances: list[float] = []
+
+        def batch_at(step: int) -> list[TrainingBatch]:
+            if step == given.kill_at:
+                die_once(given.folder, step, world)
+            if given.keep:
+                save_state(given.folder / f"before-{step}.pt", training.state_dict())
+            if given.follow is not None:
+                distances.append(follow(training, step, given.follow))
+            return micro_batches_at(step, world, given.micro_batches)
+
+        Loop(
+            training,
+            batch_at,
+            LoopSettings(
+                steps=given.steps, batch_size=BATCH_SIZE, save_every=3, observe_every=1, prefetch=0
+            ),
+            given.folder / "state.pt",
+            "sha",
+            (observe,),
+            world=world,
+        ).run()
+        if world.is_first:
+            (given.folder / "losses.json").write_text(json.dumps(losses))
+            (given.folder / "distances.json").write_text(json.dumps(distances))
+
+
+if __name__ == "__main__":
+    main()
