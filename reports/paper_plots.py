@@ -6,6 +6,7 @@ other data share no axis with the paper's; these are marks, one for each dataset
 """
 
 import math
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 _DISTANCES = ("fid", "fd_in_domain")
 _OURS, _OURS_LIGHT = "#0072B2", "#56B4E9"
 _PAPER_STYLES = (("#D55E00", "o"), ("#009E73", "s"), ("#CC79A7", "^"), ("#E69F00", "D"))
-_GAP, _HEAD, _FOOT, _LEGEND = 0.2, 0.24, 0.34, 0.26
-_LINE = 0.2  # inches a row
+_GAP, _HEAD, _FOOT, _LEGEND = 0.2, 0.24, 0.34, 0.42
+_LINE = 0.25  # inches a row
+_NAME_WIDTH = 30  # characters; longer names take two lines
 
 
 def plot_paper_table(
@@ -52,12 +54,14 @@ def plot_paper_table(
         *table.attrs["notes"],
     ]
     with settings():
-        left = text_width(table["row"].astype(str), 8) + MARGIN + 0.1
+        lines = [line for name in table["row"] for line in _wrapped(name).splitlines()]
+        left = text_width(lines, 7.5) + MARGIN + 0.1
         heights = [_LINE * len(block) + _HEAD + _FOOT for block in blocks]
         page = Page(_title(table, blocks), notes, sum(heights) + _LEGEND)
         top = 0.0
         for block, height in zip(blocks, heights, strict=True):
-            _draw_block(page, block, published, table.attrs["metrics"], left, top)
+            is_last = block is blocks[-1]
+            _draw_block(page, block, published, table.attrs["metrics"], left, top, is_last)
             top += height
         return page.save(path)
 
@@ -73,25 +77,31 @@ def _draw_block(
     metrics: Mapping[str, Mapping[str, Any]],
     left: float,
     top: float,
+    is_last: bool,
 ) -> None:
     ours = ["miou", *[name for name in _DISTANCES if name in metrics]]
     ours = [name for name in ours if block[name].notna().any()]
     width = (WIDTH - left - MARGIN - _GAP * len(ours)) / (len(ours) + 1)
-    names = block["row"].tolist()
+    names = [_wrapped(name) for name in block["row"]]
     for place in range(len(ours) + 1):
         x = left + place * (width + _GAP)
         axes = page.axes(x, top + _HEAD, width, _LINE * len(block))
         if place < len(ours):
             about = metrics[ours[place]]
             _draw_measured(axes, block, ours[place], about)
-            title = f"{about['label']}, {block['dataset'].iloc[0]} {_arrow(about)}"
+            where = f"{block['dataset'].iloc[0]}: " if place == 0 else ""
+            title = f"{where}{about['label']} {_arrow(about)}"
         else:
-            title = "mIoU in the paper, % ↑"
-            _draw_published(axes, block, published)
+            title = "paper: mIoU % ↑"
+            _draw_published(axes, block, published, legend=is_last)
         axes.set_title(title, fontsize=8, loc="left", pad=3, color=INK)
         axes.set_ylim(len(block) - 0.4, -0.6)
         axes.set_yticks(range(len(names)), labels=names if place == 0 else [])
-        tidy(axes, 8)
+        tidy(axes, 7.5)
+
+
+def _wrapped(name: str) -> str:
+    return "\n".join(textwrap.wrap(name, _NAME_WIDTH, break_long_words=False))
 
 
 def _arrow(about: Mapping[str, Any]) -> str:
@@ -125,7 +135,9 @@ def _draw_measured(
     axes.locator_params(axis="x", nbins=5)
 
 
-def _draw_published(axes: "Axes", block: pd.DataFrame, published: pd.DataFrame) -> None:
+def _draw_published(
+    axes: "Axes", block: pd.DataFrame, published: pd.DataFrame, legend: bool
+) -> None:
     """The paper's numbers of the same rows, one mark for each of its datasets."""
     known = published[published["miou_paper"].notna()]
     axes.set_xlim(0, 100)
@@ -147,7 +159,8 @@ def _draw_published(axes: "Axes", block: pd.DataFrame, published: pd.DataFrame) 
         axes.plot(
             found, range(len(found)), **marker_style(color, marker), markersize=4.5, label=dataset
         )
-    axes.legend(
-        loc="upper left", bbox_to_anchor=(-0.04, -0.1), ncols=2, fontsize=6.5, frameon=False,
-        handletextpad=0.2, columnspacing=0.8, borderpad=0,
-    )  # fmt: skip
+    if legend:  # the one below the last block is for all of them
+        axes.legend(
+            loc="upper left", bbox_to_anchor=(-0.04, -0.1), fontsize=6.5, frameon=False,
+            handletextpad=0.2, borderpad=0,
+        )  # fmt: skip

@@ -7,23 +7,28 @@ Commands import what they run inside their bodies, so that `--help` answers at o
 import errno
 import io
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 import typer
 
+from models.training.stopping import TrainingStopped
 from spade_eval.cli.bench import bench_app
 from spade_eval.cli.benchmark import benchmark, score
+from spade_eval.cli.bundle import bundle
 from spade_eval.cli.convert import convert
 from spade_eval.cli.data import data_app
 from spade_eval.cli.figures import figures_app
 from spade_eval.cli.models import models
+from spade_eval.cli.protocol import protocol
 from spade_eval.cli.report import report
 from spade_eval.cli.stats import stats_app
 from spade_eval.cli.train import train
 from spade_eval.cli.weights import weights_app
 from spade_eval.errors import UserError
+from spade_eval.processes import end_worker, leave_word
 
 app = typer.Typer(
     name="spade-eval",
@@ -37,7 +42,9 @@ app.command()(benchmark)
 app.command()(train)
 app.command(name="score")(score)
 app.command()(report)
+app.command()(bundle)
 app.command()(models)
+app.command()(protocol)
 app.command()(convert)
 app.add_typer(figures_app, name="figures")
 app.add_typer(data_app, name="data")
@@ -51,13 +58,19 @@ _DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command; a user's error is one line on stderr and exit code 2."""
+    """Run a command; a user's error is one line on stderr and exit code 2.
+
+    A training that SIGTERM or SIGINT ended has saved its state: one line, and exit code 0.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             errors="replace"
         )  # tables hold arrows; an ASCII pipe must not end it
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        app(args=list(sys.argv[1:] if arguments is None else arguments))
+        app(args=given, obj=tuple(given))  # what other processes of a run are given as well
+    except TrainingStopped as stopped:
+        _say_how_to_continue(stopped, given)
     except UserError as error:
         _refuse(error, str(error))
     except OSError as error:
@@ -70,8 +83,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
 
 
+def _say_how_to_continue(stopped: TrainingStopped, arguments: Sequence[str]) -> NoReturn:
+    if os.environ.get("RANK", "0") == "0":
+        command = shlex.join(["spade-eval", *arguments])
+        print(f"{stopped}; to continue: {command}", file=sys.stderr)
+    leave_word(refused=False)
+    end_worker(0)
+    raise SystemExit(0)
+
+
 def _refuse(error: Exception, message: str) -> NoReturn:
     if os.environ.get("SPADE_EVAL_DEBUG"):
         raise error
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    leave_word(refused=True)
+    end_worker(2)
     raise SystemExit(2) from None

@@ -21,6 +21,14 @@ LatentCheckpoint = Annotated[
     Path | None,
     typer.Option(help="A generator with a latent, ours or released [default: random weights]."),
 ]
+Score = Annotated[
+    int,
+    typer.Option(min=0, help="Label maps on which mIoU and diversity over latents are measured."),
+]
+Into = Annotated[
+    Path | None,
+    typer.Option(help="Put picture and numbers into their block of this Markdown page as well."),
+]
 Maps = Annotated[int, typer.Option(min=1, max=_MOST_MAPS, help="Number of label maps.")]
 
 
@@ -57,6 +65,7 @@ def multimodal(
     checkpoint: LatentCheckpoint = None,
     maps: Maps = 3,
     latents: Annotated[int, typer.Option(min=2, max=16, help="Images of each label map.")] = 4,
+    score: Score = 100,
     dataset: options.Dataset = "scenes",
     data_root: options.DataRoot = None,
     size: options.ImageSize = None,
@@ -65,13 +74,14 @@ def multimodal(
     label_layout: options.LabelLayout = None,
     seed: options.Seed = 0,
     out: Folder = Path("figures"),
+    into: Into = None,
 ) -> None:
     """Figure 9: each label map with several latents."""
     from spade_eval.figures.styles import multimodal as computed
 
     released = options.released_options(arch, upsampling, label_layout)
     split = _split(dataset, data_root, size, released, checkpoint)
-    _show(*computed(out, split, checkpoint, released, maps, latents, seed))
+    _show(*computed(out, split, checkpoint, released, maps, latents, seed, score), into)
 
 
 @figures_app.command()
@@ -86,6 +96,7 @@ def style(
     ] = None,
     maps: Maps = 3,
     styles: Annotated[int, typer.Option(min=1, max=16, help="Number of val photos.")] = 4,
+    score: Score = 100,
     dataset: options.Dataset = "scenes",
     data_root: options.DataRoot = None,
     size: options.ImageSize = None,
@@ -94,6 +105,7 @@ def style(
     label_layout: options.LabelLayout = None,
     seed: options.Seed = 0,
     out: Folder = Path("figures"),
+    into: Into = None,
 ) -> None:
     """Figure 1: label maps x style images through the encoder."""
     from spade_eval.figures.styles import style as computed
@@ -101,7 +113,9 @@ def style(
     released = options.released_options(arch, upsampling, label_layout)
     split = _split(dataset, data_root, size, released, checkpoint)
     files = style_image or ()
-    _show(*computed(out, split, checkpoint, encoder, released, maps, files, styles, seed))
+    _show(
+        *computed(out, split, checkpoint, encoder, released, maps, files, styles, seed, score), into
+    )
 
 
 def _split(
@@ -120,6 +134,11 @@ def _split(
     return open_dataset(dataset, "val", pixels, options.data_root_or_default(data_root))
 
 
-def _show(lines: list[str], picture: Path) -> None:
+def _show(lines: list[str], picture: Path, into: Path | None = None) -> None:
     typer.echo("\n".join(lines))
     typer.echo(f"picture: {picture}")
+    if into is not None:
+        from reports.filled_page import fill_with_figure
+
+        for path in fill_with_figure(into, picture, lines):
+            typer.echo(f"  {path}")

@@ -2,18 +2,21 @@
 """Flags that commands share, and what they mean together."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
+    from models.training.distributed import World
     from spade_eval.checkpoints import ReleasedOptions
     from spade_eval.config import RunConfig
     from spade_eval.rows import Workplace
+    from spade_eval.sources import StyleInput
 
 Dataset = Annotated[
     str,
@@ -36,18 +39,34 @@ Width = Annotated[
 SegmenterSteps = Annotated[
     int | None, typer.Option(min=1, help="Where an in-domain segmenter has to be trained.")
 ]
-Segmenter = Annotated[
-    str,
+Profile = Annotated[
+    str | None,
     typer.Option(
-        help="in-domain, deeplab-v2, upernet101[-baseline][-single], drn-d-105[-ms], "
-        "mmseg:CONFIG[:CHECKPOINT], hf:NAME."
+        help="How images are scored: in-domain (the default), spade-paper, spade-paper-a, "
+        "spade-paper-b, oasis, imaginaire or modern; see `spade-eval protocol`."
+    ),
+]
+Segmenter = Annotated[
+    str | None,
+    typer.Option(
+        help="Instead of the profile's: deeplab-v2, upernet101[-baseline][-single], "
+        "drn-d-105[-ms], mmseg:CONFIG[:CHECKPOINT], hf:NAME. Alone, with profile modern."
     ),
 ]
 FIDProfile = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--fid-profile",
-        help="pytorch-fid, clean-fid, legacy-2019a, legacy-2018 or oasis-train.",
+        help="Instead of the profile's: pytorch-fid, clean-fid, legacy-2019a, legacy-2018, "
+        "oasis-train or none.",
+    ),
+]
+StyleInputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--style-input",
+        help="NAME=none, random or 'real image': what the generator of --images NAME was given "
+        "besides the label map. Repeatable.",
     ),
 ]
 Reference = Annotated[
@@ -82,6 +101,22 @@ LabelLayout = Annotated[
         "cityscapes_without_edges, or written as 19+unknown-last+edges."
     ),
 ]
+GPUs = Annotated[
+    int | None,
+    typer.Option(
+        "--gpus",
+        min=1,
+        help="Processes on this machine, one for each GPU; with --device cpu, so many on the CPU.",
+    ),
+]
+Nodes = Annotated[int, typer.Option(min=1, help="Machines; start the same command on each.")]
+Rendezvous = Annotated[
+    str | None, typer.Option(help="HOST:PORT of one of the --nodes, the same on all of them.")
+]
+Restarts = Annotated[
+    int,
+    typer.Option(min=0, help="Continue up to so often by itself when a process of --gpus ends."),
+]
 Out = Annotated[Path | None, typer.Option(help="Run folder [default: runs/<name of the run>].")]
 
 
@@ -102,21 +137,24 @@ def run_config(
     budget: str,
     seed: int,
     size: str | None,
-    segmenter: str = "in-domain",
+    segmenter: str | None = None,
     filled_weights: bool = False,
-    fid_profile: str = "pytorch-fid",
+    fid_profile: str | None = None,
     samples: int = 0,
-    **changes: float | None,
+    profile: str | None = None,
+    **changes: Any,
 ) -> "RunConfig":
     """The configuration that these flags describe; `changes` are fields of the budget."""
     from spade_eval.config import RunConfig, budget_for
-    from spade_eval.protocol import IN_DOMAIN
+    from spade_eval.protocol import profile_name, protocol_for
 
-    pixels = None if size is None else parse_size(size)
+    name = profile_name(profile, dataset, segmenter)
+    protocol = protocol_for(name, dataset, segmenter, fid_profile)
+    pixels = protocol.size if size is None else parse_size(size)
     changed = budget_for(dataset, budget, size=pixels, **changes)
     return RunConfig(
         dataset=dataset,
-        profile=IN_DOMAIN if segmenter == IN_DOMAIN else "as-generated",
+        profile=name,
         budget_name=budget,
         budget=changed,
         seed=seed,
@@ -134,18 +172,41 @@ def workplace(
     weights_dir: Path | None,
     device: str,
     reference: Path | None = None,
+    world: "World | None" = None,
 ) -> "Workplace":
     """Where a run of that configuration happens."""
+    from models.training.distributed import ALONE
     from spade_eval.devices import resolve_device
     from spade_eval.rows import Workplace
 
+    world = world or ALONE
     return Workplace(
         run_folder=out or Path("runs") / config.run_name,
         data_root=data_root_or_default(data_root),
         weights_dir=weights_dir_or_default(weights_dir),
-        device=resolve_device(device),
+        device=resolve_device(device, world),
         reference=reference,
+        world=world,
     )
+
+
+@contextmanager
+def processes(
+    context: typer.Context,
+    gpus: int | None,
+    nodes: int,
+    rendezvous: str | None,
+    restarts: int,
+    device: str,
+) -> "Iterator[World]":
+    """The processes of this command as one; where it is to start them, it ends with them."""
+    from spade_eval.processes import Plan, joined, launch, starts_others
+
+    plan = Plan(gpus=gpus, nodes=nodes, rendezvous=rendezvous, restarts=restarts, device=device)
+    if starts_others(plan):
+        raise typer.Exit(launch(plan, context.find_root().obj))
+    with joined() as world:
+        yield world
 
 
 def released_options(
@@ -165,6 +226,24 @@ def released_options(
         image_size=None if size is None else parse_size(size),
         num_features=num_features,
     )
+
+
+def style_inputs(pairs: Sequence[str], folders: Mapping[str, Path]) -> "dict[str, StyleInput]":
+    """NAME=STYLE flags; names are rows of `--images`."""
+    from spade_eval.errors import lookup
+    from spade_eval.sources import STYLE_INPUTS
+
+    known: dict[str, StyleInput] = {style: style for style in STYLE_INPUTS}
+    stated = {}
+    for pair in pairs:
+        name, _, style = pair.partition("=")
+        if name not in folders:
+            raise UserError(
+                f"--style-input {pair!r}: expected NAME=STYLE with a NAME of --images "
+                f"({', '.join(folders) or 'there is none'}); of checkpoints it is known"
+            )
+        stated[name] = lookup(known, style, "style input")
+    return stated
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -18,6 +18,8 @@ from spade_eval.checkpoints import ReleasedOptions
 from spade_eval.datasets.base import Dataset, Sample
 from spade_eval.datasets.files import read_photo
 from spade_eval.errors import UserError
+from spade_eval.figures.guidance import guidance_line
+from spade_eval.figures.layout import LatentsOf, has_segmenter, layout_lines
 from spade_eval.figures.networks import (
     RANDOM,
     FigureGenerator,
@@ -43,10 +45,19 @@ def multimodal(
     num_maps: int,
     num_latents: int,
     seed: int,
+    score: int = 0,
 ) -> tuple[list[str], Path]:
-    """Figure 9: every label map with the same latents; lines of numbers and the picture."""
+    """Figure 9: every label map with the same latents; lines of numbers and the picture.
+
+    `score` label maps tell whether the layout holds; 0 leaves that out.
+    """
     generator = _generator(checkpoint, dataset, released, seed)
-    z = standard_normal(require_latent(generator, checkpoint), seed, range(num_latents))
+    z_dim = require_latent(generator, checkpoint)
+    z = standard_normal(z_dim, seed, range(num_latents))
+
+    def drawn(number: int, indices: Sequence[int]) -> Tensor:
+        return standard_normal(z_dim, seed, indices, number)
+
     samples = _samples(dataset, num_maps)
     images = _each_with_each(generator, samples, z)  # (latents, maps, 3, H, W)
     weights = _weights(checkpoint)
@@ -54,6 +65,7 @@ def multimodal(
         f"Figure 9, multi-modal synthesis: {len(samples)} label maps of {dataset.name}, "
         f"{num_latents} latents from N(0, 1) with seed {seed}, {weights}",
         *_spread_lines(samples, images, "latents"),
+        *_layout_lines(generator, dataset, drawn, z, score, "latents"),
     ]
     mark = "" if checkpoint else f" ({RANDOM})"
     columns: dict[str, Column] = {"label map": list(coloured(samples, dataset))}
@@ -71,10 +83,12 @@ def style(
     style_images: Sequence[Path],
     num_styles: int,
     seed: int,
+    score: int = 0,
 ) -> tuple[list[str], Path]:
     """Figure 1: label maps (rows) x style photos (columns) through the encoder.
 
     Styles are the given image files, or photos of the dataset that follow the label maps' own.
+    `score` is as in `multimodal`; there label maps take the styles in turn.
     """
     if (checkpoint is None) != (encoder is None):
         given, missing = ("--checkpoint", "--encoder")[:: 1 if checkpoint else -1]
@@ -89,12 +103,18 @@ def style(
     titles, shown = _styles(dataset, style_images, num_maps, num_styles)
     z = _encoded(network, shown, seed)
     images = _each_with_each(generator, samples, z)
+
+    def in_turn(number: int, indices: Sequence[int]) -> Tensor:
+        return z[[(index + number) % len(z) for index in indices]]
+
     lines = [
         f"Figure 1, styles: {len(samples)} label maps of {dataset.name} (rows) x {len(shown)} "
         f"style photos (columns), seed {seed}, {_weights(checkpoint)}",
         f"largest |z| {float(z.abs().max()):.3g}; mean distance between two styles' z "
         f"{_mean_distance(list(z)):.3g}",
         *_spread_lines(samples, images, "styles"),
+        *_layout_lines(generator, dataset, in_turn, z, score, "styles"),
+        *_guidance_lines(generator, network, dataset, score, seed),
     ]
     mark = "" if checkpoint else f" ({RANDOM})"
     columns: dict[str, Column] = {"label map": [None, *coloured(samples, dataset)]}
@@ -159,6 +179,33 @@ def _spread_lines(samples: Sequence[Sample], images: Tensor, of: str) -> list[st
         f"{_mean_distance(list(images[:, row])):.3g} (of 2)"
         for row, sample in enumerate(samples)
     ]
+
+
+def _layout_lines(
+    generator: FigureGenerator,
+    dataset: Dataset,
+    own: LatentsOf,
+    z: Tensor,
+    score: int,
+    of: str,
+) -> list[str]:
+    """Nothing is scored of random weights, of one latent, or where no segmenter is at hand."""
+    if not score or generator.is_random or len(z) < 2:
+        return []
+    if not has_segmenter(dataset):
+        return [f"layout: not scored, no segmenter of {dataset.name} ships with the suite"]
+    return layout_lines(generator, dataset, own, z, score, of)
+
+
+def _guidance_lines(
+    generator: FigureGenerator, encoder: ImageEncoder, dataset: Dataset, score: int, seed: int
+) -> list[str]:
+    """Needs at least three photos: two always correlate."""
+    if score < 3 or generator.is_random:
+        return []
+    indices = range(score)
+    shown = [photos([dataset[index]])[0] for index in indices]
+    return [guidance_line(generator, dataset, _encoded(encoder, shown, seed), indices)]
 
 
 def _mean_distance(items: Sequence[Tensor]) -> float:

@@ -13,13 +13,15 @@ from torch import nn
 from models.encoders import ImageEncoder
 from models.generators import build_generator
 from models.published import to_published
-from models.semantics import SemanticLayout
+from models.semantics import SemanticLayout, SemanticMap
 from models.training.checkpoint import save_network
 from spade_eval.checkpoints import ReleasedOptions, description
 from spade_eval.datasets.base import Dataset
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.errors import UserError
-from spade_eval.figures.networks import preserve_variance
+from spade_eval.figures.guidance import guidance_line
+from spade_eval.figures.layout import latent_scores
+from spade_eval.figures.networks import FigureGenerator, preserve_variance
 from spade_eval.figures.styles import multimodal, style
 from spade_eval.figures.washaway import washaway
 
@@ -112,19 +114,90 @@ def test_each_latent_gives_another_image(tmp_path: Path, scenes: Dataset) -> Non
     assert multimodal(tmp_path, scenes, file, NONE, 2, 3, seed=1)[0] != lines
 
 
+def test_the_layout_is_scored_with_every_latent(tmp_path: Path, scenes: Dataset) -> None:
+    file = checkpoint(tmp_path / "vae.safetensors", "spade_vae", z_dim=8)
+    lines, _ = multimodal(tmp_path, scenes, file, NONE, 1, 3, seed=0, score=5)
+    layout, shared, diversity = lines[-3:]
+    assert layout.startswith("layout: mIoU of 5 label maps, scored 3 times")
+    for line in (layout, shared):
+        scores = [float(part) for part in line.split(": ", 2)[-1].split("%")[0].split(", ")]
+        assert len(scores) == 3
+        assert f"range {max(scores) - min(scores):.2f}"[:-1] in line  # printed from exact values
+    assert float(diversity.split("label map ")[1].split()[0]) > 0.01
+    without = multimodal(tmp_path, scenes, file, NONE, 1, 3, seed=0)[0]
+    assert lines[:-3] == without
+
+
+def test_scores_are_those_of_the_images(scenes: Dataset) -> None:
+    """Photos in place of syntheses, whatever the latent: every latent scores as photos do."""
+
+    class Photos(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.served = 0
+
+        def forward(self, semantics: SemanticMap, z: torch.Tensor) -> torch.Tensor:
+            start = self.served // 3 * len(z)  # three latents a batch of maps
+            self.served += 1
+            found = [torch.tensor(scenes[start + place].photo) for place in range(len(z))]
+            return torch.stack(found).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    layout = SemanticLayout(num_classes=16, edges=True)
+    generator = FigureGenerator("photos", Photos(), layout, is_random=False)
+    scores = latent_scores(generator, scenes, lambda number, rows: torch.zeros(len(rows), 8), 3, 9)
+    assert scores.diversity == 0
+    assert scores.range == 0
+    assert scores.miou[0] > 0.6  # the segmenter's own on photos; 0.89 over the whole split
+
+
+def test_guidance_is_a_correlation_of_looks(scenes: Dataset) -> None:
+    class Painter(nn.Module):
+        """Paints the picture in the colour that the latent holds."""
+
+        def forward(self, semantics: SemanticMap, z: torch.Tensor) -> torch.Tensor:
+            return z[:, :3, None, None].expand(-1, -1, *SIZE)
+
+    photos = torch.stack([torch.tensor(scenes[i].photo).float() / 127.5 - 1 for i in range(9)])
+    colours = photos.mean(dim=(1, 2))
+    layout = SemanticLayout(num_classes=16, edges=True)
+    generator = FigureGenerator("painter", Painter(), layout, is_random=False)
+    follows = guidance_line(generator, scenes, colours, range(9))
+    assert "1.00 in brightness and 1.00 in warmth" in follows
+    opposes = guidance_line(generator, scenes, -colours, range(9))
+    assert "-1.00 in brightness and -1.00 in warmth" in opposes
+
+
+def test_the_layout_of_other_datasets_is_not_scored(
+    tmp_path: Path, scenes: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = checkpoint(tmp_path / "vae.safetensors", "spade_vae", z_dim=8)
+    monkeypatch.setattr("spade_eval.figures.layout.SHIPPED", {})
+    lines, _ = multimodal(tmp_path, scenes, file, NONE, 1, 2, seed=0, score=5)
+    assert lines[-1] == "layout: not scored, no segmenter of scenes ships with the suite"
+
+
+def test_more_label_maps_than_there_are_are_refused(tmp_path: Path, scenes: Dataset) -> None:
+    file = checkpoint(tmp_path / "vae.safetensors", "spade_vae", z_dim=8)
+    with pytest.raises(UserError, match="--score 10: scenes val has 9 label maps"):
+        multimodal(tmp_path, scenes, file, NONE, 1, 2, seed=0, score=10)
+
+
 def test_untrained_figures_say_so(tmp_path: Path, scenes: Dataset) -> None:
     for lines, picture in (
-        multimodal(tmp_path, scenes, None, NONE, 1, 2, seed=0),
-        style(tmp_path, scenes, None, None, NONE, 1, (), 2, seed=0),
+        multimodal(tmp_path, scenes, None, NONE, 1, 2, seed=0, score=5),
+        style(tmp_path, scenes, None, None, NONE, 1, (), 2, seed=0, score=5),
     ):
         assert "random weights" in lines[0]
+        assert not any(line.startswith(("layout", "guidance")) for line in lines)
         assert picture.is_file()
 
 
 def test_styles_come_from_photos(tmp_path: Path, scenes: Dataset) -> None:
     file = checkpoint(tmp_path / "vae.safetensors", "spade_vae", z_dim=8)
     encoder = encoder_file(tmp_path / "latest_net_E.pth")
-    lines, picture = style(tmp_path, scenes, file, encoder, NONE, 2, (), 3, seed=0)
+    lines, picture = style(tmp_path, scenes, file, encoder, NONE, 2, (), 3, seed=0, score=6)
+    assert lines[-1].startswith("guidance: over 6 style photos the correlation")
+    assert lines[-4].startswith("layout: mIoU of 6 label maps, scored 3 times with other styles")
     assert not any("random" in line for line in lines)
     folder = tmp_path / "style"
     # The corner above the label maps stays empty.

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/ablations.md: its commands run, its blocks can be filled, its files are there."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from spade_eval.cli import app, main
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "ablations.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+COMMANDS = [
+    line
+    for block in re.findall(r"^```bash\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+    for line in block.splitlines()
+]
+BLOCKS = ("table3", "table4", "table5", "multimodal", "style")
+TINY = ["--budget", "smoke", "--steps", "1", "--batch-size", "2", "--width", "0.0625"]
+
+
+def words(line: str) -> list[str]:
+    given = shlex.split(line)
+    return given[1:] if given[0] == "spade-eval" else ["benchmark", *given[2:]]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_the_flags_of_every_command_exist(line: str) -> None:
+    arguments = words(line)
+    command = typer.main.get_command(app)
+    context = command.make_context("spade-eval", list(arguments))
+    _, command, rest = command.resolve_command(context, arguments)  # type: ignore[attr-defined]
+    while hasattr(command, "resolve_command"):
+        _, command, rest = command.resolve_command(context, rest)
+    command.make_context("command", list(rest))
+
+
+def test_every_table_and_figure_has_its_commands_and_block() -> None:
+    for number in (3, 4, 5):
+        assert any(f"run_benchmark.py --table {number} " in line for line in COMMANDS)
+        assert any("report" in line and f"--table {number} " in line for line in COMMANDS)
+    for name in BLOCKS:
+        assert len(re.findall(rf"^<!-- {name} -->$", TEXT, re.MULTILINE)) == 1
+        assert len(re.findall(rf"^<!-- /{name} -->$", TEXT, re.MULTILINE)) == 1
+
+
+def test_every_file_of_the_page_exists() -> None:
+    for name in re.findall(r"\]\(([^)]+)\)", TEXT):
+        assert (PAGE.parent / name).is_file(), name
+
+
+def test_numbers_stand_in_filled_blocks_only() -> None:
+    """A score or a time outside of a block would have been typed by hand."""
+    written = re.sub(r"^<!-- (\w+) -->$.*?^<!-- /\1 -->$", "", TEXT, flags=re.DOTALL | re.MULTILINE)
+    written = re.sub(r"^```.*?^```", "", written, flags=re.DOTALL | re.MULTILINE)
+    assert not re.findall(r"\d+\.\d+", written)
+
+
+@pytest.mark.slow
+def test_the_commands_run_and_fill_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of them in the order of the page, with one model and the least budget."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    page = tmp_path / "docs" / "ablations.md"
+    page.parent.mkdir()
+    shutil.copyfile(PAGE, page)
+    for line in COMMANDS:
+        arguments = words(line)
+        if "MODEL" in line:
+            (model,) = Path("runs/vae").glob("checkpoints/spade_vae-*")
+            arguments = [word.replace("MODEL", str(model)) for word in arguments]
+            arguments += ["--score", "4"]
+        if arguments[0] == "train":
+            arguments += TINY
+        if arguments[0] == "benchmark":
+            arguments += [*TINY, "--limit", "4", "--model", "spade"]
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert not ended.value.code, (line, capsys.readouterr().err)
+    filled = page.read_text(encoding="utf-8")
+    assert "weights of generator.safetensors" in filled
+    assert filled.count("trainings of 1 steps") == 3
+    for name in ("table3.png", "table4.csv", "multimodal.png", "style.png"):
+        assert (page.parent / f"ablations-{name}").is_file()
