@@ -193,7 +193,7 @@ def test_a_table_is_trained_scored_written_and_continued(tmp_path: Path) -> None
     """Two seeds side by side; then one model more, for which only what is missing is computed."""
     table4 = ("--table", "4", "--seeds", "2", "--jobs", "2", "--model", "spade_batch")
     code, out, errors = run(*table4, out=tmp_path)
-    assert code == 0, errors
+    assert code == 0, out + errors
     assert "4 jobs to run" in out
     assert "Sync BatchNorm" in out
     assert SAME_NETWORK["spade_batch"].reason.split(":")[0] in out
@@ -207,14 +207,14 @@ def test_a_table_is_trained_scored_written_and_continued(tmp_path: Path) -> None
     started = {item.started for item in RecordStore(tmp_path / "scenes-seed0" / "records.jsonl")}
     more = (*table4, "--seeds", "1", "--model", "spade_kernel1")
     code, out, errors = run(*more, out=tmp_path)
-    assert code == 0, errors
+    assert code == 0, out + errors
     assert "1 jobs to run" in out
     assert models(tmp_path / "scenes-seed0") == ["spade", "spade_kernel1"]
     assert models(tmp_path / "scenes-seed1") == ["spade"]
     store = RecordStore(tmp_path / "scenes-seed0" / "records.jsonl")
     assert {item.started for item in store if item.source != "spade_kernel1"} == started
     code, out, errors = run(*more, out=tmp_path)
-    assert code == 0, errors
+    assert code == 0, out + errors
     assert "jobs to run" not in out
 
 
@@ -232,7 +232,7 @@ def test_a_failed_job_is_told_and_the_rest_is_shown(tmp_path: Path) -> None:
     assert "1 jobs failed (spade, scenes, seed 0)" in lines[0]
     checkpoints.unlink()
     code, out, errors = run("--table", "3", "--model", "spade", out=tmp_path)
-    assert code == 0, errors
+    assert code == 0, out + errors
     assert "1 jobs to run" in out
 
 
@@ -276,7 +276,7 @@ def test_slurm_gets_the_same_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "--table", "3", "--model", "spade", "--launcher", "slurm", "--sbatch", "partition=gpu",
         "--sbatch", "time=01:00:00", out=out,
     )  # fmt: skip
-    assert code == 0, errors
+    assert code == 0, out + errors
     assert "submitted to Slurm: 7, 7, 7" in text
     log = (tmp_path / "log").read_text()
     assert log.count("--partition=gpu --time=01:00:00") == 3, log

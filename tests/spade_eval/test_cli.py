@@ -280,7 +280,7 @@ def test_sigkill_and_again_ends_with_the_same_records(tmp_path: Path, moment: st
     process.send_signal(signal.SIGKILL)
     process.wait()
     sources = {item.source for item in RecordStore(killed / "records.jsonl")}
-    assert sources == {"real", "oracle"}, "killed before the model was recorded"
+    assert sources == {"real", "oracle", "grey", "label colours"}, "killed before the model was recorded"
     subprocess.run(command(*arguments, "--out", str(killed)), env=environment, check=True,
                    capture_output=True)  # fmt: skip
     assert lasting(killed) == lasting(whole)

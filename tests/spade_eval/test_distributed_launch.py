@@ -2,6 +2,8 @@
 """`--gpus N` and torchrun: who starts whom, and that an error is told once."""
 
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,8 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
+import typer.main
 
-from spade_eval.cli import main
+from spade_eval.cli import app, main
 from spade_eval.errors import UserError
 from spade_eval.processes import Plan, starts_others
 
@@ -32,6 +35,25 @@ def start(*arguments: object) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def children_of(process: int) -> list[int]:
+    listed = subprocess.run(
+        ["pgrep", "-P", str(process)], capture_output=True, text=True, check=False
+    )
+    return [int(word) for word in listed.stdout.split()]
+
+
+def started_training(run: Path, *flags: object) -> "subprocess.Popen[str]":
+    """A training of two processes that has taken its first steps."""
+    process = start(
+        "train", "--budget", "smoke", "--batch-size", 2, "--width", 0.0625, *TWO, *flags
+    )
+    deadline = time.monotonic() + 300
+    while not list(run.glob("checkpoints/*/losses.jsonl")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.2)
+    return process
 
 
 def as_worker(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
@@ -113,16 +135,42 @@ def test_an_error_of_one_process_under_torchrun_is_one_line() -> None:
 
 @pytest.mark.slow
 def test_sigterm_saves_and_says_how_to_continue(tmp_path: Path) -> None:
-    flags = ["--budget", "smoke", "--steps", 2000, "--batch-size", 2, "--width", 0.0625]
     run = tmp_path / "run"
-    process = start("train", *flags, *TWO, "--out", run)
-    deadline = time.monotonic() + 300
-    while not list(run.glob("checkpoints/*/losses.jsonl")) and time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.2)
+    process = started_training(run, "--steps", 2000, "--out", run)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert err.count("to continue: spade-eval train") == 1
     assert list(run.glob("checkpoints/*/state.pt"))
     assert not list(run.glob("checkpoints/*/*.safetensors"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_a_killed_process_is_told_or_replaced(tmp_path: Path, restarts: int) -> None:
+    run = tmp_path / "run"
+    process = started_training(run, "--steps", 60, "--restarts", restarts, "--out", run)
+    os.kill(children_of(process.pid)[-1], signal.SIGKILL)
+    _, err = process.communicate(timeout=300)
+    assert "Traceback" not in err
+    if restarts:
+        assert process.returncode == 0, err
+        assert list(run.glob("checkpoints/*/generator.safetensors"))
+        return
+    assert process.returncode == 1
+    assert err.count("was ended by SIGKILL; start the command again to continue") == 1, err
+
+
+DOCUMENT = (ROOT / "docs" / "distributed.md").read_text(encoding="utf-8").replace("\\\n", "")
+
+
+@pytest.mark.parametrize(
+    "line", re.findall(r"^(?:srun )?((?:spade-eval|python run_benchmark\.py) .*)$", DOCUMENT, re.M)
+)
+def test_the_flags_of_every_documented_command_exist(line: str) -> None:
+    words = shlex.split(line)
+    arguments = words[1:] if words[0] == "spade-eval" else ["benchmark", *words[2:]]
+    group = typer.main.get_command(app)
+    context = group.make_context("spade-eval", list(arguments))
+    name, command, rest = group.resolve_command(context, arguments)  # type: ignore[attr-defined]
+    assert command.make_context(name, list(rest)).params["gpus"] in (2, 8)

@@ -114,6 +114,13 @@ def test_a_batch_is_dealt_evenly_or_not_at_all() -> None:
         World(rank=0, size=4).share(6)
 
 
+def test_no_other_file_of_the_product_imports_torch_distributed() -> None:
+    files = [path for package in ("models", "segmenters", "spade_eval", "reports")
+             for path in (ROOT / package).rglob("*.py")]  # fmt: skip
+    importing = [path.name for path in files if "torch.distributed" in path.read_text("utf-8")]
+    assert importing == ["distributed.py"]
+
+
 @pytest.mark.slow
 def test_three_processes_agree(tmp_path: Path) -> None:
     run("world_worker.py", tmp_path, processes=3)
