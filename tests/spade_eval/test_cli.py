@@ -206,10 +206,10 @@ def test_score_prints_the_table_and_where_everything_is(
 ) -> None:
     folder = images_like_the_val_set(tmp_path / "images")
     run = tmp_path / "run"
-    arguments = ["score", f"grey={folder}", "--budget", "smoke", "--limit", "4", "--out", str(run)]
+    arguments = ["score", f"plain={folder}", "--budget", "smoke", "--limit", "4", "--out", str(run)]
     code, out, _ = in_process(capsys, *arguments)
     assert code == 0
-    assert "measured now: real, oracle, grey" in out
+    assert "measured now: real, oracle, grey, label colours, plain" in out
     assert str(run) in out.splitlines()[-6:][0] or str(run) in out
     for file in (
         "tables/scores.csv",
@@ -280,7 +280,9 @@ def test_sigkill_and_again_ends_with_the_same_records(tmp_path: Path, moment: st
     process.send_signal(signal.SIGKILL)
     process.wait()
     sources = {item.source for item in RecordStore(killed / "records.jsonl")}
-    assert sources == {"real", "oracle", "grey", "label colours"}, "killed before the model was recorded"
+    assert sources == {"real", "oracle", "grey", "label colours"}, (
+        "killed before the model was recorded"
+    )
     subprocess.run(command(*arguments, "--out", str(killed)), env=environment, check=True,
                    capture_output=True)  # fmt: skip
     assert lasting(killed) == lasting(whole)
