@@ -39,6 +39,9 @@ TINY = {
 SHORT = {
     "bench distance": ["--dim", "16", "--n", "30", "--repeats", "1"],
     "bench data": ["--images", "20"],
+    "bench generator": ["--size", "64", "--batch", "1", "--width", "0.1", "--repeats", "1"],
+    "bench train": ["--budget", "smoke", "--steps", "1", "--warm-up", "0"],
+    "benchmark --table": ["--model", "spade", "--seeds", "1"],
 }
 
 

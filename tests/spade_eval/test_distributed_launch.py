@@ -136,7 +136,7 @@ def test_an_error_of_one_process_under_torchrun_is_one_line() -> None:
 @pytest.mark.slow
 def test_sigterm_saves_and_says_how_to_continue(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    process = started_training(run, "--steps", 2000, "--out", run)
+    process = started_training(run, "--steps", 600, "--out", run)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
