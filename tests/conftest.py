@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What many tests share: one thread, and where the real sample files are if they are there."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,10 @@ def coco_samples() -> Path:
     if not folder.is_dir():
         pytest.skip("the real COCO-Stuff sample files are not on this machine")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """A shell starts background jobs with SIGINT ignored, which tests of interruption inherit."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
