@@ -302,7 +302,7 @@ def test_a_released_checkpoint_is_measured_and_recorded(benchmark_in: Make, tmp_
     file = released(tmp_path / "latest_net_G.pth", generator())
     benchmark = benchmark_in()
     request = Request((), checkpoints={"theirs": file}, released=TOLD)
-    assert benchmark.run(request) == ["real", "oracle", "theirs"]
+    assert benchmark.run(request) == ["real", "oracle", "grey", "label colours", "theirs"]
     assert benchmark.run(request) == []
     item = next(item for item in benchmark.store if item.source == "theirs")
     assert item.source_kind == "checkpoint"
