@@ -16,6 +16,7 @@ from reports.printed import Printed
 from reports.printed_paper import printed_paper, printed_published
 from reports.published import paper_dataset
 from reports.report_data import RunData, RunReport
+from reports.run_report import write_page
 from reports.runs import merged, open_run
 from reports.writing import NO_PARQUET, has_parquet, write_forms, write_text
 
@@ -44,13 +45,17 @@ def write_table_of_runs(
     if not any(paper_dataset(name) for name in table["dataset"]):
         parts.append(printed_published(published))
         paths += write_forms(published, parts[1], folder, f"table{number}_paper")
-    said = [f"Order: {line}" for line in ordering_lines(table, published)]
-    said += [] if has_parquet() else [NO_PARQUET]
+    order = [f"Order: {line}" for line in ordering_lines(table, published)]
+    said = order + ([] if has_parquet() else [NO_PARQUET])
     text = "\n\n".join([*map(_text, parts), *(["\n".join(said)] if said else [])])
     paths.append(write_text(f"{text}\n", folder / f"table{number}.txt"))
     page = "\n".join([*map(as_markdown, parts), *(f"- {markdown_escaped(line)}" for line in said)])
     write_text(f"{page}\n", folder / f"table{number}.md")
-    return RunReport((*paths, *_plots(number, table, published, folder)), text)
+    paths += _plots(number, table, published, folder)
+    shown = [table] if len(parts) == 1 else [table, published]
+    page_folder = folder / f"table{number}_html"
+    paths += write_page(runs, (), (), page_folder, notes=order, paper_tables=shown)
+    return RunReport(tuple(paths), text)
 
 
 def _text(printed: Printed) -> str:

@@ -41,6 +41,7 @@ _FACTS = {
     "platform": "platform",
     "started": "started (UTC)",
     "seconds": "seconds of the whole job",
+    "images_per_second": "images a second of the generator alone",
     "commit": "commit",
     "commit_clean": "commit unchanged",
 }

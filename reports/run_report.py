@@ -9,6 +9,8 @@ import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from reports.bars import plot_metric_bars
 from reports.class_plots import plot_per_class_iou
 from reports.comparison import Comparison
@@ -78,6 +80,7 @@ def write_page(
     folder: Path,
     comparison: Comparison | None = None,
     notes: Sequence[str] = (),
+    paper_tables: Sequence[pd.DataFrame] = (),
 ) -> list[Path]:
     """Write the web page of these runs; returns its path, none without jinja2."""
     if not has_page():
@@ -88,7 +91,7 @@ def write_page(
         title=", ".join(run.name for run in runs),
         runs=tuple(runs),
         groups=tuple(groups),
-        paper_tables=(),
+        paper_tables=tuple(paper_tables),
         comparison=comparison,
         plots=tuple(plots),
         notes=tuple(notes),

@@ -55,9 +55,10 @@ _ROW_COLUMNS = (
     "N_real",
     "weights",
     "seconds",
+    "images_per_second",
 )
 _NAMES = ("source", "kind", "style_input")  # flush left
-_SPEED = ("seconds",)  # of the whole job: not on the screen
+_SPEED = ("seconds", "images_per_second")  # of the whole job, of the generator; in files only
 # Scores by a segmenter without real weights mean nothing, so each row says it.
 _MEANINGLESS = ("filled", "random")
 _PRINTED_NAMES = {
@@ -65,6 +66,7 @@ _PRINTED_NAMES = {
     "style_input": "style input",
     "N_real": "N real",
     "seconds": "job, s",
+    "images_per_second": "images/s",
 }
 _PROVENANCE = (
     "dataset",
@@ -205,6 +207,9 @@ def _scores_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
             "N_real": pd.array([_num_real(row) for row in table_rows], dtype="Int64"),
             "weights": pd.Series([_shown_weights(item) for item in firsts], dtype="object"),
             "seconds": pd.Series([_seconds(row) for row in table_rows], dtype="float64"),
+            "images_per_second": pd.Series(
+                [item.images_per_second for item in firsts], dtype="float64"
+            ),
         }
     )
     metrics = {}
@@ -272,6 +277,6 @@ def _fact(name: str, value: Any) -> str:
         return millions(value)
     if pd.isna(value):
         return ABSENT
-    if name == "seconds":
+    if name in _SPEED:
         return f"{value:.1f}"
     return shortened(str(value), _LONGEST_NAME)

@@ -106,6 +106,11 @@ class Benchmark:
 
     def rows(self, request: Request) -> list[Row]:
         """Every row of the run; files that a row needs are read, so that errors come first."""
+        if self.count < 2 and self.distances:
+            raise UserError(
+                f"the distance {self.distances[0].profile_name or 'in-domain'} compares sets of at "
+                f"least 2 images, but {self.count} is scored; give --limit 2 or more"
+            )
         rows = [Row("real", {"kind": "real"}, RealPhotos, keep_images=True)]
         dataset = self.dataset
         if isinstance(dataset, HasOracle):
@@ -368,6 +373,7 @@ class Benchmark:
             "job_sha256": self.job_sha256(row),
             "device": device_name(self.place.device),
             "seed": self.config.seed,
+            "images_per_second": _speed(source),
             **source.provenance,
             **provenance(),
         }
@@ -394,6 +400,11 @@ class Benchmark:
             if not (label_maps / f"{self.dataset.names[stop - 1]}.png").is_file():
                 samples = [self.dataset[index] for index in range(start, stop)]
                 write_images(label_maps, samples, coloured(samples, self.dataset))
+
+
+def _speed(source: Source) -> float | None:
+    """Images a second of a generator; None where images are given."""
+    return source.images_per_second if isinstance(source, SynthesizedByCheckpoint) else None
 
 
 def _given(source: Source) -> Callable[[], Source]:

@@ -76,6 +76,11 @@ def _of_segmenter(resolved: ResolvedProtocol) -> list[str]:
             f"weights: {resolved.segmenter_weights}. {resolved.segmenter} ran with "
             f"{_NOISE[resolved.segmenter_weights]}; its mIoU and accuracies mean nothing."
         ]
+    if resolved.segmenter_weights == "given":
+        return [
+            f"weights: given. No published score of {resolved.segmenter} is known to this suite; "
+            "the row real tells what it recognises."
+        ]
     return []
 
 

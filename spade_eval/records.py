@@ -79,6 +79,7 @@ class Measurement:
     device: str
     started: str  # UTC, ISO 8601
     seconds: float  # of the whole job
+    images_per_second: float | None = None  # of the generator alone, in one process
     commit: str | None
     commit_clean: bool | None
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -5,6 +5,7 @@ Two rows are floors, which any generator must beat: one grey for all images, and
 the colours of the dataset, which show where things are and nothing of how they look.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -167,6 +168,7 @@ class SynthesizedByCheckpoint:
         seed: int = 0,
     ) -> None:
         self.name, self.protocol, self.device = name, protocol, device
+        self._seconds, self._num_synthesized = 0.0, 0
         self.file, self.seed = file, seed
         checkpoint = open_generator(file, dataset, released)
         assert checkpoint.layout is not None
@@ -209,6 +211,7 @@ class SynthesizedByCheckpoint:
         self, indices: Sequence[int], samples: Sequence[Sample], draw: int = 0
     ) -> Tensor:
         """(N, 3, H, W) in [-1, 1]; `draw` tells several latents of an image apart."""
+        started = time.perf_counter()
         with as_user_error(f"{self.name}: {self.file}"):
             semantics = semantic_map(samples, self.layout, self.device)
             z = None
@@ -223,7 +226,15 @@ class SynthesizedByCheckpoint:
                 f"expected numbers in [-1, 1]; the checkpoint {self.file} is damaged or its "
                 "training diverged: train again with a lower learning rate"
             )
+        # The look at the values above has waited for the device.
+        self._seconds += time.perf_counter() - started
+        self._num_synthesized += len(indices)
         return synthesized
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Label maps to images, the first batch included; None before there is one."""
+        return self._num_synthesized / self._seconds if self._num_synthesized else None
 
 
 def _notes_of_style(name: str, style_input: StyleInput | None) -> tuple[str, ...]:

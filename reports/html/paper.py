@@ -28,6 +28,8 @@ _FACTS = {
 def paper_section(frame: pd.DataFrame, report: "ReportData", details: Details) -> Section:
     """One table of the paper as `reports.paper_tables.paper_table` gives it."""
     drawn = _PaperTable(frame, report, details)
+    number_of = frame.attrs["number"]
+    as_printed = bool((frame["kind"] == "paper").all())
     table = Table(
         title=frame.attrs["title"],
         columns=tuple(drawn.columns()),
@@ -35,8 +37,8 @@ def paper_section(frame: pd.DataFrame, report: "ReportData", details: Details) -
         notes=tuple(("", note) for note in frame.attrs.get("notes", ())),
     )
     return Section(
-        anchor=f"table-{frame.attrs['number']}",
-        nav=f"Table {frame.attrs['number']}",
+        anchor=f"table-{number_of}{'-printed' if as_printed else ''}",
+        nav=f"Table {number_of}{' as printed' if as_printed else ''}",
         title="The paper's table",
         lead="Park et al., CVPR 2019: measured here, printed there, and the difference where "
         "both follow one protocol.",

@@ -3,6 +3,7 @@
 
 import dataclasses
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -150,3 +151,7 @@ def test_a_table_is_written_in_every_form(tmp_path: Path) -> None:
     stored = pd.read_csv(tmp_path / "out" / "table3.csv").set_index("row")
     assert stored.loc["decoder w/ SPADE", "seeds"] == 2
     assert "±" in (tmp_path / "out" / "table3.md").read_text("utf-8")
+    page = (tmp_path / "out" / "table3_html" / "index.html").read_text("utf-8")
+    anchors = re.findall(r'id="(table-3[^"]*)"', page)
+    assert {"table-3", "table-3-printed"} <= set(anchors)
+    assert len(anchors) == len(set(anchors))

@@ -41,7 +41,7 @@ def test_rows_and_columns_have_a_fixed_order() -> None:
     assert list(table["source"]) == ["real", "oracle", "spade", "concat", "pix2pixhdpp"]
     facts = [
         "source", "kind", "style_input", "parameters", "train_steps", "N", "N_real", "weights",
-        "seconds",
+        "seconds", "images_per_second",
     ]  # fmt: skip
     new = [item.metric for item in unknown]
     assert list(table.columns) == [*facts, *METRICS, *new]

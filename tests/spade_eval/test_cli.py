@@ -17,7 +17,7 @@ from spade_eval.cli import main
 from spade_eval.records import RecordStore
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-VOLATILE = {"started", "seconds"}
+VOLATILE = {"started", "seconds", "images_per_second"}
 
 
 def in_process(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

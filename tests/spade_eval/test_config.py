@@ -114,3 +114,4 @@ def test_a_full_fid_needs_no_warning() -> None:
     notes = footnotes(resolved("published"), [FID], 5000)
     assert notes == ("FID by profile pytorch-fid.",)
     assert "not comparable with any paper's" in footnotes(resolved(), [FID], 5000)[0]
+    assert "No published score" in footnotes(resolved("given"), [FID], 5000)[0]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole engine on four images: rows, records, resumption, foreign images, checkpoints."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from models.training.checkpoint import load_description, load_weights, save_network
 from spade_eval import engine, sources
-from spade_eval.engine import Benchmark
+from spade_eval.engine import LABEL_MAP_FOLDER, Benchmark
 from spade_eval.errors import UserError
 from spade_eval.records import Measurement
 from spade_eval.rows import Request
@@ -22,7 +23,7 @@ Make = Callable[..., Benchmark]
 MODELS = ("spade", "concat", "pix2pixhdpp")
 REFERENCES = ("real", "oracle", "grey", "label colours")
 # What may differ between two runs of one configuration.
-VOLATILE = {"started", "seconds"}
+VOLATILE = {"started", "seconds", "images_per_second"}
 
 
 def numbers(benchmark: Benchmark, source: str) -> dict[tuple[str, str | None], float | None]:
@@ -260,3 +261,31 @@ def test_the_generator_is_scored_in_evaluation_mode(benchmark_in: Make) -> None:
     alone = torch.cat([source.images([i], samples[i : i + 1]) for i in range(4)])
     # Kernels of another batch size may round differently, and truncation can turn that into 1.
     assert (together.int() - alone.int()).abs().max() <= 1
+
+
+def test_one_image_has_no_distance_and_is_refused_before_any_is_made(benchmark_in: Make) -> None:
+    benchmark = benchmark_in()
+    benchmark.count = 1
+    with pytest.raises(UserError, match="at least 2 images, but 1 is scored; give --limit 2"):
+        benchmark.run(Request())
+    assert not (benchmark.place.run_folder / "images").exists()
+    assert not list(benchmark.store)
+
+
+def test_label_maps_photos_and_class_names_are_there_for_a_gallery(benchmark_in: Make) -> None:
+    benchmark = benchmark_in()
+    benchmark.run(Request())
+    run = benchmark.place.run_folder
+    for row in (LABEL_MAP_FOLDER, "real", "oracle"):
+        assert len(list((run / "images" / row).glob("*.png"))) == benchmark.count
+    names = [item["name"] for item in json.loads((run / "classes.json").read_text())]
+    assert tuple(names) == benchmark.dataset.label_space.class_names
+
+
+def test_the_speed_of_a_generator_is_recorded(benchmark_in: Make) -> None:
+    benchmark = benchmark_in()
+    benchmark.run(Request(models=("concat",)))
+    speeds = {item.source: item.images_per_second for item in benchmark.store}
+    assert speeds["real"] is None
+    assert speeds["concat"] is not None
+    assert speeds["concat"] > 0

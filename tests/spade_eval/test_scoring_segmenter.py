@@ -109,7 +109,7 @@ def test_the_whole_chain_runs_with_filled_weights_and_every_row_says_so(
     with pytest.raises(SystemExit) as ended:
         main(["benchmark", "--dataset", "cocostuff", "--data-root", str(coco), "--size", "64",
               "--budget", "smoke", "--steps", "1", "--batch-size", "2", "--width", "0.0625",
-              "--model", "spade", "--segmenter", "deeplab-v2", "--filled-weights", "--limit", "1",
+              "--model", "spade", "--segmenter", "deeplab-v2", "--filled-weights", "--limit", "2",
               "--weights-dir", str(tmp_path / "weights"), "--out", str(run)])  # fmt: skip
     assert not ended.value.code
     rows = [line for line in capsys.readouterr().out.splitlines() if "weights: filled" in line]
