@@ -221,4 +221,6 @@ def test_parquet_holds_the_frame(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     table = scores_table(run())
     (path,) = write_parquet(table, tmp_path / "scores.parquet")
-    pd.testing.assert_frame_equal(pd.read_parquet(path), table)
+    # pandas 3 reads text as its own dtype; the values are what has to be equal, every bit.
+    read = pd.read_parquet(path)
+    pd.testing.assert_frame_equal(read, table, check_dtype=False, check_exact=True)
