@@ -3,7 +3,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from spade_eval.errors import UserError
@@ -23,4 +23,5 @@ def written_whole(path: Path) -> Iterator[Path]:
             "make the folder writable or free space, then repeat"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the one above says what is wrong
+            temporary.unlink(missing_ok=True)

@@ -52,7 +52,11 @@ class InDomainSegmenter(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> (N, num_classes, H, W) logits."""
-        half, quarter, eighth = self.encode(images)
+        return self.decode(images, self.encode(images))
+
+    def decode(self, images: Tensor, maps: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Logits from what `encode` made of the images."""
+        half, quarter, eighth = maps
         x = self.up_4(torch.cat([_resize(eighth, quarter), quarter], dim=1))
         x = self.up_2(torch.cat([_resize(x, half), half], dim=1))
         return _resize(self.classify(x), images)
@@ -84,8 +88,19 @@ class InDomainFeatures(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> (N, feature_dim): means of the two coarsest maps."""
-        _, quarter, eighth = self.segmenter.encode(images)
-        return torch.cat([eighth.mean(dim=(2, 3)), quarter.mean(dim=(2, 3))], dim=1)
+        return _means(self.segmenter.encode(images))
+
+
+def logits_and_features(segmenter: InDomainSegmenter, images: Tensor) -> tuple[Tensor, Tensor]:
+    """What the segmenter and `InDomainFeatures` of it give, from one encoding: the same bits."""
+    maps = segmenter.encode(images)
+    return segmenter.decode(images, maps), _means(maps)
+
+
+def _means(maps: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """(N, feature_dim) from the maps of `encode`."""
+    _, quarter, eighth = maps
+    return torch.cat([eighth.mean(dim=(2, 3)), quarter.mean(dim=(2, 3))], dim=1)
 
 
 def _block(channels_in: int, channels_out: int, stride: int = 1, dilation: int = 1) -> nn.Module:

@@ -6,7 +6,7 @@ Anything that changes a number is here. Where a run happens (folders, device) is
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from spade_eval.datasets.base import Size
 from spade_eval.errors import lookup
@@ -17,6 +17,7 @@ FIRST_THREE = ("spade", "concat", "pix2pixhdpp")
 
 SettingSet = Literal["paper", "release"]
 Precision = Literal["float32", "bf16", "fp16"]
+PRECISIONS: dict[str, Precision] = {name: name for name in get_args(Precision)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +178,7 @@ class RunConfig:
     fid_profile: str | None = None  # None: those of the profile
     samples: int = 0  # images per label map whose diversity is measured; 0 measures none
     filled_weights: bool = False  # deterministic noise in the place of the segmenter's weights
+    synthesis_precision: Precision = "float32"  # in which generators make the images to score
 
     def as_json(self) -> dict[str, Any]:
         """The configuration as plain values, saved in the run folder."""

@@ -21,8 +21,8 @@ from spade_eval.metrics.diversity import DiversityScores, LPIPSPairs, PairDistan
 from spade_eval.metrics.lpips import LPIPS
 from spade_eval.metrics.ms_ssim import LEAST_SIDE
 from spade_eval.records import sha256_of_json
-from spade_eval.scoring import Value
-from spade_eval.sources import SynthesizedByCheckpoint
+from spade_eval.scored_values import Value
+from spade_eval.synthesis import SynthesizedByCheckpoint
 from spade_eval.weights import ALEXNET, LPIPS_LINEAR, installed, is_installed, sha256_of_weights
 
 

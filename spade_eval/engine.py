@@ -7,7 +7,6 @@ started again computes only what is missing and ends with the records of an undi
 
 import dataclasses
 import functools
-import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
@@ -17,46 +16,40 @@ from typing import Any
 
 from models.generators import GENERATORS
 from models.training.distributed import ALONE
-from reports.files import written_whole
 from spade_eval.config import RunConfig, TrainConfig
 from spade_eval.datasets import open_dataset
 from spade_eval.datasets.base import Dataset, HasOracle, set_name_of
 from spade_eval.devices import device_name
-from spade_eval.distances import Distance, FeatureSet, open_distances, stored_references
 from spade_eval.diversity import Comparison, diversity, left_out, open_comparisons
 from spade_eval.errors import UserError, lookup
 from spade_eval.footnotes import footnotes, notes_of_scores
-from spade_eval.observers import coloured
-from spade_eval.protocol import ResolvedProtocol, protocol_for
+from spade_eval.image_files import (
+    LABEL_MAP_FOLDER,
+    ImageWriter,
+    lacks_images,
+    num_written,
+    write_inputs,
+)
+from spade_eval.protocol import protocol_for
 from spade_eval.records import RecordStore, provenance, sha256_of_json
 from spade_eval.rows import Request, Row, Workplace
 from spade_eval.run_folder import claim_folder
-from spade_eval.scoring import (
-    Scorer,
-    Scores,
-    Value,
-    cached_features,
-    measurements,
-    values_of,
-    write_images,
-)
-from spade_eval.scoring_segmenter import ScoringSegmenter, open_segmenter
+from spade_eval.scored_values import Value, measurements, values_of
+from spade_eval.scoring import Scores
+from spade_eval.scoring_networks import ScoringNetworks
 from spade_eval.sources import (
     Grey,
     LabelColours,
     Oracle,
     RealPhotos,
     Source,
-    SynthesizedByCheckpoint,
     SynthesizedFolder,
 )
+from spade_eval.synthesis import SynthesizedByCheckpoint
 from spade_eval.train_generator import train_generator, with_store
-from spade_eval.train_segmenter import SHIPPED, segmenter_config, train_segmenter
 from spade_eval.training_scores import PeriodicScores
 from spade_eval.training_setup import schedule_of
 from spade_eval.weights import VGG19, is_installed
-
-LABEL_MAP_FOLDER = "label map"
 
 
 class Benchmark:
@@ -73,16 +66,27 @@ class Benchmark:
         )
         self.count = min(len(self.dataset), config.budget.val_limit or len(self.dataset))
 
+    @cached_property
+    def networks(self) -> ScoringNetworks:
+        """What scores the images of this run."""
+        return ScoringNetworks(
+            self.config, self.place, self.protocol, self.dataset, self.count,
+            train_split=lambda: self._train_split,
+        )  # fmt: skip
+
     def run(self, request: Request) -> list[str]:
         """Measure what is missing; returns the names of the rows that were measured now."""
         world = self.place.world
         world.on_first(lambda: claim_folder(self.place.run_folder, self.config))
         recorded = world.on_first(lambda: {measurement.job_sha256 for measurement in self.store})
-        missing = [row for row in self.rows(request) if self.job_sha256(row) not in recorded]
-        if missing:
-            world.on_first(self._write_inputs)
-        for row in missing:
-            self._measure(row)
+        rows = self.rows(request)
+        missing = [row for row in rows if self.job_sha256(row) not in recorded]
+        world.on_first(self._write_inputs)
+        for row in rows:
+            if row in missing:
+                self._measure(row)
+            elif world.on_first(functools.partial(self._lacks_images, row)):
+                self._write_images(row)
         return [row.name for row in missing]
 
     def train(self, model: str, score_every: int | None = None, score_images: int = 50) -> Path:
@@ -95,7 +99,7 @@ class Benchmark:
         scores = None
         if score_every is not None:
             # Opened by all processes, used by the first.
-            scorer = dataclasses.replace(self.scorer, world=ALONE)
+            scorer = dataclasses.replace(self.networks.scorer, world=ALONE)
             images = min(score_images, self.count)
             scores = PeriodicScores(score_every, images, lambda: scorer)
         folder = place.run_folder / "checkpoints" / f"{model}-{config.sha256[:8]}"
@@ -106,10 +110,11 @@ class Benchmark:
 
     def rows(self, request: Request) -> list[Row]:
         """Every row of the run; files that a row needs are read, so that errors come first."""
-        if self.count < 2 and self.distances:
+        if self.count < 2 and self.networks.distances:
+            profile = self.networks.distances[0].profile_name or "in-domain"
             raise UserError(
-                f"the distance {self.distances[0].profile_name or 'in-domain'} compares sets of at "
-                f"least 2 images, but {self.count} is scored; give --limit 2 or more"
+                f"the distance {profile} compares sets of at least 2 images, but {self.count} is "
+                "scored; give --limit 2 or more"
             )
         rows = [Row("real", {"kind": "real"}, RealPhotos, keep_images=True)]
         dataset = self.dataset
@@ -135,7 +140,7 @@ class Benchmark:
         for name, directory in request.images.items():
             style_input = request.style_inputs.get(name)
             source = SynthesizedFolder(name, directory, self.dataset, self.count, style_input)
-            if any(distance.scores_floats for distance in self.distances):
+            if any(distance.scores_floats for distance in self.networks.distances):
                 source.floats([], [])  # refused now, not after other rows were scored
             yield Row(name, dict(source.provenance), _given(source), keep_images=True)
 
@@ -144,11 +149,13 @@ class Benchmark:
             source = SynthesizedByCheckpoint(
                 name, file, self.dataset, self.protocol, self.place.device,
                 released=request.released, seed=self.config.seed,
+                precision=self.config.synthesis_precision,
             )  # fmt: skip
             yield Row(name, source.identity, _given(source), keep_images=True)
 
     def _model_row(self, model: str) -> Row:
         lookup(GENERATORS, model, "generator")
+        precision = self.config.synthesis_precision
 
         def trained() -> Source:
             return SynthesizedByCheckpoint(
@@ -159,11 +166,13 @@ class Benchmark:
                 self.place.device,
                 source_kind="generator",
                 seed=self.config.seed,
+                precision=precision,
             )
 
-        return Row(
-            model, {"train_config": self.train_config(model).sha256}, trained, keep_images=True
-        )
+        identity = {"train_config": self.train_config(model).sha256}
+        if precision != "float32":
+            identity["precision"] = precision
+        return Row(model, identity, trained, keep_images=True)
 
     def train_config(self, model: str) -> TrainConfig:
         """How this run trains a model."""
@@ -197,7 +206,7 @@ class Benchmark:
                 "source": dict(row.identity),
                 "dataset": self.dataset.fingerprint(),
                 "num_images": self.count,
-                "protocol": self.resolved.sha256,
+                "protocol": self.networks.resolved.sha256,
                 "samples": [self.config.samples, [item.metric for item in self._comparisons]],
             }
         )
@@ -207,88 +216,11 @@ class Benchmark:
         budget = self.config.budget
         return open_dataset(self.config.dataset, "train", budget.size, self.place.data_root)
 
-    @cached_property
-    def segmenter(self) -> ScoringSegmenter:
-        """The network that scores; where it is in-domain, shipped, cached or trained now."""
-        return open_segmenter(
-            self.protocol.segmenter,
-            self.dataset,
-            self.place.weights_dir,
-            self.place.device,
-            filled=self.config.filled_weights,
-            short_sides=self.protocol.short_sides,
-            in_domain=self._in_domain_segmenter,
-        )
-
-    def _in_domain_segmenter(self) -> Path:
-        """Trained by the first process alone: it is small, and its bits decide every score."""
-        place = self.place
-        return SHIPPED.get(self.config.dataset) or place.world.on_first(
-            lambda: train_segmenter(
-                segmenter_config(self.config.dataset, self.config.budget, [self._train_split]),
-                [self._train_split],
-                place.weights_dir,
-                place.device,
-            )
-        )
-
-    @cached_property
-    def distances(self) -> tuple[Distance, ...]:
-        """FID by each profile of the protocol, or FD in-domain."""
-        return open_distances(
-            self.protocol.fid_profiles,
-            self.segmenter,
-            self.place.weights_dir,
-            self.place.device,
-            filled=self.config.filled_weights,
-        )
-
-    @cached_property
-    def resolved(self) -> ResolvedProtocol:
-        """The profile with the hashes of the files it is applied with."""
-        return ResolvedProtocol(
-            protocol=self.protocol,
-            size=self.config.budget.size,
-            segmenter=self.segmenter.title,
-            segmenter_sha256=self.segmenter.sha256,
-            segmenter_weights=self.segmenter.weights,
-            features=tuple((item.title, item.sha256) for item in self.distances),
-        )
-
-    @cached_property
-    def scorer(self) -> Scorer:
-        """The split with the networks that score it."""
-        return Scorer(
-            self.dataset,
-            self.count,
-            self.protocol,
-            self.segmenter,
-            self.distances,
-            self.place.device,
-            self.place.world,
-        )
-
-    def reference_sha256(self, distance: Distance) -> str:
-        """Identity of reference statistics: these photos through this feature network."""
-        return sha256_of_json(
-            [
-                self.dataset.fingerprint(),
-                self.count,
-                self.resolved.size,
-                distance.sha256,
-                distance.profile_name,
-            ]
-        )
-
     def _measure(self, row: Row) -> None:
         started, clock = datetime.now(timezone.utc), time.perf_counter()
         source = row.open()
-        run = self.place.run_folder
-        scores = self.scorer.score(
-            source,
-            self._references,
-            run / "images" / row.name if row.keep_images else None,
-        )
+        with self._writer(row) as writer:
+            scores = self.networks.scorer.score(source, self.networks.references, writer)
         diverse = self._diversity(source)
         self.place.world.on_first(
             lambda: self._record(row, source, scores, diverse, started, clock)
@@ -307,12 +239,13 @@ class Benchmark:
         counts = self.place.run_folder / "counts" / f"{name}.npz"
         counts.parent.mkdir(exist_ok=True)
         scores.per_image.save(counts)
-        identities = {item.column: self.reference_sha256(item) for item in self.distances}
+        distances = self.networks.distances
+        identities = {item.column: self.networks.reference_sha256(item) for item in distances}
         # Kept for intervals of distances; reports find them by the photos they were compared with.
         for column, features in scores.features.items():
             file = f"{name}-{identities[column][:8]}.npz"
             features.save(self.place.run_folder / "features" / file)
-        values = values_of(scores, self.distances, self.count, identities)
+        values = values_of(scores, distances, self.count, identities)
         values += diverse
         common = self._common(row, source)
         common |= {
@@ -335,26 +268,9 @@ class Benchmark:
         world = self.place.world
         return diversity(source, self.dataset, self.count, samples, self._comparisons, world)
 
-    @cached_property
-    def _references(self) -> dict[str, FeatureSet]:
-        """Features of the photos for each distance: stored ones, or computed and cached."""
-        found = {}
-        if self.place.reference is not None:
-            found = stored_references(
-                self.place.reference, self.distances, self.dataset, self.count
-            )
-        for item in self.distances:
-            if item.column not in found:
-                name = f"reference-{self.reference_sha256(item)[:16]}.npz"
-                path = self.place.run_folder / "cache" / name
-                found[item.column] = cached_features(
-                    path, functools.partial(self.scorer.reference, item), self.place.world
-                )
-        return found
-
     def _common(self, row: Row, source: Source) -> dict[str, Any]:
         """The fields that all measurements of a job share."""
-        resolved, (height, width) = self.resolved, self.resolved.size
+        resolved, (height, width) = self.networks.resolved, self.networks.resolved.size
         return {
             "source": source.name,
             "dataset": set_name_of(self.dataset),
@@ -379,27 +295,35 @@ class Benchmark:
         }
 
     def _footnotes(self) -> tuple[str, ...]:
-        notes = footnotes(self.resolved, self.distances, self.count)
+        notes = footnotes(self.networks.resolved, self.networks.distances, self.count)
         if not self.config.samples:
             return notes
         return (*notes, *left_out(self.dataset.size, self._comparisons))
 
     def _write_inputs(self) -> None:
-        """What a gallery shows beside the images: label maps in their colours, class names."""
-        folder, step = self.place.run_folder, self.protocol.batch_size
-        space = self.dataset.label_space
-        classes = [
-            {"name": name, "color": list(color)}
-            for name, color in zip(space.class_names, space.palette, strict=True)
-        ]
-        with written_whole(folder / "classes.json") as temporary:
-            temporary.write_text(json.dumps(classes), encoding="utf-8")
-        label_maps = folder / "images" / LABEL_MAP_FOLDER
-        for start in range(0, self.count, step):
-            stop = min(start + step, self.count)
-            if not (label_maps / f"{self.dataset.names[stop - 1]}.png").is_file():
-                samples = [self.dataset[index] for index in range(start, stop)]
-                write_images(label_maps, samples, coloured(samples, self.dataset))
+        write_inputs(self.place.run_folder, self.dataset, self._num_kept)
+
+    @property
+    def _num_kept(self) -> int:
+        """Images of a row that are kept as PNG, the first ones."""
+        return num_written(range(self.count), self.place.save_images)
+
+    def _writer(self, row: Row) -> ImageWriter:
+        return ImageWriter(self._image_folder(row), self._num_kept if row.keep_images else 0)
+
+    def _image_folder(self, row: Row) -> Path:
+        return self.place.run_folder / "images" / row.name
+
+    def _lacks_images(self, row: Row) -> bool:
+        names = self.dataset.names[: self._num_kept]
+        return row.keep_images and lacks_images(self._image_folder(row), names)
+
+    def _write_images(self, row: Row) -> None:
+        """Images that are asked for after their row was recorded, bit for bit those scored."""
+        with self._writer(row) as writer:
+            batches = self.networks.scorer.batches(row.open(), "writing", self._num_kept)
+            for batch in batches:
+                writer.write(batch.indices, batch.samples, batch.images)
 
 
 def _speed(source: Source) -> float | None:

@@ -10,6 +10,7 @@ import torch
 
 from models.training.distributed import ALONE, World
 from spade_eval.checkpoints import ReleasedOptions
+from spade_eval.image_files import FEW_IMAGES
 from spade_eval.sources import Source, StyleInput
 
 
@@ -22,6 +23,7 @@ class Workplace:
     weights_dir: Path
     reference: Path | None = None  # stored statistics of the split's photos: saves computing them
     device: torch.device
+    save_images: int | None = FEW_IMAGES  # of every row, the first so many; None: all
     world: World = ALONE  # the processes that share the work; the folders are common to them
 
 

@@ -4,37 +4,24 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
 from models.training.distributed import ALONE, World
-from reports.files import written_whole
+from models.training.loop import prefetched
+from segmenters.in_domain import InDomainFeatures, InDomainSegmenter, logits_and_features
 from spade_eval.datasets.base import Dataset, Sample
 from spade_eval.distances import Distance, FeatureSet
-from spade_eval.metrics import METRICS
+from spade_eval.image_files import ImageWriter
 from spade_eval.metrics.image_counts import ImageCounts
-from spade_eval.metrics.segmentation import SegmentationScores
+from spade_eval.metrics.segmentation import SegmentationScores, image_confusions
 from spade_eval.protocol import Protocol as ScoringProtocol
-from spade_eval.records import Measurement
 from spade_eval.scoring_segmenter import ScoringSegmenter
 from spade_eval.segmenter_input import entering, target_maps
 from spade_eval.sources import RealPhotos, Source
-
-
-@dataclass(frozen=True, kw_only=True)
-class Value:
-    """One number of a job, with the fields of `Measurement` that are its own."""
-
-    metric: str  # a row of METRICS
-    column: str = ""  # what the record calls it where the row has several columns
-    class_name: str | None = None
-    value: float | None
-    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,6 +33,16 @@ class Scores:
     distances: Mapping[str, float | None]  # by column
     per_image: ImageCounts
     features: Mapping[str, FeatureSet] = field(default_factory=dict)  # by column of the distance
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images that are scored together."""
+
+    number: int  # of the batch in the split
+    indices: range
+    samples: list[Sample]
+    images: Tensor  # (N, 3, H, W) uint8, on the device
 
 
 @dataclass(frozen=True)
@@ -77,28 +74,25 @@ class Scorer:
         self,
         source: Source,
         references: Mapping[str, FeatureSet],
-        image_folder: Path | None = None,
+        writer: ImageWriter | None = None,
     ) -> Scores:
-        """Score the source's images, and write them as PNG where a folder is given.
+        """Score the source's images in one pass, and hand them to a writer if there is one.
 
-        `references` holds features of the photos for the column of every distance.
+        Images stay on the device: as 8 bit, which a PNG would hold, they go to the segmenter and to
+        the feature networks. `references` holds features of the photos for every distance's column.
         """
         names = self.segmenter.class_names
         counts = SegmentationScores(len(names), averaged=self.protocol.class_average)
         parts: dict[int, BatchScores] = {}
-        for number, indices, samples, images in self.batches(source):
-            on_device = images.to(self.device)
-            prediction, targets = self.segmented(indices, samples, on_device)
-            counts.update(prediction, targets)
+        for batch in self.batches(source):
+            prediction, targets, features = self._judged(source, batch)
+            confusions = image_confusions(prediction, targets, len(names))
+            counts.add(confusions)
             per_image = ImageCounts(len(names))
-            per_image.update([sample.name for sample in samples], prediction, targets)
-            features = [
-                self._features(distance, source, indices, samples, on_device)
-                for distance in self.distances
-            ]
-            parts[number] = BatchScores(per_image, features)
-            if image_folder is not None:
-                write_images(image_folder, samples, images)
+            per_image.add([sample.name for sample in batch.samples], confusions)
+            parts[batch.number] = BatchScores(per_image, features)
+            if writer is not None:
+                writer.write(batch.indices, batch.samples, batch.images)
         counts.load_state(
             {name: self.world.summed(count) for name, count in counts.state().items()}
         )
@@ -130,28 +124,17 @@ class Scorer:
 
     def reference(self, distance: Distance) -> FeatureSet:
         """Features of the split's real photos; in the first process all of them."""
-        real, parts = RealPhotos(), {}
-        for number, indices, samples, images in self.batches(real, title="reference"):
-            on_device = images.to(self.device)
-            parts[number] = self._features(distance, real, indices, samples, on_device)
-        return _feature_set(distance, self.world.gathered(parts, self.num_batches))
+        return self.features_of(RealPhotos(), distance, title="reference")
 
-    def _features(
-        self,
-        distance: Distance,
-        source: Source,
-        indices: range,
-        samples: list[Sample],
-        images: Tensor,
-    ) -> Tensor:
-        """Features of those of a batch of 8-bit images that the profile uses."""
-        used = len(range(indices.start, min(indices.stop, distance.used_images(self.count))))
-        if not used:
-            return torch.empty(0, distance.network.feature_dim)
-        scaled = images.float() / 255
-        if distance.scores_floats:
-            scaled = source.floats(indices, samples).to(self.device).contiguous()
-        return distance.features(scaled[:used])
+    def features_of(
+        self, source: Source, distance: Distance, title: str | None = None
+    ) -> FeatureSet:
+        """Features of a source's images and nothing else; in the first process all of them."""
+        parts = {
+            batch.number: self._features(distance, source, batch, _scaled(batch.images))
+            for batch in self.batches(source, title)
+        }
+        return _feature_set(distance, self.world.gathered(parts, self.num_batches))
 
     @property
     def num_batches(self) -> int:
@@ -159,41 +142,75 @@ class Scorer:
         return -(-self.count // self.protocol.batch_size)
 
     def batches(
-        self, source: Source, title: str | None = None
-    ) -> Iterator[tuple[int, range, list[Sample], Tensor]]:
-        """Number, indices, samples and the source's 8-bit images of this process's batches."""
-        size, mine = self.protocol.batch_size, self.world.dealt(self.num_batches)
+        self, source: Source, title: str | None = None, upto: int | None = None
+    ) -> Iterator[Batch]:
+        """The source's images in this process's batches, those that hold the first `upto`.
+
+        Samples of the next batches are read on a thread while one is computed.
+        """
+        size, stop = self.protocol.batch_size, self.count if upto is None else upto
+        mine = [number for number in self.world.dealt(self.num_batches) if number * size < stop]
+
+        def read(place: int) -> tuple[int, range, list[Sample]]:
+            indices = range(mine[place] * size, min((mine[place] + 1) * size, self.count))
+            return mine[place], indices, [self.dataset[index] for index in indices]
+
         with tqdm(
             total=min(self.count, len(mine) * size),
             desc=f"scoring {title or source.name}",
             unit="image",
             disable=not self.world.is_first,
         ) as bar:
-            for number in mine:
-                indices = range(number * size, min((number + 1) * size, self.count))
-                samples = [self.dataset[index] for index in indices]
+            for _, (number, indices, samples) in prefetched(read, 0, len(mine)):
                 # One memory layout: kernels for another one round differently, and the images of
                 # a run must score bitwise the same when they come back from their folder.
-                yield number, indices, samples, source.images(indices, samples).contiguous()
+                images = source.images(indices, samples).to(self.device).contiguous()
+                yield Batch(number, indices, samples, images)
                 bar.update(len(samples))
 
     @torch.inference_mode()
-    def segmented(
-        self, indices: range, samples: list[Sample], images: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """8-bit images (N, 3, H, W) -> predicted and true classes at the protocol's size."""
-        rule = self.protocol.segmenter_input
-        targets = target_maps(rule, self.segmenter.labels, self.dataset, indices, samples)
-        entered = entering(rule, images, (targets.shape[-2], targets.shape[-1]))
-        return self.segmenter.network(entered).argmax(dim=1).cpu(), targets
+    def _judged(self, source: Source, batch: Batch) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Predicted and true classes at the protocol's size, and features for every distance."""
+        rule, network = self.protocol.segmenter_input, self.segmenter.network
+        targets = target_maps(
+            rule, self.segmenter.labels, self.dataset, batch.indices, batch.samples
+        ).to(self.device)
+        entered = entering(rule, batch.images, (targets.shape[-2], targets.shape[-1]))
+        if self._share_an_encoder:
+            logits, shared = logits_and_features(cast(InDomainSegmenter, network), entered)
+            features = [shared.cpu()]
+        else:
+            logits, scaled = network(entered), _scaled(batch.images)
+            features = [self._features(item, source, batch, scaled) for item in self.distances]
+        # As argmax, the first of equal values, but three times faster on a CPU.
+        return logits.max(dim=1).indices, targets, features
+
+    @property
+    def _share_an_encoder(self) -> bool:
+        """Whether the only distance compares maps that the segmenter makes on its way."""
+        networks = [distance.network for distance in self.distances]
+        return (
+            self.protocol.segmenter_input.filter == "none"
+            and len(networks) == 1
+            and isinstance(networks[0], InDomainFeatures)
+            and networks[0].segmenter is self.segmenter.network
+        )
+
+    def _features(self, distance: Distance, source: Source, batch: Batch, scaled: Tensor) -> Tensor:
+        """Features of those images of a batch, 8 bit in [0, 1], that the profile uses."""
+        used = len(
+            range(batch.indices.start, min(batch.indices.stop, distance.used_images(self.count)))
+        )
+        if not used:
+            return torch.empty(0, distance.network.feature_dim)
+        if distance.scores_floats:
+            scaled = source.floats(batch.indices, batch.samples).to(self.device).contiguous()
+        return distance.features(scaled[:used])
 
 
-def write_images(folder: Path, samples: list[Sample], images: Tensor) -> None:
-    """One PNG per sample, named by its stem; never changed in place: pages link to them."""
-    for sample, image in zip(samples, images, strict=True):
-        pixels = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy())
-        with written_whole(folder / f"{sample.name}.png") as temporary:
-            Image.fromarray(pixels).save(temporary, format="PNG")
+def _scaled(images: Tensor) -> Tensor:
+    """8 bit -> [0, 1]."""
+    return images.float() / 255
 
 
 def cached_features(path: Path, make: Callable[[], FeatureSet], world: World = ALONE) -> FeatureSet:
@@ -209,59 +226,3 @@ def _feature_set(distance: Distance, parts: Sequence[Tensor]) -> FeatureSet:
     for part in parts:
         features.update(part)
     return features
-
-
-def values_of(
-    scores: Scores,
-    distances: Sequence[Distance],
-    num_images: int,
-    references_sha256: Mapping[str, str],
-) -> list[Value]:
-    """The numbers of one pass; `references_sha256` names, by column, the photos compared with."""
-    values = [Value(metric=name, value=value) for name, value in scores.segmentation.items()]
-    values += [
-        Value(metric="iou", class_name=name, value=value)
-        for name, value in scores.per_class_iou.items()
-    ]
-    for distance in distances:
-        compared = {
-            "num_reference_images": distance.used_images(num_images),
-            "features": distance.title,
-            "features_sha256": distance.sha256,
-            "fid_profile": distance.profile_name,
-            "reference_sha256": references_sha256[distance.column],
-        }
-        values += [
-            Value(
-                metric=name,
-                column=column,
-                value=scores.distances[column],
-                fields=compared,
-            )
-            for name, column in distance.columns.items()
-        ]
-    return values
-
-
-def measurements(values: Sequence[Value], common: Mapping[str, Any]) -> list[Measurement]:
-    """The records of one job."""
-    return [
-        Measurement(
-            metric=item.column or item.metric,
-            class_name=item.class_name,
-            value=item.value,
-            label=_label(item),
-            unit=METRICS[item.metric].unit,
-            larger_is_better=METRICS[item.metric].larger_is_better,
-            job_size=len(values),
-            **{**common, **item.fields},
-        )
-        for item in values
-    ]
-
-
-def _label(item: Value) -> str:
-    label = METRICS[item.metric].label
-    if item.column in ("", item.metric):
-        return label
-    return f"{label} ({item.fields['fid_profile']})"

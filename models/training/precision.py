@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 Precision = Literal["float32", "bf16", "fp16"]
 
-_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class ComputeSettings:
 
 def autocast(precision: Precision, device_type: str) -> torch.autocast:
     """The context of a forward pass in that precision; float32 switches an outer one off."""
-    half = _DTYPES.get(precision)
+    half = DTYPES.get(precision)
     return torch.autocast(device_type, dtype=half, enabled=half is not None)
 
 

@@ -62,6 +62,8 @@ def benchmark(
     fid_profile: options.FIDProfile = None,
     reference: options.Reference = None,
     samples: options.Samples = 0,
+    synthesis_precision: options.SynthesisPrecision = "float32",
+    save_images: options.SaveImages = options.FEW_IMAGES,
     segmenter_steps: options.SegmenterSteps = None,
     limit: options.Limit = None,
     seed: options.Seed = 0,
@@ -83,14 +85,16 @@ def benchmark(
     def config_for(name: str, number: int) -> "RunConfig":
         return options.run_config(
             name, budget, number, size, segmenter, filled_weights, fid_profile, samples, profile,
-            steps=steps, batch_size=batch_size, width=width, segmenter_steps=segmenter_steps,
-            val_limit=limit,
+            synthesis_precision, steps=steps, batch_size=batch_size, width=width,
+            segmenter_steps=segmenter_steps, val_limit=limit,
         )  # fmt: skip
 
     def place_for(
         config: "RunConfig", folder: Path | None, world: "World | None" = None
     ) -> "Workplace":
-        return options.workplace(config, folder, data_root, weights_dir, device, reference, world)
+        return options.workplace(
+            config, folder, data_root, weights_dir, device, reference, world, save_images
+        )
 
     if table is not None:
         asked = tables.Asked(
@@ -144,6 +148,8 @@ def score(
     fid_profile: options.FIDProfile = None,
     reference: options.Reference = None,
     samples: options.Samples = 0,
+    synthesis_precision: options.SynthesisPrecision = "float32",
+    save_images: options.SaveImages = options.FEW_IMAGES,
     segmenter_steps: options.SegmenterSteps = None,
     limit: options.Limit = None,
     seed: options.Seed = 0,
@@ -165,6 +171,7 @@ def score(
         label_layout=label_layout,
         size=size, profile=profile, segmenter=segmenter, filled_weights=filled_weights,
         fid_profile=fid_profile, reference=reference, samples=samples,
+        synthesis_precision=synthesis_precision, save_images=save_images,
         segmenter_steps=segmenter_steps, limit=limit, seed=seed,
         device=device, gpus=gpus, nodes=nodes, rendezvous=rendezvous, restarts=restarts, out=out,
         weights_dir=weights_dir,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from spade_eval.rows import Workplace
     from spade_eval.sources import StyleInput
 
+FEW_IMAGES = "16"  # as many as `Workplace` keeps, which would import torch
+
 Dataset = Annotated[
     str,
     typer.Option(
@@ -79,6 +81,17 @@ Samples = Annotated[
 FilledWeights = Annotated[
     bool,
     typer.Option(help="Try the chain with noise for the segmenter's weights; scores mean nothing."),
+]
+SynthesisPrecision = Annotated[
+    str,
+    typer.Option(
+        help="In which generators make the images to score: float32, bf16 or fp16. Half precision "
+        "is faster where hardware has it, and is marked with its deviation."
+    ),
+]
+SaveImages = Annotated[
+    str,
+    typer.Option(help="Images of every row to keep as PNG: all, none, or the first so many."),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Score only the first so many samples.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of initialisation, data order and augmentation.")]
@@ -142,10 +155,12 @@ def run_config(
     fid_profile: str | None = None,
     samples: int = 0,
     profile: str | None = None,
+    synthesis_precision: str = "float32",
     **changes: Any,
 ) -> "RunConfig":
     """The configuration that these flags describe; `changes` are fields of the budget."""
-    from spade_eval.config import RunConfig, budget_for
+    from spade_eval.config import PRECISIONS, RunConfig, budget_for
+    from spade_eval.errors import lookup
     from spade_eval.protocol import profile_name, protocol_for
 
     name = profile_name(profile, dataset, segmenter)
@@ -162,6 +177,7 @@ def run_config(
         filled_weights=filled_weights,
         fid_profile=fid_profile,
         samples=samples,
+        synthesis_precision=lookup(PRECISIONS, synthesis_precision, "precision"),
     )
 
 
@@ -173,6 +189,7 @@ def workplace(
     device: str,
     reference: Path | None = None,
     world: "World | None" = None,
+    save_images: str = FEW_IMAGES,
 ) -> "Workplace":
     """Where a run of that configuration happens."""
     from models.training.distributed import ALONE
@@ -186,6 +203,7 @@ def workplace(
         weights_dir=weights_dir_or_default(weights_dir),
         device=resolve_device(device, world),
         reference=reference,
+        save_images=number_of_images(save_images),
         world=world,
     )
 
@@ -244,6 +262,15 @@ def style_inputs(pairs: Sequence[str], folders: Mapping[str, Path]) -> "dict[str
             )
         stated[name] = lookup(known, style, "style input")
     return stated
+
+
+def number_of_images(text: str) -> int | None:
+    """'all' (None), 'none' (0) or a number."""
+    if text in ("all", "none"):
+        return None if text == "all" else 0
+    if not text.isdecimal():
+        raise UserError(f"--save-images {text!r}: expected all, none or a number, for example 100")
+    return int(text)
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spade_eval.metrics.arrays import write_arrays
-from spade_eval.metrics.segmentation import scored_pixels
+from spade_eval.metrics.segmentation import ImageConfusions, scored_pixels
 from spade_eval.metrics.stored_counts import StoredCounts
 
 # Second axis of the stacked counts.
@@ -56,6 +56,14 @@ class ImageCounts:
         self._counts.append(np.stack(counts, axis=1))
         num_ignored = (~known).flatten(start_dim=1).sum(dim=1)
         self._num_ignored.append(num_ignored.cpu().numpy().astype(np.uint32))
+
+    def add(self, names: Sequence[str], confusions: ImageConfusions) -> None:
+        """Append one batch of named images that have been counted already; equal to `update`."""
+        counts = confusions.counts
+        kinds = [counts.diagonal(dim1=1, dim2=2), counts.sum(dim=2), counts.sum(dim=1)]
+        self._names.extend(names)
+        self._counts.append(torch.stack(kinds, dim=1).cpu().numpy().astype(np.uint32))
+        self._num_ignored.append(confusions.num_ignored.cpu().numpy().astype(np.uint32))
 
     def _per_image(self, image: Tensor, label: Tensor, num_images: int) -> NDArray[np.uint32]:
         size = num_images * self.num_classes

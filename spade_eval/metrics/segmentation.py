@@ -15,6 +15,7 @@ Predictions on ignored pixels are dropped. Accuracy has two definitions too, and
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -54,6 +55,11 @@ class SegmentationScores:
         counts = torch.bincount(pairs, minlength=self.num_classes**2).cpu()
         self.confusion += counts.view_as(self.confusion)
         self.num_ignored += known.numel() - pairs.numel()
+
+    def add(self, confusions: "ImageConfusions") -> None:
+        """Count one batch whose images have been counted already; equal to `update`."""
+        self.confusion += confusions.counts.sum(dim=0).cpu()
+        self.num_ignored += confusions.num_ignored.sum().cpu()
 
     def state(self) -> dict[str, Tensor]:
         """Copies of the counts; the engine sums them over ranks before it calls `compute`."""
@@ -109,6 +115,36 @@ class SegmentationScores:
         return hits.double() / union.clamp(min=1), averaged
 
 
+@dataclass(frozen=True)
+class ImageConfusions:
+    """A confusion matrix of each image of a batch."""
+
+    counts: Tensor  # (N, num_classes, num_classes) int64: targets, predictions
+    num_ignored: Tensor  # (N,) int64: pixels
+
+
+def image_confusions(
+    prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int = 255
+) -> ImageConfusions:
+    """All counts of a batch of (N, H, W) class indices from one look at its pixels.
+
+    The plain form is `scored_pixels` and a count for each number that is wanted.
+    """
+    _require_label_maps(prediction, target)
+    ignored = target == ignore_index
+    columns, rows = (labels.masked_fill(ignored, 0) for labels in (prediction, target))
+    _require_classes("prediction", columns, num_classes)
+    _require_classes("target", rows, num_classes)
+    # Pixels that are not scored have a row of their own.
+    rows = rows.long().masked_fill(ignored, num_classes)
+    num_images, num_rows = len(target), num_classes + 1
+    image = torch.arange(num_images, device=target.device).view(-1, 1, 1)
+    cells = (image * num_rows + rows) * num_classes + columns
+    counts = torch.bincount(cells.flatten(), minlength=num_images * num_rows * num_classes)
+    counts = counts.view(num_images, num_rows, num_classes)
+    return ImageConfusions(counts[:, :-1], counts[:, -1].sum(dim=1))
+
+
 def scored_pixels(
     prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -118,6 +154,15 @@ def scored_pixels(
     would otherwise be counted in a neighbouring cell of the matrix. What is predicted on an
     ignored pixel is not looked at.
     """
+    _require_label_maps(prediction, target)
+    known = target != ignore_index
+    prediction, target = prediction[known].long(), target[known].long()
+    _require_classes("prediction", prediction, num_classes)
+    _require_classes("target", target, num_classes)
+    return known, prediction, target
+
+
+def _require_label_maps(prediction: Tensor, target: Tensor) -> None:
     if prediction.shape != target.shape:
         raise ValueError(
             f"prediction is {tuple(prediction.shape)} but target is {tuple(target.shape)}; "
@@ -126,13 +171,16 @@ def scored_pixels(
     for name, labels in (("prediction", prediction), ("target", target)):
         if labels.is_floating_point() or labels.is_complex():
             raise ValueError(f"{name} is {labels.dtype}, expected integer class indices")
-    known = target != ignore_index
-    prediction, target = prediction[known].long(), target[known].long()
-    for name, labels in (("prediction", prediction), ("target", target)):
-        outside = labels[(labels < 0) | (labels >= num_classes)]
-        if outside.numel():
-            raise UserError(
-                f"{name} has label {int(outside[0])} in {outside.numel()} scored pixels, expected "
-                f"0..{num_classes - 1}; check that segmenter and dataset share a label space"
-            )
-    return known, prediction, target
+
+
+def _require_classes(name: str, labels: Tensor, num_classes: int) -> None:
+    if not labels.numel():
+        return
+    least, largest = labels.aminmax()
+    if least >= 0 and largest < num_classes:
+        return
+    outside = labels[(labels < 0) | (labels >= num_classes)]
+    raise UserError(
+        f"{name} has label {int(outside[0])} in {outside.numel()} scored pixels, expected "
+        f"0..{num_classes - 1}; check that segmenter and dataset share a label space"
+    )

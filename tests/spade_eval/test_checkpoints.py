@@ -26,7 +26,7 @@ from spade_eval.engine import Benchmark, Request
 from spade_eval.errors import UserError
 from spade_eval.latents import standard_normal
 from spade_eval.protocol import PROFILES
-from spade_eval.sources import SynthesizedByCheckpoint
+from spade_eval.synthesis import SynthesizedByCheckpoint
 
 SIZE = (64, 64)
 SCENES = SemanticLayout(num_classes=16, edges=True)

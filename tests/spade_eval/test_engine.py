@@ -13,11 +13,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from models.training.checkpoint import load_description, load_weights, save_network
-from spade_eval import engine, sources
+from spade_eval import engine
 from spade_eval.engine import LABEL_MAP_FOLDER, Benchmark
 from spade_eval.errors import UserError
 from spade_eval.records import Measurement
 from spade_eval.rows import Request
+from spade_eval.synthesis import SynthesizedByCheckpoint
 
 Make = Callable[..., Benchmark]
 MODELS = ("spade", "concat", "pix2pixhdpp")
@@ -147,7 +148,7 @@ def _kill(patch: pytest.MonkeyPatch, moment: str) -> None:
 
         patch.setattr(engine, "train_generator", train)
     elif moment == "scoring":
-        patch.setattr(sources.SynthesizedByCheckpoint, "images", die)
+        patch.setattr(SynthesizedByCheckpoint, "images", die)
     else:
         append = engine.RecordStore.append
 
@@ -250,7 +251,7 @@ def test_synthesized_images_are_truncated_to_8_bit_like_the_release(benchmark_in
 def test_the_generator_is_scored_in_evaluation_mode(benchmark_in: Make) -> None:
     benchmark = benchmark_in()
     benchmark.run(Request(("spade",)))
-    source = sources.SynthesizedByCheckpoint(
+    source = SynthesizedByCheckpoint(
         "x", checkpoint_of(benchmark, "spade"), benchmark.dataset, benchmark.protocol,
         torch.device("cpu"),
     )  # fmt: skip

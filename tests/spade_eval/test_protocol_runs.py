@@ -197,15 +197,15 @@ def test_missing_inception_ends_a_profile_and_names_the_way_without(
     files: Callable[[str], Path], seen: list[Recording], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    from spade_eval import engine
+    from spade_eval import scoring_networks
 
     monkeypatch.setattr(Benchmark, "_measure", lambda *_: pytest.fail("computed"))
-    open_segmenter = engine.open_segmenter
+    open_segmenter = scoring_networks.open_segmenter
 
     def with_segmenter(*arguments: object, **flags: object) -> object:
         return open_segmenter(*arguments, **{**flags, "filled": True})  # type: ignore[arg-type]
 
-    monkeypatch.setattr(engine, "open_segmenter", with_segmenter)
+    monkeypatch.setattr(scoring_networks, "open_segmenter", with_segmenter)
     config = options.run_config("cocostuff", "smoke", 0, "32", profile="modern")
     with pytest.raises(UserError, match=r"pt_inception\S+ is not in .*--fid-profile none"):
         run(config, files("cocostuff"), tmp_path / "run")

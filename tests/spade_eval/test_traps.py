@@ -18,7 +18,7 @@ from models.generators import build_generator
 from models.published import to_published
 from segmenters import SEGMENTERS
 from segmenters.label_spaces import CITYSCAPES, COCO_STUFF
-from spade_eval import sources
+from spade_eval import synthesis
 from spade_eval.batches import to_8_bit
 from spade_eval.checkpoints import ReleasedOptions, open_generator
 from spade_eval.cli import main
@@ -41,7 +41,7 @@ from spade_eval.reference_statistics import (
 )
 from spade_eval.scoring import Scores
 from spade_eval.scoring_segmenter import _require_own_files, open_segmenter
-from spade_eval.sources import SynthesizedFolder
+from spade_eval.sources import StyleInput, SynthesizedFolder
 
 
 def scores(acc_all: float, acc_valid: float, classes: dict[str, float | None]) -> Scores:
@@ -197,7 +197,7 @@ def test_09_statistics_of_training_photos_are_refused(tmp_path: Path) -> None:
     [(None, "is not stated"), ("real image", "reconstruction"), ("none", ""), ("random", "")],
 )
 def test_10_the_style_input_of_every_row_is_stated(
-    tmp_path: Path, style: sources.StyleInput | None, said: str
+    tmp_path: Path, style: StyleInput | None, said: str
 ) -> None:
     dataset = Scenes("val", (64, 64), length=1)
     Image.new("RGB", (64, 64)).save(tmp_path / f"{dataset.names[0]}.png")
@@ -208,11 +208,11 @@ def test_10_the_style_input_of_every_row_is_stated(
 
 
 def test_11_a_checkpoint_chosen_by_a_score_says_so() -> None:
-    assert sources._notes_of_choice("mine", "last", ()) == ()
-    assert sources._notes_of_choice("mine", None, ()) == ()
-    (note,) = sources._notes_of_choice("mine", "best FID on val", ())
+    assert synthesis._notes_of_choice("mine", "last", ()) == ()
+    assert synthesis._notes_of_choice("mine", None, ()) == ()
+    (note,) = synthesis._notes_of_choice("mine", "best FID on val", ())
     assert "chosen by a score (best FID on val)" in note
-    assert sources._notes_of_choice("mine", "best FID on val", ("by best FID on val",)) == ()
+    assert synthesis._notes_of_choice("mine", "best FID on val", ("by best FID on val",)) == ()
 
 
 def test_12_a_segmenter_of_other_classes_is_refused(coco: CocoStuff, tmp_path: Path) -> None:

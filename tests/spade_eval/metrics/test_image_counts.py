@@ -8,7 +8,11 @@ from torch import Tensor
 
 from spade_eval.errors import UserError
 from spade_eval.metrics.image_counts import ImageCounts
-from spade_eval.metrics.segmentation import SegmentationScores
+from spade_eval.metrics.segmentation import (
+    SegmentationScores,
+    image_confusions,
+    scored_pixels,
+)
 
 NUM_IMAGES, NUM_CLASSES, IGNORED = 7, 5, 255
 NAMES = [f"image{index}" for index in range(NUM_IMAGES)]
@@ -96,3 +100,35 @@ def test_wrong_inputs(maps: tuple[Tensor, Tensor], tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", other=np.zeros(3))
     with pytest.raises(UserError, match="does not hold per-image counts"):
         ImageCounts.load(tmp_path / "other.npz")
+
+
+def test_one_look_at_the_pixels_gives_all_counts(maps: tuple[Tensor, Tensor]) -> None:
+    scores, added = (SegmentationScores(NUM_CLASSES) for _ in range(2))
+    counts = ImageCounts(NUM_CLASSES)
+    scores.update(*maps)
+    # What is predicted on ignored pixels is not looked at, even where it is no class.
+    prediction = maps[0].masked_fill(maps[1] == IGNORED, 200)
+    for kind in (torch.int64, torch.uint8):
+        confusions = image_confusions(prediction.to(kind), maps[1].to(kind), NUM_CLASSES)
+        added.load_state(SegmentationScores(NUM_CLASSES).state())
+        added.add(confusions)
+        assert all(torch.equal(a, added.state()[name]) for name, a in scores.state().items())
+    counts.add(NAMES, confusions)
+    assert_same(counts, count(maps, 0, NUM_IMAGES))
+
+
+@pytest.mark.parametrize(("which", "value"), [(0, NUM_CLASSES), (1, NUM_CLASSES), (0, -1)])
+def test_labels_outside_are_refused_alike(
+    maps: tuple[Tensor, Tensor], which: int, value: int
+) -> None:
+    maps[which][0, 0, 0], maps[1 - which][0, 0, 0] = value, 0
+    messages = []
+    for counted in (scored_pixels, image_confusions):
+        with pytest.raises(UserError, match=f"has label {value} in 1 scored pixels") as raised:
+            counted(*maps, NUM_CLASSES, IGNORED)
+        messages.append(str(raised.value))
+    assert messages[0] == messages[1]
+    with pytest.raises(ValueError, match="resize logits"):
+        image_confusions(maps[0][:, 1:], maps[1], NUM_CLASSES)
+    with pytest.raises(ValueError, match="expected integer"):
+        image_confusions(maps[0].float(), maps[1], NUM_CLASSES)
