@@ -19,27 +19,38 @@ from spade_eval.errors import UserError
 from spade_eval.metrics.float32_distance import trace_of_root
 from spade_eval.metrics.frechet import frechet_distance
 from spade_eval.metrics.moments import FeatureMoments
+from spade_eval.peak_memory import peak_mib, reset_peak
 
 TARGETS = {(2048, 5000): 0.25, (2048, 500): 0.02}
 """Largest ratio aimed at, by dimension and number of images."""
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DistanceTiming:
-    """One row: medians in seconds, their ratio, and both values."""
+    """One row: medians in seconds with their spread, their ratio, and both values."""
 
     dim: int
     num_images: int
     repeats: int
+    warm_up: int
     ours_seconds: float
+    fastest: float  # of ours
+    slowest: float
     scipy_seconds: float
+    scipy_fastest: float
+    scipy_slowest: float
+    peak_mib: float | None  # of the process, in ours
+    scipy_peak_mib: float | None
     ratio: float
     target: float | None  # None where none is set for this dimension and number
     ours: float
     scipy: float
 
 
-def time_distance(dim: int, num_images: int, repeats: int, seed: int) -> DistanceTiming:
+def time_distance(
+    dim: int, num_images: int, repeats: int, seed: int, warm_up: int = 1
+) -> DistanceTiming:
     """Both forms on the same two sets of features, `repeats` times each in turn."""
     if num_images < 2 or dim < 1:
         raise UserError(
@@ -53,14 +64,22 @@ def time_distance(dim: int, num_images: int, repeats: int, seed: int) -> Distanc
             lambda: _distance_by_scipy(statistics[0], statistics[1]),
         ),
         repeats,
+        warm_up,
     )
     ours_seconds, scipy_seconds = median(ours.seconds), median(theirs.seconds)
     return DistanceTiming(
         dim=dim,
         num_images=num_images,
         repeats=repeats,
+        warm_up=warm_up,
         ours_seconds=ours_seconds,
+        fastest=min(ours.seconds),
+        slowest=max(ours.seconds),
         scipy_seconds=scipy_seconds,
+        scipy_fastest=min(theirs.seconds),
+        scipy_slowest=max(theirs.seconds),
+        peak_mib=ours.peak_mib,
+        scipy_peak_mib=theirs.peak_mib,
         ratio=ours_seconds / scipy_seconds,
         target=TARGETS.get((dim, num_images)),
         ours=ours.value,
@@ -72,15 +91,25 @@ def time_distance(dim: int, num_images: int, repeats: int, seed: int) -> Distanc
 class _Timed:
     seconds: list[float]
     value: float = math.nan
+    peak: float = -1  # MiB
+
+    @property
+    def peak_mib(self) -> float | None:
+        return self.peak if self.peak >= 0 else None
 
 
-def _alternating(functions: Sequence[Callable[[], float]], repeats: int) -> list[_Timed]:
+def _alternating(
+    functions: Sequence[Callable[[], float]], repeats: int, warm_up: int
+) -> list[_Timed]:
     timed = [_Timed([]) for _ in functions]
-    for _ in range(repeats):
+    for number in range(-warm_up, repeats):
         for function, found in zip(functions, timed, strict=True):
+            reset_peak(_CPU)
             started = time.perf_counter()
             found.value = function()
-            found.seconds.append(time.perf_counter() - started)
+            if number >= 0:
+                found.seconds.append(time.perf_counter() - started)
+                found.peak = max(found.peak, peak_mib(_CPU))
     return timed
 
 

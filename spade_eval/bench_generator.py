@@ -12,7 +12,6 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -25,11 +24,14 @@ from models.layers.forms import set_form
 from models.losses.objective import OBJECTIVES, Objective
 from models.semantics import SemanticMap
 from models.training.gan import GANTraining, OptimizerSettings, TrainingBatch
+from models.training.precision import DTYPES, tf32
 from models.training.schedule import LinearDecay
 from spade_eval.bench_maps import BenchMaps
+from spade_eval.peak_memory import peak_mib, reset_peak, wait_for
 
 Work = Literal["synthesis", "training"]
-_DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = ("tf32", "bf16", "fp16")
+"""Besides float32, for which TensorFloat-32 is switched off."""
 _CALIBRATION_PASSES = 2
 _CONTRAST = 0.3  # standard deviation of the images, whose range is -1 to 1
 
@@ -81,7 +83,9 @@ def variants(compiled: bool, precisions: Sequence[str]) -> list[Variant]:
     chosen = [DENSE, Variant(fast=True)]
     if compiled:
         chosen += [Variant(fast=False, compiled=True), Variant(fast=True, compiled=True)]
-    return chosen + [Variant(fast=True, precision=name) for name in precisions]
+    return chosen + [
+        Variant(fast=fast, precision=name) for name in precisions for fast in (False, True)
+    ]
 
 
 def time_generator(
@@ -101,7 +105,7 @@ def time_generator(
     num_labels = maps.layout.num_labels
     generator = build_generator(model, num_labels, size, width).to(device)
     # Two images at least: one alone has no variance where the network is one pixel wide.
-    _calibrate(generator, maps.batch(0, max(2, batch_size), device))
+    calibrate(generator, maps.batch(0, max(2, batch_size), device))
     runs = [_run_of(generator, variant, work, num_labels, width) for variant in chosen]
     seconds: list[list[float]] = [[] for _ in chosen]
     peaks: list[list[float]] = [[] for _ in chosen]
@@ -109,14 +113,14 @@ def time_generator(
     for number in range(-warm_up, repeats):
         for index, run in enumerate(runs):
             semantics = maps.batch(max(number, 0), batch_size, device)
-            _reset_peak(device)
-            _wait_for(device)
+            reset_peak(device)
+            wait_for(device)
             started = time.perf_counter()
             found = run(semantics)
-            _wait_for(device)
+            wait_for(device)
             if number >= 0:
                 seconds[index].append(time.perf_counter() - started)
-                peaks[index].append(_peak_mib(device))
+                peaks[index].append(peak_mib(device))
                 images[index] = found
     common = {
         "model": model,
@@ -146,7 +150,7 @@ def time_generator(
     ]
 
 
-def _calibrate(generator: nn.Module, semantics: SemanticMap) -> None:
+def calibrate(generator: nn.Module, semantics: SemanticMap) -> None:
     """Running statistics, spectral norms and contrast as of a network in use: otherwise activations
     of random weights grow from layer to layer, or images are so flat that no form deviates."""
     for norm in generator.modules():
@@ -154,12 +158,13 @@ def _calibrate(generator: nn.Module, semantics: SemanticMap) -> None:
             norm.momentum = None  # the average of all passes, not mostly the initial values
     with torch.no_grad():
         for _ in range(_CALIBRATION_PASSES):
-            generator.train()(semantics, *_latent(generator, semantics))
-        image = generator.eval()(semantics, *_latent(generator, semantics))
+            generator.train()(semantics, *latent(generator, semantics))
+        image = generator.eval()(semantics, *latent(generator, semantics))
         generator.to_rgb.weight.mul_(_CONTRAST / image.std())  # type: ignore[union-attr,operator]
 
 
-def _latent(generator: nn.Module, semantics: SemanticMap) -> tuple[Tensor, ...]:
+def latent(generator: nn.Module, semantics: SemanticMap) -> tuple[Tensor, ...]:
+    """What a generator takes besides the map: nothing, or zeros."""
     z_dim = getattr(generator.config, "z_dim", None)
     if z_dim is None:
         return ()
@@ -175,7 +180,7 @@ def _run_of(
     form: Literal["chosen", "dense"] = "chosen" if variant.fast else "dense"
     if work == "training":
         return _training_run(generator, form, num_labels, width)
-    dtype = _DTYPES[variant.precision]
+    dtype = DTYPES.get(variant.precision, torch.float32)
     if dtype != torch.float32:
         generator = copy.deepcopy(generator).to(dtype)
     # Of the dense form the whole network is compiled; of the fast one what torch.compile adds to.
@@ -186,9 +191,9 @@ def _run_of(
     def run(semantics: SemanticMap) -> Tensor:
         generator.eval()
         set_form(generator, form, compiled=variant.compiled and variant.fast)
-        with torch.no_grad():
-            latent = (z.to(dtype) for z in _latent(generator, semantics))
-            image: Tensor = network(semantics.to(dtype=dtype), *latent)
+        with torch.no_grad(), tf32(variant.precision == "tf32"):
+            drawn = (z.to(dtype) for z in latent(generator, semantics))
+            image: Tensor = network(semantics.to(dtype=dtype), *drawn)
         return image
 
     return run
@@ -229,30 +234,3 @@ def _deviation(found: Tensor | None, reference: Tensor | None) -> float | None:
 def _distinct_fraction(semantics: SemanticMap) -> float:
     windows = semantics.windows_at(semantics.size, 3, layer=2)
     return windows.count / windows.pixels.numel()
-
-
-def _wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def _reset_peak(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak starts over from now
-    except OSError:
-        return
-
-
-def _peak_mib(device: torch.device) -> float:
-    """MiB, or -1 where the system does not tell."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return -1
-    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-    return int(lines[0].split()[1]) / 1024 if lines else -1

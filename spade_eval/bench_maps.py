@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from models.semantics import SemanticLayout, SemanticMap
+from spade_eval.datasets import open_dataset
 from spade_eval.datasets.base import IGNORE_INDEX, Dataset, Size
 from spade_eval.errors import UserError
 
@@ -33,6 +34,21 @@ class BenchMaps:
         return SemanticMap(
             self.labels[picked].to(device), self.layout, self.instances[picked].to(device)
         )
+
+
+def open_maps(
+    folder: Path | None,
+    instances: Path | None,
+    dataset: str,
+    data_root: Path,
+    size: Size,
+    classes: int,
+    count: int,
+) -> BenchMaps:
+    """Maps of a folder, or where none is named the first `count` of a dataset's val split."""
+    if folder is not None:
+        return maps_of_folder(folder, instances, size, classes)
+    return maps_of_dataset(open_dataset(dataset, "val", size, data_root), count, classes)
 
 
 def maps_of_folder(folder: Path, instances: Path | None, size: Size, classes: int) -> BenchMaps:

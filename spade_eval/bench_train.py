@@ -2,6 +2,8 @@
 """What a training step takes: the time of its parts, and memory beside the estimate of it."""
 
 import functools
+import itertools
+import statistics
 import sys
 import time
 from collections import defaultdict
@@ -29,13 +31,17 @@ MAX_LOADING_SHARE = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class TrainTiming:
-    """Seconds are of all measured steps together."""
+    """`seconds` and `phases` are of all measured steps together."""
 
     model: str
     device: str
     steps: int
     images: int
+    warm_up: int
     seconds: float
+    step_seconds: float  # median
+    fastest: float  # step
+    slowest: float
     phases: dict[str, float]  # what remains is between them: averages, zeroing, bookkeeping
     peak_bytes: int | None  # CUDA: of tensors; CPU: what the process grew by; None: not known
     estimate: MemoryEstimate
@@ -94,23 +100,29 @@ def time_training(
     preparation_seconds = clock.seconds["preparation"]
     batch_at = functools.partial(batches_at, config, dataset, device)
     batches = prefetched(batch_at, 0, config.steps, prefetch_on(device))
-    started = clock.now()
+    marks: list[float] = []  # where measured steps begin
     with tf32(config.tf32):
         for number in range(config.steps):
             if number == warm_up:
                 clock.seconds.clear()
-                started = clock.now()
+            if number >= warm_up:
+                marks.append(clock.now())
             with clock("data loading"):
                 step, batch = next(batches)
             training.step(batch, step)
-    seconds, steps = clock.now() - started, config.steps - warm_up
+    marks.append(clock.now())
+    taken = [end - start for start, end in itertools.pairwise(marks)]
     after = _memory(device, peak=True)
     return TrainTiming(
         model=config.model,
         device=str(device),
-        steps=steps,
-        images=steps * config.batch_size,
-        seconds=seconds,
+        steps=len(taken),
+        images=len(taken) * config.batch_size,
+        warm_up=warm_up,
+        seconds=marks[-1] - marks[0],
+        step_seconds=statistics.median(taken),
+        fastest=min(taken),
+        slowest=max(taken),
         phases={name: clock.seconds[name] for name in PHASES},
         peak_bytes=None if before is None or after is None else after - before,
         estimate=estimate_memory(training, config.size, config.batch_size // config.accumulate),

@@ -40,6 +40,7 @@ SHORT = {
     "bench distance": ["--dim", "16", "--n", "30", "--repeats", "1"],
     "bench data": ["--images", "20"],
     "bench generator": ["--size", "64", "--batch", "1", "--width", "0.1", "--repeats", "1"],
+    "bench score": ["--size", "64", "--images", "4", "--width", "0.1", "--repeats", "1"],
     "bench train": ["--budget", "smoke", "--steps", "1", "--warm-up", "0"],
     "benchmark --table": ["--model", "spade", "--seeds", "1"],
 }

@@ -2,22 +2,28 @@
 """`spade-eval bench`: what this machine takes for the parts that cost time."""
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spade_eval.cli.bench_count import bench_count
 from spade_eval.cli.bench_data import bench_data
 from spade_eval.cli.bench_generator import bench_generator
+from spade_eval.cli.bench_lines import Save, print_lines
+from spade_eval.cli.bench_plot import bench_plot
+from spade_eval.cli.bench_score import bench_score
 from spade_eval.cli.bench_train import bench_train
 
 if TYPE_CHECKING:
     from spade_eval.bench_distance import DistanceTiming
 
 bench_app = typer.Typer(help="Measure speed on this machine.")
+bench_app.callback(invoke_without_command=True)(bench_count)
 bench_app.command(name="data")(bench_data)
 bench_app.command(name="train")(bench_train)
 bench_app.command(name="generator")(bench_generator)
+bench_app.command(name="score")(bench_score)
+bench_app.command(name="plot")(bench_plot)
 
 
 @bench_app.command()
@@ -28,30 +34,24 @@ def distance(
         typer.Option(min=2, help="Images on each side [default: 5000, 500]. Repeatable."),
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Runs of each, in turn; medians count.")] = 3,
+    warm_up: Annotated[int, typer.Option(min=0, help="Runs before those.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of the features drawn.")] = 0,
+    save: Save = None,
 ) -> None:
-    """Time the Fréchet distance against SciPy's matrix root: a table, then one line of JSON."""
+    """Time the Fréchet distance against SciPy's matrix root: a table, then a line of JSON a row."""
     import scipy
-    import torch
     from tqdm import tqdm
 
     from spade_eval.bench_distance import time_distance
 
     counts = n or [5000, 500]
     rows = [
-        time_distance(dim, count, repeats, seed)
+        time_distance(dim, count, repeats, seed, warm_up)
         for count in tqdm(counts, desc="distances", unit="size")
     ]
     typer.echo("\n".join(_table(rows)))
-    summary = {
-        "bench": "distance",
-        "rows": [dataclasses.asdict(row) for row in rows],
-        "seed": seed,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "scipy": scipy.__version__,
-    }
-    typer.echo(json.dumps(summary, sort_keys=True))
+    shared = {"seed": seed, "scipy_version": scipy.__version__}
+    print_lines("distance", [{**dataclasses.asdict(row), **shared} for row in rows], save)
 
 
 def _table(rows: "list[DistanceTiming]") -> list[str]:

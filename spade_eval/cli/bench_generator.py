@@ -2,17 +2,16 @@
 """`spade-eval bench generator`: how fast generators are, and what the fast forms save."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spade_eval.cli import options
+from spade_eval.cli.bench_lines import Save, print_lines
 
 if TYPE_CHECKING:
     from spade_eval.bench_generator import GeneratorTiming
-    from spade_eval.bench_maps import BenchMaps
 
 _MAPS_OF_A_DATASET = 16
 
@@ -43,28 +42,31 @@ def bench_generator(
     ] = False,
     compile: Annotated[bool, typer.Option(help="Variants with torch.compile as well.")] = False,
     precision: Annotated[
-        list[str] | None, typer.Option(help="Fast form in bf16 or fp16 as well. Repeatable.")
+        list[str] | None,
+        typer.Option(help="Both forms in tf32 (CUDA), bf16 or fp16 as well. Repeatable."),
     ] = None,
     device: options.Device = "auto",
+    save: Save = None,
 ) -> None:
     """Time the fast forms against the dense ones: a table, then a line of JSON for each row."""
-    import torch
-
-    from spade_eval.bench_generator import time_generator, variants
+    from spade_eval.bench_generator import PRECISIONS, time_generator, variants
+    from spade_eval.bench_maps import open_maps
     from spade_eval.devices import resolve_device
     from spade_eval.errors import UserError, as_user_error, lookup
 
     precisions = precision or []
     for name in precisions:
-        lookup({"bf16": None, "fp16": None}, name, "precision")
+        lookup(dict.fromkeys(PRECISIONS), name, "precision")
     if training and (compile or precisions):
         raise UserError("--training: measured in float32, eager; leave out --compile, --precision")
-    place = resolve_device(device)
+    place, root = resolve_device(device), options.data_root_or_default(data_root)
+    if "tf32" in precisions and place.type != "cuda":
+        raise UserError(f"--precision tf32 on {place.type}: only CUDA has it; leave it out here")
     rows: list[GeneratorTiming] = []
     typer.echo(_HEADER)
     for pixels in [options.parse_size(text) for text in size or ["256"]]:
         for count in classes or [182]:
-            found = _maps(maps, instances, dataset, data_root, pixels, count)
+            found = open_maps(maps, instances, dataset, root, pixels, count, _MAPS_OF_A_DATASET)
             for batch_size in batch or [4]:
                 with as_user_error(f"bench generator {model}"):
                     timed = time_generator(
@@ -80,27 +82,9 @@ def bench_generator(
                     )
                 typer.echo("\n".join(_line(row) for row in timed))
                 rows += timed
-    versions = {"bench": "generator", "torch": torch.__version__}
-    for row in rows:
-        line = {**versions, "threads": torch.get_num_threads(), **dataclasses.asdict(row)}
-        typer.echo(json.dumps(line, sort_keys=True))
-
-
-def _maps(
-    folder: Path | None,
-    instances: Path | None,
-    dataset: str,
-    data_root: Path | None,
-    size: tuple[int, int],
-    classes: int,
-) -> "BenchMaps":
-    from spade_eval.bench_maps import maps_of_dataset, maps_of_folder
-    from spade_eval.datasets import open_dataset
-
-    if folder is not None:
-        return maps_of_folder(folder, instances, size, classes)
-    split = open_dataset(dataset, "val", size, options.data_root_or_default(data_root))
-    return maps_of_dataset(split, _MAPS_OF_A_DATASET, classes)
+    # How fast the fast forms are depends on the maps, so rows of different ones are no curve.
+    shared = {"maps": dataset if maps is None else str(maps), "warm_up": warm_up}
+    print_lines("generator", [{**dataclasses.asdict(row), **shared} for row in rows], save)
 
 
 _HEADER = (

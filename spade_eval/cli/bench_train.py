@@ -2,7 +2,6 @@
 """`spade-eval bench train`: what a training step takes on this machine."""
 
 import dataclasses
-import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spade_eval.cli import options
+from spade_eval.cli.bench_lines import Save, print_lines
 from spade_eval.cli.train import (
     TF32,
     Accumulate,
@@ -41,10 +41,9 @@ def bench_train(
     compile: Compile = False,
     device: options.Device = "auto",
     weights_dir: options.WeightsDir = None,
+    save: Save = None,
 ) -> None:
     """Steps and images per second, the parts of a step, memory: a table, then one line of JSON."""
-    import torch
-
     from spade_eval.bench_train import time_training
     from spade_eval.datasets import open_dataset
     from spade_eval.engine import Benchmark
@@ -63,14 +62,16 @@ def bench_train(
         stored = with_store(split, Path(folder))
         timing = time_training(train_config, stored, place.device, place.weights_dir, warm_up)
     typer.echo("\n".join(_table(timing)))
-    summary = {
-        "bench": "train",
+    height, width_pixels = train_config.size
+    line = {
         **dataclasses.asdict(timing),
+        "dataset": dataset,
+        "height": height,
+        "width": width_pixels,
+        "batch": train_config.batch_size,
         "budget": dataclasses.asdict(config.budget),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
     }
-    typer.echo(json.dumps(summary, sort_keys=True))
+    print_lines("train", [line], save)
 
 
 def _table(timing: "TrainTiming") -> list[str]:
@@ -78,7 +79,9 @@ def _table(timing: "TrainTiming") -> list[str]:
 
     lines = [
         f"{timing.model} on {timing.device}: {timing.steps_per_second:.3g} steps/s, "
-        f"{timing.images_per_second:.3g} images/s ({timing.steps} steps)"
+        f"{timing.images_per_second:.3g} images/s ({timing.steps} steps)",
+        f"{'a step':>14} {1000 * timing.step_seconds:>10.1f} ms, the median; "
+        f"{1000 * timing.fastest:.1f} to {1000 * timing.slowest:.1f} ms",
     ]
     for phase, seconds in timing.phases.items():
         target = f"  (target: at most {MAX_LOADING_SHARE:.0%})" if phase == "data loading" else ""

@@ -50,14 +50,16 @@ def test_rows_compare_with_the_dense_form(folder: Path, model: str) -> None:
         warm_up=0,
         device=torch.device("cpu"),
     )
-    dense, fast, half = rows
-    assert [row.variant for row in rows] == ["dense", "fast", "fast+bf16"]
+    dense, fast, dense_half, half = rows
+    assert [row.variant for row in rows] == ["dense", "fast", "dense+bf16", "fast+bf16"]
     assert dense.deviation == 0
     assert dense.ratio == 1
     assert fast.ratio == dense.seconds / fast.seconds
     assert fast.deviation is not None
     assert half.deviation is not None
-    assert fast.deviation < 2e-5 < half.deviation < 0.5
+    assert dense_half.deviation is not None
+    assert fast.deviation < 2e-5 < min(half.deviation, dense_half.deviation)
+    assert max(half.deviation, dense_half.deviation) < 0.5
     assert 0 < fast.distinct < 1
     assert fast.fastest <= fast.seconds <= fast.slowest
 
@@ -100,12 +102,18 @@ def test_command_prints_a_table_and_lines_of_json(
         (32, 64, "fast"),
     ]
     assert {row["num_labels"] for row in found} == {16}
+    assert {row["maps"] for row in found} == {str(folder)}
+    assert {row["bench"] for row in found} == {"generator"}
 
 
 def test_wrong_flags(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no PNG files"):
         maps_of_folder(tmp_path, None, (32, 32), 5)
-    for flags in (["--training", "--compile"], ["--precision", "int8"]):
+    for flags in (
+        ["--training", "--compile"],
+        ["--precision", "int8"],
+        ["--precision", "tf32", "--device", "cpu"],
+    ):
         with pytest.raises(SystemExit) as ended:
             main(["bench", "generator", *flags])
         assert ended.value.code == 2

@@ -22,7 +22,10 @@ def test_phases_and_rest_are_the_whole(benchmark_in: Make, tmp_path: Path) -> No
     config = dataclasses.replace(benchmark_in().train_config("spade"), steps=4)
     split = with_store(Scenes("train", (64, 64), length=8), tmp_path)
     timing = time_training(config, split, torch.device("cpu"), tmp_path, warm_up=1)
-    assert (timing.steps, timing.images) == (3, 3 * config.batch_size)
+    assert (timing.steps, timing.images, timing.warm_up) == (3, 3 * config.batch_size, 1)
+    assert 0 < timing.fastest < timing.step_seconds < timing.slowest
+    # Three steps are the fastest, the one of the median and the slowest.
+    assert timing.fastest + timing.step_seconds + timing.slowest == pytest.approx(timing.seconds)
     assert tuple(timing.phases) == PHASES
     assert all(seconds > 0 for seconds in timing.phases.values())
     assert sum(timing.phases.values()) <= timing.seconds
@@ -57,9 +60,11 @@ def test_the_command_prints_a_table_and_json(
     assert not ended.value.code
     *table, line = capsys.readouterr().out.splitlines()
     text = "\n".join(table)
-    for said in ("steps/s", "images/s", *PHASES, "peak memory", "estimate: about"):
+    for said in ("steps/s", "images/s", "the median", *PHASES, "peak memory", "estimate: about"):
         assert said in text
     summary = json.loads(line)
     assert summary["bench"] == "train"
     assert summary["budget"]["precision"] == "bf16"
     assert set(summary["phases"]) == set(PHASES)
+    assert (summary["height"], summary["width"], summary["batch"]) == (64, 64, 2)
+    assert summary["fastest"] == summary["step_seconds"] == summary["slowest"]  # of one step

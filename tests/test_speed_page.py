@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands of `docs/speed.md` run, and what it says of the code is so."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from spade_eval.cli import app, main, options
+from spade_eval.image_files import FEW_IMAGES
+
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "speed.md").read_text("utf-8")
+COMMANDS = re.findall(r"^(spade-eval .*)$", PAGE, re.M)
+# Those that measure what the page shows take minutes, a GPU, or files of the reader's own.
+SHORT = [line for line in COMMANDS if not re.search(r"DIR|FILE|lines|cuda|256|1024|--gpus", line)]
+LESS = {
+    "bench train": ["--budget", "smoke", "--warm-up", "0", "--width", "0.0625"],
+    "bench distance": ["--dim", "64", "--repeats", "1"],
+    "bench data": ["--images", "8", "--repeats", "1"],
+    "bench generator": ["--repeats", "1", "--warm-up", "0"],
+    "bench --count": ["--repeats", "1"],
+}
+
+
+def test_there_are_commands() -> None:
+    assert len(SHORT) >= 6
+    assert {line.split()[2] for line in SHORT} >= {
+        "generator", "train", "score", "distance", "data", "--count",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_the_flags_of_every_command_exist(line: str) -> None:
+    arguments = shlex.split(line)[1:]
+    click_app = typer.main.get_command(app)
+    context = click_app.make_context("spade-eval", list(arguments), resilient_parsing=False)
+    name, command, rest = click_app.resolve_command(context, arguments)  # type: ignore[attr-defined]
+    while hasattr(command, "resolve_command") and rest and not rest[0].startswith("-"):
+        name, command, rest = command.resolve_command(context, rest)
+    command.make_context(name, list(rest))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", SHORT)
+def test_every_short_command_runs(
+    line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = shlex.split(line)[1:]
+    arguments += LESS.get(" ".join(arguments[:2]), [])
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert not ended.value.code, capsys.readouterr().err
+    *table, last = capsys.readouterr().out.splitlines()
+    assert table
+    assert json.loads(last)["bench"] == arguments[1].removeprefix("--")
+
+
+def test_the_number_of_kept_images_is_that_of_the_page() -> None:
+    assert f"the first {FEW_IMAGES} of each row" in PAGE
+    assert int(options.FEW_IMAGES) == FEW_IMAGES
