@@ -122,7 +122,7 @@ def time_score(
     repeats: int,
 ) -> list[ScoreTiming]:
     """A row for each way; they take turns, after a batch that is not counted."""
-    source = _untrained(scorer, model, width)
+    source = untrained(scorer, model, width)
     seconds: dict[Way, list[float]] = {way: [] for way in ways}
     peaks: dict[Way, list[float]] = {way: [] for way in ways}
     numbers: dict[Way, Numbers] = {}
@@ -165,7 +165,8 @@ def time_score(
     ]
 
 
-def _untrained(scorer: Scorer, model: str, width: float) -> Untrained:
+def untrained(scorer: Scorer, model: str, width: float) -> Untrained:
+    """A new generator whose images are neither flat nor torn; see `calibrate`."""
     dataset = scorer.dataset
     layout = layout_of(dataset)
     generator = build_generator(model, layout.num_labels, dataset.size, width).to(scorer.device)

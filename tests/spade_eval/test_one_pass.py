@@ -2,8 +2,10 @@
 """One pass from label map to scores gives the bits of the three steps that it replaces."""
 
 import dataclasses
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +15,10 @@ from torch import Tensor
 
 from models.training.precision import Precision
 from segmenters.in_domain import InDomainFeatures, InDomainSegmenter, logits_and_features
+from spade_eval import image_files
 from spade_eval.batches import semantic_map
-from spade_eval.bench_score import WAYS, RepeatedSamples, Untrained, _untrained, time_score
+from spade_eval.bench_score import Untrained, untrained
 from spade_eval.cli import options
-from spade_eval.datasets.scenes import Scenes
 from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
 from spade_eval.half_precision import HalfPrecision
@@ -39,7 +41,7 @@ def scorer(benchmark_in: Make) -> Scorer:
 
 @pytest.fixture
 def source(scorer: Scorer) -> Untrained:
-    return _untrained(scorer, "spade", width=1 / 16)
+    return untrained(scorer, "spade", width=1 / 16)
 
 
 def test_an_image_on_the_device_is_the_saved_png_bit_for_bit(
@@ -104,6 +106,29 @@ def test_the_encoder_runs_once_a_batch(
     apart = dataclasses.replace(scorer, distances=distances)
     apart.score(source, apart.references())
     assert calls == [3, 1, 3, 3, 1, 1]
+
+
+def test_reading_and_writing_have_threads_of_their_own(
+    scorer: Scorer, source: Untrained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: dict[str, set[int]] = {"reads": set(), "computes": set(), "writes": set()}
+
+    def marked(what: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            threads[what].add(threading.get_ident())
+            return function(*given)
+
+        return call
+
+    dataset = type(scorer.dataset)
+    monkeypatch.setattr(dataset, "__getitem__", marked("reads", dataset.__getitem__))
+    monkeypatch.setattr(source, "images", marked("computes", source.images))
+    monkeypatch.setattr(image_files, "write_images", marked("writes", image_files.write_images))
+    with ImageWriter(tmp_path, None) as writer:
+        for batch in scorer.batches(source):
+            writer.write(batch.indices, batch.samples, batch.images)
+    assert threads["computes"] == {threading.get_ident()}
+    assert len(set.union(*threads.values())) == 3
 
 
 def test_batches_up_to_an_image_keep_their_batch_mates(scorer: Scorer, source: Untrained) -> None:
@@ -209,23 +234,3 @@ def test_how_many_images(text: str, count: int | None) -> None:
 def test_a_wrong_number_of_images() -> None:
     with pytest.raises(UserError, match="expected all, none or a number"):
         options.number_of_images("some")
-
-
-def test_all_ways_of_the_bench_give_the_same_numbers(scorer: Scorer) -> None:
-    dataset = RepeatedSamples(Scenes("val", (64, 64), length=4), 2, 5)
-    assert len({*dataset.names}) == 5
-    assert np.array_equal(dataset[0].photo, dataset[2].photo)
-    repeated = dataclasses.replace(scorer, dataset=dataset, count=5)
-    rows = time_score(
-        repeated, repeated.references(), "spade_vae", width=1 / 16, ways=WAYS, repeats=2
-    )
-    assert [row.way for row in rows] == list(WAYS)
-    three, dense = rows[2:]
-    assert rows[0].numbers == rows[1].numbers == three.numbers
-    # Other sums may turn the truncation to 8 bit by a level here and there.
-    for name, value in three.numbers.items():
-        assert dense.numbers[name] == pytest.approx(value, rel=0.02, abs=1e-3)
-    assert three.ratio == 1
-    for row in rows:
-        assert row.fastest <= row.seconds <= row.slowest
-        assert row.ratio == three.seconds / row.seconds
