@@ -8,28 +8,20 @@ started again computes only what is missing and ends with the records of an undi
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from models.generators import GENERATORS
 from models.training.distributed import ALONE
 from spade_eval.config import RunConfig, TrainConfig
 from spade_eval.datasets import open_dataset
-from spade_eval.datasets.base import Dataset, HasOracle, set_name_of
+from spade_eval.datasets.base import Dataset, set_name_of
 from spade_eval.devices import device_name
 from spade_eval.diversity import Comparison, diversity, left_out, open_comparisons
-from spade_eval.errors import UserError, lookup
 from spade_eval.footnotes import footnotes, notes_of_scores
-from spade_eval.image_files import (
-    LABEL_MAP_FOLDER,
-    ImageWriter,
-    lacks_images,
-    num_written,
-    write_inputs,
-)
+from spade_eval.image_files import ImageWriter, lacks_images, num_written, write_inputs
+from spade_eval.planned_rows import PlannedRows
 from spade_eval.protocol import protocol_for
 from spade_eval.records import RecordStore, provenance, sha256_of_json
 from spade_eval.rows import Request, Row, Workplace
@@ -37,14 +29,7 @@ from spade_eval.run_folder import claim_folder
 from spade_eval.scored_values import Value, measurements, values_of
 from spade_eval.scoring import Scores
 from spade_eval.scoring_networks import ScoringNetworks
-from spade_eval.sources import (
-    Grey,
-    LabelColours,
-    Oracle,
-    RealPhotos,
-    Source,
-    SynthesizedFolder,
-)
+from spade_eval.sources import Source
 from spade_eval.synthesis import SynthesizedByCheckpoint
 from spade_eval.train_generator import train_generator, with_store
 from spade_eval.training_scores import PeriodicScores
@@ -110,69 +95,7 @@ class Benchmark:
 
     def rows(self, request: Request) -> list[Row]:
         """Every row of the run; files that a row needs are read, so that errors come first."""
-        if self.count < 2 and self.networks.distances:
-            profile = self.networks.distances[0].profile_name or "in-domain"
-            raise UserError(
-                f"the distance {profile} compares sets of at least 2 images, but {self.count} is "
-                "scored; give --limit 2 or more"
-            )
-        rows = [Row("real", {"kind": "real"}, RealPhotos, keep_images=True)]
-        dataset = self.dataset
-        if isinstance(dataset, HasOracle):
-            rows.append(
-                Row("oracle", {"kind": "oracle"}, lambda: Oracle(dataset), keep_images=True)
-            )
-        rows += [
-            Row("grey", {"kind": "grey"}, Grey),
-            Row("label colours", {"kind": "label colours"}, lambda: LabelColours(dataset)),
-        ]
-        given = [*self._folder_rows(request), *self._checkpoint_rows(request)]
-        rows += [*(self._model_row(model) for model in request.models), *given]
-        names = [row.name for row in rows]
-        for name in names:
-            if names.count(name) > 1 or name == LABEL_MAP_FOLDER:
-                raise UserError(
-                    f"the row name {name!r} is taken; give --checkpoint and --images other names"
-                )
-        return rows
-
-    def _folder_rows(self, request: Request) -> Iterator[Row]:
-        for name, directory in request.images.items():
-            style_input = request.style_inputs.get(name)
-            source = SynthesizedFolder(name, directory, self.dataset, self.count, style_input)
-            if any(distance.scores_floats for distance in self.networks.distances):
-                source.floats([], [])  # refused now, not after other rows were scored
-            yield Row(name, dict(source.provenance), _given(source), keep_images=True)
-
-    def _checkpoint_rows(self, request: Request) -> Iterator[Row]:
-        for name, file in request.checkpoints.items():
-            source = SynthesizedByCheckpoint(
-                name, file, self.dataset, self.protocol, self.place.device,
-                released=request.released, seed=self.config.seed,
-                precision=self.config.synthesis_precision,
-            )  # fmt: skip
-            yield Row(name, source.identity, _given(source), keep_images=True)
-
-    def _model_row(self, model: str) -> Row:
-        lookup(GENERATORS, model, "generator")
-        precision = self.config.synthesis_precision
-
-        def trained() -> Source:
-            return SynthesizedByCheckpoint(
-                model,
-                self.train(model),
-                self.dataset,
-                self.protocol,
-                self.place.device,
-                source_kind="generator",
-                seed=self.config.seed,
-                precision=precision,
-            )
-
-        identity = {"train_config": self.train_config(model).sha256}
-        if precision != "float32":
-            identity["precision"] = precision
-        return Row(model, identity, trained, keep_images=True)
+        return PlannedRows(self.networks, self.train, self.train_config).of(request)
 
     def train_config(self, model: str) -> TrainConfig:
         """How this run trains a model."""
@@ -329,8 +252,3 @@ class Benchmark:
 def _speed(source: Source) -> float | None:
     """Images a second of a generator; None where images are given."""
     return source.images_per_second if isinstance(source, SynthesizedByCheckpoint) else None
-
-
-def _given(source: Source) -> Callable[[], Source]:
-    """Opens a source whose files have been read already."""
-    return lambda: source

@@ -2,7 +2,6 @@
 """`spade-eval bench --count`: operations and bytes of each stage against the machine's ceilings."""
 
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -34,10 +33,8 @@ def bench_count(
     batch: Annotated[int, typer.Option(min=1, help="Label maps at a time.")] = 1,
     classes: Annotated[int, typer.Option(min=1, max=254, help="Besides unknown and edges.")] = 182,
     width: Annotated[float, typer.Option(min=0.01, help="1 is the paper's.")] = 1.0,
-    maps: Annotated[Path | None, typer.Option(help="Folder of 8-bit label maps (PNG).")] = None,
-    instances: Annotated[
-        Path | None, typer.Option(help="Folder of instance maps of the same file names.")
-    ] = None,
+    maps: options.Maps = None,
+    instances: options.Instances = None,
     dataset: options.Dataset = "scenes",
     data_root: options.DataRoot = None,
     repeats: Annotated[int, typer.Option(min=1, help="Passes; the one of median time counts.")] = 3,

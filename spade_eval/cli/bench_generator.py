@@ -2,7 +2,6 @@
 """`spade-eval bench generator`: how fast generators are, and what the fast forms save."""
 
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,10 +28,8 @@ def bench_generator(
         typer.Option(min=1, max=254, help="Besides unknown and edges [default: 182]. Repeatable."),
     ] = None,
     width: Annotated[float, typer.Option(min=0.01, help="1 is the paper's.")] = 1.0,
-    maps: Annotated[Path | None, typer.Option(help="Folder of 8-bit label maps (PNG).")] = None,
-    instances: Annotated[
-        Path | None, typer.Option(help="Folder of instance maps of the same file names.")
-    ] = None,
+    maps: options.Maps = None,
+    instances: options.Instances = None,
     dataset: options.Dataset = "scenes",
     data_root: options.DataRoot = None,
     repeats: Annotated[int, typer.Option(min=1, help="Runs of each, in turn; medians count.")] = 3,

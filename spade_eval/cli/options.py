@@ -31,6 +31,10 @@ DataRoot = Annotated[
     Path | None,
     typer.Option(help="Folder of the dataset's files [default: $SPADE_EVAL_DATA, else data/]."),
 ]
+Maps = Annotated[Path | None, typer.Option(help="Folder of 8-bit label maps (PNG).")]
+Instances = Annotated[
+    Path | None, typer.Option(help="Folder of instance maps of the same file names.")
+]
 BudgetName = Annotated[str, typer.Option("--budget", help="smoke, default, large or paper.")]
 ImageSize = Annotated[str | None, typer.Option(help="Instead of the budget's: N, or HxW.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Training steps instead of the budget's.")]
