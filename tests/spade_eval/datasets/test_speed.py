@@ -26,7 +26,7 @@ def test_decoding_is_at_least_four_fifths_of_pillows(folder: Folder) -> None:
         labels = speed.label_decoding(label_maps, folder.label_files)
         return [speed.photo_decoding(photos).ratio, labels.ratio]
 
-    # Other programs on the machine lower a ratio of medians now and then, so the best of some counts.
+    # Other programs on the machine lower a ratio now and then, so the best of some counts.
     best = [0.0, 0.0]
     for _ in range(16):
         best = [max(pair) for pair in zip(best, ratios(), strict=True)]
