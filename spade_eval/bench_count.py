@@ -24,7 +24,7 @@ from torch.utils.flop_counter import flop_registry
 from models import semantics
 from models.layers import fast_spade, label_convolution, modulation, neighbourhoods, norms, spade
 from models.layers.forms import set_form
-from models.layers.label_convolution import Form
+from models.layers.convolution import Form
 from segmenters.in_domain import InDomainFeatures, InDomainSegmenter
 from spade_eval.bench_generator import latent
 from spade_eval.bench_maps import BenchMaps

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.generators.checks import check_semantics, refuse_latent
+from models.layers.convolution import Conv2d
 from models.layers.norms import NormKind, ParamFreeNorm, make_condition
 from models.layers.resblocks import ConvNorm, ReflectResBlock
 from models.layers.semantic_convolution import SemanticConv2d
@@ -157,9 +158,9 @@ class ConvNormMaker:
 
 def reflect_conv(
     in_channels: int, out_channels: int, kernel_size: int, bias: bool = True
-) -> nn.Conv2d:
+) -> Conv2d:
     """A convolution that keeps the size, with reflection padding."""
-    return nn.Conv2d(
+    return Conv2d(
         in_channels,
         out_channels,
         kernel_size,

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from models.layers.label_convolution import LOOKUP_COST, Form, stacked_convolutions
+from models.layers.convolution import Form
+from models.layers.label_convolution import LOOKUP_COST, stacked_convolutions
 from models.layers.modulation import mixed_modulation, modulate
 from models.layers.neighbourhoods import Windows
 from models.semantics import SemanticMap, Size
@@ -46,7 +47,7 @@ def chosen_windows(
     inner = semantics.windows_at(size, kernel_size)
     outer = semantics.windows_at(size, kernel_size, layer=2)
     cost = inner.count + LOOKUP_COST / hidden * outer.count + _WEIGHTS_COST
-    return (inner, outer) if form == "lookup" or cost <= _MOST_COST * pixels else None
+    return (inner, outer) if form == "fast" or cost <= _MOST_COST * pixels else None
 
 
 def spade_by_lookup(
@@ -90,7 +91,7 @@ def spade_by_lookup(
     # Of one image that is not channels-last, the rows would be columns of memory without a copy.
     rows = x.permute(0, 2, 3, 1).reshape(-1, channels).contiguous()
     if mix is not None and not torch.is_grad_enabled():
-        y = mixed_modulation(rows, table.to(x.dtype), windows[1].pixels, slope, mix)
+        y = mixed_modulation(rows, table.to(x.dtype), windows[1].pixels, slope, mix, width)
         return y.view(batch, height, width, -1).permute(0, 3, 1, 2)
     y = modulate(
         rows,

@@ -3,8 +3,7 @@
 
 from torch import nn
 
-from models.layers.label_convolution import Form
-from models.layers.semantic_convolution import SemanticConv2d
+from models.layers.convolution import Conv2d, Form
 from models.layers.spade import SPADE
 from models.layers.spectral import FoldedSpectralNorm
 
@@ -16,7 +15,7 @@ def set_form(network: nn.Module, form: Form, *, compiled: bool = False) -> None:
     lets torch.compile fuse the last step of fast SPADE layers, where gradients are off.
     """
     for layer in network.modules():
-        if isinstance(layer, (SPADE, SemanticConv2d)):
+        if isinstance(layer, (SPADE, Conv2d)):
             layer.form = form
         if isinstance(layer, SPADE):
             layer.compiled = compiled

@@ -9,16 +9,13 @@ the results are equal but for the order of additions.
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from models.layers.neighbourhoods import Windows
-
-Form = Literal["chosen", "dense", "lookup"]
-"""How a layer reads label maps: as a rule says, or always one way."""
 
 LOOKUP_COST = 20.0
 """What adding one looked-up value costs, in multiplications of a dense convolution; measured, see

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_ROWS_AT_ONCE = 2**20  # values of x; with its rows of the table a few megabytes
+_VALUES_AT_ONCE = 2**19  # of x; with its rows of the table a few megabytes
 _LONGEST_SEGMENT = 512  # rows that are added one after another
 
 
@@ -49,15 +49,19 @@ def modulate(
     return modulated
 
 
-def mixed_modulation(x: Tensor, table: Tensor, ids: Tensor, slope: float, mix: nn.Module) -> Tensor:
+def mixed_modulation(
+    x: Tensor, table: Tensor, ids: Tensor, slope: float, mix: nn.Module, width: int
+) -> Tensor:
     """The modulated x through a 1x1 convolution, (P, C) -> (P, out), without gradients.
 
-    Pieces of the modulated x are all that there ever is of it.
+    Pieces of the modulated x are all that there ever is of it. `width` pixels are a row of the
+    image: of a single column the convolution could not tell that it is channels-last.
     """
     mixed: Tensor | None = None
-    for rows in _pieces(x):
-        y = plain_modulation(x[rows], table, ids[rows], slope)
-        found = mix(y.T[None, :, :, None])[0, :, :, 0].T
+    for rows in _pieces(x, width):
+        y = _modulated(x[rows], table, ids[rows], slope, torch.empty_like(x[rows]))
+        image = y.view(1, -1, width, x.shape[1]).permute(0, 3, 1, 2)
+        found = mix(image).permute(0, 2, 3, 1).flatten(0, 2)
         mixed = x.new_empty(x.shape[0], found.shape[1]) if mixed is None else mixed
         mixed[rows] = found
     assert mixed is not None
@@ -115,10 +119,11 @@ class _Modulate(torch.autograd.Function):
         return of_x, of_table.to(table.dtype), None, None
 
 
-def _pieces(x: Tensor) -> Iterator[slice]:
+def _pieces(x: Tensor, multiple: int = 1) -> Iterator[slice]:
     rows, channels = x.shape
-    step = rows if x.device.type != "cpu" else max(1, _ROWS_AT_ONCE // channels)
-    return (slice(start, start + step) for start in range(0, rows, max(1, step)))
+    step = rows if x.device.type != "cpu" else _VALUES_AT_ONCE // channels
+    step = max(1, step // multiple) * multiple
+    return (slice(start, start + step) for start in range(0, rows, step))
 
 
 def _add_rows(table: Tensor, ids: Tensor, rows: Tensor) -> None:

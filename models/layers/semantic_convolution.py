@@ -7,19 +7,18 @@ weight. Neither the one-hot map nor the concatenation is made then.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from models.layers.label_convolution import LOOKUP_COST, Form, label_convolution
+from models.layers.convolution import Conv2d
+from models.layers.label_convolution import LOOKUP_COST, label_convolution
 from models.layers.neighbourhoods import Padding, Windows
 from models.semantics import SemanticMap, Size
 
 _LEAST_WORK = 2e8  # multiplications of the dense form below which finding windows cannot pay
 
 
-class SemanticConv2d(nn.Conv2d):
+class SemanticConv2d(Conv2d):
     """Stride 1, odd kernel, output as large as the input; the map's channels are the last ones."""
-
-    form: Form = "chosen"
 
     def forward(self, x: Tensor | None, semantics: SemanticMap | None = None) -> Tensor:
         """Features (N, C, H, W), or None for the map alone at its own size -> (N, out, H, W).
@@ -57,7 +56,7 @@ class SemanticConv2d(nn.Conv2d):
         padding: Padding = "reflect" if self.padding_mode == "reflect" else "zeros"
         windows = semantics.windows_at(size, self.kernel_size[0], padding=padding)
         cost = LOOKUP_COST * (windows.count * taps + pixels)
-        return windows if self.form == "lookup" or cost <= dense else None
+        return windows if self.form == "fast" or cost <= dense else None
 
 
 def concat_semantics(x: Tensor | None, semantics: SemanticMap) -> Tensor:

@@ -13,8 +13,8 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.layers.convolution import Conv2d, Form
 from models.layers.fast_spade import chosen_windows, spade_by_lookup
-from models.layers.label_convolution import Form
 from models.layers.norms import (
     AdaptiveInstanceNorm,
     ClassConditionalBatchNorm,
@@ -46,7 +46,7 @@ class SPADE(ConditionalNorm):
         hidden_channels: int = 128,
     ) -> None:
         super().__init__()
-        conv = partial(nn.Conv2d, kernel_size=kernel_size, padding=kernel_size // 2)
+        conv = partial(Conv2d, kernel_size=kernel_size, padding=kernel_size // 2)
         self.param_free_norm = param_free_norm(param_free, channels)
         self.mlp_shared = nn.Sequential(conv(num_labels, hidden_channels), nn.ReLU())
         self.mlp_gamma = conv(hidden_channels, channels)

@@ -28,6 +28,7 @@ from spade_eval.cli.stats import stats_app
 from spade_eval.cli.train import train
 from spade_eval.cli.weights import weights_app
 from spade_eval.errors import UserError
+from spade_eval.freed_memory import keep_freed_memory
 from spade_eval.processes import end_worker, leave_word
 
 app = typer.Typer(
@@ -67,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             errors="replace"
         )  # tables hold arrows; an ASCII pipe must not end it
     given = list(sys.argv[1:] if arguments is None else arguments)
+    keep_freed_memory()
     try:
         app(args=given, obj=tuple(given))  # what other processes of a run are given as well
     except TrainingStopped as stopped:

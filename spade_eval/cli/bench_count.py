@@ -11,7 +11,7 @@ from spade_eval.cli.bench_lines import Save, print_lines
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
-    from models.layers.label_convolution import Form
+    from models.layers.convolution import Form
     from spade_eval.bench_count import Work
     from spade_eval.ceilings import Ceilings
 

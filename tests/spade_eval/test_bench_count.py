@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from models.generators import build_generator
 from models.layers.forms import set_form
-from models.layers.label_convolution import Form
+from models.layers.convolution import Form
 from spade_eval import bench_count
 from spade_eval.bench_count import OperationCounter, Work, count_stages, generator_stage, total
 from spade_eval.bench_generator import latent
@@ -169,7 +169,7 @@ def test_stages_of_the_fast_form(folder: Path) -> None:
     maps = maps_at(folder, 64)
     # Instance norm cannot become part of the tables.
     generator = build_generator("spade_instance", maps.layout.num_labels, (64, 64), 1 / 8).eval()
-    set_form(generator, "lookup")
+    set_form(generator, "fast")
     stages: dict[str, set[str]] = {}
     for stage, name in names_and_stages(generator, maps):
         stages.setdefault(name, set()).add(stage)
@@ -189,11 +189,11 @@ def test_stages_of_the_fast_form(folder: Path) -> None:
     ("model", "form"),
     [
         ("spade", "dense"),
-        ("spade", "lookup"),
-        ("spade_instance", "lookup"),
+        ("spade", "fast"),
+        ("spade_instance", "fast"),
         ("spade_random", "dense"),
         ("concat", "dense"),
-        ("pix2pixhdpp_concat", "lookup"),
+        ("pix2pixhdpp_concat", "fast"),
     ],
 )
 def test_stages_add_up_to_the_whole(
@@ -219,7 +219,7 @@ def test_fast_form_saves_operations_and_keeps_the_convolutions(folder: Path) -> 
     generator = build_generator("spade", maps.layout.num_labels, (64, 64), 1 / 8)
     started = time.perf_counter()
     dense = count_stages(generator, maps, 1, form="dense", repeats=2, device=CPU)
-    fast = count_stages(generator, maps, 1, form="lookup", repeats=2, device=CPU)
+    fast = count_stages(generator, maps, 1, form="fast", repeats=2, device=CPU)
     assert fast["label products"].operations < dense["label products"].operations
     assert total(fast).operations < total(dense).operations
     assert fast["convolutions"].operations == dense["convolutions"].operations > 0
