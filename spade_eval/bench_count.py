@@ -22,9 +22,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from models import semantics
-from models.layers import fast_spade, label_convolution, modulation, neighbourhoods, norms, spade
-from models.layers.forms import set_form
+from models.layers import (
+    convolution,
+    fast_spade,
+    label_convolution,
+    modulation,
+    neighbourhoods,
+    norms,
+    spade,
+    winograd,
+)
 from models.layers.convolution import Form
+from models.layers.forms import set_form
 from segmenters.in_domain import InDomainFeatures, InDomainSegmenter
 from spade_eval.bench_generator import latent
 from spade_eval.bench_maps import BenchMaps
@@ -43,6 +52,8 @@ _STAGE_OF_MODULE = {
     spade.__name__: MODULATION,
     norms.__name__: MODULATION,
 }
+
+_INSIDE_CONVOLUTIONS = {convolution.__name__, winograd.__name__}
 
 # Names of torch's operations (aten).
 _GIVE_MEMORY = {"empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided"}
@@ -108,14 +119,15 @@ class OperationCounter(TorchDispatchMode):
 
 def generator_stage(name: str) -> str:
     """The stage of an operation that a generator is carrying out."""
-    frame = _frame_of_models()
+    frame, convolving = _frame_of_models()
     module = frame.f_globals["__name__"] if frame else ""
     stage = _STAGE_OF_MODULE.get(module, REST)
     if frame and frame.f_code is spade.SPADE.modulation.__code__:
         return PRODUCTS  # gamma and beta of the dense form
     if module == fast_spade.__name__ and (name == "clone" or "batch_norm" in name):
         return MODULATION  # of x; all else in that file prepares the weights of the tables
-    return CONVOLUTIONS if name == "convolution" and stage != PRODUCTS else stage
+    convolving |= name == "convolution"
+    return CONVOLUTIONS if convolving and stage != PRODUCTS else stage
 
 
 def count_stages(
@@ -181,7 +193,7 @@ def count_operations(func: Any, args: Sequence[Any], kwargs: dict[str, Any], fou
         return 0
     # A sum or a sort handles each element that it reads, anything else each that it writes.
     largest = max((tensor.numel() for tensor in _tensors((args, found))), default=0)
-    return largest * (2 if name in _MULTIPLY_ADD else 1)
+    return largest * (2 if name in _MULTIPLY_ADD or kwargs.get("alpha", 1) != 1 else 1)
 
 
 def count_bytes(name: str, args: Sequence[Any], kwargs: dict[str, Any], found: Any) -> int:
@@ -242,9 +254,15 @@ def _is_view(func: Any) -> bool:
     return _name(func) == "_unsafe_view" or any(a and not a.is_write for a in aliases)
 
 
-def _frame_of_models() -> FrameType | None:
-    """The innermost function of `models` on the stack."""
+def _frame_of_models() -> tuple[FrameType | None, bool]:
+    """The innermost function of `models` on the stack that is not a convolution's own, and whether
+    one of these is further in."""
     frame: FrameType | None = sys._getframe(1)
-    while frame and not frame.f_globals.get("__name__", "").startswith("models."):
+    convolving = False
+    while frame:
+        module = frame.f_globals.get("__name__", "")
+        if module.startswith("models.") and module not in _INSIDE_CONVOLUTIONS:
+            break
+        convolving |= module in _INSIDE_CONVOLUTIONS
         frame = frame.f_back
-    return frame
+    return frame, convolving

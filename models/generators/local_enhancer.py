@@ -87,11 +87,12 @@ class Enhancer(nn.Module):
     def forward(self, x: Tensor | None, coarse: Tensor, semantics: SemanticMap) -> Tensor:
         """x (N, inputs, H, W), None for the map itself; coarse (N, 2 * channels, H / 2, W / 2)
         -> (N, channels, H, W)."""
-        x = F.relu(self.stem(x, semantics))
-        x = F.relu(self.down(x, semantics)) + coarse
+        x = self.stem(x, semantics, slope=0.0)
+        x = self.down(x, semantics, slope=0.0) + coarse
         for block in self.blocks:
             x = block(x, semantics)
-        return F.relu(self.up(x, semantics))
+        upsampled: Tensor = self.up(x, semantics, slope=0.0)
+        return upsampled
 
 
 def trunk_config(config: LocalEnhancerGenerator.Config) -> LocalEnhancerGenerator.Config:

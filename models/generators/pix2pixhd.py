@@ -9,7 +9,6 @@ network with spectral norm, synchronised batch norm and the training of SPADE.
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.generators.checks import check_semantics, refuse_latent
@@ -87,13 +86,13 @@ class Trunk(nn.Module):
     def forward(self, x: Tensor | None, semantics: SemanticMap) -> Tensor:
         """(N, num_labels + num_features, H, W), or None for the semantic map at its own size ->
         (N, base_channels, H, W)."""
-        x = F.relu(self.stem(x, semantics))
+        x = self.stem(x, semantics, slope=0.0)
         for layer in self.down:
-            x = F.relu(layer(x, semantics))
+            x = layer(x, semantics, slope=0.0)
         for block in self.blocks:
             x = block(x, semantics)
         for layer in self.up:
-            x = F.relu(layer(x, semantics))
+            x = layer(x, semantics, slope=0.0)
         return x
 
 

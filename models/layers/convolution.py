@@ -17,7 +17,7 @@ wherever it can."""
 
 # In multiplications of the direct form, measured, see docs/speed.md. Like all rules that choose a
 # form this one reads the batch, never a clock: a repeated run takes the same form.
-_PIXEL_COST = 200  # transforming a value of the input or the output
+_PIXEL_COST = 300  # transforming a value of the input or the output
 _WEIGHT_COST = 2000  # transforming a kernel
 _MOST_COST = 0.9  # of the direct form's
 _PRODUCTS = 36 / TILE**2  # multiplications a pixel and pair of channels, 9 in the direct form

@@ -10,12 +10,12 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from models.layers.convolution import Form
 from models.layers.label_convolution import LOOKUP_COST, stacked_convolutions
 from models.layers.modulation import mixed_modulation, modulate
 from models.layers.neighbourhoods import Windows
+from models.layers.norms import fixed_scale_and_shift
 from models.semantics import SemanticMap, Size
 
 # Multiplications of the dense form, in one layer, below which finding windows cannot pay.
@@ -71,7 +71,7 @@ def spade_by_lookup(
     shared, of_gamma, of_beta = convolutions
     gamma_weight, gamma_bias = of_gamma.weight, 1 + _bias(of_gamma)
     beta_weight, beta_bias = of_beta.weight, _bias(of_beta)
-    fixed = _scale_and_shift(norm)
+    fixed = fixed_scale_and_shift(norm)
     if fixed is None:
         x = norm(x)
         overwrite = True
@@ -107,12 +107,3 @@ def spade_by_lookup(
 
 def _bias(conv: nn.Conv2d) -> Tensor:
     return cast(Tensor, conv.bias)
-
-
-def _scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor] | None:
-    """(C,) each, where the norm is batch norm without affine part and its statistics are fixed."""
-    if not isinstance(norm, _BatchNorm) or norm.training or norm.running_var is None or norm.affine:
-        return None
-    assert norm.running_mean is not None
-    scale = (norm.running_var + norm.eps).rsqrt()
-    return scale, -norm.running_mean * scale

@@ -68,10 +68,21 @@ def mixed_modulation(
     return mixed
 
 
-def _modulated(x: Tensor, table: Tensor, ids: Tensor, slope: float, out: Tensor) -> Tensor:
-    """Into `out`, which may be x."""
+def scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor, slope: float) -> Tensor:
+    """leaky_relu(x * scale + shift), (C,) each, into the memory of x (N, C, H, W), channels-last.
+
+    What is left of batch norm with fixed statistics, and the activation, in one pass.
+    """
+    rows = x.permute(0, 2, 3, 1).view(-1, x.shape[1])
+    _modulated(rows, torch.cat([scale, shift])[None], None, slope, rows)
+    return x
+
+
+def _modulated(x: Tensor, table: Tensor, ids: Tensor | None, slope: float, out: Tensor) -> Tensor:
+    """Into `out`, which may be x. Without ids, the table has one row for all pixels."""
     for rows in _pieces(x):
-        scale, shift = table.index_select(0, ids[rows]).chunk(2, dim=1)
+        picked = table if ids is None else table.index_select(0, ids[rows])
+        scale, shift = picked.chunk(2, dim=1)
         torch.addcmul(shift, scale, x[rows], out=out[rows])
         if slope != 1:
             F.leaky_relu(out[rows], slope, inplace=True)

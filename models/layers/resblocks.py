@@ -5,9 +5,9 @@ Both can take the semantic map a second way, concatenated to the input of their 
 "w/ Concat" baselines of the paper's Table 3.
 """
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.layers.convolution import Form
 from models.layers.norms import apply_norm
 from models.layers.semantic_convolution import SemanticConv2d, concat_semantics
 from models.layers.spade import SPADE, MakeNorm
@@ -35,6 +35,7 @@ class SPADEResBlock(nn.Module):
         super().__init__()
         middle = min(in_channels, out_channels)
         self.concat = concat_channels > 0
+        self.form: Form = "chosen"
         wrap = spectral_norm if spectral else lambda conv: conv
         extra = concat_channels
         self.conv_0 = wrap(SemanticConv2d(in_channels + extra, middle, 3, padding=1))
@@ -51,10 +52,11 @@ class SPADEResBlock(nn.Module):
         shortcut = x
         if self.learned_shortcut:
             shortcut = self._mixed(x, semantics)
-        overwrite = overwrite and self.learned_shortcut
+        in_place = self.form != "dense"
+        overwrite = overwrite and self.learned_shortcut and in_place
         x = apply_norm(self.norm_0, x, semantics, slope=0.2, overwrite=overwrite)
         x = self._conv(self.conv_0, x, semantics)
-        x = apply_norm(self.norm_1, x, semantics, slope=0.2, overwrite=True)
+        x = apply_norm(self.norm_1, x, semantics, slope=0.2, overwrite=in_place)
         # In place: no layer needs a convolution's output to find its gradient.
         return self._conv(self.conv_1, x, semantics).add_(shortcut)
 
@@ -71,17 +73,21 @@ class SPADEResBlock(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """A convolution and the normalisation that follows it."""
+    """A convolution, the normalisation that follows it, and an activation."""
 
     def __init__(self, conv: nn.Module, norm: nn.Module) -> None:
         super().__init__()
         self.conv = conv
         self.norm = norm
+        self.form: Form = "chosen"
 
-    def forward(self, x: Tensor | None, semantics: SemanticMap) -> Tensor:
-        """None where the semantic map itself is the input, which a `SemanticConv2d` can read."""
+    def forward(self, x: Tensor | None, semantics: SemanticMap, slope: float = 1.0) -> Tensor:
+        """None where the semantic map itself is the input, which a `SemanticConv2d` can read.
+
+        Then leaky ReLU of that slope: 0 is ReLU, 1 none.
+        """
         convolved = self.conv(None, semantics) if x is None else self.conv(x)
-        return apply_norm(self.norm, convolved, semantics, overwrite=True)
+        return apply_norm(self.norm, convolved, semantics, slope, overwrite=self.form != "dense")
 
 
 class ReflectResBlock(nn.Module):
@@ -95,6 +101,6 @@ class ReflectResBlock(nn.Module):
     def forward(self, x: Tensor, semantics: SemanticMap) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
         inputs = concat_semantics(x, semantics) if self.concat else x
-        hidden = F.relu(self.first(inputs, semantics))
+        hidden = self.first(inputs, semantics, slope=0.0)
         residual: Tensor = self.second(hidden, semantics)
         return x + residual

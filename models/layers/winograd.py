@@ -6,9 +6,10 @@ the output is A^T [(G g G^T) * (B^T d B)] A, with g the kernel and d the 6x6 pix
 The sum over channels stays inside, so that a convolution is 36 matrix products of tiles.
 
 `F.conv2d` is the specification. Rounding depends on the points where the polynomials behind it
-are evaluated (Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution",
-2020). Here they are 0, +-2/3, +-3/2 and infinity. Reciprocals, so that no power of them grows large:
-the largest error is a third of that of the usual 0, +-1, +-2, and about that of the direct sum.
+are evaluated (Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution
+for Deep Neural Networks", arXiv:1803.10986). Here they are 0, +-2/3, +-3/2 and infinity, whose
+powers stay near one: the largest error is a third of that with the usual 0, +-1, +-2, and about
+that of the direct sum.
 """
 
 from collections.abc import Iterator, Sequence
@@ -125,8 +126,8 @@ def _input_sums(taps: Sequence[Tensor], out: Tensor) -> None:
 def _output_sums(terms: Tensor, out: Tensor) -> None:
     """terms[0..5] -> out[0..3]: A^T m along one axis.
 
-    Row k of A^T holds the points to the power k. Here to the power k - 1: the transformed kernel has
-    the first power already, and -1 is the other point.
+    Row k of A^T holds the points to the power k. Here to the power k - 1, as the transformed kernel
+    has the first power already; to the power -1 a point is the other one.
     """
     sum_a, difference_a = terms[1] + terms[2], terms[1] - terms[2]
     sum_b, difference_b = terms[3] + terms[4], terms[3] - terms[4]
