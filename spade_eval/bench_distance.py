@@ -104,12 +104,14 @@ def _alternating(
     timed = [_Timed([]) for _ in functions]
     for number in range(-warm_up, repeats):
         for function, found in zip(functions, timed, strict=True):
-            reset_peak(_CPU)
+            if number == -warm_up:
+                reset_peak(_CPU)
             started = time.perf_counter()
             found.value = function()
             if number >= 0:
                 found.seconds.append(time.perf_counter() - started)
-                found.peak = max(found.peak, peak_mib(_CPU))
+            if number == -warm_up:  # the first run, which is not timed if there are others
+                found.peak = peak_mib(_CPU)
     return timed
 
 

@@ -108,20 +108,22 @@ def time_generator(
     calibrate(generator, maps.batch(0, max(2, batch_size), device))
     runs = [_run_of(generator, variant, work, num_labels, width) for variant in chosen]
     seconds: list[list[float]] = [[] for _ in chosen]
-    peaks: list[list[float]] = [[] for _ in chosen]
+    peaks: list[float] = []
     images: list[Tensor | None] = [None] * len(chosen)
     for number in range(-warm_up, repeats):
         for index, run in enumerate(runs):
             semantics = maps.batch(max(number, 0), batch_size, device)
-            reset_peak(device)
+            if number == -warm_up:
+                reset_peak(device)
             wait_for(device)
             started = time.perf_counter()
             found = run(semantics)
             wait_for(device)
             if number >= 0:
                 seconds[index].append(time.perf_counter() - started)
-                peaks[index].append(peak_mib(device))
                 images[index] = found
+            if number == -warm_up:  # the first run of all, which is not timed if there are others
+                peaks.append(peak_mib(device))
     common = {
         "model": model,
         "work": work,
@@ -142,7 +144,7 @@ def time_generator(
             fastest=min(taken),
             slowest=max(taken),
             ratio=statistics.median(seconds[0]) / statistics.median(taken),
-            peak_mib=max(peak) if peak[0] >= 0 else None,
+            peak_mib=peak if peak >= 0 else None,
             deviation=_deviation(found, images[0]),
             **common,
         )

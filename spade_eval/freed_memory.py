@@ -7,6 +7,7 @@ At 256x256 a third of the time of a generator went there (docs/speed.md). No res
 """
 
 import ctypes
+from typing import Any
 
 # Numbers of glibc's <malloc.h>.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -17,9 +18,22 @@ def keep_freed_memory() -> bool:
 
     Memory goes back to the system when the process ends; its peak stays what it was.
     """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError, TypeError):  # musl, macOS, Windows
-        return False
+    mallopt = _of_c_library("mallopt")
     # No blocks of their own from the system, and no return of what is free at the end of the heap.
-    return mallopt(_M_MMAP_MAX, 0) == 1 and mallopt(_M_TRIM_THRESHOLD, -1) == 1
+    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, -1))
+    return mallopt is not None and all(mallopt(*setting) == 1 for setting in settings)
+
+
+def return_freed_memory() -> None:
+    """Give the system what is free at this moment, so that a peak can be told."""
+    malloc_trim = _of_c_library("malloc_trim")
+    if malloc_trim is not None:
+        malloc_trim(0)
+
+
+def _of_c_library(name: str) -> Any:
+    """A function of this process's C library; None where it has none of that name, as on macOS."""
+    try:
+        return getattr(ctypes.CDLL(None), name)
+    except (OSError, AttributeError, TypeError):
+        return None
