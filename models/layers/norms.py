@@ -42,7 +42,8 @@ def apply_norm(
 ) -> Tensor:
     """Call a layer, with the semantic map if it takes one; then leaky ReLU, none with slope 1.
 
-    `overwrite` tells that the caller has no further use for the values of x.
+    `overwrite` tells that the caller has no further use for the values of x. Then, without
+    gradients, batch norm with fixed statistics and the activation are one pass in the memory of x.
     """
     if (
         overwrite

@@ -21,7 +21,7 @@ from torch import Tensor
 TILE = 4  # pixels of the output on each side; of the input two more
 _A, _B = 2 / 3, 3 / 2  # the points; their product is 1, which the sums below make use of
 _A2, _B2 = _A**2, _B**2
-_TILES_AT_ONCE = 512  # what is made of them should fit into a cache
+_TILES_AT_ONCE = 512  # more would leave the cache before they are used; measured
 
 
 def winograd_convolution(
@@ -40,7 +40,7 @@ def winograd_convolution(
     kernels = _kernel_transform(weight).transpose(1, 2)  # (36, C, out)
     y = x.new_empty(batch, height, width, weight.shape[0])
     for images, rows in _pieces(batch, height // TILE, across):
-        tiles = _tiles(pixels[images], rows, height, across, margin)
+        tiles = _tiles(pixels[images], rows, across, margin)
         products = torch.bmm(_input_transform(tiles), kernels)
         piece = y[images, TILE * rows.start : TILE * rows.stop]
         _output_transform(products, piece)
@@ -58,10 +58,11 @@ def _pieces(batch: int, down: int, across: int) -> Iterator[tuple[slice, slice]]
             yield slice(first, first + images), slice(top, min(top + rows, down))
 
 
-def _tiles(pixels: Tensor, rows: slice, height: int, across: int, margin: int) -> Tensor:
+def _tiles(pixels: Tensor, rows: slice, across: int, margin: int) -> Tensor:
     """(n, 4 * rows + 2, across + 1, 4, C): padded pixels, columns in fours.
 
-    The two columns that a tile shares with its neighbour are the first two of the next four.
+    `margin` pixels of the padding are still missing. The two columns that a tile shares with its
+    neighbour are the first two of the next four.
     """
     top, bottom = TILE * rows.start - margin, TILE * rows.stop + 2 - margin
     piece = pixels[:, max(0, top) : bottom]
