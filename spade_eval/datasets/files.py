@@ -75,11 +75,11 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
 
 
 def read_ids(path: Path, kind: Literal["class", "instance"]) -> NDArray[np.integer]:
-    """(H, W) the values as stored, of 8, 16 or 32 bits; colour files are refused."""
+    """(H, W) the values as stored, of 8, 16 or 32 bits, read-only; colour files are refused."""
     with decoding(path), Image.open(path) as image:
         mode = image.mode
         readable = mode in _ID_MODES or _is_grey_ramp(image)
-        ids = np.array(image) if readable else None
+        ids = np.asarray(image) if readable else None  # not copied, as above
     if ids is None:
         found = "palette image" if mode == "P" else "image"
         raise ImageModeError(
