@@ -8,8 +8,8 @@ The sum over channels stays inside, so that a convolution is 36 matrix products 
 `F.conv2d` is the specification. Rounding depends on the points where the polynomials behind it
 are evaluated (Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution
 for Deep Neural Networks", arXiv:1803.10986). Here they are 0, +-2/3, +-3/2 and infinity, whose
-powers stay near one: the largest error is a third of that with the usual 0, +-1, +-2, and about
-that of the direct sum.
+powers stay near one: the largest error is about a quarter of that with the usual 0, +-1, +-2, and
+about that of the direct sum.
 """
 
 from collections.abc import Iterator, Sequence
