@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.comparison import Comparison, Pair
-from reports.comparison_plots import plot_class_differences, plot_differences
-from reports.formats import as_latex, as_markdown, as_text, markdown_escaped
-from reports.printed import Column, Printed, name_column, rounded
+from reports.statistics.comparison import Comparison, Pair
+from reports.plots.differences import plot_class_differences, plot_differences
+from reports.tables.formats import as_latex, as_markdown, as_text, markdown_escaped
+from reports.tables.printed import Column, Printed, name_column, rounded
 from reports.report_data import Plot, RunReport
-from reports.writing import write_csv, write_text
+from reports.tables.writing import write_csv, write_text
 
 _CLASSES_SHOWN = 10
 

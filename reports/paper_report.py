@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.ablation_plots import plot_ablation_slopes
-from reports.formats import as_markdown, as_text, markdown_escaped
-from reports.ordering import ordering_lines
-from reports.paper_plots import plot_paper_table
-from reports.paper_tables import paper_table
-from reports.printed import Printed
-from reports.printed_paper import printed_paper, printed_published
-from reports.published import paper_dataset
+from reports.plots.slopes import plot_ablation_slopes
+from reports.tables.formats import as_markdown, as_text, markdown_escaped
+from reports.statistics.ordering import ordering_lines
+from reports.plots.papers import plot_paper_table
+from reports.tables.paper_tables import paper_table
+from reports.tables.printed import Printed
+from reports.tables.printed_paper import printed_paper, printed_published
+from reports.tables.published import paper_dataset
 from reports.report_data import RunData, RunReport
 from reports.run_report import write_page
 from reports.runs import merged, open_run
-from reports.writing import NO_PARQUET, has_parquet, write_forms, write_text
+from reports.tables.writing import NO_PARQUET, has_parquet, write_forms, write_text
 
 _SLOPES_OF = 4  # the table of ablations
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from reports.grouping import ProtocolKey, Row
+from reports.measured.grouping import ProtocolKey, Row
 from spade_eval.records import Measurement
 
 if TYPE_CHECKING:
-    from reports.comparison import Comparison
+    from reports.statistics.comparison import Comparison
 
 Interval = tuple[float, float]
 

@@ -5,10 +5,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports.comparison import compare
+from reports.statistics.comparison import compare
 from reports.comparison_report import write_comparison
-from reports.grouping import by_protocol, rows
-from reports.groups import protocol_groups
+from reports.measured.grouping import by_protocol, rows
+from reports.measured.groups import protocol_groups
 from reports.report_data import RunReport
 from reports.run_report import write_page
 from reports.runs import open_run

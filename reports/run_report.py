@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.bars import plot_metric_bars
-from reports.class_plots import plot_per_class_iou
-from reports.comparison import Comparison
-from reports.formats import as_text
-from reports.grouping import (
+from reports.plots.bars import plot_metric_bars
+from reports.plots.classes import plot_per_class_iou
+from reports.statistics.comparison import Comparison
+from reports.tables.formats import as_text
+from reports.measured.grouping import (
     REFERENCE_KINDS,
     ProtocolKey,
     by_protocol,
@@ -23,15 +23,15 @@ from reports.grouping import (
     protocol_details,
     protocol_title,
 )
-from reports.groups import protocol_groups
+from reports.measured.groups import protocol_groups
 from reports.report_data import Plot, ProtocolGroup, ReportData, RunData, RunReport
 from reports.runs import open_run
-from reports.sample_size_plots import plot_distance_against_count
-from reports.samples import MAX_ROWS, samples_grid
-from reports.tables import printed_scores, scores_table, write_tables
-from reports.tradeoff_plots import plot_precision_recall, plot_tradeoff
-from reports.training_plots import plot_training
-from reports.writing import NO_PARQUET, has_parquet
+from reports.plots.sample_size import plot_distance_against_count
+from spade_eval.figures.grid import MAX_ROWS, samples_grid
+from reports.tables.scores import printed_scores, scores_table, write_tables
+from reports.plots.tradeoff import plot_precision_recall, plot_tradeoff
+from reports.plots.training import plot_training
+from reports.tables.writing import NO_PARQUET, has_parquet
 from spade_eval.records import Measurement
 
 # The engine writes the inputs and the photos beside the sources' own images.

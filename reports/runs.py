@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reports.bundle import extract_bundle
+from reports.bundle.bundle import extract_bundle
 from reports.report_data import RunData
 from spade_eval.errors import UserError
 from spade_eval.records import Measurement, RecordStore

@@ -13,8 +13,8 @@ from typing import Any
 
 from models.generators import GENERATORS, count_parameters
 from models.generators.spade import SPADEGenerator
-from models.settings import Difference, difference
-from reports.files import written_whole
+from models.systems.settings import Difference, difference
+from spade_eval.files import written_whole
 from spade_eval.errors import UserError, lookup
 
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.generators import GENERATORS
-from spade_eval.checkpoints import ReleasedOptions
+from spade_eval.sources.checkpoints import ReleasedOptions
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.base import HasOracle
 from spade_eval.errors import UserError, lookup
-from spade_eval.image_files import LABEL_MAP_FOLDER
+from spade_eval.sources.image_files import LABEL_MAP_FOLDER
 from spade_eval.rows import Request, Row
-from spade_eval.scoring_networks import ScoringNetworks
-from spade_eval.sources import (
+from spade_eval.scoring.networks import ScoringNetworks
+from spade_eval.sources.source import (
     Grey,
     LabelColours,
     Oracle,
@@ -21,7 +21,7 @@ from spade_eval.sources import (
     Source,
     SynthesizedFolder,
 )
-from spade_eval.synthesis import SynthesizedByCheckpoint
+from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 
 
 @dataclass(frozen=True)

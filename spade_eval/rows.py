@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from models.training.distributed import ALONE, World
-from spade_eval.checkpoints import ReleasedOptions
-from spade_eval.image_files import FEW_IMAGES
-from spade_eval.sources import Source, StyleInput
+from spade_eval.sources.checkpoints import ReleasedOptions
+from spade_eval.sources.image_files import FEW_IMAGES
+from spade_eval.sources.source import Source, StyleInput
 
 
 @dataclass(frozen=True, kw_only=True)

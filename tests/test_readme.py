@@ -10,10 +10,10 @@ import torch
 import typer.main
 
 from models.generators import build_generator
-from models.published import to_published
-from models.training.checkpoint import load_description
+from models.checkpoints.published import to_published
+from models.checkpoints.files import load_description
 from spade_eval.cli import app, main
-from spade_eval.train_segmenter import SHIPPED, load_in_domain
+from spade_eval.scoring.in_domain import SHIPPED, load_in_domain
 from spade_eval.weights import INCEPTION, VGG19
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -130,7 +130,7 @@ def test_the_shipped_segmenter_is_what_the_readme_says() -> None:
 @pytest.mark.slow
 def test_the_shipped_segmenter_reaches_its_miou() -> None:
     from spade_eval.datasets.scenes import Scenes
-    from spade_eval.train_segmenter import real_scores
+    from spade_eval.scoring.in_domain import real_scores
 
     promised = [float(value) for value in re.findall(r"(\d\d\.\d\d)% mIoU at 128x128", README)]
     scores = real_scores(SHIPPED["scenes"], Scenes("val", (128, 128)), torch.device("cpu"))

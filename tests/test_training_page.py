@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models.settings import training_settings
+from models.systems.settings import training_settings
 from spade_eval.cli import main
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "training.md").read_text("utf-8")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.generators.checks import check_semantics, refuse_latent
+from models.generators.base import check_semantics, refuse_latent
 from models.generators.pix2pixhd import (
     ConvNormMaker,
     Pix2PixHDGenerator,

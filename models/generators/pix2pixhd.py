@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.generators.checks import check_semantics, refuse_latent
-from models.layers.convolution import Conv2d
+from models.generators.base import check_semantics, refuse_latent
+from models.fast.convolution import Conv2d
 from models.layers.norms import NormKind, ParamFreeNorm, make_condition
 from models.layers.resblocks import ConvNorm, ReflectResBlock
-from models.layers.semantic_convolution import SemanticConv2d
+from models.fast.semantic_convolution import SemanticConv2d
 from models.layers.spade import MakeNorm, norm_maker
 from models.layers.spectral import spectral_norm
 from models.semantics import SemanticMap

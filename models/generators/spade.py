@@ -12,7 +12,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.generators.checks import check_latent, check_semantics, check_size, refuse_latent
+from models.generators.base import check_latent, check_semantics, check_size, refuse_latent
 from models.layers.norms import NormKind, ParamFreeNorm, make_condition
 from models.layers.resblocks import SPADEResBlock
 from models.layers.spade import norm_maker

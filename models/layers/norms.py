@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from models.layers.modulation import scale_and_shift
+from models.fast.modulation import scale_and_shift
 from models.semantics import SemanticMap
 
 NormKind = Literal[

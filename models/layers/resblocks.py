@@ -7,9 +7,9 @@ Both can take the semantic map a second way, concatenated to the input of their 
 
 from torch import Tensor, nn
 
-from models.layers.convolution import Form
+from models.fast.convolution import Form
 from models.layers.norms import apply_norm
-from models.layers.semantic_convolution import SemanticConv2d, concat_semantics
+from models.fast.semantic_convolution import SemanticConv2d, concat_semantics
 from models.layers.spade import SPADE, MakeNorm
 from models.layers.spectral import spectral_norm
 from models.semantics import SemanticMap

@@ -3,7 +3,7 @@
 
 Park et al., CVPR 2019, Eq. 1 and Fig. 10. As in the published code, gamma is an offset from one:
 y = norm(x) * (1 + gamma) + beta; the figure prints gamma alone. This file holds the equations;
-hard label maps mostly take the equal form of `models.layers.fast_spade`.
+hard label maps mostly take the equal form of `models.fast.spade`.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers.convolution import Conv2d, Form
-from models.layers.fast_spade import chosen_windows, spade_by_lookup
+from models.fast.convolution import Conv2d, Form
+from models.fast.spade import chosen_windows, spade_by_lookup
 from models.layers.norms import (
     AdaptiveInstanceNorm,
     ClassConditionalBatchNorm,
@@ -52,7 +52,7 @@ class SPADE(ConditionalNorm):
         self.mlp_gamma = conv(hidden_channels, channels)
         self.mlp_beta = conv(hidden_channels, channels)
         self.form: Form = "chosen"
-        self.compiled = False  # the fast form's last step, see models.layers.forms
+        self.compiled = False  # the fast form's last step, see models.fast.accelerate
 
     def forward(
         self,

@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from models.losses.objective import Objective
 from models.semantics import SemanticMap
 from models.training.distributed import ALONE, World, reduced
-from models.training.latent import Latent, LatentSource, noise
+from models.inputs import Latent, LatentSource, noise
 from models.training.precision import (
     ComputeSettings,
     ScaledOptimizer,

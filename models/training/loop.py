@@ -17,7 +17,7 @@ from typing import Any, Generic, NoReturn, Protocol, TypeVar
 from torch import Tensor
 from tqdm import tqdm
 
-from models.training.checkpoint import load_state, previous_state, save_state
+from models.checkpoints.files import load_state, previous_state, save_state
 from models.training.distributed import ALONE, World
 from models.training.stopping import TrainingStopped, stop_request
 

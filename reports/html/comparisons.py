@@ -10,7 +10,7 @@ from reports.html.details import Details
 from reports.html.views import Cell, Column, Section, Table, TableRow, decimals_of, number
 
 if TYPE_CHECKING:
-    from reports.comparison import ClassDifference, Comparison, Difference, Pair
+    from reports.statistics.comparison import ClassDifference, Comparison, Difference, Pair
 
 _VERDICT = Column(title="verdict")
 _RANKS: dict[str, Literal["better", "worse"]] = {"better": "better", "worse": "worse"}

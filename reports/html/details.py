@@ -8,7 +8,7 @@ holds the places of its facts.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reports.provenance import command_to_repeat, provenance_lines
+from reports.measured.provenance import command_to_repeat, provenance_lines
 from spade_eval.records import Measurement
 
 if TYPE_CHECKING:

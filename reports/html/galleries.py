@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.counts import stored_counts
-from reports.grouping import REFERENCE_KINDS
+from reports.measured.counts import stored_counts
+from reports.measured.grouping import REFERENCE_KINDS
 from reports.html.image_scores import ImageScores, image_scores
 from spade_eval.errors import UserError
-from spade_eval.metrics.stored_counts import StoredCounts
+from spade_eval.metrics.counts import StoredCounts
 from spade_eval.records import Measurement
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spade_eval.metrics.stored_counts import StoredCounts
+from spade_eval.metrics.counts import StoredCounts
 
 _NO_IOU = 255  # of the stored bytes, which hold half per cents: 0 to 200
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from reports.grouping import REFERENCE_KINDS
+from reports.measured.grouping import REFERENCE_KINDS
 from reports.html.details import Details
 from reports.html.views import Cell, Column, Section, Table, TableRow, decimals_of, number
 from spade_eval.records import Measurement
@@ -26,7 +26,7 @@ _FACTS = {
 
 
 def paper_section(frame: pd.DataFrame, report: "ReportData", details: Details) -> Section:
-    """One table of the paper as `reports.paper_tables.paper_table` gives it."""
+    """One table of the paper as `reports.tables.paper_tables.paper_table` gives it."""
     drawn = _PaperTable(frame, report, details)
     number_of = frame.attrs["number"]
     as_printed = bool((frame["kind"] == "paper").all())

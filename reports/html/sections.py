@@ -8,7 +8,7 @@ copied. Each carries the place of its provenance.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reports.grouping import Row, metric_names
+from reports.measured.grouping import Row, metric_names
 from reports.html.comparisons import comparison_section
 from reports.html.details import Details
 from reports.html.paper import paper_section

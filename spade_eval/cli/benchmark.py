@@ -79,7 +79,7 @@ def benchmark(
     """Train and score models; prints the table and writes CSV, plots and a picture grid."""
     from spade_eval.config import FIRST_THREE
     from spade_eval.engine import Benchmark
-    from spade_eval.jobs import REFERENCES
+    from spade_eval.jobs.job import REFERENCES
     from spade_eval.rows import Request
 
     def config_for(name: str, number: int) -> "RunConfig":

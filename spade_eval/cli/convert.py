@@ -24,7 +24,7 @@ def convert(
     ] = 0,
 ) -> None:
     """Convert a checkpoint from the key layout of SPADE or pix2pixHD, or to it."""
-    from spade_eval.convert import convert as converted
+    from spade_eval.sources.convert import convert as converted
 
     found = converted(
         source,

@@ -14,8 +14,8 @@ from spade_eval.errors import lookup
 
 if TYPE_CHECKING:
     from spade_eval.datasets.base import Dataset
-    from spade_eval.datasets.check import CheckReport
-    from spade_eval.datasets.coco_instances import Written
+    from spade_eval.datasets.tools.check import CheckReport
+    from spade_eval.datasets.tools.coco_instances import Written
     from spade_eval.datasets.parallel import Progress
 
 data_app = typer.Typer(help="Look at a dataset before anything is trained, and prepare it.")
@@ -62,7 +62,7 @@ def stats(
     They need no model. Label files are counted as stored; --size is for scenes, which have none.
     """
     from spade_eval.datasets.parallel import write_text
-    from spade_eval.datasets.statistics import (
+    from spade_eval.datasets.tools.statistics import (
         csv_of_classes_per_image,
         csv_of_labels,
         label_statistics,
@@ -129,7 +129,7 @@ def convert(
     workers: Workers = None,
 ) -> None:
     """Turn colour label maps into label maps of ids. The originals are never touched."""
-    from spade_eval.datasets.colour_maps import INDEX, convert_folder, read_palette
+    from spade_eval.datasets.tools.colour_maps import INDEX, convert_folder, read_palette
 
     colours = None if palette == INDEX else read_palette(palette)
     with _bar("converting") as progress:
@@ -171,9 +171,9 @@ def label(
     weights_dir: options.WeightsDir = None,
 ) -> None:
     """Label any folder of photos with COCO-Stuff's classes: the recipe of Flickr Landscapes."""
-    from spade_eval.datasets.label_photos import label_photos
+    from spade_eval.datasets.tools.label_photos import label_photos
     from spade_eval.devices import resolve_device
-    from spade_eval.scoring_segmenter import photo_labeller
+    from spade_eval.scoring.segmenter import photo_labeller
 
     folder = options.weights_dir_or_default(weights_dir)
     segment, origin = photo_labeller(segmenter, folder, resolve_device(device), filled_weights)
@@ -188,7 +188,7 @@ def _check(
 ) -> "CheckReport":
     """Files are read as stored where a dataset has files, samples as they come where not."""
     from spade_eval.datasets import DATASETS, open_dataset
-    from spade_eval.datasets.check import check_files, check_samples
+    from spade_eval.datasets.tools.check import check_files, check_samples
     from spade_eval.datasets.file_dataset import FileDataset
 
     kind = lookup(DATASETS, dataset, "dataset")
@@ -222,7 +222,7 @@ def _opened(
 
 
 def _propose(root: Path, workers: int) -> None:
-    from spade_eval.datasets.proposal import propose
+    from spade_eval.datasets.tools.proposal import propose
 
     with _bar("reading label maps") as progress:
         proposal = propose(root, workers, progress)
@@ -230,7 +230,7 @@ def _propose(root: Path, workers: int) -> None:
 
 
 def _instance_maps(root: Path, split: str, workers: int, progress: "Progress") -> str:
-    from spade_eval.datasets.coco_instances import write_instance_maps
+    from spade_eval.datasets.tools.coco_instances import write_instance_maps
 
     return _line(write_instance_maps(root, split, workers, progress))
 

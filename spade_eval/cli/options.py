@@ -13,10 +13,10 @@ from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
     from models.training.distributed import World
-    from spade_eval.checkpoints import ReleasedOptions
+    from spade_eval.sources.checkpoints import ReleasedOptions
     from spade_eval.config import RunConfig
     from spade_eval.rows import Workplace
-    from spade_eval.sources import StyleInput
+    from spade_eval.sources.source import StyleInput
 
 FEW_IMAGES = "16"  # as many as `Workplace` keeps, which would import torch
 
@@ -222,7 +222,7 @@ def processes(
     device: str,
 ) -> "Iterator[World]":
     """The processes of this command as one; where it is to start them, it ends with them."""
-    from spade_eval.processes import Plan, joined, launch, starts_others
+    from spade_eval.jobs.processes import Plan, joined, launch, starts_others
 
     plan = Plan(gpus=gpus, nodes=nodes, rendezvous=rendezvous, restarts=restarts, device=device)
     if starts_others(plan):
@@ -239,7 +239,7 @@ def released_options(
     num_features: int = 0,
 ) -> "ReleasedOptions":
     """What the flags say about files in the released key layout."""
-    from spade_eval.checkpoints import ReleasedOptions
+    from spade_eval.sources.checkpoints import ReleasedOptions
 
     return ReleasedOptions(
         arch=arch,
@@ -253,7 +253,7 @@ def released_options(
 def style_inputs(pairs: Sequence[str], folders: Mapping[str, Path]) -> "dict[str, StyleInput]":
     """NAME=STYLE flags; names are rows of `--images`."""
     from spade_eval.errors import lookup
-    from spade_eval.sources import STYLE_INPUTS
+    from spade_eval.sources.source import STYLE_INPUTS
 
     known: dict[str, StyleInput] = {style: style for style in STYLE_INPUTS}
     stated = {}

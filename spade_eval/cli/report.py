@@ -89,9 +89,9 @@ def _show_together(
     typer.echo(written.text)
     show_paths(written, folder, "Written into")
     if into is not None and table is not None:
-        from reports.filled_page import fill_with_table
-        from reports.measured_with import measured_with
-        from reports.paper_rows import PAPER_TABLES
+        from reports.tables.filled_page import fill_with_table
+        from reports.measured.measured_with import measured_with
+        from spade_eval.paper_tables import PAPER_TABLES
 
         measurements = [item for run in found for item in run.measurements]
         for path in fill_with_table(

@@ -11,7 +11,7 @@ from spade_eval.cli import options
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
-    from spade_eval.reference_statistics import ImageSet, ReferenceStatistics
+    from spade_eval.scoring.reference_statistics import ImageSet, ReferenceStatistics
 
 stats_app = typer.Typer(help="Make and look at reference statistics of FID.")
 
@@ -56,7 +56,7 @@ def make(
     from spade_eval.devices import resolve_device
     from spade_eval.errors import lookup
     from spade_eval.metrics.fid_profiles import FID_PROFILES
-    from spade_eval.reference_statistics import make_statistics
+    from spade_eval.scoring.reference_statistics import make_statistics
     from spade_eval.weights import installed
 
     # Before any image is read: a missing file of weights ends the command at once.
@@ -81,7 +81,7 @@ def make(
 @stats_app.command()
 def show(file: Annotated[Path, typer.Argument(help="What `stats make` wrote.")]) -> None:
     """Say what stored statistics are of."""
-    from spade_eval.reference_statistics import load_statistics
+    from spade_eval.scoring.reference_statistics import load_statistics
 
     typer.echo("\n".join(_lines(load_statistics(file))))
 
@@ -95,7 +95,7 @@ def _image_set(
     limit: int | None,
 ) -> "ImageSet":
     from spade_eval.datasets import open_dataset
-    from spade_eval.reference_statistics import images_in, photos_of
+    from spade_eval.scoring.reference_statistics import images_in, photos_of
 
     if (dataset is None) == (images is None):
         raise UserError(

@@ -12,9 +12,9 @@ import typer
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
-    from spade_eval.ablations import Study
+    from spade_eval.jobs.study import Study
     from spade_eval.config import RunConfig
-    from spade_eval.launchers.launch import Outcome
+    from spade_eval.jobs.launch import Outcome
     from spade_eval.rows import Workplace
 
 Table = Annotated[
@@ -101,7 +101,7 @@ def _study(
     config_for: Callable[[str, int], "RunConfig"],
     place_for: Callable[["RunConfig", Path], "Workplace"],
 ) -> "Study":
-    from spade_eval.ablations import Study, paper_table, run_folder, table_folder
+    from spade_eval.jobs.study import Study, paper_table, run_folder, table_folder
 
     table = paper_table(asked.number, asked.models)
     configs = [config_for(name, seed) for name in asked.datasets for seed in asked.seeds]
@@ -118,8 +118,8 @@ def _study(
 
 
 def _run(study: "Study", asked: Asked) -> "Outcome":
-    from spade_eval.ablations import run_study
-    from spade_eval.launchers.launch import visible_gpus
+    from spade_eval.jobs.study import run_study
+    from spade_eval.jobs.launch import visible_gpus
 
     gpus = visible_gpus(study.runs[0][1].device)
     try:

@@ -122,7 +122,7 @@ def train(
 
 def _train_segmenter(config: "RunConfig", place: "Workplace", folder: Path) -> None:
     from spade_eval.datasets import open_dataset
-    from spade_eval.train_segmenter import (
+    from spade_eval.scoring.in_domain import (
         SHIPPED_SIZES,
         real_scores,
         segmenter_config,

@@ -18,7 +18,7 @@ Names = Annotated[
 @weights_app.command(name="list")
 def list_files(names: Names = None, weights_dir: options.WeightsDir = None) -> None:
     """Print every known file: use, licence, preprocessing, published score, origin, presence."""
-    from spade_eval.weight_table import choose
+    from spade_eval.weights.table import choose
     from spade_eval.weights import is_installed
 
     folder = options.weights_dir_or_default(weights_dir)
@@ -45,7 +45,7 @@ def list_files(names: Names = None, weights_dir: options.WeightsDir = None) -> N
 @weights_app.command()
 def check(names: Names = None, weights_dir: options.WeightsDir = None) -> None:
     """Hash every file that is there; exit code 1 if one is not what it was."""
-    from spade_eval.weight_table import choose
+    from spade_eval.weights.table import choose
     from spade_eval.weights import is_installed
 
     folder, changed = options.weights_dir_or_default(weights_dir), False
@@ -65,8 +65,8 @@ def fetch(
     weights_dir: options.WeightsDir = None,
 ) -> None:
     """Download files with a progress bar; started again, resumes. Nothing else ever downloads."""
-    from spade_eval.downloads import fetch as download
-    from spade_eval.weight_table import choose
+    from spade_eval.weights.downloads import fetch as download
+    from spade_eval.weights.table import choose
 
     folder = options.weights_dir_or_default(weights_dir)
     for file in choose(names):

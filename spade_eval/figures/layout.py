@@ -20,7 +20,7 @@ from spade_eval.errors import UserError
 from spade_eval.figures.networks import FigureGenerator, synthesize
 from spade_eval.metrics.segmentation import SegmentationScores
 from spade_eval.protocol import PROFILES
-from spade_eval.train_segmenter import SHIPPED, load_in_domain
+from spade_eval.scoring.in_domain import SHIPPED, load_in_domain
 
 LatentsOf = Callable[[int, Sequence[int]], Tensor]
 """(number of the latent, indices of label maps) -> (N, z_dim)."""

@@ -18,7 +18,7 @@ from models.generators import build_generator
 from models.generators.spade import SPADEGenerator
 from models.semantics import SemanticLayout, SemanticMap
 from spade_eval.batches import layout_of, semantic_map
-from spade_eval.checkpoints import ReleasedOptions, open_checkpoint, open_generator
+from spade_eval.sources.checkpoints import ReleasedOptions, open_checkpoint, open_generator
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError
 from spade_eval.latents import standard_normal

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from models.generators.local_enhancer import LocalEnhancerGenerator
 from models.generators.pix2pixhd import Pix2PixHDGenerator
 from models.semantics import SemanticLayout, SemanticMap
-from spade_eval.checkpoints import ReleasedOptions
+from spade_eval.sources.checkpoints import ReleasedOptions
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError
 from spade_eval.figures.networks import (

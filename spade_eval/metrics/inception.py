@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from models.entries import misfit
+from models.mismatch import misfit
 from spade_eval.errors import UserError
 from spade_eval.metrics.fid_profiles import FID_PROFILES, FIDProfile
 from spade_eval.metrics.inception_network import FEATURE_DIM, TORCHVISION, InceptionV3

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from models.entries import misfit
+from models.mismatch import misfit
 from spade_eval.errors import UserError
 from spade_eval.weights import ALEXNET, LPIPS_LINEAR, WeightFile
 

@@ -10,8 +10,8 @@ import torch
 from parity.case import layout_of
 from torch import nn
 
-from models.published import to_published
-from models.published_configs import critic_or_encoder_config_of, generator_config_of
+from models.checkpoints.published import to_published
+from models.checkpoints.recognition import critic_or_encoder_config_of, generator_config_of
 
 FILES = sorted((Path(__file__).parent / "data" / "keys").glob("*.json"))
 

@@ -11,10 +11,10 @@ import synthetic
 from numpy.typing import NDArray
 from PIL import Image
 
-from reports.counts import counts_path
-from reports.grouping import by_protocol, footnotes, protocol_details, protocol_title, rows
+from reports.measured.counts import counts_path
+from reports.measured.grouping import by_protocol, footnotes, protocol_details, protocol_title, rows
 from reports.report_data import Plot, ProtocolGroup, ReportData, RunData
-from reports.tables import per_class_table, scores_table
+from reports.tables.scores import per_class_table, scores_table
 from spade_eval.config import RunConfig, budget_for
 from spade_eval.records import Measurement, RecordStore
 

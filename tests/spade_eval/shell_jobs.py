@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from spade_eval.jobs import Job
-from spade_eval.launchers.launch import Launch
+from spade_eval.jobs.job import Job
+from spade_eval.jobs.launch import Launch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,12 +7,12 @@ from torch import Tensor
 
 from spade_eval.cli import options
 from spade_eval.config import RunConfig, budget_for
-from spade_eval.distances import Distance
+from spade_eval.scoring.distances import Distance
 from spade_eval.errors import UserError
-from spade_eval.footnotes import footnotes
+from spade_eval.scoring.footnotes import footnotes
 from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.protocol import PROFILES, ResolvedProtocol
-from spade_eval.run_folder import claim_folder
+from spade_eval.workplace import claim_folder
 
 
 def test_whatever_changes_a_number_changes_the_hash() -> None:

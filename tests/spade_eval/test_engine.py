@@ -12,14 +12,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from models.training.checkpoint import load_description, load_weights, save_network
+from models.checkpoints.files import load_description, load_weights, save_network
 from spade_eval import engine
 from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
-from spade_eval.image_files import LABEL_MAP_FOLDER
+from spade_eval.sources.image_files import LABEL_MAP_FOLDER
 from spade_eval.records import Measurement
 from spade_eval.rows import Request
-from spade_eval.synthesis import SynthesizedByCheckpoint
+from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 
 Make = Callable[..., Benchmark]
 MODELS = ("spade", "concat", "pix2pixhdpp")

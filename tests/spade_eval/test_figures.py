@@ -12,10 +12,10 @@ from torch import nn
 
 from models.encoders import ImageEncoder
 from models.generators import build_generator
-from models.published import to_published
+from models.checkpoints.published import to_published
 from models.semantics import SemanticLayout, SemanticMap
-from models.training.checkpoint import save_network
-from spade_eval.checkpoints import ReleasedOptions, description
+from models.checkpoints.files import save_network
+from spade_eval.sources.checkpoints import ReleasedOptions, description
 from spade_eval.datasets.base import Dataset
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.errors import UserError

@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from reports.grouping import by_protocol
+from reports.measured.grouping import by_protocol
 from segmenters.entry import SegmenterEntry
-from spade_eval import distances, segmenter_input
+from spade_eval.scoring import distances, segmenter_input
 from spade_eval.cli import options
 from spade_eval.config import RunConfig
 from spade_eval.engine import Benchmark
@@ -197,7 +197,7 @@ def test_missing_inception_ends_a_profile_and_names_the_way_without(
     files: Callable[[str], Path], seen: list[Recording], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    from spade_eval import scoring_networks
+    from spade_eval.scoring import networks as scoring_networks
 
     monkeypatch.setattr(Benchmark, "_measure", lambda *_: pytest.fail("computed"))
     open_segmenter = scoring_networks.open_segmenter

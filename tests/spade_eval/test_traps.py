@@ -15,33 +15,33 @@ import torch
 from PIL import Image
 
 from models.generators import build_generator
-from models.published import to_published
+from models.checkpoints.published import to_published
 from segmenters import SEGMENTERS
 from segmenters.label_spaces import CITYSCAPES, COCO_STUFF
-from spade_eval import synthesis
+from spade_eval.sources import synthesis
 from spade_eval.batches import to_8_bit
-from spade_eval.checkpoints import ReleasedOptions, open_generator
+from spade_eval.sources.checkpoints import ReleasedOptions, open_generator
 from spade_eval.cli import main
 from spade_eval.datasets.coco_stuff import LABEL_FILES, CocoStuff
 from spade_eval.datasets.files import ImageModeError
 from spade_eval.datasets.images import ImageFolder
 from spade_eval.datasets.preprocess import Placement, evaluation
 from spade_eval.datasets.scenes import Scenes
-from spade_eval.distances import Distance
+from spade_eval.scoring.distances import Distance
 from spade_eval.errors import UserError
-from spade_eval.footnotes import footnotes, notes_of_scores
+from spade_eval.scoring.footnotes import footnotes, notes_of_scores
 from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.metrics.image_counts import ImageCounts
 from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.protocol import ResolvedProtocol, protocol_for
-from spade_eval.reference_statistics import (
+from spade_eval.scoring.reference_statistics import (
     ReferenceStatistics,
     expected_identity,
     load_statistics,
 )
-from spade_eval.scoring import Scores
-from spade_eval.scoring_segmenter import _require_own_files, open_segmenter
-from spade_eval.sources import StyleInput, SynthesizedFolder
+from spade_eval.scoring.scorer import Scores
+from spade_eval.scoring.segmenter import _require_own_files, open_segmenter
+from spade_eval.sources.source import StyleInput, SynthesizedFolder
 
 
 def scores(acc_all: float, acc_valid: float, classes: dict[str, float | None]) -> Scores:

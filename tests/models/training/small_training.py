@@ -15,7 +15,7 @@ from models.initialisation import build, initialise
 from models.losses.objective import OBJECTIVES, Objective
 from models.semantics import SemanticLayout, SemanticMap
 from models.training.gan import GANTraining, OptimizerSettings, TrainingBatch
-from models.training.latent import LatentSource
+from models.inputs import LatentSource
 from models.training.loop import Loop, LoopSettings
 from models.training.precision import ComputeSettings
 from models.training.schedule import LinearDecay

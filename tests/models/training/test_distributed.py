@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.training.checkpoint import load_state
+from models.checkpoints.files import load_state
 from models.training.distributed import ALONE, World
 
 ROOT = Path(__file__).resolve().parents[3]

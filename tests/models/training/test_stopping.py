@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.training.checkpoint import load_state, previous_state, save_network, save_state
+from models.checkpoints.files import load_state, previous_state, save_network, save_state
 from models.training.loop import Loop, LoopSettings, Periodic
 from models.training.stopping import TrainingStopped, stop_request
 

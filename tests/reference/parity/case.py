@@ -12,7 +12,7 @@ import torch
 from parity.fill import fill
 from torch import Tensor, nn
 
-from models.published import Names
+from models.checkpoints.published import Names
 from models.semantics import SemanticLayout, SemanticMap
 
 # What the notes on the reference data suggest: absolute, one for networks whose activations stay

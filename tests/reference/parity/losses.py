@@ -19,9 +19,9 @@ from models.losses.gan import discriminator_fake_loss, discriminator_real_loss, 
 from models.losses.kld import kl_divergence
 from models.losses.objective import Objective, ObjectiveConfig
 from models.losses.perceptual import PerceptualLoss, vgg19_features
-from models.published import to_published
+from models.checkpoints.published import to_published
 from models.training.gan import GANTraining, OptimizerSettings, TrainingBatch
-from models.training.latent import Latent, LatentSource
+from models.inputs import Latent, LatentSource
 from models.training.schedule import LinearDecay
 
 Networks = dict[str, nn.Module]

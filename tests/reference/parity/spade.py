@@ -12,7 +12,7 @@ from models.encoders.variational import ImageEncoder
 from models.generators.spade import SPADEGenerator, published_names, published_size
 from models.layers.resblocks import SPADEResBlock
 from models.layers.spade import SPADE, norm_maker
-from models.published import Names
+from models.checkpoints.published import Names
 from models.semantics import instance_edges
 
 

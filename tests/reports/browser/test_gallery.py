@@ -245,7 +245,7 @@ def test_five_thousand_images_do_not_hang_the_page(browser: Any, tmp_path: Path)
 
 
 def test_an_image_of_a_comparison_opens(browser: Any, tmp_path: Path) -> None:
-    from reports.comparison import Comparison, ImageDifference, Pair
+    from reports.statistics.comparison import Comparison, ImageDifference, Pair
 
     run = html_runs.write_run(tmp_path / "run", html_runs.measurements(models=MODELS), STEMS)
     image = ImageDifference(

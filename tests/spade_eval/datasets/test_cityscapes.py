@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spade_eval.datasets.check import check_files
+from spade_eval.datasets.tools.check import check_files
 from spade_eval.datasets.cityscapes import Cityscapes
 from spade_eval.datasets.cityscapes_classes import CLASS_NAMES, TRAIN_IDS
 from spade_eval.errors import UserError

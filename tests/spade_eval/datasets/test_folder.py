@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spade_eval.datasets.check import check_files
+from spade_eval.datasets.tools.check import check_files
 from spade_eval.datasets.flickr_landscapes import FlickrLandscapes
 from spade_eval.datasets.folder import Folder
-from spade_eval.datasets.proposal import propose
+from spade_eval.datasets.tools.proposal import propose
 from spade_eval.datasets.splitting import is_validation
 from spade_eval.errors import UserError
 

@@ -21,13 +21,13 @@ from models.generators import GENERATORS, build_generator
 from models.initialisation import initialise
 from models.losses.objective import OBJECTIVES, Objective
 from models.semantics import SemanticLayout, SemanticMap
-from models.training.checkpoint import load_state, save_state
+from models.checkpoints.files import load_state, save_state
 from models.training.distributed import World
 from models.training.gan import GANTraining, OptimizerSettings, TrainingBatch
-from models.training.latent import LatentSource
+from models.inputs import LatentSource
 from models.training.loop import Loop, LoopSettings
 from models.training.schedule import LinearDecay
-from spade_eval.processes import joined
+from spade_eval.jobs.processes import joined
 
 LAYOUT = SemanticLayout(num_classes=4, unknown="last", edges=True)
 SIDE = 32

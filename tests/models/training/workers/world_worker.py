@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from models.layers.norms import LocalBatchNorm2d
 from models.training.distributed import World, reduced
 from models.training.sync_batch_norm import AllReduceBatchNorm2d, synchronise_batch_norm
-from spade_eval.processes import joined
+from spade_eval.jobs.processes import joined
 
 COUNT = 7
 

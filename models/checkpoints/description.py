@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network as plain values, and back: its class and its complete configuration.
+
+A checkpoint that names a preset and a width would mean another network once the preset changes; one
+that names a class with every field of its `Config` does not.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.discriminators.multiscale import MultiscaleDiscriminator
+from models.encoders.instance_features import InstanceFeatureEncoder
+from models.encoders.variational import ImageEncoder
+from models.generators.local_enhancer import LocalEnhancerGenerator
+from models.generators.pix2pixhd import Pix2PixHDGenerator
+from models.generators.spade import SPADEGenerator
+from models.checkpoints.published import check_entries
+
+Described = Mapping[str, Any]
+"""{"network": class name, "config": every field of its `Config`}."""
+
+NETWORKS: dict[str, type[nn.Module]] = {
+    network.__name__: network
+    for network in (
+        SPADEGenerator,
+        Pix2PixHDGenerator,
+        LocalEnhancerGenerator,
+        MultiscaleDiscriminator,
+        ImageEncoder,
+        InstanceFeatureEncoder,
+    )
+}
+
+# No network of the field comes near; a larger number in a file is damage or malice, and building
+# such a network would take all memory or time before its weights could be compared.
+_LARGEST = 1 << 16
+
+
+def describe(network: nn.Module) -> dict[str, Any]:
+    """Class and configuration, as JSON takes them."""
+    config: Any = network.config
+    return {"network": type(network).__name__, "config": dataclasses.asdict(config)}
+
+
+def rebuild(description: Described, weights: Mapping[str, Tensor]) -> nn.Module:
+    """The described network with these weights, in eval mode, or `ValueError`.
+
+    The weights are compared with the description before any memory is taken for them.
+    """
+    name, settings = description.get("network"), description.get("config")
+    if not isinstance(name, str) or name not in NETWORKS or not isinstance(settings, Mapping):
+        raise ValueError(
+            f"the description names the network {name!r}; known: {', '.join(NETWORKS)}"
+        )
+    try:
+        with torch.device("meta"):
+            network = NETWORKS[name](_config(NETWORKS[name], settings))
+    except (TypeError, AssertionError, RuntimeError, KeyError, ArithmeticError) as error:
+        raise ValueError(f"the configuration of {name} cannot be built: {error}") from error
+    check_entries(weights, network.state_dict())
+    network.to_empty(device="cpu")
+    network.load_state_dict(dict(weights))
+    return network.eval()
+
+
+def _config(network: type[nn.Module], settings: Mapping[str, Any]) -> Any:
+    """The `Config`; every field must be there, because a default may change after the writing."""
+    config: Any = network.Config  # type: ignore[attr-defined]
+    fields = {field.name for field in dataclasses.fields(config)}
+    if set(settings) != fields:
+        differing = ", ".join(sorted(fields ^ set(settings)))
+        raise ValueError(
+            f"the configuration of {network.__name__} lacks or adds {differing}; expected the "
+            f"fields {', '.join(sorted(fields))}"
+        )
+    values = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
+    }
+    for name, value in values.items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        for number in numbers:
+            if isinstance(number, (int, float)) and not 0 <= number <= _LARGEST:
+                raise ValueError(f"{name} is {number}, expected 0 to {_LARGEST}")
+    return config(**values)

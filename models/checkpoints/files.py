@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that hold weights: written whole or not at all, read without running any code.
+
+Two kinds. A *training state* (`.pt`) holds everything a killed run needs to continue bitwise:
+tensors, numbers and strings only. A *network* (`.safetensors`) holds the weights of one network and
+a JSON description from which it is rebuilt, in the file's own metadata, so that they cannot part.
+"""
+
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from models.checkpoints.safe_load import load_plain
+
+_DESCRIPTION = "spade_eval"
+
+
+def previous_state(path: Path) -> Path:
+    """Where the state before the one in `path` is kept."""
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a training state and keep the one before; a kill at any moment leaves a whole one.
+
+    A full disk is an `OSError` with the file's name and leaves both old files as they were.
+    """
+    with _written_whole(path, keep=previous_state(path)) as file:
+        torch.save(dict(state), file)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a training state; `ValueError` if the file is damaged or holds anything but data."""
+    try:
+        state = load_plain(path)
+        _require_checksums(path)
+        return state
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is not a readable training state ({error}); "
+            "remove it to train from the beginning"
+        ) from error
+
+
+def save_network(path: Path, weights: Mapping[str, Tensor], description: object) -> None:
+    """Write weights and their JSON description as one safetensors file, atomically."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    with _written_whole(path) as file:
+        file.write(save(tensors, {_DESCRIPTION: json.dumps(description, sort_keys=True)}))
+
+
+def has_description(path: Path) -> bool:
+    """Whether a file is a network file of this suite; its content decides, not its name."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _DESCRIPTION in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
+def load_description(path: Path) -> dict[str, Any]:
+    """The JSON description in a network file; `ValueError` for any other file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(json.loads((file.metadata() or {})[_DESCRIPTION]))
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError, OSError) as error:
+        raise ValueError(
+            f"{path} is not a checkpoint of this suite ({_first_line(error)}); "
+            "expected a .safetensors file as `spade-eval train` writes it"
+        ) from error
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors in a network file, on the CPU."""
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+class _Watched:
+    """A file that remembers why writing failed: torch.save reports a full disk as its own fault."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.failure: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.failure = error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+@contextmanager
+def _written_whole(path: Path, keep: Path | None = None) -> Iterator[Any]:
+    """A file that takes the place of `path` once it is on the disk; `keep` is for the old one."""
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    try:
+        with temporary.open("wb") as raw:
+            watched = _Watched(raw)
+            try:
+                yield watched
+            except RuntimeError as error:
+                if watched.failure is None:
+                    raise
+                raise watched.failure from error
+            raw.flush()
+            os.fsync(raw.fileno())
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    if keep is not None and path.exists():
+        os.replace(path, keep)
+    os.replace(temporary, path)
+
+
+def _require_checksums(path: Path) -> None:
+    """Compare every part with the checksum stored beside it, which torch.load does not do."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        raise ValueError(_first_line(error)) from error
+    if damaged is not None:
+        raise ValueError(f"{damaged} in it does not have its checksum")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Released checkpoints: their names to ours and back, and strict loading that reports everything.
+
+A family keeps the table of names beside its modules (`published_names`); a name stands for the
+module's own entries and all below it. Files are plain state dicts; opening them is the caller's.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.discriminators import multiscale
+from models.encoders import instance_features, variational
+from models.mismatch import listed, misfit
+from models.generators import local_enhancer, pix2pixhd, spade
+from models.checkpoints.recognition import (
+    Arch,
+    Upsampling,
+    arch_of,
+    critic_or_encoder_config_of,
+    generator_config_of,
+    resolve_layout,
+)
+from models.semantics import SemanticLayout, Size
+
+Names = Mapping[str, str]
+"""Our module names -> published ones."""
+
+# Every network that has a published layout, with its names as a function of its configuration.
+_NAMES: dict[type[nn.Module], Callable[[Any], dict[str, str]]] = {
+    spade.SPADEGenerator: spade.published_names,
+    pix2pixhd.Pix2PixHDGenerator: pix2pixhd.published_names,
+    local_enhancer.LocalEnhancerGenerator: local_enhancer.published_names,
+    multiscale.MultiscaleDiscriminator: multiscale.published_names,
+    variational.ImageEncoder: variational.published_names,
+    instance_features.InstanceFeatureEncoder: instance_features.published_names,
+}
+
+# Buffers that training alone reads, or that old files carry for norms without statistics.
+_COUNTER = "num_batches_tracked"
+_STATISTICS = ("running_mean", "running_var", _COUNTER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedGenerator:
+    """A generator with released weights, in eval mode, and the label layout it was trained with."""
+
+    generator: nn.Module
+    arch: Arch
+    layout: SemanticLayout
+    layout_name: str
+
+
+def load_published_generator(
+    state_dict: Mapping[str, Any],
+    layout: str | SemanticLayout | None = None,
+    *,
+    arch: Arch | None = None,
+    upsampling: Upsampling | None = None,
+    image_size: Size | None = None,
+    num_features: int = 0,
+) -> PublishedGenerator:
+    """Build the generator that a released SPADE, pix2pixHD or pix2pixHD++ file belongs to.
+
+    Shapes give family, widths, depth, label channels and latent input. What they cannot tell is an
+    argument, asked for by a `ValueError`: the label `layout` (ADE20K's two orders), `upsampling` of
+    unknown networks, `image_size` of latent-input ones; `num_features` of pix2pixHD's inputs. An
+    `arch` that is given must be the file's.
+    """
+    tensors = without_prefix(state_dict)
+    network, config = generator_config_of(tensors, upsampling, image_size, num_features)
+    found = arch_of(config)
+    if arch not in (None, found):
+        raise ValueError(f"the file holds a {found} generator, not {arch}; set arch to {found}")
+    layout_name, resolved = resolve_layout(config.num_labels, layout)
+    with torch.device("meta"):
+        generator: nn.Module = network(config)
+    generator.to_empty(device="cpu")
+    load_published(generator, tensors)
+    return PublishedGenerator(
+        generator=generator.eval(), arch=found, layout=resolved, layout_name=layout_name
+    )
+
+
+def load_published_network(state_dict: Mapping[str, Any]) -> nn.Module:
+    """A released discriminator or image encoder, recognised by its names and shapes."""
+    tensors = without_prefix(state_dict)
+    network, config = critic_or_encoder_config_of(tensors)
+    with torch.device("meta"):
+        module: nn.Module = network(config)
+    module.to_empty(device="cpu")
+    load_published(module, tensors)
+    return module.eval()
+
+
+def load_published(
+    module: nn.Module, state_dict: Mapping[str, Any], names: Names | None = None
+) -> None:
+    """Load a state dict with published names into any network of the families, strictly.
+
+    One `ValueError` names all that is missing, unexpected or of another shape. Missing
+    `num_batches_tracked` counters start at 0; statistics of instance norms, which files of PyTorch
+    0.3 carry, are dropped. `names` replaces the family's usual table of names.
+    """
+    tensors = without_prefix(state_dict)
+    wanted = to_published(module, names=names)
+    tensors = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if name in wanted or not _belongs_to_bare_norm(name, wanted)
+    }
+    for name, tensor in wanted.items():
+        if name.endswith(_COUNTER):
+            tensors.setdefault(name, torch.zeros_like(tensor, device="cpu"))
+    check_entries(tensors, wanted)
+    module.load_state_dict(from_published(module, tensors, names))
+
+
+def to_published(
+    module: nn.Module,
+    state_dict: Mapping[str, Tensor] | None = None,
+    names: Names | None = None,
+) -> dict[str, Tensor]:
+    """Our state dict (the module's own, unless given) under published names."""
+    source = module.state_dict() if state_dict is None else state_dict
+    return _renamed(source, names or _names_of(module))
+
+
+def from_published(
+    module: nn.Module, state_dict: Mapping[str, Tensor], names: Names | None = None
+) -> dict[str, Tensor]:
+    """A state dict with published names under ours."""
+    names = names or _names_of(module)
+    return _renamed(state_dict, {theirs: ours for ours, theirs in names.items()})
+
+
+def without_prefix(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors without the `module.` that a data-parallel wrapper puts in front."""
+    tensors = {name: value for name, value in state_dict.items() if isinstance(value, Tensor)}
+    if len(tensors) != len(state_dict) or not tensors:
+        others = [name for name in state_dict if name not in tensors]
+        raise ValueError(
+            f"not a plain state dict: {listed(others) or 'no entries'} instead of tensors; "
+            "give the file of one network, such as latest_net_G.pth"
+        )
+    prefix = "module."
+    if all(name.startswith(prefix) for name in tensors):
+        return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return tensors
+
+
+def _names_of(module: nn.Module) -> dict[str, str]:
+    names = _NAMES.get(type(module))
+    if names is None:
+        known = ", ".join(network.__name__ for network in _NAMES)
+        raise ValueError(f"{type(module).__name__} has no published layout; these have: {known}")
+    return names(module.config)
+
+
+def _renamed(state_dict: Mapping[str, Tensor], names: Names) -> dict[str, Tensor]:
+    """Replace the longest leading part of every name that the table knows."""
+    renamed = {}
+    for name, tensor in state_dict.items():
+        parts = name.split(".")
+        for cut in range(len(parts), 0, -1):
+            head = ".".join(parts[:cut])
+            if head in names:
+                name = ".".join([names[head], *parts[cut:]])
+                break
+        renamed[name] = tensor
+    return renamed
+
+
+def _belongs_to_bare_norm(name: str, wanted: Mapping[str, Tensor]) -> bool:
+    """Whether an entry is a statistic of a norm that has no entries in the network."""
+    owner, _, leaf = name.rpartition(".")
+    return leaf in _STATISTICS and not any(key.startswith(f"{owner}.") for key in wanted)
+
+
+def check_entries(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """`ValueError` naming together what is missing, unexpected and of another shape."""
+    if problem := misfit(found, wanted):
+        raise ValueError(
+            f"the checkpoint does not fit the network ({problem}); "
+            "check the architecture and its options"
+        )

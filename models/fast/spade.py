@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SPADE's fast form: gamma and beta once per distinct label neighbourhood, looked up at the pixels.
+
+Exact: the dense form of `models.layers.spade` is its specification, and gradients agree as well.
+Which form a layer takes is a function of the batch, the resolution and the kind of device, never of
+a clock, so that a repeated or continued run takes the same one and gives the same bits.
+"""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from models.fast.convolution import Form
+from models.fast.label_convolution import LOOKUP_COST, stacked_convolutions
+from models.fast.modulation import mixed_modulation, modulate
+from models.fast.neighbourhoods import Windows
+from models.layers.norms import fixed_scale_and_shift
+from models.semantics import SemanticMap, Size
+
+# Multiplications of the dense form, in one layer, below which finding windows cannot pay.
+_LEAST_WORK = {"cpu": 1e9, "cuda": 2e10}
+# Turning gamma's and beta's weights into tables, in pixels of the dense form.
+_WEIGHTS_COST = 512
+_MOST_COST = 0.9  # of the dense form's
+
+
+def chosen_windows(
+    semantics: SemanticMap, size: Size, second: nn.Conv2d, form: Form = "chosen"
+) -> tuple[Windows, Windows] | None:
+    """What the two convolutions look up at that resolution, or None for the dense form.
+
+    `second` is one of the two second convolutions. Counted in products of a row with one tap: the
+    dense form takes one a pixel and tap, the fast one one an inner window and tap, and the sums of
+    looked-up rows for the outer ones. Constants: docs/speed.md.
+    """
+    # A network that is compiled as a whole stays dense: how many windows there are depends on the
+    # batch, so that every batch would be compiled anew.
+    if form == "dense" or not semantics.is_hard or torch.compiler.is_compiling():
+        return None
+    kernel_size, hidden = second.kernel_size[0], second.in_channels
+    pixels = semantics.batch_size * size[0] * size[1]
+    work = 2 * pixels * second.weight.numel()
+    least = _LEAST_WORK.get(semantics.device.type, _LEAST_WORK["cuda"])
+    if form == "chosen" and work < least:
+        return None
+    inner = semantics.windows_at(size, kernel_size)
+    outer = semantics.windows_at(size, kernel_size, layer=2)
+    cost = inner.count + LOOKUP_COST / hidden * outer.count + _WEIGHTS_COST
+    return (inner, outer) if form == "fast" or cost <= _MOST_COST * pixels else None
+
+
+def spade_by_lookup(
+    x: Tensor,
+    windows: tuple[Windows, Windows],
+    norm: nn.Module,
+    convolutions: tuple[nn.Conv2d, nn.Conv2d, nn.Conv2d],
+    *,
+    edges: bool,
+    slope: float,
+    overwrite: bool = False,
+    compiled: bool = False,
+    mix: nn.Module | None = None,
+) -> Tensor:
+    """(N, C, H, W) -> norm(x) * (1 + gamma) + beta, then leaky ReLU; channels-last in memory.
+
+    `convolutions` are the shared one, gamma's and beta's. In evaluation mode batch norm is one
+    scale and shift a channel and goes into the weights of gamma and beta. `mix`: a 1x1 convolution
+    of the result.
+    """
+    shared, of_gamma, of_beta = convolutions
+    gamma_weight, gamma_bias = of_gamma.weight, 1 + _bias(of_gamma)
+    beta_weight, beta_bias = of_beta.weight, _bias(of_beta)
+    fixed = fixed_scale_and_shift(norm)
+    if fixed is None:
+        x = norm(x)
+        overwrite = True
+    else:
+        scale, shift = fixed
+        beta_weight = beta_weight + gamma_weight * shift.view(-1, 1, 1, 1)
+        beta_bias = beta_bias + gamma_bias * shift
+        gamma_weight = gamma_weight * scale.view(-1, 1, 1, 1)
+        gamma_bias = gamma_bias * scale
+    table = stacked_convolutions(
+        windows,
+        (shared.weight, _bias(shared)),
+        (torch.cat([gamma_weight, beta_weight]), torch.cat([gamma_bias, beta_bias])),
+        edges=edges,
+    )
+    batch, channels, height, width = x.shape
+    # Of one image that is not channels-last, the rows would be columns of memory without a copy.
+    rows = x.permute(0, 2, 3, 1).reshape(-1, channels).contiguous()
+    if mix is not None and not torch.is_grad_enabled():
+        y = mixed_modulation(rows, table.to(x.dtype), windows[1].pixels, slope, mix, width)
+        return y.view(batch, height, width, -1).permute(0, 3, 1, 2)
+    y = modulate(
+        rows,
+        table.to(x.dtype),
+        windows[1].pixels,
+        slope,
+        overwrite=overwrite,
+        compiled=compiled,
+    )
+    y = y.view(batch, height, width, channels).permute(0, 3, 1, 2)
+    return y if mix is None else mix(y)
+
+
+def _bias(conv: nn.Conv2d) -> Tensor:
+    return cast(Tensor, conv.bias)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Published methods: the networks that learn together, their losses and one step of theirs."""

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a run keeps what it counted in every image, and which rule made an mIoU of it."""
+
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reports.measured.grouping import Row
+from spade_eval.errors import UserError
+from spade_eval.metrics.counts import StoredCounts
+from spade_eval.records import Measurement
+
+ClassAverage = Literal["target", "union", "all"]
+# Sums of 64-bit floats in another order than torch's.
+_SAME = 1e-9
+
+
+def counts_path(run_folder: Path, item: Measurement) -> Path:
+    """File of the per-image counts of a measurement's job."""
+    return run_folder / "counts" / f"{_file_name(item)}.npz"
+
+
+def features_path(run_folder: Path, item: Measurement) -> Path:
+    """File of the features that a distance was taken from: of the images, not of the photos."""
+    return run_folder / "features" / f"{_file_name(item)}-{(item.reference_sha256 or '')[:8]}.npz"
+
+
+def stored_counts(run_folder: Path, item: Measurement) -> StoredCounts | None:
+    """Per-image counts of a measurement's job; None where the run kept none."""
+    path = counts_path(run_folder, item)
+    return StoredCounts.load(path) if path.is_file() else None
+
+
+def miou_of(counts: NDArray[np.float64], average: ClassAverage) -> NDArray[np.float64]:
+    """(..., 3, C) pooled counts -> (...,) mIoU by one of the three rules, NaN without classes."""
+    iou, averaged = iou_of(counts, average)
+    with np.errstate(invalid="ignore"):
+        return np.where(averaged, iou, 0.0).sum(axis=-1) / averaged.sum(axis=-1)
+
+
+def iou_of(
+    counts: NDArray[np.float64], average: ClassAverage
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(..., 3, C) pooled counts -> (..., C) IoU, 0 for an empty union, and who is averaged."""
+    hits, target, prediction = counts[..., 0, :], counts[..., 1, :], counts[..., 2, :]
+    union = target + prediction - hits
+    averaged = {"all": union >= 0, "target": target > 0, "union": union > 0}[average]
+    return hits / np.maximum(union, 1), averaged
+
+
+def average_of(row: Row, counts: StoredCounts) -> ClassAverage:
+    """The rule that makes the recorded mIoU of these counts, which also proves them the row's own.
+
+    Rules that agree on the split (every class occurs) differ only where a resampled split lacks a
+    class; the first of "target", "union", "all" is taken then.
+    """
+    pooled = counts.counts.sum(axis=0, dtype=np.float64)
+    recorded = row.scores["miou"].value if "miou" in row.scores else None
+    for average in get_args(ClassAverage):
+        if recorded is not None and abs(float(miou_of(pooled, average)) - recorded) < _SAME:
+            return average
+    raise UserError(
+        f"{row.title}: its per-image counts give another mIoU than the {recorded} that is "
+        "recorded; one of the two files was changed: score the row again in a new --out folder"
+    )
+
+
+def _file_name(item: Measurement) -> str:
+    """As the engine names the files of a job; a name with a path in it never leaves the folder."""
+    name = f"{item.source}-{item.job_sha256[:8]}"
+    if Path(name).name != name or "\\" in name:
+        raise UserError(f"the row name {item.source!r} is no file name; the record was changed")
+    return name

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several runs of one source, told apart by their seed: mean and spread.
+
+A *row* here is one source trained in one way. Its versions are one per seed, the latest of each;
+sources that have the same name but were trained otherwise, or that nobody knows to be the same,
+are rows of their own. References (real photos, oracle, floors) have no seed: one version stands.
+"""
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reports.measured.grouping import REFERENCE_KINDS, Row, metric_names, one_protocol, rows, value_of
+from spade_eval.records import Measurement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Mean of one number over seeds, and its sample standard deviation (NaN for one seed)."""
+
+    mean: float
+    spread: float
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeededRow:
+    """One source under one protocol, with a version per seed."""
+
+    title: str
+    versions: tuple[Row, ...]
+
+    @property
+    def first(self) -> Measurement:
+        """A measurement that says what all versions share."""
+        return self.versions[0].measurements[0]
+
+    @property
+    def kind(self) -> str:
+        return self.versions[0].kind
+
+    @property
+    def source(self) -> str:
+        return self.versions[0].source
+
+    def summary(self, metric: str) -> Summary:
+        """Mean and spread of a metric; versions without a value are left out."""
+        return summary(value_of(version.scores.get(metric)) for version in self.versions)
+
+    def class_summary(self, name: str) -> Summary:
+        """The same for the IoU of one class."""
+        return summary(value_of(version.class_iou.get(name)) for version in self.versions)
+
+
+def summary(values: Iterable[float]) -> Summary:
+    """Mean and sample standard deviation (N - 1) of the values that are numbers."""
+    known = [value for value in values if not math.isnan(value)]
+    return Summary(
+        mean=statistics.fmean(known) if known else float("nan"),
+        spread=statistics.stdev(known) if len(known) > 1 else float("nan"),
+        count=len(known),
+    )
+
+
+def seeded_rows(measurements: Iterable[Measurement]) -> list[SeededRow]:
+    """Rows of one protocol over all seeds: references first, then in order of appearance.
+
+    `ValueError` if the measurements belong to more than one protocol.
+    """
+    trained: dict[Hashable, list[Measurement]] = defaultdict(list)
+    for item in one_protocol(measurements):
+        trained[_way(item)].append(item)
+    groups = [_versions(group) for group in trained.values()]
+    titles = _titles([versions[0] for versions in groups])
+    found = [
+        SeededRow(title=title, versions=tuple(versions))
+        for title, versions in zip(titles, groups, strict=True)
+    ]
+    order = {kind: place for place, kind in enumerate(REFERENCE_KINDS)}
+    return sorted(found, key=lambda row: order.get(row.kind, len(order)))
+
+
+def metrics_of(found: Sequence[SeededRow]) -> dict[str, dict[str, Any]]:
+    """Label, unit and direction of the metrics of any version, in the order of columns."""
+    versions = [version for row in found for version in row.versions]
+    about = {}
+    for name in metric_names(versions):
+        item = next(version.scores[name] for version in versions if name in version.scores)
+        about[name] = {
+            "label": item.label,
+            "unit": item.unit,
+            "larger_is_better": item.larger_is_better,
+        }
+    return about
+
+
+def _way(item: Measurement) -> Hashable:
+    """What must agree for two measurements to be seeds of one row."""
+    if item.source_kind in REFERENCE_KINDS:
+        return item.source_kind, item.source
+    known_training = item.train_steps is not None
+    return (
+        item.source_kind,
+        item.source,
+        item.parameters,
+        item.train_steps,
+        item.train_batch_size,
+        item.checkpoint_rule,
+        None if known_training else item.source_sha256,
+    )
+
+
+def _versions(measurements: list[Measurement]) -> list[Row]:
+    """One row a seed, in order of the seeds; a reference has one."""
+    if measurements[0].source_kind in REFERENCE_KINDS:
+        return rows(measurements)[:1]
+    seeds = sorted({item.seed for item in measurements}, key=lambda seed: (seed is None, seed or 0))
+    return [
+        row for seed in seeds for row in rows(item for item in measurements if item.seed == seed)
+    ]
+
+
+def _titles(firsts: list[Row]) -> list[str]:
+    """Names of rows; where two share one, each says how it differs."""
+    names = [row.source for row in firsts]
+    titles = [_told_apart(row) if names.count(row.source) > 1 else row.source for row in firsts]
+    return [
+        f"{title} #{titles[:place].count(title) + 1}" if titles.count(title) > 1 else title
+        for place, title in enumerate(titles)
+    ]
+
+
+def _told_apart(row: Row) -> str:
+    first = row.measurements[0]
+    facts = [row.kind]
+    facts += [f"{first.train_steps} steps"] if first.train_steps is not None else []
+    if first.train_steps is None and first.source_sha256:
+        facts.append(first.source_sha256[:8])
+    return f"{row.source} ({', '.join(facts)})"

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page a figure is drawn on: size, type, colours, title above and footnotes below.
+
+Colours are those of Okabe and Ito, "Color Universal Design" (2008). matplotlib is imported only
+inside functions and used through its `Figure` class, so no global plotting state is left behind.
+Positions are in inches: the number of rows sets the height, and not the other way round.
+"""
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spade_eval.files import written_whole
+from reports.measured.grouping import REFERENCE_KINDS
+from reports.report_data import Plot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WIDTH = 7.2  # inches: text width of a two-column paper
+MARGIN = 0.12
+INK, FAINT = "#222222", "#D9D9D9"
+HATCHES = {"real": "////", "oracle": "....", "grey": "", "label colours": "||||"}
+_DPI = 150
+_REFERENCE_STYLES = {
+    "real": ("#000000", "|"),
+    "oracle": ("#7F7F7F", "d"),
+    "grey": ("#7F7F7F", "_"),
+    "label colours": ("#7F7F7F", "1"),
+}
+# Forms of a figure, and what keeps the program's version and the time of day out of each.
+_UNDATED: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+    "svg": {"Creator": None, "Date": None},
+}
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#F0E442")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_FONT = "DejaVu Sans"  # comes with matplotlib
+# A reader's own matplotlibrc must not change a report.
+_SETTINGS: Any = {  # a dict; newer matplotlib types its keys one by one
+    "font.family": [_FONT],
+    "font.size": 8,
+    "text.usetex": False,
+    "text.parse_math": False,  # a "$" in a name is a dollar
+    "hatch.linewidth": 0.6,
+    "svg.hashsalt": "spade-eval",  # else identifiers are drawn anew each time
+    "pdf.fonttype": 42,  # editable text
+}
+
+
+@contextmanager
+def settings() -> Iterator[None]:
+    """Draw inside of this block, where the type settings hold."""
+    import matplotlib
+
+    with matplotlib.rc_context(_SETTINGS):
+        yield
+
+
+class Page:
+    """A figure with a title above and footnotes below a body of given height."""
+
+    def __init__(self, title: str, notes: Sequence[str], body_height: float) -> None:
+        from matplotlib.figure import Figure
+
+        self.title = title
+        title_lines = textwrap.wrap(title, 92)
+        notes_lines = [line for note in notes for line in textwrap.wrap(note, 138)]
+        self.top = 0.16 * len(title_lines) + 0.14
+        self.height = self.top + body_height + 0.125 * len(notes_lines) + 0.16
+        self.figure = Figure(figsize=(WIDTH, self.height), facecolor="white")
+        self._text(0.08, title_lines, 9, "top", "bold")
+        self._text(self.height - 0.08, notes_lines, 6.5, "bottom", "normal")
+
+    def _text(self, y: float, lines: Sequence[str], size: float, align: str, weight: str) -> None:
+        self.figure.text(
+            MARGIN / WIDTH,
+            1 - y / self.height,
+            "\n".join(lines),
+            fontsize=size,
+            va=align,
+            weight=weight,
+            color=INK,
+            linespacing=1.25,
+        )
+
+    def axes(self, x: float, y: float, width: float, height: float) -> "Axes":
+        """Axes whose upper left corner is (x, y) from that of the body."""
+        bottom = self.height - self.top - y - height
+        return self.figure.add_axes(
+            (x / WIDTH, bottom / self.height, width / WIDTH, height / self.height)
+        )
+
+    def save(self, path: Path) -> Path:
+        """Write a PNG, PDF or SVG by the file's ending; equal numbers give equal bytes."""
+        form = path.suffix.removeprefix(".")
+        with written_whole(path) as temporary:
+            self.figure.savefig(temporary, format=form, dpi=_DPI, metadata=_UNDATED[form])
+        return path
+
+    def save_forms(self, folder: Path, stem: str, caption: str) -> Plot:
+        """Write the figure as PNG, PDF and SVG."""
+        png, pdf, svg = (self.save(folder / f"{stem}.{form}") for form in _UNDATED)
+        return Plot(title=self.title, caption=caption, png=png, pdf=pdf, svg=svg)
+
+
+def styles(kinds: Iterable[str]) -> list[tuple[str, str]]:
+    """Colour and marker of rows by kind; the eighth model repeats a colour with another marker."""
+    found = []
+    num_models = 0
+    for kind in kinds:
+        if kind in REFERENCE_KINDS:
+            found.append(_REFERENCE_STYLES[kind])
+            continue
+        turn, place = divmod(num_models, len(_COLORS))
+        found.append((_COLORS[place], _MARKERS[(place + 3 * turn) % len(_MARKERS)]))
+        num_models += 1
+    return found
+
+
+def marker_style(color: str, marker: str) -> dict[str, Any]:
+    """Arguments of a line that shows marks only; the upright stroke has no outline of its own."""
+    is_stroke = marker in "|_1"
+    return {
+        "linestyle": "none",
+        "marker": marker,
+        "color": color,
+        "markeredgecolor": color if is_stroke else INK,
+        "markeredgewidth": 1.4 if is_stroke else 0.3,
+    }
+
+
+def text_width(texts: Iterable[str], font_size: float) -> float:
+    """Inches that the longest text takes."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    font = FontProperties(family=[_FONT])
+    # Outlines are slow to lay out, and a much shorter text is never the widest.
+    longest = sorted(set(texts), key=len, reverse=True)[:6]
+    points = [
+        TextPath((0, 0), text, size=font_size, prop=font).get_extents().x1 for text in longest
+    ]
+    return float(max(points, default=0.0)) / 72
+
+
+def tidy(axes: "Axes", font_size: float) -> None:
+    """Two thin spines, faint vertical lines behind the data, no tick marks at names."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set(color=INK, linewidth=0.6)
+    axes.grid(axis="x", color=FAINT, linewidth=0.5)
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="x", labelsize=min(font_size, 6.5), length=2, width=0.5, colors=INK)
+    axes.tick_params(axis="y", labelsize=font_size, length=0, colors=INK, pad=3)
+
+
+def both_grids(axes: "Axes") -> None:
+    """`tidy` for two axes of numbers."""
+    tidy(axes, 7)
+    axes.grid(axis="y", color=FAINT, linewidth=0.5)
+    axes.tick_params(axis="y", labelsize=6.5, length=2, width=0.5)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pages of documentation whose numbers come from records: marked blocks are filled by a command.
+
+A block begins with a line `<!-- NAME -->` and ends with a line `<!-- /NAME -->`. What stands
+between is replaced; everything else of the page is written by people and stays.
+"""
+
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from spade_eval.files import written_whole
+from spade_eval.errors import UserError
+
+
+def fill_with_table(page: Path, number: int, folder: Path, lines: Sequence[str]) -> list[Path]:
+    """Put a paper's table, as `write_paper_table` left it in a folder, into its block of a page.
+
+    The figure and the CSV file are copied beside the page; `lines` follow the table.
+    """
+    name = f"table{number}"
+    _block(page, name)  # refused before anything is copied
+    copies = []
+    for ending in ("png", "csv"):
+        source = folder / f"{name}.{ending}"
+        if source.is_file():
+            copies.append(_copied(source, page.with_name(f"{page.stem}-{name}.{ending}")))
+    pictures = [f"![Table {number}]({path.name})\n" for path in copies if path.suffix == ".png"]
+    files = [f"- the same at full precision: [{path.name}]({path.name})"
+             for path in copies if path.suffix == ".csv"]  # fmt: skip
+    table = (folder / f"{name}.md").read_text(encoding="utf-8").strip()
+    said = [f"- {line}" for line in lines]
+    return [fill_page(page, name, "\n".join([*pictures, table, *files, *said])), *copies]
+
+
+def fill_with_figure(page: Path, picture: Path, lines: Sequence[str]) -> list[Path]:
+    """Put a figure and its numbers into the block of the picture's name; the picture is copied."""
+    name = picture.stem
+    _block(page, name)
+    copy = _copied(picture, page.with_name(f"{page.stem}-{picture.name}"))
+    said = [f"- {line}" for line in lines]
+    return [fill_page(page, name, "\n".join([f"![{name}]({copy.name})\n", *said])), copy]
+
+
+def fill_page(page: Path, name: str, text: str) -> Path:
+    """Put `text` into the block of that name; `UserError` for a page without it."""
+    before, start, end = _block(page, name)
+    with written_whole(page) as temporary:
+        filled = f"{before[:start]}\n{text.strip()}\n{before[end:]}"
+        temporary.write_text(filled, encoding="utf-8")
+    return page
+
+
+def _block(page: Path, name: str) -> tuple[str, int, int]:
+    """The page, and where the content of its block begins and ends."""
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    if not page.is_file():
+        raise UserError(f"--into {page}: no such file; expected a page with a block {begin}")
+    text = page.read_text(encoding="utf-8")
+    pattern = rf"^{re.escape(begin)}$(.*?)^{re.escape(end)}$"
+    found = list(re.finditer(pattern, text, re.DOTALL | re.MULTILINE))
+    if len(found) != 1:
+        raise UserError(
+            f"--into {page}: expected exactly one block that begins with a line {begin} and ends "
+            f"with a line {end}; write both where the table is to stand"
+        )
+    return text, *found[0].span(1)
+
+
+def _copied(source: Path, target: Path) -> Path:
+    with written_whole(target) as temporary:
+        shutil.copyfile(source, temporary)
+    return target

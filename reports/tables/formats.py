@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Printed tables as fixed-width text, Markdown and LaTeX.
+
+Names of models, classes and datasets are data: every character that means something to the target
+format is escaped, so that no name can become markup or a command.
+"""
+
+import re
+import textwrap
+from collections.abc import Sequence
+
+from reports.tables.printed import Cell, Column, Printed
+
+_HEADING_WIDTH = 12
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "_": r"\_",
+    "%": r"\%",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    '"': r"\textquotedbl{}",
+    "|": r"\textbar{}",
+    "`": r"\textasciigrave{}",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "±": r"$\pm$",
+    "\u00d7": r"$\times$",  # multiplication sign
+    "²": r"$^2$",
+    "…": r"\ldots{}",
+    "†": r"\textdagger{}",
+    "\u2013": "--",  # en dash
+    "\u2014": "---",  # em dash
+}
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~<>&])")
+
+
+def as_text(table: Printed) -> str:
+    """Fixed-width lines; an asterisk marks the best of a column."""
+    headings = [_text_heading(column) for column in table.columns]
+    height = max(map(len, headings))
+    blocks = [
+        ([""] * (height - len(heading)) + heading, [_text_cell(column, c) for c in column.cells])
+        for heading, column in zip(headings, table.columns, strict=True)
+    ]
+    widths = [max(map(len, [*heading, *cells])) for heading, cells in blocks]
+    names = [column.is_name for column in table.columns]
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    lines = [_line([heading[index] for heading, _ in blocks], widths, names)
+             for index in range(height)]  # fmt: skip
+    lines.append(rule)
+    for index in range(table.num_rows):
+        if index in table.rules:
+            lines.append(rule)
+        lines.append(_line([cells[index] for _, cells in blocks], widths, names))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def as_markdown(table: Printed) -> str:
+    """A GitHub table: best bold, second underlined; title above, notes below."""
+    heads = [markdown_escaped(_one_line(column)) for column in table.columns]
+    aligns = [":--" if column.is_name else "--:" for column in table.columns]
+    lines = [f"**{markdown_escaped(table.title)}**", ""] if table.title else []
+    lines += [_markdown_line(heads), _markdown_line(aligns)]
+    for index in range(table.num_rows):
+        lines.append(_markdown_line([_markdown_cell(c.cells[index]) for c in table.columns]))
+    notes = [*(["best in bold, second underlined"] if table.has_marks else []), *table.notes]
+    lines += ["", *(f"- {markdown_escaped(note)}" for note in notes)] if notes else []
+    return "\n".join(lines) + "\n"
+
+
+def as_latex(table: Printed, label: str) -> str:
+    """A `table` environment for `booktabs`: best bold, second underlined, notes below."""
+    layout = "".join("l" if column.is_name else "r" for column in table.columns)
+    lines = [
+        r"% needs \usepackage{booktabs}, and \usepackage[T1]{fontenc} for quotation marks",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{latex_escaped(table.title)}}}",
+        rf"\label{{{re.sub(r'[^A-Za-z0-9:-]+', '-', label)}}}",
+        rf"\begin{{tabular}}{{{layout}}}",
+        r"\toprule",
+        _latex_line([latex_escaped(_one_line(column)) for column in table.columns]),
+        r"\midrule",
+    ]
+    for index in range(table.num_rows):
+        lines += [r"\midrule"] if index in table.rules else []
+        lines.append(_latex_line([_latex_cell(column.cells[index]) for column in table.columns]))
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\par\footnotesize {latex_escaped(note)}" for note in table.notes]
+    return "\n".join([*lines, r"\end{table}", ""])
+
+
+def latex_escaped(text: str) -> str:
+    """Text that LaTeX prints as it is; control characters are dropped."""
+    shown = "".join(character for character in text if character.isprintable())
+    return "".join(_LATEX.get(character, character) for character in shown)
+
+
+def markdown_escaped(text: str) -> str:
+    """Text that Markdown prints as it is, on one line."""
+    one_line = "".join(character if character.isprintable() else " " for character in text)
+    return _MARKDOWN.sub(r"\\\1", one_line).replace(r"\<", "&lt;").replace(r"\>", "&gt;")
+
+
+def _one_line(column: Column) -> str:
+    return f"{column.heading}, {column.unit}" if column.unit else column.heading
+
+
+def _text_heading(column: Column) -> list[str]:
+    """Heading lines; room is kept for the mark in every cell, so that digits align."""
+    lines = textwrap.wrap(
+        column.heading, _HEADING_WIDTH, break_long_words=False, break_on_hyphens=False
+    )
+    if not column.marked:
+        return [*lines, column.unit] if column.unit else lines
+    return [f"{line} " for line in [*lines, column.unit]]
+
+
+def _text_cell(column: Column, cell: Cell) -> str:
+    if not column.marked:
+        return cell.text
+    return cell.text + ("*" if cell.mark == "best" else " ")
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], names: Sequence[bool]) -> str:
+    """Names flush left, numbers flush right."""
+    return "  ".join(
+        cell.ljust(width) if is_name else cell.rjust(width)
+        for cell, width, is_name in zip(cells, widths, names, strict=True)
+    )
+
+
+def _markdown_line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _markdown_cell(cell: Cell) -> str:
+    text = markdown_escaped(cell.text)
+    return {"best": f"**{text}**", "second": f"<ins>{text}</ins>"}.get(cell.mark, text)
+
+
+def _latex_line(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _latex_cell(cell: Cell) -> str:
+    text = re.sub(r"^-(?=\d)", "$-$", latex_escaped(cell.text))  # a minus, not a hyphen
+    return {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(cell.mark, text)

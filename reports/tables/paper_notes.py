@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Footnotes of a paper's table: every way in which a measured number's protocol differs from it."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from spade_eval.paper_tables import PaperTable
+from reports.tables.published import RECALLED, paper_dataset
+from spade_eval.records import Measurement
+
+IN_DOMAIN = "in-domain"
+# Segmenters without real weights: their scores mean nothing.
+MEANINGLESS = ("filled", "random")
+# Images of the validation sets and their size (height, width), as the paper has them.
+_PAPER_COUNTS = {"COCO-Stuff": 5000, "ADE20K": 2000, "Cityscapes": 500}
+_PAPER_SIZES = {"Cityscapes": (256, 512)}
+_USUAL_SIZE = (256, 256)
+# Whether the paper counts unlabelled pixels in these datasets' accuracy was not found.
+_UNKNOWN_ACCURACY = ("COCO-Stuff", "ADE20K", "ADE20K-outdoor")
+
+
+def comparable(item: Measurement) -> bool:
+    """Whether a score may be subtracted from the paper's at all."""
+    return (
+        paper_dataset(item.dataset) is not None
+        and item.segmenter_weights not in (*MEANINGLESS, IN_DOMAIN)
+        and item.profile != IN_DOMAIN
+    )
+
+
+def protocol_notes(
+    dataset: str, measured: Sequence[Measurement], metrics: Collection[str]
+) -> list[str]:
+    """How one dataset's protocol differs from the paper's, each difference in a sentence."""
+    name = paper_dataset(dataset)
+    if not measured:
+        return []
+    if name is None:
+        return [f"{dataset}: the paper has no scores on it, so its columns are empty."]
+    first = measured[0]
+    return [
+        *_segmenter_notes(dataset, first),
+        *_set_notes(dataset, name, first),
+        *_metric_notes(dataset, name, metrics),
+    ]
+
+
+def _segmenter_notes(dataset: str, first: Measurement) -> list[str]:
+    if first.segmenter_weights in MEANINGLESS:
+        return [
+            f"{dataset}: the segmenter's weights are {first.segmenter_weights}, so its scores mean "
+            "nothing; no difference is given."
+        ]
+    if first.profile == IN_DOMAIN or first.segmenter_weights == IN_DOMAIN:
+        return [
+            f"{dataset}: scored by an in-domain segmenter, which no paper used; no difference is "
+            "given."
+        ]
+    return [
+        f"{dataset}: profile {first.profile}; the paper does not state its own (size, scales and "
+        "resizing of the segmenter's input)."
+    ]
+
+
+def _set_notes(dataset: str, name: str, first: Measurement) -> list[str]:
+    notes = []
+    count, size = _PAPER_COUNTS.get(name), (first.height, first.width)
+    if count is not None and first.num_images != count:
+        notes.append(
+            f"{dataset}: N = {first.num_images:,} images, where the paper scores {count:,}."
+        )
+    paper_size = _PAPER_SIZES.get(name, _USUAL_SIZE)
+    if size != paper_size:
+        notes.append(
+            f"{dataset}: images of {size[0]}x{size[1]}, where the paper's are "
+            f"{paper_size[0]}x{paper_size[1]} (height x width)."
+        )
+    if name == "ADE20K-outdoor":
+        notes.append(f"{dataset}: the paper's list of images was never published.")
+    return notes
+
+
+def _metric_notes(dataset: str, name: str, metrics: Collection[str]) -> list[str]:
+    notes = []
+    if name in _UNKNOWN_ACCURACY and "acc_valid" in metrics:
+        notes.append(
+            f"{dataset}: whether the paper's accuracy counts unlabelled pixels was not found; it "
+            "stands beside accuracy (valid)."
+        )
+    if name == "Cityscapes" and "acc_all" in metrics:
+        notes.append(
+            f"{dataset}: the paper's accuracy counts unlabelled pixels as wrong, so it stands "
+            "beside accuracy (all)."
+        )
+    if "fid" in metrics:
+        notes.append(
+            f"{dataset}: by its date the paper's FID was made with torchvision's Inception "
+            "(profile legacy-2019a); other profiles differ by more than methods do."
+        )
+    return notes
+
+
+def recalled_note(number: int) -> str:
+    """Said of a table that shows numbers nobody here has seen in print."""
+    return f"Some of the paper's numbers in Table {number} are {RECALLED} (column `recalled`)."
+
+
+def unmeasured_notes(
+    table: PaperTable, measured: Collection[str], same_network: Mapping[str, object]
+) -> list[str]:
+    """Why a row of the table has no measured number, where there is a reason."""
+    notes = [
+        f"{row.title}: the suite has no such generator." for row in table.rows if row.model is None
+    ]
+    for model in table.models:
+        same = same_network.get(model)
+        if same is not None and measured and model not in measured:
+            notes.append(f"{model}: {getattr(same, 'reason', same)}")
+    return notes

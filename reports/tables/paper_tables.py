@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables 1, 3, 4 and 5 of the SPADE paper beside what was measured, as one frame each.
+
+A line is one row of the paper on one dataset; real photos, oracle and floors of a dataset stand
+above it. Measured numbers are means over seeds, in fractions where the unit is "%", and so are the
+paper's. A difference is given only where the two are comparable: scores of an in-domain segmenter,
+or of one without real weights, are not, and a footnote says so.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from reports.measured.grouping import by_protocol
+from reports.tables.paper_notes import (
+    comparable,
+    protocol_notes,
+    recalled_note,
+    unmeasured_notes,
+)
+from spade_eval.paper_tables import PAPER_TABLES, SAME_NETWORK, PaperRow, PaperTable
+from reports.tables.published import (
+    DATASETS,
+    PaperNumber,
+    paper_dataset,
+    paper_metric,
+    paper_numbers,
+)
+from reports.measured.seeds import SeededRow, metrics_of, seeded_rows
+from spade_eval.errors import UserError, lookup
+from spade_eval.records import Measurement
+
+FACTS = (
+    "dataset",
+    "row",
+    "group",
+    "kind",
+    "model",
+    "seeds",
+    "parameters",
+    "parameters_paper",
+    "N",
+    "profile",
+)
+_SUFFIXES = ("", "_spread", "_paper", "_difference")
+# Metrics that the paper prints, for rows and tables without measurements.
+_ABOUT: dict[str, dict[str, Any]] = {
+    "miou": {"label": "mIoU", "unit": "%", "larger_is_better": True},
+    "acc_valid": {"label": "accuracy (valid)", "unit": "%", "larger_is_better": True},
+    "acc_all": {"label": "accuracy (all)", "unit": "%", "larger_is_better": True},
+    "fid": {"label": "FID", "unit": "", "larger_is_better": False},
+}
+_PRINTED_IN = {1: ("miou", "acc_valid", "acc_all", "fid")}
+_Numbers = Mapping[tuple[str, str, str, str], PaperNumber]
+
+
+def paper_table(
+    number: int, measurements: Sequence[Measurement], *, unverified: bool = False
+) -> pd.DataFrame:
+    """Table `number` over all given runs: several seeds, and for Table 1 several datasets.
+
+    Without measurements it is the paper's own table. `unverified` adds numbers that were recalled
+    and never seen in a copy of the paper. `attrs` holds number, title, metrics and notes. A
+    `UserError` if a dataset was measured under two protocols, or a row with two budgets.
+    """
+    table = lookup({str(key): value for key, value in PAPER_TABLES.items()}, str(number), "table")
+    numbers = paper_numbers(number, unverified=unverified)
+    groups = _one_protocol_a_dataset(measurements)
+    metrics = _metrics(number, groups)
+    lines: list[dict[str, Any]] = []
+    notes: dict[str, None] = {}
+    for dataset, rows in groups.items():
+        block = _Block(table, dataset, rows, numbers, metrics)
+        lines += block.lines()
+        notes |= dict.fromkeys(block.notes())
+    if unverified and any(not found.verified for found in numbers.values()):
+        notes |= dict.fromkeys([recalled_note(number)])
+    names = [f"{metric}{suffix}" for metric in metrics for suffix in _SUFFIXES]
+    frame = pd.DataFrame(lines, columns=[*FACTS, *names, "recalled", "source", "notes"])
+    frame = _typed(frame, names)
+    frame.attrs = {
+        "number": number,
+        "title": f"Table {number}: {table.title}",
+        "metrics": metrics,
+        "notes": list(notes),
+    }
+    return frame
+
+
+class _Block:
+    """The lines of one dataset."""
+
+    def __init__(
+        self,
+        table: PaperTable,
+        dataset: str,
+        rows: Sequence[SeededRow],
+        numbers: _Numbers,
+        metrics: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        self.table, self.dataset, self.metrics, self.numbers = table, dataset, metrics, numbers
+        self.paper_name = paper_dataset(dataset) or ""
+        self.references = [row for row in rows if row.versions[0].is_reference]
+        models = [row for row in rows if not row.versions[0].is_reference]
+        self.by_model = _by_model(models, table)
+        shown = list(self.by_model.values())
+        # Table 1 is open to any method; the others ask about the rows that they name.
+        self.others = [row for row in models if row not in shown] if table.number == 1 else []
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Bounds first, then the rows in the paper's order, then other methods."""
+        bounds = [self._line(None, row) for row in self.references]
+        rows = [self._line(row, self.by_model.get(row.model or "")) for row in self.table.rows]
+        return [*bounds, *rows, *(self._line(None, row) for row in self.others)]
+
+    def notes(self) -> list[str]:
+        """Footnotes of this dataset: how its protocol differs from the paper's."""
+        measured = [*self.references, *self.by_model.values(), *self.others]
+        return [
+            *protocol_notes(self.dataset, [row.first for row in measured], self.metrics),
+            *(note for row in measured for item in row.versions[0].measurements
+              for note in item.notes),
+            *unmeasured_notes(self.table, set(self.by_model), SAME_NETWORK),
+        ]  # fmt: skip
+
+    def _line(self, row: PaperRow | None, measured: SeededRow | None) -> dict[str, Any]:
+        first = measured.first if measured else None
+        line: dict[str, Any] = {
+            "dataset": self.dataset,
+            "row": row.title if row else measured.title if measured else "",
+            "group": row.group if row else "",
+            "kind": measured.kind if measured else "paper",
+            "model": row.model if row else None,
+            "seeds": len(measured.versions) if measured else 0,
+            "parameters": first.parameters if first else None,
+            "parameters_paper": self._parameters(row),
+            "N": first.num_images if first else None,
+            "profile": first.profile if first else None,
+        }
+        found = {metric: self._paper(row, metric) for metric in self.metrics}
+        for metric, paper in found.items():
+            line |= self._cells(metric, measured, paper)
+        shown = [paper for paper in found.values() if paper.source]
+        notes = dict.fromkeys(note for item in measured.versions[0].measurements
+                              for note in item.notes) if measured else {}  # fmt: skip
+        return {
+            **line,
+            "recalled": any(not paper.verified for paper in shown),
+            "source": " | ".join(dict.fromkeys(paper.source for paper in shown)),
+            "notes": " | ".join(notes),
+        }
+
+    def _cells(
+        self, metric: str, measured: SeededRow | None, found: PaperNumber
+    ) -> dict[str, float]:
+        paper = found.value / 100 if self.metrics[metric]["unit"] == "%" else found.value
+        if measured is None:
+            values = (float("nan"), float("nan"), paper, float("nan"))
+        else:
+            summary = measured.summary(metric)
+            is_comparable = comparable(measured.first)
+            difference = summary.mean - paper if is_comparable else float("nan")
+            values = (summary.mean, summary.spread, paper, difference)
+        return {f"{metric}{suffix}": value for suffix, value in zip(_SUFFIXES, values, strict=True)}
+
+    def _paper(self, row: PaperRow | None, metric: str) -> PaperNumber:
+        name = paper_metric(metric, self.paper_name)
+        missing = PaperNumber(float("nan"), "", True)
+        if row is None or name is None:
+            return missing
+        return self.numbers.get((self.paper_name, row.method, row.variant, name), missing)
+
+    def _parameters(self, row: PaperRow | None) -> int | None:
+        """Parameters of the generator that the paper prints, in Table 3."""
+        key = ("all", row.method, row.variant, "generator_parameters") if row else None
+        found = self.numbers.get(key) if key else None
+        return round(found.value * 1e6) if found and not math.isnan(found.value) else None
+
+
+def _one_protocol_a_dataset(measurements: Sequence[Measurement]) -> dict[str, list[SeededRow]]:
+    """Rows of each dataset; the paper's datasets without rows where nothing is given."""
+    if not measurements:
+        return {name: [] for name in DATASETS}
+    groups: dict[str, list[list[Measurement]]] = defaultdict(list)
+    for key, group in by_protocol(measurements).items():
+        groups[key.dataset].append(group)
+    for dataset, found in groups.items():
+        if len(found) > 1:
+            profiles = ", ".join(sorted({_protocol_name(group[0]) for group in found}))
+            raise UserError(
+                f"{dataset} was measured under {len(found)} protocols ({profiles}), expected one "
+                "in a column; give the run folders of one of them"
+            )
+    return {dataset: seeded_rows(found[0]) for dataset, found in groups.items()}
+
+
+def _protocol_name(item: Measurement) -> str:
+    return (
+        f"{item.profile} {item.protocol_sha256[:8]}, {item.num_images} images of "
+        f"{item.height}x{item.width}"
+    )
+
+
+def _by_model(rows: Sequence[SeededRow], table: PaperTable) -> dict[str, SeededRow]:
+    """The row of each model: the one trained here, else a given one that has the model's name."""
+    found: dict[str, SeededRow] = {}
+    trained = {row.source for row in rows if row.kind == "generator"}
+    for row in rows:
+        if row.source not in table.models:
+            continue
+        if row.kind != "generator" and row.source in trained:
+            continue
+        if row.source in found:
+            budgets = ", ".join(str(item.first.train_steps) for item in (found[row.source], row))
+            raise UserError(
+                f"{row.source} was trained in two ways ({budgets} steps), expected seeds of one "
+                "budget in a row; give the run folders of one budget"
+            )
+        found[row.source] = row
+    return found
+
+
+def _metrics(number: int, groups: Mapping[str, Sequence[SeededRow]]) -> dict[str, dict[str, Any]]:
+    """What the columns are: metrics that were measured, and those that the paper prints."""
+    rows = [row for found in groups.values() for row in found]
+    about = metrics_of(rows)
+    missing = [name for name in _PRINTED_IN.get(number, ("miou",)) if name not in about]
+    return {**{name: _ABOUT[name] for name in missing}, **about} if missing else about
+
+
+def _typed(frame: pd.DataFrame, numbers: Iterable[str]) -> pd.DataFrame:
+    whole = ("seeds", "parameters", "parameters_paper", "N")
+    types = {**dict.fromkeys(whole, "Int64"), **dict.fromkeys(numbers, "float64")}
+    return frame.astype({**dict.fromkeys(("row", "group", "kind"), "object"), **types})

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A frame and its printed form as files: CSV, Markdown, LaTeX, and Parquet where pyarrow is.
+
+CSV and Parquet hold every digit that was measured; Markdown and LaTeX are rounded for print.
+"""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from spade_eval.files import written_whole
+from reports.tables.formats import as_latex, as_markdown
+from reports.tables.printed import Printed
+
+NO_PARQUET = "No Parquet files: pyarrow is not installed; CSV files hold the same numbers."
+
+
+def has_parquet() -> bool:
+    """Whether pyarrow is there, which pandas needs to write Parquet."""
+    return importlib.util.find_spec("pyarrow") is not None
+
+
+def write_forms(frame: pd.DataFrame, printed: Printed, folder: Path, stem: str) -> list[Path]:
+    """Write `stem`.csv, .md, .tex and, with pyarrow, .parquet; returns their paths."""
+    label = f"tab:{stem.replace('_', '-')}"
+    paths = [
+        write_csv(frame, folder / f"{stem}.csv"),
+        write_text(as_markdown(printed), folder / f"{stem}.md"),
+        write_text(as_latex(printed, label), folder / f"{stem}.tex"),
+    ]
+    return [*paths, *write_parquet(frame, folder / f"{stem}.parquet")]
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> Path:
+    """UTF-8, floats with every digit; an index is written where it has a name."""
+    with written_whole(path) as temporary:
+        frame.to_csv(temporary, index=frame.index.name is not None, encoding="utf-8")
+    return path
+
+
+def write_text(text: str, path: Path) -> Path:
+    """UTF-8 text that appears whole or not at all."""
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_parquet(frame: pd.DataFrame, path: Path) -> list[Path]:
+    """The frame with its `attrs` as metadata; nothing without pyarrow."""
+    if not has_parquet():
+        return []
+    plain = frame.copy()
+    plain.attrs = json.loads(json.dumps(frame.attrs))  # tuples would come back as lists anyway
+    with written_whole(path) as temporary:
+        plain.to_parquet(temporary, index=frame.index.name is not None)
+    return [path]

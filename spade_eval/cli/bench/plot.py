@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`spade-eval bench plot`: figures from the lines of JSON that the other bench commands print."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def bench_plot(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Of --save, or what was printed, kept as a file."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Folder [default: beside the first file].")
+    ] = None,
+) -> None:
+    """Draw time against size, batch, labels and number of images, wherever the lines vary it."""
+    from reports.bench.lines import read_bench_lines
+    from reports.bench.plots import plot_bench
+    from spade_eval.errors import UserError
+
+    plots = plot_bench(read_bench_lines(files), out or files[0].parent)
+    if not plots:
+        raise UserError(
+            f"{', '.join(map(str, files))}: nothing to draw, since no two lines differ in just a "
+            "size, batch, number of labels or of images; measure several (--size 128 --size 256)"
+        )
+    for plot in plots:
+        typer.echo("\n".join(map(str, (plot.png, plot.pdf, plot.svg))))

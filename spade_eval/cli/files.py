@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`spade-eval bundle`: results in one file that another machine verifies and merges."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spade_eval.errors import UserError
+
+
+def bundle(
+    runs: Annotated[list[Path] | None, typer.Argument(help="Run folders to bundle.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write, or the folder to extract into.")
+    ] = None,
+    verify: Annotated[
+        Path | None, typer.Option(help="Check a bundle: hashes, and numbers against each other.")
+    ] = None,
+    extract: Annotated[
+        Path | None, typer.Option(help="Unpack a bundle whose hashes agree, into --out.")
+    ] = None,
+    sha256: Annotated[
+        str | None,
+        typer.Option("--sha256", help="With --verify: the identity that the bundle must have."),
+    ] = None,
+) -> None:
+    """Bundle run folders into --out FILE, or verify or extract a bundle."""
+    wanted = [bool(runs), verify is not None, extract is not None]
+    if sum(wanted) != 1:
+        raise UserError(
+            "bundle: expected RUN folders, --verify FILE or --extract FILE, one of them"
+        )
+    if sha256 is not None and verify is None:
+        raise UserError("--sha256 was given without --verify FILE, which it belongs to")
+    if verify is not None:
+        _verify(verify, sha256)
+    elif extract is not None:
+        _extract(extract, _given(out, "--extract FILE --out FOLDER"))
+    else:
+        _write(list(runs or ()), _given(out, "bundle RUN --out FILE.zip"))
+
+
+def _given(out: Path | None, example: str) -> Path:
+    if out is None:
+        raise UserError(f"bundle: --out is missing, expected {example}")
+    return out
+
+
+def _write(runs: list[Path], path: Path) -> None:
+    from reports.bundle.bundle import write_bundle
+    from reports.run_report import write_run_tables
+    from reports.runs import open_run
+
+    for run in runs:
+        write_run_tables(open_run(run))  # what is bundled agrees with the records
+    identity = write_bundle(runs, path)
+    typer.echo(f"{path}: {path.stat().st_size:,} bytes, {len(runs)} runs")
+    typer.echo(f"identity (SHA-256 of its manifest, to be published with it): {identity}")
+
+
+def _verify(path: Path, sha256: str | None) -> None:
+    from reports.bundle_check import verify_bundle
+
+    found = verify_bundle(path)
+    faults = list(found.faults)
+    if sha256 is not None and sha256.lower() != found.sha256:
+        faults.insert(0, f"identity {found.sha256}, expected {sha256}")
+    typer.echo(f"{path}: runs {', '.join(found.runs)}")
+    typer.echo(f"{found.num_files:,} files, {found.num_measurements:,} measurements")
+    typer.echo(f"identity (SHA-256 of its manifest): {found.sha256}")
+    for fault in faults:
+        typer.echo(f"fault: {fault}")
+    if faults:
+        raise UserError(
+            f"{path}: {len(faults)} faults ({faults[0]}); do not use its numbers: ask for the "
+            "bundle again"
+        )
+    typer.echo("every hash agrees, and the numbers agree with each other")
+
+
+def _extract(path: Path, folder: Path) -> None:
+    from reports.bundle.bundle import extract_bundle
+
+    for run in extract_bundle(path, folder):
+        typer.echo(str(run))

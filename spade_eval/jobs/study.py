@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A table of the paper as jobs: what is not recorded yet is trained and scored, then shown.
+
+Park et al., CVPR 2019, Tables 1, 3, 4 and 5. Each dataset and seed has a run folder of its own,
+which tables share: a model that two tables name is trained once. Rows of which the suite has no
+generator are shown with the paper's numbers; rows that are another row's network are not trained.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spade_eval.paper_tables import PAPER_TABLES, SAME_NETWORK, PaperTable
+from spade_eval.config import RunConfig
+from spade_eval.engine import Benchmark
+from spade_eval.errors import lookup
+from spade_eval.jobs.job import PROGRAM, REFERENCES, Job
+from spade_eval.jobs import LAUNCHERS
+from spade_eval.jobs.launch import Failure, Launch, Outcome
+from spade_eval.records import sha256_of_json
+from spade_eval.rows import Request, Workplace
+from spade_eval.workplace import claim_folder
+from spade_eval.weights import VGG19, is_installed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A table on some datasets with some seeds."""
+
+    table: PaperTable
+    runs: tuple[tuple[RunConfig, Workplace], ...]  # datasets in order, of each all seeds
+    folder: Path  # of the finished table
+    models: tuple[str, ...] = ()  # of the table's models only these; empty for all
+    flags: tuple[str, ...] = ()  # of the command line, for every job
+    processes: int = 1  # that train one model
+
+    @property
+    def run_folders(self) -> list[Path]:
+        return [place.run_folder for _, place in self.runs]
+
+    def trained_models(self, weights_dir: Path) -> tuple[str, ...]:
+        """Those that have to be trained: each network once."""
+        models = self.models or self.table.models
+        holds = {
+            "one process": self.processes == 1,
+            "no perceptual loss": not is_installed(VGG19, weights_dir),
+        }
+        networks = [
+            SAME_NETWORK[name].model
+            if name in SAME_NETWORK and holds[SAME_NETWORK[name].when]
+            else name
+            for name in models
+        ]
+        return tuple(dict.fromkeys(networks))
+
+
+def paper_table(number: int, models: Sequence[str] = ()) -> PaperTable:
+    """A table of the paper by its number; `UserError` for others, and for models it has not."""
+    table = lookup(
+        {str(known): table for known, table in PAPER_TABLES.items()},
+        str(number),
+        "table of the paper",
+    )
+    for model in models:
+        lookup(dict.fromkeys(table.models), model, f"model of Table {number}")
+    return table
+
+
+def run_folder(out: Path | None, config: RunConfig) -> Path:
+    """Where a dataset and seed are measured; without `--out`, where a plain benchmark would."""
+    if out is None:
+        return Path("runs") / config.run_name
+    return out / f"{config.dataset}-seed{config.seed}"
+
+
+def table_folder(out: Path | None, number: int, configs: Sequence[RunConfig]) -> Path:
+    """Where the table goes: more seeds of the same runs change the table, not its folder."""
+    if out is not None:
+        return out / f"table{number}"
+    firsts = [config for config in configs if config.seed == configs[0].seed]
+    names = "-".join(config.dataset for config in firsts)
+    identity = sha256_of_json([config.sha256 for config in firsts])[:8]
+    return Path("runs") / f"table{number}-{names}-{configs[0].budget_name}-{identity}"
+
+
+def run_study(
+    study: Study,
+    launcher: str,
+    at_once: int | None,
+    gpus: tuple[str, ...],
+    sbatch: tuple[str, ...],
+    say: Callable[[str], None],
+) -> Outcome:
+    """Compute what is missing; failures are told, not raised, so that the rest can be shown."""
+    launch_jobs = lookup(LAUNCHERS, launcher, "launcher")
+    stages = _stages(study)
+    launch = Launch(
+        title=f"table{study.table.number}",
+        stages=stages,
+        report=_report_command(study),
+        folder=study.folder,
+        at_once=at_once,
+        gpus=gpus,
+        processes=study.processes,
+        sbatch=sbatch,
+        say=say,
+    )
+    if not stages:
+        return Outcome()
+    say(f"{launch.num_jobs} jobs to run; everything else of the table is recorded")
+    outcome = launch_jobs(launch)
+    if outcome.submitted:
+        return outcome
+    failed = {failure.job for failure in outcome.failures}
+    ended_early = [
+        Failure.of(job, "ended before anything was recorded")
+        for stage in _stages(study)
+        for job in stage
+        if job not in failed
+    ]
+    for failure in ended_early:
+        say(failure.text())
+    return Outcome((*outcome.failures, *ended_early))
+
+
+def _stages(study: Study) -> tuple[tuple[Job, ...], ...]:
+    """The missing jobs in an order in which no two of a stage write the same shared file.
+
+    The first job on a dataset trains its in-domain segmenter where there is none yet, the first in
+    a run folder makes the reference statistics and the real and oracle rows, which all rows share.
+    """
+    first: list[Job] = []
+    references: list[Job] = []
+    models: list[Job] = []
+    datasets: set[str] = set()
+    for config, place in study.runs:
+        claim_folder(place.run_folder, config)
+        wanted = (REFERENCES, *study.trained_models(place.weights_dir))
+        for name in missing(Benchmark(config, place), wanted):
+            job = Job(
+                dataset=config.dataset,
+                model=name,
+                seed=config.seed,
+                run_folder=place.run_folder,
+                flags=study.flags,
+            )
+            if name != REFERENCES:
+                models.append(job)
+            elif config.dataset not in datasets:
+                first.append(job)
+            else:
+                references.append(job)
+        datasets.add(config.dataset)
+    return tuple(tuple(stage) for stage in (first, references, models) if stage)
+
+
+def missing(benchmark: Benchmark, names: Sequence[str]) -> list[str]:
+    """Of some models, and REFERENCES for real and oracle, those that are not fully recorded."""
+    recorded = {measurement.job_sha256 for measurement in benchmark.store}
+    if not recorded:
+        # Asking for a row's identity opens the segmenter, which may still have to be trained.
+        return list(names)
+    models = tuple(name for name in names if name != REFERENCES)
+    rows = benchmark.rows(Request(models))
+    unknown = [row.name for row in rows if benchmark.job_sha256(row) not in recorded]
+    found = [name for name in unknown if name in models]
+    return [*([REFERENCES] if len(unknown) > len(found) else []), *found]
+
+
+def _report_command(study: Study) -> tuple[str, ...]:
+    folders = [str(folder) for folder in study.run_folders]
+    table = ["--table", str(study.table.number), "--out", str(study.folder)]
+    return (*PROGRAM, "report", *folders, *table)

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The distances of a run: FID by named profiles, or FD on the in-domain segmenter's features.
+
+Only a distance on a profile's own Inception weights is called FID. Without them an in-domain run
+compares features of its segmenter, under another name; any other run is refused, unless the chain
+is only tried: then noise stands in for the weights, and the distance is said to mean nothing.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from models.checkpoints.safe_load import load_tensors
+from segmenters.filled import fill
+from segmenters.in_domain import InDomainFeatures, InDomainSegmenter
+from spade_eval.datasets.base import Dataset
+from spade_eval.errors import UserError, as_user_error, lookup
+from spade_eval.metrics.arrays import read_arrays, write_arrays
+from spade_eval.metrics.density_coverage import density_coverage
+from spade_eval.metrics.fid_profiles import FID_PROFILES, FIDProfile
+from spade_eval.metrics.frechet import frechet_distance
+from spade_eval.metrics.inception import InceptionFeatures
+from spade_eval.metrics.inception_network import InceptionV3
+from spade_eval.metrics.kid import kernel_distance
+from spade_eval.metrics.moments import FeatureMoments
+from spade_eval.metrics.precision_recall import precision_recall
+from spade_eval.records import sha256_of_json
+from spade_eval.scoring.reference_statistics import expected_identity, load_statistics
+from spade_eval.scoring.segmenter import ScoringSegmenter
+from spade_eval.weights import installed, is_installed, sha256_of_weights
+
+FEATURE_METRICS = ("kid", "precision", "recall", "density", "coverage")
+# Neighbourhoods of five others (density and coverage), and pairs of subsets (KID).
+_FEWEST_FEATURES = 10
+
+
+class FeatureNetwork(Protocol):
+    """A network whose features a distance between image sets compares."""
+
+    feature_dim: int
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] -> (N, feature_dim)."""
+        ...
+
+
+class FeatureSet:
+    """Features of one set of images: their moments, and themselves where they are kept."""
+
+    def __init__(self, moments: FeatureMoments, features: Tensor | None) -> None:
+        self.moments, self.features = moments, features
+
+    @classmethod
+    def of(cls, dim: int) -> "FeatureSet":
+        """A set without images."""
+        return cls(FeatureMoments(dim), torch.empty(0, dim))
+
+    def update(self, features: Tensor) -> None:
+        """Add (N, D) features."""
+        self.moments.update(features)
+        if self.features is not None:
+            self.features = torch.cat([self.features, features.float()])
+
+    def save(self, path: Path) -> None:
+        """Keep the features as an .npz without pickled objects."""
+        assert self.features is not None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_arrays(path, features=self.features.numpy())
+
+    @classmethod
+    def load(cls, path: Path) -> "FeatureSet":
+        """Read what `save` wrote."""
+        features = torch.from_numpy(read_arrays(path, ("features",), "features")["features"])
+        found = cls.of(features.shape[1])
+        found.update(features)
+        return found
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A feature network and what is done with its features."""
+
+    metric: str  # a row of METRICS
+    title: str  # of the network and its weights
+    sha256: str  # of the weights
+    network: FeatureNetwork
+    profile_name: str | None = None
+    profile: FIDProfile | None = None
+    filled: bool = False  # noise stands in for the weights
+    beside: bool = False  # another FID of the run is the column FID; this one has its own
+
+    @property
+    def column(self) -> str:
+        """What records call the distance: each FID of a run by another name."""
+        return f"{self.metric}_{self.profile_name}" if self.beside else self.metric
+
+    @property
+    def scores_floats(self) -> bool:
+        """Whether images enter as the generator gives them instead of as 8-bit files."""
+        return self.profile is not None and not self.profile.eight_bit
+
+    def used_images(self, count: int) -> int:
+        """How many of `count` images enter, the first ones."""
+        return count if self.profile is None else self.profile.used_images(count)
+
+    @torch.inference_mode()
+    def features(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] -> (N, D) on the CPU."""
+        return self.network(images).cpu()
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """What `compare` gives: rows of METRICS and what records call them."""
+        if self.profile is None or self.beside:
+            return {self.metric: self.column}
+        return {name: name for name in (self.metric, *FEATURE_METRICS)}
+
+    def compare(self, real: FeatureSet, synthesized: FeatureSet) -> dict[str, float | None]:
+        """The distance, and on Inception features KID, precision, recall, density, coverage.
+
+        By column. None where statistics hold no features, or too few of them for a neighbourhood.
+        """
+        if self.profile is None:
+            return {self.column: frechet_distance(real.moments, synthesized.moments)}
+        found: dict[str, float | None] = dict.fromkeys(self.columns.values())
+        found[self.column] = self.profile.distance(real.moments, synthesized.moments)
+        x, y = real.features, synthesized.features
+        if (
+            not self.beside
+            and x is not None
+            and y is not None
+            and min(len(x), len(y)) >= _FEWEST_FEATURES
+        ):
+            found["kid"] = kernel_distance(x, y).mean
+            found |= {**precision_recall(x, y), **density_coverage(x, y)}
+        return found
+
+    def notes(self, count: int) -> tuple[str, ...]:
+        """What must stand beside a distance between `count` images on either side."""
+        if self.profile is not None:
+            return self.profile.notes(count, count)
+        return ()
+
+
+def open_distances(
+    profile_names: Sequence[str],
+    segmenter: ScoringSegmenter,
+    weights_dir: Path,
+    device: torch.device,
+    *,
+    filled: bool = False,
+) -> tuple[Distance, ...]:
+    """FID by each profile; FD instead where the segmenter is in-domain and weights are missing."""
+    profiles = {name: lookup(FID_PROFILES, name, "FID profile") for name in profile_names}
+    if isinstance(segmenter.network, InDomainSegmenter) and not all(
+        is_installed(profile.weights, weights_dir) for profile in profiles.values()
+    ):
+        features = InDomainFeatures(segmenter.network)
+        return (Distance("fd_in_domain", segmenter.title, segmenter.sha256, features),)
+    return tuple(
+        _fid(name, profile, weights_dir, device, filled=filled, beside=index > 0)
+        for index, (name, profile) in enumerate(profiles.items())
+    )
+
+
+def _fid(
+    name: str,
+    profile: FIDProfile,
+    weights_dir: Path,
+    device: torch.device,
+    *,
+    filled: bool,
+    beside: bool,
+) -> Distance:
+    """FID on the profile's own weights; with `filled`, on noise where they are missing."""
+    if filled and not is_installed(profile.weights, weights_dir):
+        with torch.device("meta"):  # no random numbers that the noise would replace at once
+            noise = InceptionV3(profile.network)
+        fill(noise.to_empty(device="cpu"), 1.0)
+        features = InceptionFeatures(noise.state_dict(), profile).to(device)
+        title, digest = f"{profile.weights.title}, filled", sha256_of_json({"filled": "inception"})
+        return Distance("fid", title, digest, features, name, profile, True, beside)
+    advice = "leave FID out with --fid-profile none, or name the folder with --weights-dir"
+    path = installed(dataclasses.replace(profile.weights, flags=advice), weights_dir)
+    with as_user_error(f"FID weights {path.name}"):
+        features = InceptionFeatures(load_tensors(path), profile).to(device)
+    digest = sha256_of_weights(path)
+    return Distance("fid", profile.weights.title, digest, features, name, profile, beside=beside)
+
+
+def stored_references(
+    path: Path, distances: Sequence[Distance], dataset: Dataset, count: int
+) -> dict[str, FeatureSet]:
+    """Statistics of `spade-eval stats make` for the distance of their profile, by its column."""
+    named = {item.profile_name: item for item in distances if item.profile_name is not None}
+    if not named:
+        raise UserError(
+            f"--reference {path} holds statistics for FID, but this run has none: its Inception "
+            "weights are not in --weights-dir (see `spade-eval weights list`)"
+        )
+    stored = load_statistics(path).identity.profile
+    distance = named.get(stored, next(iter(named.values())))
+    return {distance.column: _stored_reference(path, distance, dataset, count)}
+
+
+def _stored_reference(path: Path, distance: Distance, dataset: Dataset, count: int) -> FeatureSet:
+    """Stored statistics, refused unless this run would compute the same."""
+    assert distance.profile_name is not None
+    expected = expected_identity(
+        distance.profile_name, distance.sha256, dataset.names[:count], dataset.size
+    )
+    stored = load_statistics(path, expected)
+    if stored.content_sha256 != dataset.fingerprint():
+        raise UserError(
+            f"--reference {path} was made of {stored.origin} with other content "
+            f"({stored.content_sha256[:12]}, now {dataset.fingerprint()[:12]}); make it again with "
+            "`spade-eval stats make`"
+        )
+    return FeatureSet(stored.moments, stored.features)

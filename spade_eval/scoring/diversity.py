@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Diversity of a generator's images: several latents for each label map, every pair compared.
+
+LPIPS needs its weight files, MS-SSIM images of at least 161 pixels a side; what cannot be computed
+is left out and said.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from models.checkpoints.safe_load import load_tensors
+from models.training.distributed import ALONE, World
+from spade_eval.datasets.base import Dataset, Size
+from spade_eval.errors import as_user_error
+from spade_eval.metrics.diversity import DiversityScores, LPIPSPairs, PairDistance, ms_ssim_pairs
+from spade_eval.metrics.lpips import LPIPS
+from spade_eval.metrics.ms_ssim import LEAST_SIDE
+from spade_eval.records import sha256_of_json
+from spade_eval.scoring.values import Value
+from spade_eval.sources.synthesis import SynthesizedByCheckpoint
+from spade_eval.weights import ALEXNET, LPIPS_LINEAR, installed, is_installed, sha256_of_weights
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One way to compare two images of the same label map."""
+
+    metric: str  # a row of METRICS
+    pairs: PairDistance
+    features: str | None = None  # network and its weights, where there is one
+    features_sha256: str | None = None
+
+
+def open_comparisons(size: Size, weights_dir: Path, device: torch.device) -> list[Comparison]:
+    """LPIPS where its weights are there, MS-SSIM where images of this size are large enough."""
+    found = []
+    files = (ALEXNET, LPIPS_LINEAR)
+    if all(is_installed(file, weights_dir) for file in files):
+        paths = [installed(file, weights_dir) for file in files]
+        with as_user_error("LPIPS weights"):
+            network = LPIPS(load_tensors(paths[0]), load_tensors(paths[1])).to(device)
+        digest = sha256_of_json([sha256_of_weights(path) for path in paths])
+        found.append(Comparison("lpips_diversity", LPIPSPairs(network), "LPIPS AlexNet", digest))
+    if min(size) >= LEAST_SIDE:
+        found.append(Comparison("ms_ssim_diversity", ms_ssim_pairs))
+    return found
+
+
+def diversity(
+    source: SynthesizedByCheckpoint,
+    dataset: Dataset,
+    count: int,
+    num_samples: int,
+    comparisons: Sequence[Comparison],
+    world: World = ALONE,
+) -> list[Value]:
+    """Mean over label maps of the mean over pairs, as values to be recorded.
+
+    Label maps are dealt to the processes of `world`; each has all values.
+    """
+    title = f"diversity of {source.name}"
+    mine = tqdm(world.dealt(count), desc=title, unit="label map", disable=not world.is_first)
+    parts = {}
+    for index in mine:
+        images = source.samples(index, dataset[index], num_samples).to(source.device)
+        scores = [DiversityScores(item.pairs, num_samples) for item in comparisons]
+        for score in scores:
+            score.update(images)
+        parts[index] = [score.compute().mean for score in scores]
+    means = world.gathered(parts, count)
+    return world.on_first(lambda: _values(comparisons, means, num_samples))
+
+
+def _values(
+    comparisons: Sequence[Comparison], means: Sequence[Sequence[float]], num_samples: int
+) -> list[Value]:
+    """From the mean of each label map by each comparison."""
+    return [
+        Value(
+            metric=comparison.metric,
+            # fsum is exact, whatever the order.
+            value=math.fsum(of_map[index] for of_map in means) / len(means),
+            fields={
+                "num_samples": num_samples,
+                "features": comparison.features,
+                "features_sha256": comparison.features_sha256,
+            },
+        )
+        for index, comparison in enumerate(comparisons)
+    ]
+
+
+def left_out(size: Size, comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+    """What must be said where a measure of diversity is missing."""
+    present = {comparison.metric for comparison in comparisons}
+    notes = []
+    if "lpips_diversity" not in present:
+        notes.append(
+            f"LPIPS diversity is left out: {ALEXNET.file_name} and {LPIPS_LINEAR.file_name} are "
+            "not both in --weights-dir."
+        )
+    if "ms_ssim_diversity" not in present:
+        notes.append(
+            f"MS-SSIM diversity is left out: images of {size[0]}x{size[1]} are smaller than "
+            f"{LEAST_SIDE} pixels, and fewer scales would be another number."
+        )
+    return tuple(notes)

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must be said beside a number: each sentence names the reason and is stored with it."""
+
+from collections.abc import Sequence
+
+from spade_eval.datasets.files import text_of_size
+from spade_eval.scoring.distances import Distance
+from spade_eval.metrics.fid_profiles import FID_PROFILES
+from spade_eval.protocol import ResolvedProtocol
+from spade_eval.scoring.scorer import Scores
+
+# What stands in for weights where a chain is only tried.
+_NOISE = {"filled": "deterministic noise for its weights", "random": "untrained weights"}
+MEANINGLESS = tuple(_NOISE)
+_FAR_TOO_FEW = 100
+# Share of the pixels of Cityscapes val that are scored, from published pairs of accuracies: SPADE
+# 93.5 and 81.9, TSIT 94.4 and 82.7 (docs/protocols.md). A subset of frames varies by some points.
+CITYSCAPES_VALID = 0.876
+_VALID_TOLERANCE = 0.03
+_COCO_IDS = 182
+
+
+def footnotes(
+    resolved: ResolvedProtocol, distances: Sequence[Distance], num_images: int
+) -> tuple[str, ...]:
+    """Footnotes that hold for every number of a run."""
+    return (
+        *_of_segmenter(resolved),
+        *_of_size(resolved),
+        *_of_distances(resolved, distances, num_images),
+        *_of_count(num_images),
+    )
+
+
+def notes_of_scores(dataset: str, scores: Scores) -> list[str]:
+    """What the scores themselves give away."""
+    if dataset == "cityscapes":
+        return _of_valid_share(scores.segmentation["acc_all"], scores.segmentation["acc_valid"])
+    if dataset == "cocostuff" and len(scores.per_class_iou) == _COCO_IDS:
+        return _of_averaged_classes([*scores.per_class_iou.values()])
+    return []
+
+
+def _of_valid_share(acc_all: float, acc_valid: float) -> list[str]:
+    """The ratio is the share of scored pixels, whatever the images are."""
+    if not acc_valid or abs(acc_all / acc_valid - CITYSCAPES_VALID) <= _VALID_TOLERANCE:
+        return []
+    return [
+        f"acc_all / acc_valid is {acc_all / acc_valid:.3f}, {CITYSCAPES_VALID} is that of "
+        "Cityscapes val: check that all 500 frames and their original *_gtFine_labelIds.png are "
+        "scored before comparing an accuracy with a paper's."
+    ]
+
+
+def _of_averaged_classes(iou: Sequence[float | None]) -> list[str]:
+    averaged = sum(value is not None for value in iou)
+    if averaged == _COCO_IDS:
+        return [
+            "mIoU is divided by all 182 ids of COCO-Stuff, of which 11 never occur: at most 0.940 "
+            "times the mean over the classes that do; profile imaginaire only."
+        ]
+    return [
+        f"mIoU averages the {averaged} classes of COCO-Stuff with ground truth; scores divided "
+        f"by all 182 ids (imaginaire, SCDM) are {averaged / _COCO_IDS:.3f} times as large."
+    ]
+
+
+def _of_segmenter(resolved: ResolvedProtocol) -> list[str]:
+    if resolved.segmenter_weights == "in-domain":
+        return [
+            "mIoU and accuracies come from a segmenter trained on this dataset's own photos "
+            "(in-domain); they are not comparable with any paper's."
+        ]
+    if resolved.segmenter_weights in MEANINGLESS:
+        return [
+            f"weights: {resolved.segmenter_weights}. {resolved.segmenter} ran with "
+            f"{_NOISE[resolved.segmenter_weights]}; its mIoU and accuracies mean nothing."
+        ]
+    if resolved.segmenter_weights == "given":
+        return [
+            f"weights: given. No published score of {resolved.segmenter} is known to this suite; "
+            "the row real tells what it recognises."
+        ]
+    return []
+
+
+def _of_size(resolved: ResolvedProtocol) -> list[str]:
+    wanted = resolved.protocol.size
+    if wanted in (None, resolved.size):
+        return []
+    return [
+        f"Images of {text_of_size(resolved.size)} were scored, profile "
+        f"{resolved.protocol.profile} is of {text_of_size(wanted)}: not comparable with numbers "
+        "at that size (an FID least of all)."
+    ]
+
+
+def _of_distances(
+    resolved: ResolvedProtocol, distances: Sequence[Distance], num_images: int
+) -> list[str]:
+    if not distances:
+        return ["FID is left out: the profile has none, or --fid-profile none was given."]
+    notes = []
+    for distance in distances:
+        if distance.profile is None:
+            wanted = FID_PROFILES[resolved.protocol.fid_profiles[0]].weights.file_name
+            notes.append(
+                f"FD (in-domain) stands where FID would: the Inception weights {wanted} are not in "
+                "--weights-dir, so the distance is between features of the in-domain segmenter."
+            )
+            continue
+        notes += [_of_fid(distance), *distance.notes(num_images)]
+        if distance.scores_floats:
+            notes.append(
+                f"FID by {distance.profile_name} is of the generator's floats: an FID of its "
+                "8-bit files is another number."
+            )
+    return list(dict.fromkeys(notes))
+
+
+def _of_fid(distance: Distance) -> str:
+    if not distance.filled:
+        return f"FID by profile {distance.profile_name}."
+    return (
+        f"weights: filled. FID by profile {distance.profile_name} ran with deterministic noise "
+        "for its weights; it and what is computed of its features mean nothing."
+    )
+
+
+def _of_count(num_images: int) -> list[str]:
+    if num_images >= _FAR_TOO_FEW:
+        return []
+    return [
+        f"{num_images} images are far too few: these numbers show that everything runs, "
+        "not which model is better."
+    ]

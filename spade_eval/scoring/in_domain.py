@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The in-domain segmenter of a dataset: the shipped one for scenes, else trained on demand."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+import segmenters
+from models.checkpoints.files import (
+    load_description,
+    load_weights,
+    previous_state,
+    save_network,
+)
+from models.training.loop import Loop, LoopSettings
+from models.training.order import DataOrder
+from segmenters.in_domain import InDomainSegmenter
+from segmenters.training import SegmenterBatch, SegmenterTraining
+from spade_eval.batches import segmenter_batch
+from spade_eval.config import Budget
+from spade_eval.datasets.base import Dataset, Size
+from spade_eval.errors import UserError, as_user_error
+from spade_eval.metrics.segmentation import SegmentationScores
+from spade_eval.records import sha256_of_json
+
+SHIPPED = {"scenes": Path(segmenters.__file__).parent / "scenes.safetensors"}
+# The shipped weights score every size of scenes, so they are trained on two.
+SHIPPED_SIZES: dict[str, tuple[Size, ...]] = {"scenes": ((128, 128), (64, 64))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmenterConfig:
+    """One in-domain segmenter; equal hashes mean equal weights on one machine."""
+
+    dataset: str
+    dataset_sha256: str  # of the training split
+    sizes: tuple[Size, ...]  # one step at each in turn
+    steps: int
+    batch_size: int
+    base_channels: int = 24
+    seed: int = 0
+
+    @property
+    def sha256(self) -> str:
+        return sha256_of_json(dataclasses.asdict(self))
+
+
+def segmenter_config(
+    dataset_name: str, budget: Budget, splits: Sequence[Dataset]
+) -> SegmenterConfig:
+    """How a budget trains the in-domain segmenter on a training split at some sizes."""
+    return SegmenterConfig(
+        dataset=dataset_name,
+        dataset_sha256=sha256_of_json([split.fingerprint() for split in splits]),
+        sizes=tuple(split.size for split in splits),
+        steps=budget.segmenter_steps,
+        batch_size=min(budget.segmenter_batch_size, len(splits[0])),
+    )
+
+
+def train_segmenter(
+    config: SegmenterConfig, datasets: Sequence[Dataset], folder: Path, device: torch.device
+) -> Path:
+    """Train to the last step, continuing what is there; returns the weight file's path.
+
+    `datasets` are the training split at each of `config.sizes`.
+    """
+    path = folder / f"in-domain-{config.dataset}-{config.sha256[:12]}.safetensors"
+    if path.is_file():
+        return path
+    network = _network(config, datasets[0]).to(device)
+    training = SegmenterTraining(network, config.steps)
+    state_file = path.with_suffix(".state.pt")
+    with as_user_error("training the in-domain segmenter"):
+        Loop(
+            trainable=training,
+            batch_at=functools.partial(_batch_at, config, datasets, device),
+            settings=LoopSettings(
+                steps=config.steps,
+                batch_size=config.batch_size,
+                prefetch=0 if device.type == "cpu" else 2,
+            ),
+            state_file=state_file,
+            config_sha256=config.sha256,
+            title="in-domain segmenter",
+        ).run()
+    description = {
+        "segmenter": dataclasses.asdict(network.config),
+        "train": dataclasses.asdict(config),
+    }
+    save_network(path, network.state_dict(), description)
+    for state in (state_file, previous_state(state_file)):
+        state.unlink(missing_ok=True)
+    return path
+
+
+def load_in_domain(path: Path, dataset: Dataset) -> InDomainSegmenter:
+    """Read a weight file of `train_segmenter`, refused where its classes are not the dataset's."""
+    with as_user_error("segmenter"):
+        description = load_description(path)
+    config = InDomainSegmenter.Config(**description["segmenter"])
+    trained_on, expected = description["train"]["dataset"], dataset.label_space.num_classes
+    if (trained_on, config.num_classes) != (dataset.name, expected):
+        raise UserError(
+            f"segmenter {path} knows {config.num_classes} classes of {trained_on}; "
+            f"expected {expected} of {dataset.name}: its scores would mean nothing"
+        )
+    network = InDomainSegmenter(config)
+    network.load_state_dict(load_weights(path))
+    return network.eval()
+
+
+@torch.inference_mode()
+def real_scores(path: Path, dataset: Dataset, device: torch.device) -> dict[str, float]:
+    """Segmentation scores of a weight file on a split's real photos."""
+    network = load_in_domain(path, dataset).to(device)
+    counts = SegmentationScores(network.num_classes, averaged="target")
+    for start in range(0, len(dataset), 20):
+        samples = [dataset[i] for i in range(start, min(start + 20, len(dataset)))]
+        batch = segmenter_batch(samples, device)
+        counts.update(network(batch.photos).argmax(dim=1).cpu(), batch.label_maps.cpu())
+    return counts.compute()
+
+
+def _network(config: SegmenterConfig, dataset: Dataset) -> InDomainSegmenter:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return InDomainSegmenter(
+            InDomainSegmenter.Config(
+                num_classes=dataset.label_space.num_classes, base_channels=config.base_channels
+            )
+        )
+
+
+def _batch_at(
+    config: SegmenterConfig, datasets: Sequence[Dataset], device: torch.device, step: int
+) -> SegmenterBatch:
+    dataset = datasets[step % len(datasets)]
+    order = DataOrder(num_samples=len(dataset), batch_size=config.batch_size, seed=config.seed)
+    epoch, indices = order.at(step)
+    samples = [dataset.training_sample(index, epoch, config.seed) for index in indices]
+    return segmenter_batch(samples, device)

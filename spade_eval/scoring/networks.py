@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What judges the images of a run: segmenter, feature networks, and features of the photos.
+
+Each is opened when it is first needed, since a run whose rows are all recorded needs none of them.
+"""
+
+import functools
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from spade_eval.config import RunConfig
+from spade_eval.datasets.base import Dataset
+from spade_eval.scoring.distances import Distance, FeatureSet, open_distances, stored_references
+from spade_eval.protocol import Protocol, ResolvedProtocol
+from spade_eval.records import sha256_of_json
+from spade_eval.rows import Workplace
+from spade_eval.scoring.scorer import Scorer, cached_features
+from spade_eval.scoring.segmenter import ScoringSegmenter, open_segmenter
+from spade_eval.scoring.in_domain import SHIPPED, segmenter_config, train_segmenter
+
+
+class ScoringNetworks:
+    """The networks of one run, and what identifies them in its records."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        place: Workplace,
+        protocol: Protocol,
+        dataset: Dataset,
+        count: int,
+        train_split: Callable[[], Dataset],  # where an in-domain segmenter has to be trained
+    ) -> None:
+        self.config, self.place, self.protocol = config, place, protocol
+        self.dataset, self.count = dataset, count
+        self.train_split = train_split
+
+    @cached_property
+    def segmenter(self) -> ScoringSegmenter:
+        """The network that scores; where it is in-domain, shipped, cached or trained now."""
+        return open_segmenter(
+            self.protocol.segmenter,
+            self.dataset,
+            self.place.weights_dir,
+            self.place.device,
+            filled=self.config.filled_weights,
+            short_sides=self.protocol.short_sides,
+            in_domain=self._in_domain_segmenter,
+        )
+
+    def _in_domain_segmenter(self) -> Path:
+        """Trained by the first process alone: it is small, and its bits decide every score."""
+        place = self.place
+        shipped = SHIPPED.get(self.config.dataset)
+        return shipped or place.world.on_first(self._trained_segmenter)
+
+    def _trained_segmenter(self) -> Path:
+        splits = [self.train_split()]
+        config = segmenter_config(self.config.dataset, self.config.budget, splits)
+        return train_segmenter(config, splits, self.place.weights_dir, self.place.device)
+
+    @cached_property
+    def distances(self) -> tuple[Distance, ...]:
+        """FID by each profile of the protocol, or FD in-domain."""
+        return open_distances(
+            self.protocol.fid_profiles,
+            self.segmenter,
+            self.place.weights_dir,
+            self.place.device,
+            filled=self.config.filled_weights,
+        )
+
+    @cached_property
+    def resolved(self) -> ResolvedProtocol:
+        """The profile with the hashes of the files it is applied with."""
+        return ResolvedProtocol(
+            protocol=self.protocol,
+            size=self.config.budget.size,
+            segmenter=self.segmenter.title,
+            segmenter_sha256=self.segmenter.sha256,
+            segmenter_weights=self.segmenter.weights,
+            features=tuple((item.title, item.sha256) for item in self.distances),
+        )
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """The split with the networks that score it."""
+        return Scorer(
+            self.dataset,
+            self.count,
+            self.protocol,
+            self.segmenter,
+            self.distances,
+            self.place.device,
+            self.place.world,
+        )
+
+    def reference_sha256(self, distance: Distance) -> str:
+        """Identity of reference statistics: these photos through this feature network."""
+        return sha256_of_json(
+            [
+                self.dataset.fingerprint(),
+                self.count,
+                self.resolved.size,
+                distance.sha256,
+                distance.profile_name,
+            ]
+        )
+
+    @cached_property
+    def references(self) -> dict[str, FeatureSet]:
+        """Features of the photos for each distance: stored ones, or computed and cached."""
+        found = {}
+        if self.place.reference is not None:
+            found = stored_references(
+                self.place.reference, self.distances, self.dataset, self.count
+            )
+        for item in self.distances:
+            if item.column not in found:
+                name = f"reference-{self.reference_sha256(item)[:16]}.npz"
+                path = self.place.run_folder / "cache" / name
+                found[item.column] = cached_features(
+                    path, functools.partial(self.scorer.reference, item), self.place.world
+                )
+        return found

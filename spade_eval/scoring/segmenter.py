@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which network scores a run: its weights and their hash, and how label values become its classes.
+
+`in-domain` is the small U-Net of this suite; a name of `SEGMENTERS` is a paper's; `mmseg:CONFIG` or
+`mmseg:CONFIG:CHECKPOINT` and `hf:NAME_OR_DIR` come from other libraries.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from models.checkpoints.safe_load import load_tensors
+from segmenters import SEGMENTERS
+from segmenters.base import Segmenter
+from segmenters.entry import SegmenterEntry
+from segmenters.label_spaces import ADE20K, CITYSCAPES, COCO_STUFF, ScoredLabels
+from spade_eval.datasets.base import IGNORE_INDEX, Dataset
+from spade_eval.datasets.file_dataset import FileDataset
+from spade_eval.errors import UserError, as_user_error, lookup
+from spade_eval.protocol import IN_DOMAIN
+from spade_eval.records import sha256_of_file, sha256_of_json
+from spade_eval.scoring.in_domain import load_in_domain
+from spade_eval.weights.table import files_of_segmenter
+from spade_eval.weights import installed, is_installed, sha256_of_weights
+
+# Where weights come from; "filled" is deterministic noise, "random" an untrained network.
+Weights = Literal["in-domain", "published", "given", "filled", "random"]
+
+_LABELS: dict[str, ScoredLabels] = {
+    "cocostuff": COCO_STUFF,
+    "ade20k": ADE20K,
+    "ade20k_outdoor": ADE20K,
+    "cityscapes": CITYSCAPES,
+}
+
+
+@dataclass(frozen=True)
+class ScoringSegmenter:
+    """A network that gives logits in its own classes, and what it is."""
+
+    title: str
+    network: Segmenter
+    sha256: str
+    weights: Weights
+    class_names: tuple[str, ...]
+    labels: ScoredLabels  # the class of each label value
+
+
+def open_segmenter(
+    name: str,
+    dataset: Dataset,
+    weights_dir: Path,
+    device: torch.device,
+    *,
+    filled: bool = False,
+    short_sides: tuple[int, ...] | None = None,
+    in_domain: Callable[[], Path],
+) -> ScoringSegmenter:
+    """The segmenter of that name for a dataset; every file that it needs is read and checked.
+
+    `short_sides` are UperNet's scales where a protocol wants others than the segmenter's own.
+    """
+    if name == IN_DOMAIN:
+        return _in_domain(in_domain(), dataset, device)
+    kind, _, rest = name.partition(":")
+    if kind == "mmseg" and rest:
+        return _mmsegmentation(rest, dataset, device)
+    if kind == "hf" and rest:
+        return _hugging_face(rest, dataset, device)
+    options = {} if short_sides is None else {"short_sides": short_sides}
+    return _published(name, dataset, weights_dir, device, filled, options)
+
+
+def _in_domain(path: Path, dataset: Dataset, device: torch.device) -> ScoringSegmenter:
+    names = dataset.label_space.class_names
+    classes = tuple(value if value < len(names) else IGNORE_INDEX for value in range(256))
+    labels = ScoredLabels(name=dataset.name, num_classes=len(names), classes=classes)
+    network = load_in_domain(path, dataset).to(device)
+    return ScoringSegmenter(
+        "in-domain U-Net", network, sha256_of_file(path), "in-domain", names, labels
+    )
+
+
+def _published(
+    name: str,
+    dataset: Dataset,
+    weights_dir: Path,
+    device: torch.device,
+    filled: bool,
+    options: Mapping[str, Any],
+) -> ScoringSegmenter:
+    entry = lookup({**SEGMENTERS, IN_DOMAIN: None}, name, "segmenter")
+    assert entry is not None
+    if entry.labels != _scored_labels(dataset):
+        raise UserError(
+            f"--segmenter {name} predicts {entry.labels.name}; expected the classes of "
+            f"{dataset.name}: choose a segmenter that was trained on the dataset"
+        )
+    network, digest = _network(name, entry, weights_dir, filled, options)
+    weights: Weights = "filled" if filled else "published"
+    title = ", ".join([entry.title, *(f"{key} {value}" for key, value in options.items())])
+    return _foreign(title, network.to(device), digest, weights, dataset)
+
+
+def _network(
+    name: str,
+    entry: SegmenterEntry,
+    weights_dir: Path,
+    filled: bool,
+    options: Mapping[str, Any] | None = None,
+) -> tuple[nn.Module, str]:
+    """A published network with its files or with noise, and the hash of either."""
+    options = options or {}
+    if filled:
+        return entry.filled(**options), sha256_of_json({"filled": name})
+    paths = [installed(file, weights_dir) for file in files_of_segmenter(name)]
+    hashes = [sha256_of_weights(path) for path in paths]
+    _require_own_files(name, hashes, weights_dir)
+    with as_user_error(f"--segmenter {name}"):
+        network = entry.load([load_tensors(path) for path in paths], **options)
+    return network, sha256_of_json(hashes)
+
+
+def _require_own_files(name: str, hashes: Sequence[str], weights_dir: Path) -> None:
+    """Refuse a file that also lies under another release's name.
+
+    UperNet's two releases have equal names and shapes but other inputs: with the wrong one nothing
+    fails, the score drops.
+    """
+    own = {file.file_name for file in files_of_segmenter(name)}
+    others = [file for other in SEGMENTERS for file in files_of_segmenter(other)]
+    for file in others:
+        if file.file_name in own or not is_installed(file, weights_dir):
+            continue
+        path = installed(file, weights_dir)
+        if sha256_of_weights(path) in hashes:
+            raise UserError(
+                f"--segmenter {name}: its file and {path} are one and the same, files of two "
+                "releases with other inputs were expected; fetch both again"
+            )
+
+
+def photo_labeller(
+    name: str, weights_dir: Path, device: torch.device, filled: bool
+) -> tuple[Callable[[NDArray[np.uint8]], NDArray[np.uint8]], str]:
+    """Photo (H, W, 3) -> label values of COCO-Stuff's files, and the origin of these labels."""
+    entry = lookup(SEGMENTERS, name, "segmenter")
+    if entry.labels != COCO_STUFF:
+        raise UserError(
+            f"--segmenter {name} predicts {entry.labels.name}; expected one of COCO-Stuff: "
+            "deeplab-v2"
+        )
+    network, digest = _network(name, entry, weights_dir, filled)
+    network.to(device)
+
+    @torch.inference_mode()
+    def segment(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        image = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None].to(device).float() / 255
+        # Its classes are the values of COCO-Stuff's files themselves.
+        classes: NDArray[np.uint8] = network(image).argmax(dim=1)[0].byte().cpu().numpy()
+        return classes
+
+    noise = ", filled: these labels mean nothing" if filled else ""
+    return segment, f"{entry.title}, {digest[:16]}{noise}"
+
+
+def _mmsegmentation(name: str, dataset: Dataset, device: torch.device) -> ScoringSegmenter:
+    from segmenters.mmsegmentation import build_mmsegmentation, find_config
+
+    config, _, file = name.partition(":")
+    with as_user_error(f"--segmenter mmseg:{name}"):
+        path = find_config(config)
+        checkpoint = load_tensors(Path(file)) if file else None
+        network = build_mmsegmentation(config, checkpoint, _scored_labels(dataset))
+    digest = sha256_of_json([sha256_of_file(path), sha256_of_weights(Path(file)) if file else ""])
+    weights: Weights = "given" if file else "random"
+    return _foreign(
+        f"mmseg {path.stem} at image size", network.to(device), digest, weights, dataset
+    )
+
+
+def _hugging_face(name: str, dataset: Dataset, device: torch.device) -> ScoringSegmenter:
+    from segmenters.hugging_face import build_hugging_face
+
+    with as_user_error(f"--segmenter hf:{name}"):
+        network = build_hugging_face(name, _scored_labels(dataset))
+    # The hash of the weights themselves: a name may stand for other files tomorrow.
+    digest = sha256_of_json([name, _sha256_of_tensors(network)])
+    return _foreign(f"hf {name} at image size", network.to(device), digest, "given", dataset)
+
+
+def _sha256_of_tensors(network: nn.Module) -> str:
+    """Of names, types, shapes and bytes, the same on every machine."""
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _foreign(
+    title: str, network: nn.Module, sha256: str, weights: Weights, dataset: Dataset
+) -> ScoringSegmenter:
+    labels = _in_label_values(_scored_labels(dataset), dataset)
+    names = dict(zip(labels.classes, dataset.label_space.class_names, strict=False))
+    class_names = tuple(names[index] for index in range(labels.num_classes))
+    # Every segmenter keeps the promises of the protocol `Segmenter`.
+    scoring = cast(Segmenter, network)
+    return ScoringSegmenter(title, scoring, sha256, weights, class_names, labels)
+
+
+def _in_label_values(labels: ScoredLabels, dataset: Dataset) -> ScoredLabels:
+    """The same classes by the label values of the suite instead of those of the files."""
+    assert isinstance(dataset, FileDataset)
+    values = dataset.label_files.values
+    classes = [labels.classes[value] if value < 256 else IGNORE_INDEX for value in values]
+    padding = [IGNORE_INDEX] * (256 - len(classes))
+    return dataclasses.replace(labels, classes=(*classes, *padding))
+
+
+def _scored_labels(dataset: Dataset) -> ScoredLabels:
+    if dataset.name not in _LABELS:
+        raise UserError(
+            f"no published segmenter scores {dataset.name}; expected one of "
+            f"{', '.join(_LABELS)}: leave --segmenter out to score in-domain"
+        )
+    return _LABELS[dataset.name]

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where images to score come from: photos, folders, checkpoints and the floors."""

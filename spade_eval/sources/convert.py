@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Released checkpoint files into those of this suite, and back; every number stays as it is."""
+
+import os
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.checkpoints.published import to_published
+from models.checkpoints.recognition import critic_or_encoder_config_of, generator_config_of
+from models.checkpoints.files import has_description, save_network
+from spade_eval.sources.checkpoints import Checkpoint, ReleasedOptions, open_checkpoint
+from spade_eval.errors import UserError, as_user_error
+
+OWN_SUFFIX = ".safetensors"
+RELEASED_SUFFIXES = (".pth", ".pt")
+
+
+def convert(source: Path, target: Path, released: ReleasedOptions) -> Checkpoint:
+    """Write `source` in the other form as `target`; what it holds, not its name, says its form."""
+    checkpoint = open_checkpoint(source, released)
+    own = has_description(source)
+    expected = RELEASED_SUFFIXES if own else (OWN_SUFFIX,)
+    if target.suffix not in expected:
+        raise UserError(
+            f"{source} is {'a checkpoint of this suite' if own else 'a released file'}, so it "
+            f"becomes a file ending in {' or '.join(expected)}, not {target.name}: "
+            "rename the target"
+        )
+    if target.exists():
+        raise UserError(f"{target} exists already; remove it or give another name")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if own:
+        with as_user_error(f"checkpoint {source}"):
+            _save_released(target, _released_tensors(checkpoint))
+    else:
+        save_network(target, checkpoint.network.state_dict(), dict(checkpoint.description))
+    return checkpoint
+
+
+def _released_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The state dict under released names, provided that it would be read as the same network."""
+    network = checkpoint.network
+    tensors = to_published(network)
+    try:
+        found = _read_back(network, tensors)
+    except (ValueError, IndexError, KeyError, ZeroDivisionError) as error:
+        raise ValueError(f"no released layout holds this network ({error})") from error
+    ours: Any = vars(network.config)
+    differing = [
+        f"{name}={value}, read back as {vars(found)[name]}"
+        for name, value in ours.items()
+        # Statistics over one process or over all are one and the same once they are stored.
+        if vars(found)[name] != value and (name, value) != ("param_free_norm", "batch")
+    ]
+    if differing:
+        raise ValueError(
+            f"no released layout holds this network: {'; '.join(differing)}; expected a SPADE, "
+            "pix2pixHD or pix2pixHD++ network as its repository builds it"
+        )
+    return tensors
+
+
+def _read_back(network: nn.Module, tensors: dict[str, Tensor]) -> Any:
+    """The configuration that the names and shapes of a released file would give."""
+    config: Any = network.config
+    if not hasattr(network, "trunk") and not hasattr(config, "upsampling"):
+        return critic_or_encoder_config_of(tensors)[1]
+    return generator_config_of(
+        tensors,
+        getattr(config, "upsampling", None),
+        getattr(config, "image_size", None),
+        getattr(config, "num_features", 0),
+    )[1]
+
+
+def _save_released(path: Path, tensors: dict[str, Tensor]) -> None:
+    """A plain state dict on the CPU, as the releases write them; whole or not at all."""
+    state = OrderedDict((name, tensor.contiguous()) for name, tensor in tensors.items())
+    temporary = path.with_name(f"{path.name}.tmp")
+    with temporary.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the images that are scored come from: real photos, the oracle, floors, a folder.
+
+Images that a generator makes are in `spade_eval.sources.synthesis`.
+
+Two rows are floors, which any generator must beat: one grey for all images, and the label maps in
+the colours of the dataset, which show where things are and nothing of how they look.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spade_eval.batches import photos
+from spade_eval.datasets.base import Dataset, HasOracle, Sample
+from spade_eval.datasets.images import ImageFolder
+from spade_eval.errors import UserError
+from spade_eval.training.callbacks import coloured
+
+# What a generator is given besides the label map; with a real image it is a reconstruction.
+StyleInput = Literal["none", "random", "real image"]
+STYLE_INPUTS: tuple[StyleInput, ...] = ("none", "random", "real image")
+_GREY = 128
+
+
+class Source(Protocol):
+    """A row of the table: a name, its provenance, and 8-bit images in split order."""
+
+    name: str
+    # The fields of `Measurement` that say whose images these are.
+    provenance: Mapping[str, Any]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What must stand below a table with this row; complete once its images are made."""
+        ...
+
+    def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        """(N, 3, H, W) uint8: images for these samples of the split."""
+        ...
+
+    def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        """(N, 3, H, W) in [0, 1], before they become 8 bit; `UserError` where only files are."""
+        ...
+
+
+class RealPhotos:
+    """The photos themselves: what a perfect generator of this very split would score."""
+
+    name = "real"
+    provenance: Mapping[str, Any] = {
+        "source_kind": "real", "source_sha256": None, "style_input": "none"
+    }  # fmt: skip
+    notes: tuple[str, ...] = ()
+
+    def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        return photos(samples)
+
+    def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        return photos(samples).float() / 255
+
+
+class Oracle:
+    """Each label map photographed again in another style: the best any generator could do."""
+
+    name = "oracle"
+    provenance: Mapping[str, Any] = {
+        "source_kind": "oracle", "source_sha256": None, "style_input": "none"
+    }  # fmt: skip
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, dataset: HasOracle) -> None:
+        self.dataset = dataset
+
+    def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        rendered = np.stack([self.dataset.oracle_photo(index) for index in indices])
+        return torch.from_numpy(rendered).permute(0, 3, 1, 2)
+
+    def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        return self.images(indices, samples).float() / 255
+
+
+class Grey:
+    """One grey for every image: what the segmenter and the distance give for nothing at all."""
+
+    name = "grey"
+    provenance: Mapping[str, Any] = {
+        "source_kind": "grey", "source_sha256": None, "style_input": "none"
+    }  # fmt: skip
+    notes: tuple[str, ...] = ()
+
+    def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        return torch.full_like(photos(samples), _GREY)
+
+    def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        return self.images(indices, samples).float() / 255
+
+
+class LabelColours:
+    """The label maps in the colours of the dataset: layout without appearance."""
+
+    name = "label colours"
+    provenance: Mapping[str, Any] = {
+        "source_kind": "label colours", "source_sha256": None, "style_input": "none"
+    }  # fmt: skip
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        return coloured(list(samples), self.dataset)
+
+    def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        return self.images(indices, samples).float() / 255
+
+
+class SynthesizedFolder:
+    """Images that anybody's model wrote, paired with the split by stem."""
+
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        dataset: Dataset,
+        count: int,
+        style_input: StyleInput | None = None,
+    ) -> None:
+        self.name = name
+        self.folder = ImageFolder(directory, dataset.names, dataset.size, count)
+        digest = self.folder.content_sha256()
+        self.provenance: Mapping[str, Any] = {
+            "source_kind": "images", "source_sha256": digest, "style_input": style_input
+        }  # fmt: skip
+        self.notes = _notes_of_style(name, style_input)
+
+    def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        stacked = np.stack([self.folder[index] for index in indices])
+        return torch.from_numpy(stacked).permute(0, 3, 1, 2)
+
+    def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        raise UserError(
+            f"{self.name}: {self.folder.directory} holds 8-bit images, but this FID profile scores "
+            "a generator's floats; choose another --fid-profile, or give the checkpoint"
+        )
+
+
+def _notes_of_style(name: str, style_input: StyleInput | None) -> tuple[str, ...]:
+    if style_input is None:
+        return (
+            f"{name}: its style input is not stated; say --style-input {name}=none, random or "
+            '"real image", since images made from a real image are reconstructions.',
+        )
+    if style_input == "real image":
+        return (
+            f"{name}: synthesized with the real image as style input, which is reconstruction and "
+            "not label-to-image; not comparable with rows that have no such input.",
+        )
+    return ()

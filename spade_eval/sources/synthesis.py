@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The images that a generator makes from a split's label maps, as a source of images to score."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.checkpoints.files import has_description
+from models.training.precision import Precision
+from spade_eval.batches import semantic_map, to_8_bit
+from spade_eval.sources.checkpoints import Checkpoint, ReleasedOptions, open_generator
+from spade_eval.datasets.base import Dataset, Sample
+from spade_eval.errors import UserError, as_user_error
+from spade_eval.sources.half_precision import HalfPrecision
+from spade_eval.latents import standard_normal
+from spade_eval.protocol import Protocol as ScoringProtocol
+from spade_eval.records import sha256_of_file
+
+
+class SynthesizedByCheckpoint:
+    """Images that a generator makes from the split's label maps.
+
+    Generators with a latent get z ~ N(0, 1), drawn for each image from `seed` and its index. In a
+    `precision` other than float32 a note says so, and how far that is from float32.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        file: Path,
+        dataset: Dataset,
+        protocol: ScoringProtocol,
+        device: torch.device,
+        source_kind: str = "checkpoint",
+        *,
+        released: ReleasedOptions | None = None,
+        seed: int = 0,
+        precision: Precision = "float32",
+    ) -> None:
+        self.name, self.protocol, self.device = name, protocol, device
+        self._seconds, self._num_synthesized = 0.0, 0
+        self._last: tuple[tuple[int, ...], Tensor] = (), torch.empty(0)
+        self.file, self.seed = file, seed
+        checkpoint = open_generator(file, dataset, released)
+        assert checkpoint.layout is not None
+        self.layout, self.z_dim = checkpoint.layout, checkpoint.z_dim
+        self.generator = checkpoint.network.to(device)
+        self._half = None if precision == "float32" else HalfPrecision(self.generator, precision)
+        self.provenance: Mapping[str, Any] = {
+            "source_kind": source_kind,
+            "source_sha256": sha256_of_file(file),
+            "style_input": "none" if self.z_dim is None else "random",
+            "parameters": sum(weight.numel() for weight in self.generator.parameters()),
+            **_training_record(checkpoint),
+        }
+        self._notes = tuple(map(str, checkpoint.description["notes"]))
+        self._notes += _notes_of_choice(name, self.provenance.get("checkpoint_rule"), self._notes)
+        if self.z_dim is not None:
+            self._notes += (
+                f"{name}: latent z drawn from N(0, 1) for each image, from seed {seed} and the "
+                "image's index.",
+            )
+        # What besides the file decides which images it makes.
+        self.identity: Mapping[str, Any] = {
+            "checkpoint": self.provenance["source_sha256"],
+            **({} if self.z_dim is None else {"z_seed": seed}),
+            **({} if self._half is None else {"precision": precision}),
+            **_told(checkpoint),
+        }
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What must stand below a table with this row."""
+        return self._notes if self._half is None else (*self._notes, self._half.note(self.name))
+
+    def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        # Kept for profiles whose distance takes the same images before they become 8 bit.
+        self._last = tuple(indices), self._synthesized(indices, samples)
+        return to_8_bit(self._last[1], self.protocol)
+
+    def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        made, synthesized = self._last
+        if made != tuple(indices):
+            synthesized = self._synthesized(indices, samples)
+        return (synthesized + 1) / 2
+
+    def samples(self, index: int, sample: Sample, count: int) -> Tensor:
+        """(count, 3, H, W) uint8: images of one label map, each with another latent."""
+        drawn = [self._synthesized([index], [sample], draw) for draw in range(count)]
+        return to_8_bit(torch.cat(drawn), self.protocol)
+
+    @torch.inference_mode()
+    def _synthesized(
+        self, indices: Sequence[int], samples: Sequence[Sample], draw: int = 0
+    ) -> Tensor:
+        """(N, 3, H, W) in [-1, 1]; `draw` tells several latents of an image apart."""
+        started = time.perf_counter()
+        with as_user_error(f"{self.name}: {self.file}"):
+            semantics = semantic_map(samples, self.layout, self.device)
+            z = None
+            if self.z_dim is not None:
+                z = standard_normal(self.z_dim, self.seed, indices, draw).to(self.device)
+            network = self.generator if self._half is None else self._half
+            synthesized: Tensor = network(semantics, z)
+        finite = torch.isfinite(synthesized).flatten(1).all(dim=1)
+        if not finite.all():
+            first = samples[int((~finite).nonzero()[0])].name
+            raise UserError(
+                f"{self.name}: the image synthesized for {first} holds NaN or infinite values, "
+                f"expected numbers in [-1, 1]; the checkpoint {self.file} is damaged or its "
+                "training diverged: train again with a lower learning rate"
+            )
+        # The look at the values above has waited for the device.
+        self._seconds += time.perf_counter() - started
+        self._num_synthesized += len(indices)
+        return synthesized
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Label maps to images, the first batch included; None before there is one."""
+        return self._num_synthesized / self._seconds if self._num_synthesized else None
+
+
+def _notes_of_choice(name: str, rule: str | None, said: Sequence[str]) -> tuple[str, ...]:
+    """A checkpoint chosen by the number that is then reported scores too well."""
+    if rule in (None, "last") or any(str(rule) in note for note in said):
+        return ()
+    return (
+        f"{name}: the checkpoint was chosen by a score ({rule}), so that score of it is too good "
+        'by the choice; compare "last" with "last".',
+    )
+
+
+def _told(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Network and label layout where the file does not hold them but flags had a say."""
+    if has_description(checkpoint.file):
+        return {}
+    return {name: checkpoint.description[name] for name in ("network", "config", "layout")}
+
+
+def _training_record(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What is known about the training; nothing where the file is not ours."""
+    train = checkpoint.description["train"]
+    if train is None:
+        return {}
+    return {
+        "train_steps": train.get("steps"),
+        "train_batch_size": train.get("batch_size"),
+        "train_config_sha256": checkpoint.description["train_config_sha256"],
+        "checkpoint_rule": checkpoint.description["checkpoint_rule"],
+        "seed": train.get("seed"),
+    }

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Released files: detection, strict loading and the way back, on narrow stand-ins."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.discriminators import MultiscaleDiscriminator
+from models.encoders import ImageEncoder, InstanceFeatureEncoder
+from models.generators import build_generator
+from models.checkpoints.published import (
+    from_published,
+    load_published,
+    load_published_generator,
+    load_published_network,
+    to_published,
+    without_prefix,
+)
+from models.semantics import SemanticLayout, SemanticMap
+
+MakeSemantics = Callable[..., SemanticMap]
+LAYOUT = SemanticLayout(num_classes=5, unknown="last", edges=True)
+
+CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("spade", {}, {"upsampling": "normal"}),
+    ("spade", {"upsampling": "most"}, {}),
+    ("spade", {"spectral": False, "spade_kernel_size": 5}, {"upsampling": "normal"}),
+    ("spade_instance", {"upsampling": "more"}, {"upsampling": "more"}),
+    ("spade_vae", {"image_size": (128, 128)}, {"image_size": (128, 128)}),
+    ("spade_vae", {"upsampling": "more", "image_size": (128, 128)}, {"image_size": (128, 128)}),
+    ("pix2pixhd", {"num_blocks": 3, "num_downsamplings": 3}, {}),
+    ("pix2pixhd", {"num_features": 3}, {"num_features": 3}),
+    ("pix2pixhdpp", {"num_blocks": 2}, {}),
+    ("pix2pixhdpp_without_syncbn", {}, {}),
+    ("pix2pixhd_local", {"num_enhancers": 2, "num_local_blocks": 2}, {}),
+]
+
+
+@pytest.mark.parametrize(("name", "overrides", "told"), CASES)
+def test_files_give_the_network_back(
+    name: str, overrides: dict[str, Any], told: dict[str, Any]
+) -> None:
+    overrides = dict(overrides)
+    size = overrides.pop("image_size", (256, 256))
+    ours = build_generator(name, LAYOUT.num_labels, size, width=1 / 32, seed=1, **overrides)
+    file = to_published(ours)
+    loaded = load_published_generator(file, LAYOUT, **told)
+    assert not loaded.generator.training
+    assert loaded.generator.config == ours.config
+    state = loaded.generator.state_dict()
+    for key, tensor in ours.state_dict().items():
+        assert torch.equal(tensor, state[key])
+    back = from_published(loaded.generator, to_published(loaded.generator))
+    assert list(back) == list(state)
+
+
+def _spade_file() -> dict[str, Tensor]:
+    return to_published(build_generator("spade", LAYOUT.num_labels, width=1 / 32))
+
+
+def test_wrapped_files_and_missing_counters_load(make_semantics: MakeSemantics) -> None:
+    file = {
+        f"module.{name}": tensor
+        for name, tensor in _spade_file().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    loaded = load_published_generator(file, LAYOUT, upsampling="normal")
+    assert loaded.layout == LAYOUT
+    with torch.no_grad():
+        assert loaded.generator(make_semantics(1, 32, 32)).isfinite().all()
+
+
+def test_all_problems_are_reported_together() -> None:
+    file = _spade_file()
+    generator = build_generator("spade", LAYOUT.num_labels, width=1 / 32)
+    del file["up_0.conv_s.weight_u"]
+    file["surprise.weight"] = torch.zeros(1)
+    file["conv_img.bias"] = torch.zeros(4)
+    with pytest.raises(ValueError, match="does not fit") as error:
+        load_published(generator, file)
+    message = str(error.value)
+    assert "1 missing: up_0.conv_s.weight_u" in message
+    assert "1 unexpected: surprise.weight" in message
+    assert "1 of wrong shape: conv_img.bias (4,) instead of (3,)" in message
+
+
+def test_statistics_of_bare_instance_norms_are_dropped() -> None:
+    ours = build_generator("pix2pixhd", 36, width=1 / 32)
+    file = to_published(ours) | {"model.2.running_mean": torch.zeros(2)}
+    assert load_published_generator(file).layout_name == "cityscapes"
+
+
+def test_what_shapes_cannot_tell_is_asked_for() -> None:
+    ade = to_published(build_generator("spade", 151, width=1 / 32))
+    with pytest.raises(ValueError, match="ade20k_raw or ade20k_shifted"):
+        load_published_generator(ade)
+    assert load_published_generator(ade, "ade20k_raw").layout.unknown == "first"
+    with pytest.raises(ValueError, match="has 184 channels, the network 151"):
+        load_published_generator(ade, "coco_stuff")
+    with pytest.raises(ValueError, match="no label layout is called"):
+        load_published_generator(ade, "ade")
+    with pytest.raises(ValueError, match="set upsampling"):
+        load_published_generator(_spade_file(), LAYOUT)
+    with pytest.raises(ValueError, match="set the label layout"):
+        load_published_generator(_spade_file(), upsampling="normal")
+    latent = to_published(build_generator("spade_vae", 151, (64, 128), width=1 / 32))
+    with pytest.raises(ValueError, match="set image_size"):
+        load_published_generator(latent, "ade20k_raw")
+
+
+def test_cityscapes_files_have_six_upsamplings() -> None:
+    file = to_published(build_generator("spade", 36, width=1 / 32, upsampling="more"))
+    assert load_published_generator(file).generator.config.upsampling == "more"
+
+
+@pytest.mark.parametrize("norm", ["spectralinstance", "spectralsyncbatch", "instance", "syncbatch"])
+def test_discriminators_come_back(norm: str) -> None:
+    config = MultiscaleDiscriminator.Config(
+        num_labels=7, base_channels=4, num_layers=5, num_scales=3, norm=norm
+    )
+    ours = MultiscaleDiscriminator(config)
+    loaded = load_published_network(to_published(ours))
+    assert loaded.config == config
+    for key, tensor in ours.state_dict().items():
+        assert torch.equal(tensor, loaded.state_dict()[key])
+
+
+def test_encoders_come_back() -> None:
+    for network in (
+        ImageEncoder(ImageEncoder.Config(base_channels=4, z_dim=8, input_size=64)),
+        InstanceFeatureEncoder(InstanceFeatureEncoder.Config(base_channels=4, num_features=5)),
+    ):
+        assert load_published_network(to_published(network)).config == network.config
+
+
+def test_another_architecture_is_refused() -> None:
+    with pytest.raises(ValueError, match="holds a spade generator, not pix2pixhd"):
+        load_published_generator(_spade_file(), LAYOUT, arch="pix2pixhd", upsampling="normal")
+
+
+def test_other_files_are_refused() -> None:
+    with pytest.raises(ValueError, match="no SPADE or pix2pixHD generator"):
+        load_published_generator({"weight": torch.zeros(1)})
+    with pytest.raises(ValueError, match="not a plain state dict: epoch"):
+        without_prefix({"epoch": 3, "weight": torch.zeros(1)})
+    with pytest.raises(ValueError, match="has no published layout"):
+        to_published(torch.nn.Conv2d(1, 1, 1))

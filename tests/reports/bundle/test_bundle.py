@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bundles: the same bytes for the same results, every kind of tampering found and named."""
+
+import json
+import stat
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from counted import write_run
+
+from reports.bundle import safe_zip
+from reports.bundle.bundle import MANIFEST, extract_bundle, write_bundle
+from reports.bundle_check import verify_bundle
+from reports.run_report import write_run_tables
+from reports.runs import merged, open_run, open_runs
+from spade_eval.errors import UserError
+from spade_eval.records import sha256_of_bytes
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundles")
+    for seed in (0, 1):
+        write_run(folder / f"run{seed}", {"real": 0.1, "spade": 0.5}, seed=seed)
+        write_run_tables(open_run(folder / f"run{seed}"))
+    write_bundle([folder / "run0", folder / "run1"], folder / "good.zip")
+    return folder / "good.zip"
+
+
+def changed(bundle: Path, path: Path, name: str, edit: Callable[[bytes], bytes], *,
+            restated: bool) -> Path:  # fmt: skip
+    """A copy with one file edited; `restated` writes its new hash into the manifest."""
+    with zipfile.ZipFile(bundle) as archive:
+        files = {item: archive.read(item) for item in archive.namelist()}
+    (full,) = [item for item in files if name in item and "run0" in item]
+    assert edit(files[full]) != files[full]
+    files[full] = edit(files[full])
+    if restated:
+        manifest = json.loads(files[MANIFEST])
+        manifest["files"][full] = sha256_of_bytes(files[full])
+        files[MANIFEST] = json.dumps(manifest).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for item, content in files.items():
+            archive.writestr(item, content)
+    return path
+
+
+def test_a_sound_bundle_is_verified_and_merges(bundle: Path, tmp_path: Path) -> None:
+    found = verify_bundle(bundle)
+    assert found.faults == ()
+    assert found.runs == ("run0", "run1")
+    runs = open_runs([bundle, bundle.parent / "run0"], tmp_path)
+    assert [run.name for run in runs] == ["run0", "run1", "run0"]
+    together = merged(runs)
+    assert together.num_duplicates == len(runs[0].measurements)
+    assert not together.disagreements
+    assert len(together.measurements) == found.num_measurements
+
+
+def test_the_same_results_are_the_same_bytes(bundle: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again.zip"
+    identity = write_bundle([bundle.parent / "run1", bundle.parent / "run0"], again)
+    assert again.read_bytes() == bundle.read_bytes()
+    assert identity == verify_bundle(bundle).sha256
+
+
+def test_damage_is_named(bundle: Path, tmp_path: Path) -> None:
+    for name in ("records.jsonl", "config.json", "counts/spade", "tables/scores.csv"):
+        bad = changed(bundle, tmp_path / "bad.zip", name, lambda data: data + b" ", restated=False)
+        (fault, *_) = verify_bundle(bad).faults
+        assert name in fault
+        assert "changed" in fault
+        with pytest.raises(UserError, match="nothing was unpacked"):
+            extract_bundle(bad, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+
+def test_changed_numbers_are_found_behind_fresh_hashes(bundle: Path, tmp_path: Path) -> None:
+    def better(data: bytes) -> bytes:
+        lines = [json.loads(line) for line in data.splitlines()]
+        for line in lines:
+            if line["metric"] == "miou" and line["source"] == "spade":
+                line["value"] += 0.1
+        return b"".join(json.dumps(line, sort_keys=True).encode() + b"\n" for line in lines)
+
+    bad = changed(bundle, tmp_path / "bad.zip", "records.jsonl", better, restated=True)
+    faults = verify_bundle(bad).faults
+    assert any("spade" in fault and "mIoU" in fault for fault in faults)
+    assert any("scores.csv" in fault for fault in faults)
+    assert not any("run1" in fault for fault in faults)
+
+    def other_table(data: bytes) -> bytes:
+        head, _, rest = data.partition(b"\n")
+        return head + b"\n" + rest.replace(b"0.", b"0.9", 1)
+
+    bad = changed(bundle, tmp_path / "bad.zip", "scores.csv", other_table, restated=True)
+    assert verify_bundle(bad).faults == (
+        "runs/run0/tables/scores.csv: other numbers than the records hold",
+    )
+
+
+def test_missing_and_added_files_are_named(bundle: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(bundle) as archive:
+        files = {item: archive.read(item) for item in archive.namelist()}
+    files.pop("runs/run0/config.json")
+    files["runs/run0/extra.py"] = b"print(1)"
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    text = "\n".join(verify_bundle(tmp_path / "bad.zip").faults)
+    assert "runs/run0/config.json: stated" in text
+    assert "runs/run0/extra.py: not stated" in text
+    assert "runs/run0/extra.py: not a part of a run" in text
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../out.txt", "/etc/out.txt", "a/../../b", "a\\b", "C:x", "con.txt", "a//b", "a/", "a\n", "."],
+)
+def test_names_that_leave_the_folder_are_refused(name: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo(name), b"x")
+    with pytest.raises(UserError, match="nothing was unpacked"):
+        verify_bundle(tmp_path / "bad.zip")
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.zip"]
+
+
+def test_links_and_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = zipfile.ZipInfo("runs/a/records.jsonl")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "link.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(UserError, match="link or device"):
+        verify_bundle(tmp_path / "link.zip")
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for place in range(3):
+            archive.writestr(f"runs/a/{place}", bytes(100_000))
+    for limit, value, said in (
+        ("MAX_FILE_BYTES", 99_999, "at most 99,999 bytes a file"),
+        ("MAX_TOTAL_BYTES", 200_000, "bytes unpacked"),
+        ("MAX_FILES", 2, "3 files"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(safe_zip, limit, value)
+            with pytest.raises(UserError, match=said):
+                verify_bundle(tmp_path / "bomb.zip")
+
+
+def test_a_size_that_lies_and_broken_archives_are_refused(bundle: Path, tmp_path: Path) -> None:
+    data = bundle.read_bytes()
+    (tmp_path / "cut.zip").write_bytes(data[: len(data) // 2])
+    with pytest.raises(UserError, match="not a zip archive"):
+        verify_bundle(tmp_path / "cut.zip")
+    with zipfile.ZipFile(tmp_path / "no.zip", "w") as archive:
+        archive.writestr("a.txt", "x")
+    with pytest.raises(UserError, match=r"holds no manifest\.json"):
+        verify_bundle(tmp_path / "no.zip")
+    with zipfile.ZipFile(bundle) as archive:
+        entry = archive.getinfo("runs/run0/config.json")
+    at = entry.header_offset + 30 + len(entry.filename)
+    (tmp_path / "bits.zip").write_bytes(data[:at] + bytes([data[at] ^ 255]) + data[at + 1 :])
+    with pytest.raises(UserError, match=r"config\.json cannot be unpacked"):
+        verify_bundle(tmp_path / "bits.zip")
+
+
+def test_folders_without_records_or_of_one_name_are_refused(bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds no records\.jsonl"):
+        write_bundle([tmp_path], tmp_path / "x.zip")
+    run = bundle.parent / "run0"
+    with pytest.raises(UserError, match="two run folders are called 'run0'"):
+        write_bundle([run, run], tmp_path / "x.zip")
+    assert not (tmp_path / "x.zip").exists()

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Comparisons: intervals that hold zero show no difference, and everything is written."""
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from counted import CLASSES, write_run
+from PIL import Image
+
+from reports.statistics.bootstrap import draw_counts, drawn_images, interval, resampled
+from reports.statistics.comparison import NUM_IMAGES_SHOWN, compare, verdict
+from reports.measured.counts import average_of, stored_counts
+from reports.measured.grouping import rows
+from reports.statistics.intervals import row_intervals
+from reports.run_comparison import write_comparisons
+from spade_eval.errors import UserError
+from spade_eval.records import RecordStore
+
+WRONG = {"real": 0.05, "mine": 0.3, "same": 0.3, "bad": 0.7}
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    write_run(folder, WRONG)
+    return folder
+
+
+def test_a_clear_difference_is_shown_and_none_is_not(run_folder: Path) -> None:
+    measurements = list(RecordStore(run_folder / "records.jsonl"))
+    comparison = compare(measurements, "mine", ["bad", "same"], run_folder)
+    bad, same = comparison.pairs
+    shown = {item.metric: item for item in bad.differences}
+    assert {item.verdict for item in shown.values()} == {"better"}
+    assert shown["miou"].low > 0
+    assert shown["fd_in_domain"].difference == pytest.approx(-4)
+    assert shown["fd_in_domain"].high < 0
+    assert "jackknife" in shown["fd_in_domain"].method
+    # Two draws of the same source: none of the accuracies can be told apart here.
+    verdicts = {item.metric: item.verdict for item in same.differences}
+    assert verdicts["miou"] == verdicts["acc_valid"] == "no difference shown"
+    assert {item.verdict for item in bad.classes} == {"better"}
+    assert [item.difference for item in bad.classes] == sorted(
+        (item.difference for item in bad.classes), reverse=True
+    )
+
+
+def test_a_row_against_itself_has_no_difference(run_folder: Path) -> None:
+    measurements = list(RecordStore(run_folder / "records.jsonl"))
+    (pair,) = compare(measurements, "mine", ["mine"], run_folder).pairs
+    for item in pair.differences:
+        assert (item.difference, item.low, item.high) == (0, 0, 0)
+        assert item.verdict == "no difference shown"
+
+
+def test_intervals_are_of_the_difference_and_paired(run_folder: Path) -> None:
+    """The same resamples on both sides: computed here from the stored counts directly."""
+    measurements = list(RecordStore(run_folder / "records.jsonl"))
+    by_title = {row.title: row for row in rows(measurements)}
+    times = draw_counts(drawn_images(60))
+    drawn = {}
+    for title in ("mine", "bad"):
+        counts = stored_counts(run_folder, by_title[title].measurements[0])
+        drawn[title] = resampled(counts, times, average_of(by_title[title], counts)).miou
+    low, high = interval(drawn["mine"] - drawn["bad"])
+    (pair,) = compare(measurements, "mine", ["bad"], run_folder).pairs
+    (miou,) = [item for item in pair.differences if item.metric == "miou"]
+    assert (miou.low, miou.high) == (low, high)
+    assert low < miou.difference < high
+
+
+def test_images_that_differ_most_come_first(run_folder: Path) -> None:
+    pictures = run_folder / "images" / "mine"
+    pictures.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 4)).save(pictures / "image0003.png")
+    measurements = list(RecordStore(run_folder / "records.jsonl"))
+    (pair,) = compare(measurements, "mine", ["bad"], run_folder).pairs
+    assert len(pair.images) == NUM_IMAGES_SHOWN
+    sizes = [abs(item.difference) for item in pair.images]
+    assert sizes == sorted(sizes, reverse=True)
+    for item in pair.images:
+        assert item.difference == pytest.approx(item.subject - item.baseline)
+        assert (item.subject_path is not None) == (item.name == "image0003")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "larger", "said"),
+    [
+        (0.1, 0.2, True, "better"),
+        (0.1, 0.2, False, "worse"),
+        (-0.2, -0.1, False, "better"),
+        (-0.1, 0.1, True, "no difference shown"),
+        (0.0, 0.1, True, "no difference shown"),
+        (math.nan, math.nan, True, "no interval"),
+    ],
+)
+def test_verdicts(low: float, high: float, larger: bool, said: str) -> None:
+    assert verdict(low, high, larger) == said
+
+
+def test_one_page_is_written(run_folder: Path) -> None:
+    written = write_comparisons(run_folder, ["mine"], ["same", "bad"])
+    folder = run_folder / "compare" / "mine"
+    names = {path.name for path in written.paths}
+    assert {"comparison.md", "differences.csv", "classes.csv", "images.csv", "differences.png",
+            "differences.pdf", "classes_against_bad.svg"} <= names  # fmt: skip
+    assert "no difference shown" in written.text
+    assert "<img" not in (folder / "comparison.md").read_text("utf-8")
+    with (folder / "classes.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert {line["class"] for line in lines} == set(CLASSES)
+    with Image.open(folder / "differences.png") as image:
+        assert image.convert("L").getextrema()[0] < 60
+
+
+def test_wrong_names_and_changed_files_are_refused(run_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no row is called 'spade'"):
+        write_comparisons(run_folder, ["mine"], ["spade"])
+    write_run(tmp_path, {"mine": 0.3, "bad": 0.7})
+    (path,) = (tmp_path / "counts").glob("mine-*.npz")
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    arrays["counts"][0] = 0
+    np.savez(path, **arrays)
+    with pytest.raises(UserError, match="give another mIoU than the"):
+        write_comparisons(tmp_path, ["mine"], ["bad"])
+
+
+def test_without_counts_there_are_no_intervals(tmp_path: Path) -> None:
+    write_run(tmp_path, {"mine": 0.3, "bad": 0.7}, features=False)
+    for path in (tmp_path / "counts").glob("bad-*.npz"):
+        path.unlink()
+    measurements = list(RecordStore(tmp_path / "records.jsonl"))
+    comparison = compare(measurements, "mine", ["bad"], tmp_path)
+    assert {item.verdict for item in comparison.pairs[0].differences} == {"no interval"}
+    assert any("No intervals" in note and "bad" in note for note in comparison.notes)
+    found = row_intervals(rows(measurements), [tmp_path])
+    assert {title for title, _ in found} == {"mine"}
+    low, high = found["mine", "miou"]
+    (value,) = [i.value for i in measurements if i.metric == "miou" and i.source == "mine"]
+    assert low < value < high

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blocks of a page are replaced whole, and nothing else of it is touched."""
+
+from pathlib import Path
+
+import pytest
+from synthetic import job
+
+from reports.tables.filled_page import fill_page, fill_with_figure, fill_with_table
+from reports.measured.measured_with import measured_with
+from spade_eval.errors import UserError
+
+PAGE = "# Title\n\n<!-- table3 -->\nold\n<!-- /table3 -->\n\nEnd <!-- table4 -->\n"
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    path = tmp_path / "page.md"
+    path.write_text(PAGE)
+    return path
+
+
+def test_a_block_is_replaced_again_and_again(page: Path) -> None:
+    for text in ("new", r"with \1 and \g<0>", "new"):
+        fill_page(page, "table3", text)
+        assert page.read_text() == PAGE.replace("old", text)
+
+
+def test_an_empty_block_is_filled(page: Path) -> None:
+    page.write_text("<!-- a -->\n<!-- /a -->\n")
+    fill_page(page, "a", "text\n")
+    assert page.read_text() == "<!-- a -->\ntext\n<!-- /a -->\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "<!-- table3 -->", PAGE + PAGE, "x <!-- table3 -->\n<!-- /table3 -->"]
+)
+def test_pages_without_the_one_block_are_refused(page: Path, text: str) -> None:
+    page.write_text(text)
+    with pytest.raises(UserError, match="expected exactly one block"):
+        fill_page(page, "table3", "new")
+    assert page.read_text() == text
+
+
+def test_a_missing_page_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.md: no such file"):
+        fill_page(tmp_path / "nowhere.md", "table3", "new")
+
+
+def test_a_table_brings_its_figure_and_numbers(page: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "table3.md").write_text("| a |\n")
+    (folder / "table3.png").write_bytes(b"png")
+    (folder / "table3.csv").write_text("a\n")
+    paths = fill_with_table(page, 3, folder, ["in one hour"])
+    assert [path.name for path in paths] == ["page.md", "page-table3.png", "page-table3.csv"]
+    assert (tmp_path / "page-table3.png").read_bytes() == b"png"
+    text = page.read_text()
+    for part in ("![Table 3](page-table3.png)", "| a |", "- in one hour", "page-table3.csv"):
+        assert part in text
+    with pytest.raises(UserError):
+        fill_with_table(page, 4, folder, [])
+    assert not (tmp_path / "page-table4.png").exists()
+
+
+def test_a_figure_brings_its_lines(page: Path, tmp_path: Path) -> None:
+    page.write_text("<!-- style -->\n<!-- /style -->\n")
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "style.png").write_bytes(b"png")
+    fill_with_figure(page, tmp_path / "f" / "style.png", ["one", "two"])
+    assert page.read_text().splitlines()[1:5] == ["![style](page-style.png)", "", "- one", "- two"]
+
+
+def test_times_and_machines_are_those_of_the_models() -> None:
+    facts = {"seconds": 60.0, "platform": "Linux", "versions": {"torch": "2.4.0", "scipy": "1"}}
+    items = [
+        *job("spade", seed=0, **facts), *job("spade", seed=1, **{**facts, "seconds": 180.0}),
+        *job("concat", **{**facts, "seconds": 1e6}), *job("real", "real", **facts),
+    ]  # fmt: skip
+    times, machine = measured_with(items, ["spade"])
+    assert times.startswith("2 trainings of 400 steps")
+    assert "1.0 to 3.0 minutes each (median 2.0), 0.1 hours in all" in times
+    assert machine == "measured on cpu, Linux, torch 2.4.0, code outside of a repository."
+    assert measured_with(items, []) == []

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many runs together: seeds averaged, protocols apart, disagreements named."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from counted import write_run
+from synthetic import job
+
+from reports.tables.leaderboard import leaderboard, leaderboards, printed_leaderboard
+from reports.merged_report import write_merged_report
+from reports.measured.provenance import command_to_repeat, provenance_lines
+from reports.runs import merged, open_run
+from reports.measured.seeds import seeded_rows
+from spade_eval.errors import UserError
+from spade_eval.records import Measurement
+
+
+def valued(source: str, value: float, **changes: object) -> list[Measurement]:
+    kind = str(changes.pop("kind", "generator"))
+    (item,) = job(source, kind, metrics=["miou"], **changes)
+    return [dataclasses.replace(item, value=value)]
+
+
+def test_golden_leaderboard() -> None:
+    measurements = [
+        *valued("spade", 0.3, seed=0), *valued("spade", 0.5, seed=1), *valued("concat", 0.6),
+        *valued("real", 0.9, kind="real", seed=0), *valued("real", 0.9, kind="real", seed=1),
+        *valued("grey", 0.1, kind="grey"),
+    ]  # fmt: skip
+    table = leaderboard(measurements)
+    assert table["row"].tolist() == ["real", "grey", "concat", "spade"]
+    assert table["seeds"].tolist() == [1, 1, 1, 2]
+    np.testing.assert_allclose(table["miou"], [0.9, 0.1, 0.6, 0.4])
+    np.testing.assert_allclose(table["miou_spread"], [np.nan, np.nan, np.nan, 0.2**0.5 * 0.1**0.5],
+                               rtol=1e-12)  # fmt: skip
+    marks = [cell.mark for cell in printed_leaderboard(table).columns[-1].cells]
+    assert marks == ["", "", "best", "second"]
+
+
+def test_rows_of_one_name_that_were_made_otherwise_stay_apart() -> None:
+    ours = {"train_steps": None, "kind": "checkpoint"}
+    measurements = [
+        *valued("spade", 0.3, seed=0), *valued("spade", 0.5, seed=0, train_steps=9),
+        *valued("mine", 0.3, source_sha256="1" * 64, **ours),
+        *valued("mine", 0.4, source_sha256="2" * 64, **ours),
+    ]  # fmt: skip
+    assert [row.title for row in seeded_rows(measurements)] == [
+        "spade (generator, 400 steps)", "spade (generator, 9 steps)",
+        "mine (checkpoint, 11111111)", "mine (checkpoint, 22222222)",
+    ]  # fmt: skip
+
+
+def test_profiles_are_never_one_column() -> None:
+    mixed = [*valued("spade", 0.3), *valued("spade", 0.5, profile="modern")]
+    with pytest.raises(
+        UserError, match=r"2 protocols that differ in profile \(in-domain, modern\)"
+    ):
+        leaderboard(mixed)
+    assert [len(table) for table in leaderboards(mixed).values()] == [1, 1]
+
+
+def test_duplicates_that_disagree_are_named(tmp_path: Path) -> None:
+    for name in ("here", "there"):
+        write_run(tmp_path / name, {"real": 0.1, "spade": 0.5})
+    records = tmp_path / "there" / "records.jsonl"
+    lines = [json.loads(line) for line in records.read_text().splitlines()]
+    for line in lines:
+        if line["source"] == "spade" and line["metric"] == "acc_all":
+            line["value"] = 0.25
+    records.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    runs = [open_run(tmp_path / "here"), open_run(tmp_path / "there")]
+    found = merged(runs)
+    (only,) = found.disagreements
+    assert (only.source, only.metric, only.second) == ("spade", "acc_all", 0.25)
+    assert found.num_duplicates == len(lines) - 1
+    written = write_merged_report(runs, tmp_path / "out")
+    assert "here and there hold the same job with different values of acc_all" in written.text
+    names = {path.name for path in written.paths}
+    assert {f"leaderboard.{form}" for form in ("csv", "md", "tex", "png", "pdf", "svg")} <= names
+
+
+def test_several_protocols_get_a_table_each(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", {"spade": 0.5})
+    write_run(tmp_path / "b", {"spade": 0.4}, profile="modern")
+    runs = [open_run(tmp_path / name) for name in ("a", "b")]
+    written = write_merged_report(runs, tmp_path / "out")
+    assert "2 protocols that differ in profile (in-domain, modern)" in written.text
+    assert sum(path.name == "leaderboard.csv" for path in written.paths) == 2
+
+
+def test_the_command_of_a_number_is_one_that_can_be_typed() -> None:
+    config = {
+        "dataset": "scenes", "profile": "in-domain", "segmenter": "in-domain", "seed": 3,
+        "budget_name": "default", "samples": 0, "fid_profile": "pytorch-fid",
+        "budget": {"size": [64, 128], "steps": 5, "batch_size": 8, "width": 0.5,
+                   "segmenter_steps": 7, "val_limit": None, "rate_scale": 4.0},
+    }  # fmt: skip
+    (item,) = valued("it's; rm -rf", 0.5, kind="checkpoint")
+    command = command_to_repeat(config, item)
+    assert command.startswith("python run_benchmark.py --dataset scenes --budget default --seed 3")
+    assert "--size 64x128 --steps 5" in command
+    assert "--segmenter in-domain" not in command
+    assert command.endswith("""--checkpoint 'it'"'"'s; rm -rf=FILE'""")
+    assert command_to_repeat({**config, "dataset": "ade20k"}).count("--data-root DIR") == 1
+    assert provenance_lines(item)["SHA-256 of the protocol"] == "b" * 64

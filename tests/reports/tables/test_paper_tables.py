@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables of the paper beside measured numbers: golden frames, footnotes, seeds, refusals."""
+
+import dataclasses
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from counted import write_run
+from synthetic import job
+
+from reports.paper_report import write_paper_table
+from reports.tables.paper_tables import FACTS, paper_table
+from reports.tables.printed_paper import printed_paper
+from reports.tables.published import DATASETS
+from spade_eval.errors import UserError
+from spade_eval.records import Measurement
+
+PAPER_COCO = {
+    "dataset": "cocostuff",
+    "profile": "spade-paper",
+    "num_images": 5000,
+    "height": 256,
+    "width": 256,
+    "segmenter_weights": "published",
+    "notes": (),
+}
+
+
+def valued(source: str, miou: float, **changes: object) -> list[Measurement]:
+    kind = source if source in ("real", "oracle") else "generator"
+    (item,) = job(source, kind, metrics=["miou"], **{**PAPER_COCO, **changes})
+    return [dataclasses.replace(item, value=miou)]
+
+
+def test_golden_table_3() -> None:
+    seeds = [valued("spade", 0.36, seed=0), valued("spade", 0.34, seed=1)]
+    measurements = [*valued("concat", 0.3), *seeds[0], *seeds[1], *valued("real", 0.39)]
+    table = paper_table(3, measurements)
+    assert list(table.columns) == [
+        *FACTS, "miou", "miou_spread", "miou_paper", "miou_difference", "recalled", "source",
+        "notes",
+    ]  # fmt: skip
+    shown = table[["row", "kind", "model", "seeds", "parameters_paper", "miou", "miou_paper"]]
+    golden = pd.DataFrame(
+        [
+            ("real", "real", None, 1, None, 0.39, math.nan),
+            ("decoder w/ SPADE", "generator", "spade", 2, 96e6, 0.35, 0.352),
+            ("compact decoder w/ SPADE", "paper", "spade_compact", 0, 61e6, math.nan, 0.352),
+            ("decoder w/ Concat", "generator", "concat", 1, 79e6, 0.3, 0.319),
+            ("pix2pixHD++ w/ SPADE", "paper", "pix2pixhdpp_spade", 0, 237e6, math.nan, 0.344),
+            ("pix2pixHD++ w/ Concat", "paper", "pix2pixhdpp_concat", 0, 195e6, math.nan, 0.329),
+            ("pix2pixHD++", "paper", "pix2pixhdpp", 0, 183e6, math.nan, 0.327),
+            ("compact pix2pixHD++", "paper", "pix2pixhdpp_compact", 0, 103e6, math.nan, 0.316),
+            ("pix2pixHD", "paper", "pix2pixhd", 0, 183e6, math.nan, 0.146),
+        ],
+        columns=list(shown.columns),
+    )
+    pd.testing.assert_frame_equal(shown, golden, check_dtype=False)
+    spade = table.iloc[1]
+    assert spade["miou_spread"] == pytest.approx(np.std([0.36, 0.34], ddof=1))
+    assert spade["miou_difference"] == pytest.approx(0.35 - 0.352)
+    assert "Table 3" in spade["source"]
+
+
+def test_the_papers_own_tables_need_no_measurements() -> None:
+    table = paper_table(1, [])
+    assert list(dict.fromkeys(table["dataset"])) == list(DATASETS)
+    line = table[(table["dataset"] == "cityscapes") & (table["row"] == "SPADE")].iloc[0]
+    assert line["miou_paper"] == 0.623
+    assert line["acc_all_paper"] == pytest.approx(0.819)
+    assert math.isnan(line["acc_valid_paper"])
+    assert line["fid_paper"] == 71.8
+    assert table.attrs["notes"] == [
+        f"{row}: the suite has no such generator." for row in ("CRN", "SIMS")
+    ]
+
+
+def test_recalled_numbers_are_shown_on_request_and_marked() -> None:
+    plain, recalled = paper_table(4, []), paper_table(4, [], unverified=True)
+    assert plain["miou_paper"].notna().sum() == 6
+    assert not plain["recalled"].any()
+    assert recalled["miou_paper"].notna().sum() == 33
+    printed = printed_paper(recalled)
+    cells = [cell.text for column in printed.columns for cell in column.cells]
+    assert "32.7†" in cells
+    assert "35.2" in cells
+    assert printed.notes[0] == "† recalled, unverified"
+
+
+def test_table_1_over_datasets_takes_other_methods_too() -> None:
+    city = {"dataset": "cityscapes", "num_images": 500, "width": 512}
+    measurements = [
+        *valued("spade", 0.4), *valued("mine", 0.5), *valued("spade", 0.6, **city),
+        *valued("real", 0.7, **city),
+    ]  # fmt: skip
+    table = paper_table(1, measurements)
+    coco = table[table["dataset"] == "cocostuff"]
+    assert coco["row"].tolist() == ["CRN", "SIMS", "pix2pixHD", "SPADE", "mine"]
+    assert math.isnan(coco.iloc[-1]["miou_paper"])
+    assert table[table["dataset"] == "cityscapes"]["row"].tolist()[0] == "real"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"profile": "in-domain", "segmenter_weights": "in-domain"}, "in-domain segmenter"),
+        ({"segmenter_weights": "filled"}, "weights are filled"),
+        ({"num_images": 40}, "N = 40 images, where the paper scores 5,000"),
+        ({"height": 128, "width": 128}, "128x128, where the paper's are 256x256"),
+        ({"profile": "oasis"}, "profile oasis"),
+        ({"dataset": "scenes"}, "the paper has no scores on it"),
+    ],
+)
+def test_every_difference_of_protocol_has_a_footnote(changes: dict[str, object], said: str) -> None:
+    table = paper_table(3, valued("spade", 0.4, **changes))
+    assert any(said in note for note in table.attrs["notes"]), table.attrs["notes"]
+    comparable = changes.get("segmenter_weights") is None and "dataset" not in changes
+    assert table["miou_difference"].notna().any() == comparable
+
+
+def test_the_paper_fid_is_noted() -> None:
+    (item,) = valued("spade", 30.0)
+    fid = dataclasses.replace(item, metric="fid", label="FID", unit="", larger_is_better=False)
+    table = paper_table(1, [fid])
+    assert table.set_index("row").loc["SPADE", "fid_difference"] == pytest.approx(30 - 22.6)
+    assert any("legacy-2019a" in note for note in table.attrs["notes"])
+
+
+def test_rows_that_cannot_be_told_apart_are_refused() -> None:
+    two_protocols = [*valued("spade", 0.4), *valued("concat", 0.4, profile="oasis")]
+    with pytest.raises(UserError, match="cocostuff was measured under 2 protocols"):
+        paper_table(3, two_protocols)
+    two_budgets = [*valued("spade", 0.4), *valued("spade", 0.5, train_steps=9, seed=1)]
+    with pytest.raises(UserError, match="spade was trained in two ways"):
+        paper_table(3, two_budgets)
+    with pytest.raises(UserError, match="no table is called '2'"):
+        paper_table(2, [])
+
+
+def test_a_table_is_written_in_every_form(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        write_run(tmp_path / f"run{seed}", {"real": 0.1, "spade": 0.5, "concat": 0.7}, seed=seed)
+    written = write_paper_table(3, [tmp_path / "run0", tmp_path / "run1"], tmp_path / "out")
+    names = {path.name for path in written.paths}
+    assert {f"table3.{form}" for form in ("csv", "md", "tex", "txt", "png", "pdf", "svg")} <= names
+    assert "Park et al., Table 3, as printed" in written.text
+    stored = pd.read_csv(tmp_path / "out" / "table3.csv").set_index("row")
+    assert stored.loc["decoder w/ SPADE", "seeds"] == 2
+    assert "±" in (tmp_path / "out" / "table3.md").read_text("utf-8")
+    page = (tmp_path / "out" / "table3_html" / "index.html").read_text("utf-8")
+    anchors = re.findall(r'id="(table-3[^"]*)"', page)
+    assert {"table-3", "table-3-printed"} <= set(anchors)
+    assert len(anchors) == len(set(anchors))

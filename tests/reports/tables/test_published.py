@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The published numbers are those that were collected, each once, and recalled ones are apart."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from spade_eval.paper_tables import PAPER_TABLES
+from reports.tables.published import (
+    DATASETS,
+    FILE,
+    KEY,
+    SPADE_PAPER,
+    paper_dataset,
+    paper_metric,
+    paper_numbers,
+    published,
+)
+
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "published"
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_file_is_the_collected_rows() -> None:
+    if not SHARED.is_dir():
+        pytest.skip("the collected tables of published numbers are not on this machine")
+    collected = [row for path in SHARED.glob("*.csv") for row in _rows(path)]
+    assert sorted(map(str, _rows(FILE))) == sorted(map(str, collected))
+    assert len(collected) > 400
+
+
+def test_every_row_has_a_source_and_a_table() -> None:
+    for row in _rows(FILE):
+        assert row["source"]
+        assert row["table"]
+        assert row["verified"] in ("yes", "no")
+
+
+@pytest.mark.parametrize("unverified", [False, True])
+def test_join_keys_are_unique(unverified: bool) -> None:
+    rows = published(unverified=unverified)
+    assert not rows.duplicated(list(KEY)).any()
+
+
+def test_two_sources_of_one_number_agree() -> None:
+    found: dict[tuple[str, ...], set[str]] = {}
+    for row in _rows(FILE):
+        found.setdefault(tuple(row[name] for name in KEY), set()).add(row["value"])
+    assert [key for key, values in found.items() if len(values) > 1] == []
+
+
+def test_recalled_numbers_are_off_by_default() -> None:
+    assert published()["verified"].all()
+    everything = published(unverified=True)
+    assert 0 < (~everything["verified"]).sum() < len(everything)
+    assert len(paper_numbers(4)) == 6
+    assert len(paper_numbers(4, unverified=True)) == 33
+
+
+def test_numbers_are_those_of_the_paper() -> None:
+    table = paper_numbers(1)
+    assert table["COCO-Stuff", "SPADE", "", "mIoU"].value == 37.4
+    assert table["Cityscapes", "SPADE", "", "pixel_accuracy"].value == 81.9
+    assert table["ADE20K", "SIMS", "", "FID"].value != table["ADE20K", "SIMS", "", "FID"].value
+    assert paper_numbers(3)["all", "pix2pixHD++ w/ SPADE", "", "generator_parameters"].value == 237
+
+
+@pytest.mark.parametrize("number", PAPER_TABLES)
+def test_every_row_of_a_table_joins_its_numbers(number: int) -> None:
+    numbers = paper_numbers(number, unverified=True)
+    rows = PAPER_TABLES[number].rows
+    keys = [(row.method, row.variant) for row in rows]
+    assert len(set(keys)) == len(keys)
+    assert {(method, variant) for _, method, variant, _ in numbers} == set(keys)
+
+
+def test_names_of_datasets_and_metrics() -> None:
+    names = set(published()[lambda rows: rows["paper"] == SPADE_PAPER]["dataset"])
+    assert set(DATASETS.values()) <= names
+    assert paper_dataset("ade20k_outdoor (list 1a2b)") == "ADE20K-outdoor"
+    assert paper_dataset("scenes") is None
+    assert paper_metric("acc_all", "Cityscapes") == paper_metric("acc_valid", "ADE20K")
+    assert paper_metric("acc_valid", "Cityscapes") is None
+    assert paper_metric("fid_clean-fid", "ADE20K") is None

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parts of a step add up, and the command prints them."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from spade_eval.bench.train import MAX_LOADING_SHARE, PHASES, Clock, time_training
+from spade_eval.cli import main
+from spade_eval.datasets.scenes import Scenes
+from spade_eval.engine import Benchmark
+from spade_eval.training.generator import with_store
+
+Make = Callable[..., Benchmark]
+
+
+def test_phases_and_rest_are_the_whole(benchmark_in: Make, tmp_path: Path) -> None:
+    config = dataclasses.replace(benchmark_in().train_config("spade"), steps=4)
+    split = with_store(Scenes("train", (64, 64), length=8), tmp_path)
+    timing = time_training(config, split, torch.device("cpu"), tmp_path, warm_up=1)
+    assert (timing.steps, timing.images, timing.warm_up) == (3, 3 * config.batch_size, 1)
+    assert 0 < timing.fastest < timing.step_seconds < timing.slowest
+    # Three steps are the fastest, the one of the median and the slowest.
+    assert timing.fastest + timing.step_seconds + timing.slowest == pytest.approx(timing.seconds)
+    assert tuple(timing.phases) == PHASES
+    assert all(seconds > 0 for seconds in timing.phases.values())
+    assert sum(timing.phases.values()) <= timing.seconds
+    assert sum(map(timing.share, PHASES)) > 0.8
+    assert timing.preparation_seconds > 0
+    assert timing.share("data loading") <= MAX_LOADING_SHARE
+    assert timing.images_per_second == pytest.approx(timing.steps_per_second * config.batch_size)
+
+
+def test_a_clock_adds_up_by_name_even_after_an_error() -> None:
+    clock = Clock(torch.device("cpu"))
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), clock("forward"):
+            raise ZeroDivisionError
+    assert set(clock.seconds) == {"forward"}
+    assert clock.seconds["forward"] > 0
+
+
+def test_a_warm_up_of_all_steps_is_refused(benchmark_in: Make, tmp_path: Path) -> None:
+    config = benchmark_in().train_config("spade")
+    with pytest.raises(ValueError, match="expected more than the 2 of the warm-up"):
+        time_training(config, Scenes("train", (64, 64), length=4), torch.device("cpu"), tmp_path)
+
+
+def test_the_command_prints_a_table_and_json(
+    four_scenes: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "train", "--budget", "smoke", "--width", "0.0625", "--batch-size", "2",
+              "--steps", "1", "--warm-up", "1", "--device", "cpu", "--precision", "bf16",
+              "--weights-dir", str(tmp_path)])  # fmt: skip
+    assert not ended.value.code
+    *table, line = capsys.readouterr().out.splitlines()
+    text = "\n".join(table)
+    for said in ("steps/s", "images/s", "the median", *PHASES, "peak memory", "estimate: about"):
+        assert said in text
+    summary = json.loads(line)
+    assert summary["bench"] == "train"
+    assert summary["budget"]["precision"] == "bf16"
+    assert set(summary["phases"]) == set(PHASES)
+    assert (summary["height"], summary["width"], summary["batch"]) == (64, 64, 2)
+    assert summary["fastest"] == summary["step_seconds"] == summary["slowest"]  # of one step

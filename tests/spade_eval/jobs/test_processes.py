@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`--gpus N` and torchrun: who starts whom, and that an error is told once."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import typer.main
+
+from spade_eval.cli import app, main
+from spade_eval.errors import UserError
+from spade_eval.jobs.processes import Plan, starts_others
+
+ROOT = Path(__file__).resolve().parents[3]
+TINY = ["--budget", "smoke", "--steps", "3", "--batch-size", "4", "--width", "0.0625"]
+TWO = ["--gpus", "2", "--device", "cpu"]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+def start(*arguments: object) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "spade_eval", *map(str, arguments)],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def children_of(process: int) -> list[int]:
+    listed = subprocess.run(
+        ["pgrep", "-P", str(process)], capture_output=True, text=True, check=False
+    )
+    return [int(word) for word in listed.stdout.split()]
+
+
+def started_training(run: Path, *flags: object) -> "subprocess.Popen[str]":
+    """A training of two processes that has taken its first steps."""
+    process = start(
+        "train", "--budget", "smoke", "--batch-size", 2, "--width", 0.0625, *TWO, *flags
+    )
+    deadline = time.monotonic() + 300
+    while not list(run.glob("checkpoints/*/losses.jsonl")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.2)
+    return process
+
+
+def as_worker(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    place = {"RANK": 0, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size, "MASTER_ADDR": "localhost",
+             "MASTER_PORT": 1}  # fmt: skip
+    for name, value in place.items():
+        monkeypatch.setenv(name, str(value))
+
+
+def test_a_command_starts_processes_unless_it_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not starts_others(Plan(gpus=None))
+    assert starts_others(Plan(gpus=1))
+    as_worker(monkeypatch, 2)
+    assert not starts_others(Plan(gpus=2))
+    assert not starts_others(Plan(gpus=None, nodes=2))
+    with pytest.raises(UserError, match="--gpus 4, but torchrun started 2 processes"):
+        starts_others(Plan(gpus=4))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--nodes", "2"], "--nodes 2 needs --gpus"),
+        (["--gpus", "2", "--nodes", "2"], "--nodes 2 needs --rendezvous HOST:PORT"),
+        (["--gpus", "2", "--device", "cuda:1"], "each process takes its own GPU"),
+        (["segmenter", "--gpus", "2"], "trains in one process"),
+    ],
+)
+def test_flags_that_do_not_fit_are_refused(
+    flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["train", *flags])
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_more_gpus_than_there_are_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(SystemExit) as ended:
+        main(["benchmark", "--gpus", "2"])
+    assert ended.value.code == 2
+    line = capsys.readouterr().err
+    assert line.startswith("error: --gpus 2, but this machine has 1;")
+    assert line.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("restarts", [0, 2])
+def test_an_error_of_all_processes_is_one_line(tmp_path: Path, restarts: int) -> None:
+    process = start(
+        "train", *TINY, "--batch-size", 3, *TWO, "--restarts", restarts, "--out", tmp_path / "run"
+    )
+    out, err = process.communicate()
+    assert process.returncode == 2
+    told = [line for line in err.splitlines() if "error:" in line]
+    assert len(told) == 1, err
+    assert "3 images cannot be dealt evenly to 2 processes" in told[0]
+    assert "Traceback" not in err
+    assert out == ""
+
+
+@pytest.mark.slow
+def test_an_error_of_one_process_under_torchrun_is_one_line() -> None:
+    worker = Path(__file__).parent / "workers" / "refusing_worker.py"
+    ended = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3",
+         str(worker)],
+        env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    # Torchrun adds its own report, whose exit code is 1 whatever the processes' were.
+    assert ended.returncode == 1
+    told = [line for line in ended.stderr.splitlines() if line.startswith("error:")]
+    assert told == ["error: the photo of sample 7 is damaged"]
+    assert "Connection closed" not in ended.stderr
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_says_how_to_continue(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = started_training(run, "--steps", 600, "--out", run)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert err.count("to continue: spade-eval train") == 1
+    assert list(run.glob("checkpoints/*/state.pt"))
+    assert not list(run.glob("checkpoints/*/*.safetensors"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_a_killed_process_is_told_or_replaced(tmp_path: Path, restarts: int) -> None:
+    run = tmp_path / "run"
+    process = started_training(run, "--steps", 60, "--restarts", restarts, "--out", run)
+    os.kill(children_of(process.pid)[-1], signal.SIGKILL)
+    _, err = process.communicate(timeout=300)
+    assert "Traceback" not in err
+    if restarts:
+        assert process.returncode == 0, err
+        assert list(run.glob("checkpoints/*/generator.safetensors"))
+        return
+    assert process.returncode == 1
+    assert err.count("was ended by SIGKILL; start the command again to continue") == 1, err
+
+
+DOCUMENT = (ROOT / "docs" / "distributed.md").read_text(encoding="utf-8").replace("\\\n", "")
+
+
+@pytest.mark.parametrize(
+    "line", re.findall(r"^(?:srun )?((?:spade-eval|python run_benchmark\.py) .*)$", DOCUMENT, re.M)
+)
+def test_the_flags_of_every_documented_command_exist(line: str) -> None:
+    words = shlex.split(line)
+    arguments = words[1:] if words[0] == "spade-eval" else ["benchmark", *words[2:]]
+    group = typer.main.get_command(app)
+    context = group.make_context("spade-eval", list(arguments))
+    name, command, rest = group.resolve_command(context, arguments)  # type: ignore[attr-defined]
+    assert command.make_context(name, list(rest)).params["gpus"] in (2, 8)

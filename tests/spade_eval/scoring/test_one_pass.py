@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One pass from label map to scores gives the bits of the three steps that it replaces."""
+
+import dataclasses
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from models.training.precision import Precision
+from segmenters.in_domain import InDomainFeatures, InDomainSegmenter, logits_and_features
+from spade_eval.sources import image_files
+from spade_eval.batches import semantic_map
+from spade_eval.bench.score import Untrained, untrained
+from spade_eval.cli import options
+from spade_eval.engine import Benchmark
+from spade_eval.errors import UserError
+from spade_eval.sources.half_precision import HalfPrecision
+from spade_eval.sources.image_files import ImageWriter
+from spade_eval.rows import Request
+from spade_eval.scoring.scorer import Scorer
+from spade_eval.sources.source import SynthesizedFolder
+from spade_eval.sources.synthesis import SynthesizedByCheckpoint
+
+Make = Callable[..., Benchmark]
+
+
+@pytest.fixture
+def scorer(benchmark_in: Make) -> Scorer:
+    """Four scenes in batches of three, so that the last one is smaller."""
+    found = benchmark_in().networks.scorer
+    protocol = dataclasses.replace(found.protocol, batch_size=3)
+    return dataclasses.replace(found, protocol=protocol)
+
+
+@pytest.fixture
+def source(scorer: Scorer) -> Untrained:
+    return untrained(scorer, "spade", width=1 / 16)
+
+
+def test_an_image_on_the_device_is_the_saved_png_bit_for_bit(
+    scorer: Scorer, source: Untrained, tmp_path: Path
+) -> None:
+    images = []
+    with ImageWriter(tmp_path, None) as writer:
+        for batch in scorer.batches(source):
+            images.append(batch.images)
+            writer.write(batch.indices, batch.samples, batch.images)
+    together = torch.cat(images).permute(0, 2, 3, 1).numpy()
+    for image, name in zip(together, scorer.dataset.names, strict=True):
+        assert np.array_equal(np.asarray(Image.open(tmp_path / f"{name}.png")), image)
+    assert together.std() > 5, "flat images would agree in any case"
+
+
+def test_one_pass_is_the_three_steps(scorer: Scorer, source: Untrained, tmp_path: Path) -> None:
+    references = scorer.references()
+    with ImageWriter(tmp_path, None) as writer:
+        once = scorer.score(source, references, writer)
+    read = SynthesizedFolder("read", tmp_path, scorer.dataset, scorer.count, "none")
+    segmented = dataclasses.replace(scorer, distances=()).score(read, {})
+    (distance,) = scorer.distances
+    features = scorer.features_of(read, distance)
+    assert once.segmentation == segmented.segmentation
+    assert once.per_class_iou == segmented.per_class_iou
+    assert np.array_equal(once.per_image.intersection, segmented.per_image.intersection)
+    made = once.features[distance.column]
+    assert made.features is not None
+    assert features.features is not None
+    assert torch.equal(made.features, features.features)
+    assert once.distances == distance.compare(references[distance.column], features)
+
+
+def test_segmenter_and_features_share_an_encoder(scorer: Scorer) -> None:
+    network = scorer.segmenter.network
+    assert isinstance(network, InDomainSegmenter)
+    images = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        logits, features = logits_and_features(network, images)
+        assert torch.equal(logits, network(images))
+        assert torch.equal(features, InDomainFeatures(network)(images))
+
+
+def test_the_encoder_runs_once_a_batch(
+    scorer: Scorer, source: Untrained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    references = scorer.references()
+    calls, encode = [], InDomainSegmenter.encode
+
+    def counted(self: InDomainSegmenter, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        calls.append(len(images))
+        return encode(self, images)
+
+    monkeypatch.setattr(InDomainSegmenter, "encode", counted)
+    scorer.score(source, references)
+    assert calls == [3, 1]
+    calls.clear()
+    # Another network for the features: both have to be run.
+    other = InDomainFeatures(InDomainSegmenter(InDomainSegmenter.Config(num_classes=16)).eval())
+    distances = (dataclasses.replace(scorer.distances[0], network=other),)
+    apart = dataclasses.replace(scorer, distances=distances)
+    apart.score(source, apart.references())
+    assert calls == [3, 1, 3, 3, 1, 1]
+
+
+def test_reading_and_writing_have_threads_of_their_own(
+    scorer: Scorer, source: Untrained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: dict[str, set[int]] = {"reads": set(), "computes": set(), "writes": set()}
+
+    def marked(what: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            threads[what].add(threading.get_ident())
+            return function(*given)
+
+        return call
+
+    dataset = type(scorer.dataset)
+    monkeypatch.setattr(dataset, "__getitem__", marked("reads", dataset.__getitem__))
+    monkeypatch.setattr(source, "images", marked("computes", source.images))
+    monkeypatch.setattr(image_files, "write_images", marked("writes", image_files.write_images))
+    with ImageWriter(tmp_path, None) as writer:
+        for batch in scorer.batches(source):
+            writer.write(batch.indices, batch.samples, batch.images)
+    assert threads["computes"] == {threading.get_ident()}
+    assert len(set.union(*threads.values())) == 3
+
+
+def test_batches_up_to_an_image_keep_their_batch_mates(scorer: Scorer, source: Untrained) -> None:
+    assert [batch.indices for batch in scorer.batches(source)] == [range(3), range(3, 4)]
+    assert [batch.indices for batch in scorer.batches(source, upto=2)] == [range(3)]
+    assert list(scorer.batches(source, upto=0)) == []
+
+
+def test_a_distance_on_floats_takes_the_images_that_were_made(
+    benchmark_in: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark = benchmark_in()
+    checkpoint = benchmark.train("concat")
+    made = SynthesizedByCheckpoint(
+        "x", checkpoint, benchmark.dataset, benchmark.protocol, torch.device("cpu")
+    )
+    calls = []
+    forward = made.generator.forward
+    monkeypatch.setattr(
+        made.generator, "forward", lambda *given: calls.append(1) or forward(*given)
+    )
+    samples = [benchmark.dataset[index] for index in range(3)]
+    images, floats = made.images(range(2), samples[:2]), made.floats(range(2), samples[:2])
+    assert len(calls) == 1
+    assert torch.equal((floats * 255).clamp(0, 255).to(torch.uint8), images)
+    made.floats(range(2, 3), samples[2:])
+    assert len(calls) == 2
+
+
+def files(benchmark: Benchmark, row: str) -> dict[str, bytes]:
+    folder = benchmark.place.run_folder / "images" / row
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
+
+
+def keeping(benchmark: Benchmark, count: int | None) -> Benchmark:
+    return Benchmark(benchmark.config, dataclasses.replace(benchmark.place, save_images=count))
+
+
+def test_images_are_kept_as_asked_and_later_ones_are_the_same(benchmark_in: Make) -> None:
+    whole = keeping(benchmark_in("whole"), None)
+    whole.run(Request(("concat",)))
+    assert len(files(whole, "concat")) == 4
+    none = keeping(benchmark_in("later"), 0)
+    none.run(Request(("concat",)))
+    assert not (none.place.run_folder / "images").exists()
+    recorded = none.store.path.read_bytes()
+    for count in (1, None):
+        later = keeping(none, count)
+        assert later.run(Request(("concat",))) == []
+        for row in ("concat", "real", "oracle", "label map"):
+            expected = list(files(whole, row).items())[:count]
+            assert list(files(later, row).items()) == expected
+    assert none.store.path.read_bytes() == recorded
+    assert not files(later, "grey")
+
+
+def test_half_precision_is_marked_with_its_deviation(benchmark_in: Make) -> None:
+    benchmark = benchmark_in()
+    benchmark.run(Request(("spade",)))
+    half = Benchmark(
+        dataclasses.replace(benchmark.config, synthesis_precision="bf16"),
+        dataclasses.replace(benchmark.place, run_folder=benchmark.place.run_folder / "half"),
+    )
+    half.run(Request(("spade",)))
+    notes = {item.source: item.notes for item in half.store}
+    (note,) = [text for text in notes["spade"] if "bf16" in text]
+    assert "levels from float32 on average" in note
+    assert not any("bf16" in text for text in notes["real"])
+    jobs = [
+        next(item.job_sha256 for item in run.store if item.source == "spade")
+        for run in (benchmark, half)
+    ]
+    assert jobs[0] != jobs[1]
+    assert not any("precision" in text for item in benchmark.store for text in item.notes)
+
+
+@pytest.mark.parametrize(("precision", "most"), [("bf16", 0.2), ("fp16", 0.02)])
+def test_the_deviation_of_half_precision_is_measured(
+    scorer: Scorer, source: Untrained, precision: Precision, most: float
+) -> None:
+    """bf16 has 8 significant bits and fp16 has 11; a network of 20 layers loses some of them."""
+    half = HalfPrecision(source.generator, precision)
+    semantics = [
+        semantic_map([scorer.dataset[index]], source.layout, scorer.device) for index in range(2)
+    ]
+    with torch.inference_mode():
+        images = [half(item, None) for item in semantics]
+        exact = source.generator(semantics[0], None)
+    difference = (images[0] - exact).abs()
+    assert images[0].dtype == torch.float32
+    assert 0 < difference.max() < most
+    mean, largest = (127.5 * value for value in (difference.mean(), difference.max()))
+    assert f"{mean:.2f} of 255 levels" in half.note("x"), "of the first batch, not of the second"
+    assert f"{largest:.1f} at most" in half.note("x")
+    assert all(weight.dtype == torch.float32 for weight in source.generator.parameters())
+
+
+@pytest.mark.parametrize(("text", "count"), [("all", None), ("none", 0), ("12", 12)])
+def test_how_many_images(text: str, count: int | None) -> None:
+    assert options.number_of_images(text) == count
+
+
+def test_a_wrong_number_of_images() -> None:
+    with pytest.raises(UserError, match="expected all, none or a number"):
+        options.number_of_images("some")

@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints of both kinds: what is read from them, what must be told, what is refused."""
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from models.encoders import ImageEncoder
+from models.generators import build_generator
+from models.checkpoints.published import to_published
+from models.semantics import SemanticLayout
+from models.checkpoints.files import load_description, load_weights, save_network
+from spade_eval.sources.checkpoints import ReleasedOptions, description, open_checkpoint, open_generator
+from spade_eval.datasets.base import Dataset, LabelSpace
+from spade_eval.datasets.coco_stuff import CocoStuff
+from spade_eval.datasets.scenes import Scenes
+from spade_eval.engine import Benchmark, Request
+from spade_eval.errors import UserError
+from spade_eval.latents import standard_normal
+from spade_eval.protocol import PROFILES
+from spade_eval.sources.synthesis import SynthesizedByCheckpoint
+
+SIZE = (64, 64)
+SCENES = SemanticLayout(num_classes=16, edges=True)
+# What a user says of a SPADE file that was trained on `scenes` with the release's own code.
+TOLD = ReleasedOptions(upsampling="normal", label_layout="16+edges")
+Make = Callable[..., Benchmark]
+
+
+def released(path: Path, network: nn.Module, **changes: Any) -> Path:
+    """A file in the released key layout; `None` removes an entry."""
+    tensors: dict[str, Any] = {**to_published(network), **changes}
+    torch.save({name: value for name, value in tensors.items() if value is not None}, path)
+    return path
+
+
+def generator(name: str = "spade", num_labels: int = 17, **settings: Any) -> nn.Module:
+    return build_generator(name, num_labels, SIZE, width=1 / 32, seed=3, **settings)
+
+
+@pytest.fixture
+def scenes() -> Dataset:
+    return Scenes("val", SIZE, length=4)
+
+
+@pytest.fixture(params=[True, False], ids=["instances", "no instances"])
+def coco(request: pytest.FixtureRequest, tmp_path: Path) -> Dataset:
+    kinds = ("img", "label", "inst") if request.param else ("img", "label")
+    for kind in kinds:
+        path = tmp_path / "coco" / f"val_{kind}" / "000000000139.png"
+        path.parent.mkdir(parents=True)
+        shape = (64, 64, 3) if kind == "img" else (64, 64)
+        Image.fromarray(np.full(shape, 255, np.uint8)).save(path)
+    return CocoStuff("val", SIZE, tmp_path / "coco")
+
+
+def test_a_released_file_is_read_from_its_shapes(tmp_path: Path, scenes: Dataset) -> None:
+    network = generator()
+    found = open_generator(released(tmp_path / "latest_net_G.pth", network), scenes, TOLD)
+    assert (found.config.base_channels, found.config.upsampling) == (2, "normal")
+    assert found.layout == SCENES
+    assert not found.network.training
+    assert found.description["origin"] == "released: latest_net_G.pth"
+    assert found.description["layout_name"] == "16+edges"
+    assert found.description["train"] is None
+    assert "label layout 16+edges" in found.description["notes"][0]
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(found.network.state_dict()[name], tensor)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (ReleasedOptions(), r"set upsampling .*--upsampling"),
+        (ReleasedOptions(upsampling="normal"), r"17 label channels.*--label-layout"),
+        (ReleasedOptions(upsampling="normal", label_layout="coco_stuff"), "has 184 channels"),
+        (ReleasedOptions(arch="pix2pixhd", upsampling="normal"), r"holds a spade.*--arch"),
+        (ReleasedOptions(upsampling="most", label_layout="16+edges"), "does not fit"),
+        (ReleasedOptions(upsampling="normal", label_layout="15+unknown-last+edges"), "15 classes"),
+    ],
+)
+def test_what_is_not_told_is_asked_for(
+    tmp_path: Path, scenes: Dataset, options: ReleasedOptions, message: str
+) -> None:
+    file = released(tmp_path / "G.pth", generator())
+    with pytest.raises(UserError, match=message) as refused:
+        open_generator(file, scenes, options)
+    assert "\n" not in str(refused.value)
+    assert str(file) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"arch": "spad"}, "did you mean spade"),
+        ({"upsampling": "few"}, "no number of upsamplings"),
+        ({"label_layout": "ade"}, "expected coco_stuff, ade20k_raw"),
+        ({"label_layout": "19+edges+unknown-last"}, "in order as CLASSES"),
+    ],
+)
+def test_wrong_flags_are_refused(options: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        ReleasedOptions(**options)
+
+
+def test_all_faults_of_a_file_are_reported_together(tmp_path: Path, scenes: Dataset) -> None:
+    changes = {
+        "conv_img.bias": torch.zeros(4), "up_0.conv_s.weight_u": None, "extra": torch.zeros(1),
+    }  # fmt: skip
+    file = released(tmp_path / "G.pth", generator(), **changes)
+    with pytest.raises(UserError, match="does not fit the network") as refused:
+        open_generator(file, scenes, TOLD)
+    for part in ("1 missing: up_0.conv_s.weight_u", "1 unexpected: extra", "1 of wrong shape"):
+        assert part in str(refused.value)
+
+
+@pytest.mark.parametrize("layout", ["ade20k_raw", "ade20k_shifted"])
+def test_the_two_orders_of_ade20k_are_asked_for_and_stored(tmp_path: Path, layout: str) -> None:
+    file = released(tmp_path / "G.pth", generator(num_labels=151))
+    with pytest.raises(UserError, match=r"ade20k_raw or ade20k_shifted.*--label-layout"):
+        open_checkpoint(file)
+    found = open_checkpoint(file, ReleasedOptions(label_layout=layout))
+    assert found.description["layout_name"] == layout
+    assert found.description["layout"]["unknown"] == ("first" if "raw" in layout else "last")
+
+
+def test_instance_maps_are_asked_for_by_the_edge_channel(tmp_path: Path, coco: Dataset) -> None:
+    file = released(tmp_path / "G.pth", generator(num_labels=184))
+    if coco.has_instances:
+        assert open_generator(file, coco).layout == SemanticLayout(
+            num_classes=182, unknown="last", edges=True
+        )
+        return
+    with pytest.raises(
+        UserError, match=r"184 channels .* instance edges.*no instance maps.*--data"
+    ):
+        open_generator(file, coco)
+
+
+def test_channels_that_do_not_fit_the_dataset_are_refused(
+    tmp_path: Path, scenes: Dataset, coco: Dataset
+) -> None:
+    file = released(tmp_path / "G.pth", generator(num_labels=184))
+    with pytest.raises(
+        UserError, match=r"184 label channels of 182 classes .*expected 16 .*--dataset"
+    ):
+        open_generator(file, scenes)
+    known = released(tmp_path / "known.pth", generator(num_labels=182))
+    options = ReleasedOptions(upsampling="normal", label_layout="182")
+    with pytest.raises(UserError, match=r"none for unlabelled pixels.*--label-layout"):
+        open_generator(known, coco, options)
+
+
+def test_the_empty_channel_of_the_released_cityscapes_networks_is_accepted(
+    tmp_path: Path,
+) -> None:
+    dataset = Scenes("val", SIZE, length=1)
+    dataset.name = "cityscapes"
+    dataset.label_space = LabelSpace(
+        class_names=tuple(map(str, range(34))), palette=((0, 0, 0),) * 34, has_unlabelled=False
+    )
+    file = released(tmp_path / "G.pth", generator(num_labels=36, upsampling="more"))
+    assert open_generator(file, dataset).description["layout_name"] == "cityscapes"
+    for num_labels, classes in ((35, 34), (34, 33)):
+        file = released(tmp_path / f"{num_labels}.pth", generator(num_labels=num_labels))
+        told = ReleasedOptions(upsampling="normal", label_layout=f"{classes}+edges")
+        if classes == 34:
+            assert open_generator(file, dataset, told).layout is not None
+        else:
+            with pytest.raises(UserError, match="expected 35 classes"):
+                open_generator(file, dataset, told)
+
+
+def test_other_networks_are_no_generators(tmp_path: Path, scenes: Dataset) -> None:
+    encoder = ImageEncoder(ImageEncoder.Config(base_channels=2, z_dim=4))
+    file = released(tmp_path / "latest_net_E.pth", encoder)
+    assert open_checkpoint(file).config == encoder.config
+    with pytest.raises(UserError, match="holds a ImageEncoder, expected a generator"):
+        open_generator(file, scenes)
+
+
+class Bomb:
+    """Unpickled freely, it would leave a file behind."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("kind", ["code", "code among tensors", "text", "cut off", "nested"])
+def test_hostile_and_foreign_files_are_refused_and_not_run(tmp_path: Path, kind: str) -> None:
+    file, sign = tmp_path / "G.pth", tmp_path / "run"
+    if kind == "code":
+        file.write_bytes(pickle.dumps(Bomb(sign)))
+    elif kind == "code among tensors":
+        torch.save({"fc.weight": torch.zeros(2), "b": Bomb(sign)}, file)
+    elif kind == "text":
+        file.write_text("no checkpoint")
+    elif kind == "cut off":
+        whole = released(tmp_path / "whole.pth", generator()).read_bytes()
+        file.write_bytes(whole[: len(whole) // 2])
+    else:
+        torch.save({"netG": to_published(generator())}, file)
+    with pytest.raises(UserError) as refused:
+        open_checkpoint(file, TOLD)
+    assert str(file) in str(refused.value)
+    assert not sign.exists()
+
+
+def own(path: Path, network: nn.Module, **changes: Any) -> Path:
+    described = description(network, SCENES, "scenes", "a test") | changes
+    save_network(path, network.state_dict(), described)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layout": "everything"}, "damaged"),
+        ({"layout": {"num_classes": "x"}}, "damaged"),
+        ({"config": {"num_labels": 1}}, "lacks or adds"),
+        ({"notes": 5}, "damaged"),
+        ({"format": 99}, "format 99"),
+    ],
+)
+def test_a_damaged_description_is_refused(
+    tmp_path: Path, scenes: Dataset, change: dict[str, Any], message: str
+) -> None:
+    file = own(tmp_path / "own.safetensors", generator(), **change)
+    with pytest.raises(UserError, match=message):
+        open_generator(file, scenes)
+
+
+def test_a_checkpoint_is_what_its_content_says_not_its_name(
+    tmp_path: Path, scenes: Dataset
+) -> None:
+    assert open_generator(own(tmp_path / "own.pth", generator()), scenes).layout == SCENES
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes((tmp_path / "own.pth").read_bytes()[:-9])
+    with pytest.raises(UserError, match="cannot be read as a checkpoint"):
+        open_generator(cut, scenes)
+
+
+@pytest.mark.parametrize(
+    ("size", "network", "message"),
+    [
+        ((80, 80), {}, r"multiples of 32 pixels, this run is 80x80: set --size"),
+        ((128, 128), {"name": "spade_vae"}, r"64x64 images .*128x128: set --size 64x64"),
+        (SIZE, {"name": "pix2pixhd", "num_features": 3}, "3 channels of instance features"),
+    ],
+)
+def test_sizes_and_inputs_that_do_not_fit_are_refused(
+    tmp_path: Path, size: tuple[int, int], network: dict[str, Any], message: str
+) -> None:
+    file = own(tmp_path / "own.safetensors", generator(**network))
+    with pytest.raises(UserError, match=message):
+        open_generator(file, Scenes("val", size, length=1))
+
+
+def test_latents_belong_to_seed_and_image() -> None:
+    together = standard_normal(8, 5, [0, 1, 2])
+    assert torch.equal(together[1:], standard_normal(8, 5, [1, 2]))
+    assert not torch.equal(together, standard_normal(8, 6, [0, 1, 2]))
+    many = standard_normal(100, 0, range(100))
+    # 10,000 numbers: their mean lies within 0.01 of 0 with deviation, five deviations allowed.
+    assert abs(float(many.mean())) < 0.05
+    assert float(many.std()) == pytest.approx(1, abs=0.05)
+
+
+def test_generators_with_a_latent_are_scored(tmp_path: Path, scenes: Dataset) -> None:
+    file = released(tmp_path / "G.pth", generator("spade_vae"))
+    told = ReleasedOptions(label_layout="16+edges")
+    samples = [scenes[index] for index in range(4)]
+
+    def source(seed: int) -> SynthesizedByCheckpoint:
+        return SynthesizedByCheckpoint(
+            "vae", file, scenes, PROFILES["in-domain"], torch.device("cpu"),
+            released=told, seed=seed,
+        )  # fmt: skip
+
+    one = source(1)
+    images = one.images(range(4), samples)
+    assert torch.equal(images, source(1).images(range(4), samples))
+    # Kernels of another batch size may round differently, and truncation can turn that into 1.
+    late = one.images([2, 3], samples[2:])
+    assert (images[2:].int() - late.int()).abs().max() <= 1
+    assert any("seed 1" in note and "latent z" in note for note in one.notes)
+    assert one.identity != source(2).identity
+
+
+def test_a_released_checkpoint_is_measured_and_recorded(benchmark_in: Make, tmp_path: Path) -> None:
+    file = released(tmp_path / "latest_net_G.pth", generator())
+    benchmark = benchmark_in()
+    request = Request((), checkpoints={"theirs": file}, released=TOLD)
+    assert benchmark.run(request) == ["real", "oracle", "grey", "label colours", "theirs"]
+    assert benchmark.run(request) == []
+    item = next(item for item in benchmark.store if item.source == "theirs")
+    assert item.source_kind == "checkpoint"
+    assert (item.train_steps, item.train_config_sha256, item.checkpoint_rule) == (None, None, None)
+    assert any("label layout 16+edges, as --label-layout says" in note for note in item.notes)
+    described = open_generator(file, benchmark.dataset, TOLD)
+    mine = tmp_path / "mine.safetensors"
+    save_network(mine, described.network.state_dict(), dict(described.description))
+    benchmark.run(Request((), checkpoints={"mine": mine}))
+    values = {
+        name: [item.value for item in benchmark.store if item.source == name]
+        for name in ("theirs", "mine")
+    }
+    assert values["mine"] == values["theirs"]
+
+
+def test_a_trained_checkpoint_says_all_that_is_needed(benchmark_in: Make) -> None:
+    benchmark = benchmark_in()
+    file = benchmark.train("concat")
+    found = load_description(file)
+    assert (found["network"], found["model"]) == ("SPADEGenerator", "concat")
+    assert found["config"]["concat"] is True
+    assert (found["layout_name"], found["train"]["dataset"]) == ("scenes", "scenes")
+    assert found["train_config_sha256"]
+    assert set(load_weights(file)) == set(open_checkpoint(file).network.state_dict())

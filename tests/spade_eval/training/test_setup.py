@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Budgets become schedules, settings become objectives and optimizers."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from spade_eval.config import BUDGETS, TrainConfig, budget_for
+from spade_eval.engine import Benchmark
+from spade_eval.errors import UserError
+from spade_eval.training.setup import (
+    Schedule,
+    build_training,
+    has_perceptual_loss,
+    schedule_of,
+    settings_of,
+)
+
+Make = Callable[..., Benchmark]
+
+# Park et al., section 4.1 and Appendix A: images of the training set, epochs, of which decaying.
+PAPER = {
+    "cocostuff": (118_287, 100, 0),
+    "ade20k": (20_210, 200, 100),
+    "cityscapes": (2_975, 200, 100),
+    "flickr_landscapes": (40_000, 50, 0),
+}
+
+
+@pytest.mark.parametrize("dataset", PAPER)
+def test_the_paper_s_schedule_follows_from_the_number_of_images(dataset: str) -> None:
+    images, epochs, decaying = PAPER[dataset]
+    schedule = schedule_of("spade", dataset, budget_for(dataset, "paper"), images)
+    per_epoch = images // 32
+    assert schedule == Schedule(
+        batch_size=32,
+        steps=per_epoch * epochs,
+        constant_steps=per_epoch * (epochs - decaying),
+        decay_every=per_epoch,
+    )
+
+
+def test_the_release_s_schedule_is_its_code_s_default() -> None:
+    budget = budget_for("ade20k", "paper", settings="release")
+    schedule = schedule_of("spade", "ade20k", budget, 20_210)
+    assert (schedule.batch_size, schedule.steps) == (1, 50 * 20_210)
+    assert schedule.constant_steps == schedule.steps, "no decay"
+
+
+def test_pix2pixhd_keeps_its_own_epochs_and_batch() -> None:
+    schedule = schedule_of("pix2pixhd", "cityscapes", budget_for("cityscapes", "paper"), 2_975)
+    assert (schedule.batch_size, schedule.steps) == (1, 200 * 2_975)
+    assert schedule.constant_steps == 100 * 2_975
+
+
+@pytest.mark.parametrize("dataset", BUDGETS)
+@pytest.mark.parametrize("settings", ["paper", "release"])
+def test_miniatures_keep_their_steps_under_both_settings(dataset: str, settings: str) -> None:
+    budget = budget_for(dataset, "smoke", settings=settings)
+    schedule = schedule_of("spade", dataset, budget, 1000)
+    assert (schedule.steps, schedule.batch_size) == (budget.steps, budget.batch_size)
+    assert (schedule.constant_steps, schedule.decay_every) == ((budget.steps or 0) // 2, 1)
+
+
+def test_steps_and_batch_of_the_user_win() -> None:
+    budget = budget_for("cocostuff", "paper", steps=500, batch_size=8)
+    schedule = schedule_of("spade", "cocostuff", budget, 118_287)
+    assert (schedule.steps, schedule.constant_steps, schedule.batch_size) == (500, 250, 8)
+
+
+def test_a_batch_that_cannot_be_split_is_refused() -> None:
+    budget = budget_for("scenes", "default", accumulate=3)
+    with pytest.raises(UserError, match="--accumulate 3: expected a divisor of the batch size"):
+        schedule_of("spade", "scenes", budget, 4000)
+
+
+def config_of(benchmark: Benchmark, model: str = "spade", **changes: Any) -> TrainConfig:
+    return dataclasses.replace(benchmark.train_config(model), **changes)
+
+
+def test_every_option_that_changes_numbers_changes_the_hash(benchmark_in: Make) -> None:
+    config = config_of(benchmark_in())
+    hashes = {config.sha256}
+    for field in dataclasses.fields(config):
+        hashes.add(dataclasses.replace(config, **{field.name: "other"}).sha256)
+    assert len(hashes) == 1 + len(dataclasses.fields(config))
+
+
+def test_paper_and_release_differ_in_what_is_trained(benchmark_in: Make, tmp_path: Path) -> None:
+    benchmark, cpu = benchmark_in(), torch.device("cpu")
+    paper, release = (
+        build_training(config_of(benchmark, "spade_vae", settings=which), 18, cpu, tmp_path)
+        for which in ("paper", "release")
+    )
+    assert paper.settings.betas == (0.0, 0.999)
+    assert release.settings.betas == (0.0, 0.9)
+    # As printed, Glorot with gain 0.02 also where spectral norm is.
+    largest = [
+        next(p for name, p in training.generator.named_parameters() if "weight_orig" in name)
+        .abs()
+        .max()
+        for training in (paper, release)
+    ]
+    assert largest[0] < largest[1] / 3
+    assert (paper.objective.config.kld_images, release.objective.config.kld_images) == (4, 2)
+
+
+def test_settings_of_a_preset_include_its_changes() -> None:
+    assert settings_of("spade_deeper_discriminator", "paper", "ade20k").discriminator_layers == 5
+    assert settings_of("spade", "paper", "ade20k").discriminator_layers == 4
+
+
+def test_who_has_a_perceptual_loss(benchmark_in: Make) -> None:
+    benchmark = benchmark_in()
+    assert has_perceptual_loss(config_of(benchmark, "spade"))
+    assert has_perceptual_loss(config_of(benchmark, "pix2pixhd"))
+    assert not has_perceptual_loss(config_of(benchmark, "spade_without_perceptual"))
