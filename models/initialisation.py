@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers.norms import AdaptiveInstanceNorm
-from models.layers.spectral import is_spectral
+from spade_eval.models.layers.norms import AdaptiveInstanceNorm
+from spade_eval.models.layers.spectral import is_spectral
 
 Scheme = Literal["as_printed", "as_trained", "pix2pixhd"]
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.encoders.variational import reparametrise
+from spade_eval.models.encoders.variational import reparametrise
 
 
 def noise(seed: int, step: int, micro: int, phase: str, shape: tuple[int, ...]) -> Tensor:

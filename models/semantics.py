@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.fast.neighbourhoods import Padding, Windows, distinct_windows
+from spade_eval.models.fast.neighbourhoods import Padding, Windows, distinct_windows
 
 IGNORE_INDEX = 255
 """Label value of unlabelled pixels."""

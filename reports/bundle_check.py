@@ -8,17 +8,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from reports.statistics.bootstrap import resampled
-from reports.bundle.bundle import MANIFEST, BundleCheck, bundled_runs, hash_faults, read_manifest
-from reports.measured.counts import average_of, counts_path
-from reports.measured.grouping import Row, by_protocol, rows
-from reports.report_data import RunData
-from reports.runs import open_run
-from reports.bundle.safe_zip import opened_zip
-from reports.tables.scores import per_class_table, scores_table
 from spade_eval.errors import UserError
 from spade_eval.metrics.counts import StoredCounts
 from spade_eval.records import sha256_of_bytes
+from spade_eval.reports.bundle.bundle import (
+    MANIFEST,
+    BundleCheck,
+    bundled_runs,
+    hash_faults,
+    read_manifest,
+)
+from spade_eval.reports.bundle.safe_zip import opened_zip
+from spade_eval.reports.measured.counts import average_of, counts_path
+from spade_eval.reports.measured.grouping import Row, by_protocol, rows
+from spade_eval.reports.report_data import RunData
+from spade_eval.reports.runs import open_run
+from spade_eval.reports.statistics.bootstrap import resampled
+from spade_eval.reports.tables.scores import per_class_table, scores_table
 
 # Sums of 64-bit floats in another order than torch's.
 _SAME = 1e-9

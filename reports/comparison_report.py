@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.statistics.comparison import Comparison, Pair
-from reports.plots.differences import plot_class_differences, plot_differences
-from reports.tables.formats import as_latex, as_markdown, as_text, markdown_escaped
-from reports.tables.printed import Column, Printed, name_column, rounded
-from reports.report_data import Plot, RunReport
-from reports.tables.writing import write_csv, write_text
+from spade_eval.reports.plots.differences import plot_class_differences, plot_differences
+from spade_eval.reports.report_data import Plot, RunReport
+from spade_eval.reports.statistics.comparison import Comparison, Pair
+from spade_eval.reports.tables.formats import as_latex, as_markdown, as_text, markdown_escaped
+from spade_eval.reports.tables.printed import Column, Printed, name_column, rounded
+from spade_eval.reports.tables.writing import write_csv, write_text
 
 _CLASSES_SHOWN = 10
 

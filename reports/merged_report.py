@@ -4,14 +4,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports.plots.bars import plot_leaderboard
-from reports.tables.formats import as_text
-from reports.measured.groups import protocol_groups
-from reports.tables.leaderboard import different, leaderboards, printed_leaderboard
-from reports.report_data import Plot, RunData, RunReport
-from reports.run_report import has_plots, missing_parts, write_page
-from reports.runs import Merged, merged
-from reports.tables.writing import write_forms
+from spade_eval.reports.measured.groups import protocol_groups
+from spade_eval.reports.plots.bars import plot_leaderboard
+from spade_eval.reports.report_data import Plot, RunData, RunReport
+from spade_eval.reports.run_report import has_plots, missing_parts, write_page
+from spade_eval.reports.runs import Merged, merged
+from spade_eval.reports.tables.formats import as_text
+from spade_eval.reports.tables.leaderboard import different, leaderboards, printed_leaderboard
+from spade_eval.reports.tables.writing import write_forms
 
 
 def write_merged_report(runs: Sequence[RunData], folder: Path) -> RunReport:

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.plots.slopes import plot_ablation_slopes
-from reports.tables.formats import as_markdown, as_text, markdown_escaped
-from reports.statistics.ordering import ordering_lines
-from reports.plots.papers import plot_paper_table
-from reports.tables.paper_tables import paper_table
-from reports.tables.printed import Printed
-from reports.tables.printed_paper import printed_paper, printed_published
-from reports.tables.published import paper_dataset
-from reports.report_data import RunData, RunReport
-from reports.run_report import write_page
-from reports.runs import merged, open_run
-from reports.tables.writing import NO_PARQUET, has_parquet, write_forms, write_text
+from spade_eval.reports.plots.papers import plot_paper_table
+from spade_eval.reports.plots.slopes import plot_ablation_slopes
+from spade_eval.reports.report_data import RunData, RunReport
+from spade_eval.reports.run_report import write_page
+from spade_eval.reports.runs import merged, open_run
+from spade_eval.reports.statistics.ordering import ordering_lines
+from spade_eval.reports.tables.formats import as_markdown, as_text, markdown_escaped
+from spade_eval.reports.tables.paper_tables import paper_table
+from spade_eval.reports.tables.printed import Printed
+from spade_eval.reports.tables.printed_paper import printed_paper, printed_published
+from spade_eval.reports.tables.published import paper_dataset
+from spade_eval.reports.tables.writing import NO_PARQUET, has_parquet, write_forms, write_text
 
 _SLOPES_OF = 4  # the table of ablations
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from reports.measured.grouping import ProtocolKey, Row
 from spade_eval.records import Measurement
+from spade_eval.reports.measured.grouping import ProtocolKey, Row
 
 if TYPE_CHECKING:
-    from reports.statistics.comparison import Comparison
+    from spade_eval.reports.statistics.comparison import Comparison
 
 Interval = tuple[float, float]
 

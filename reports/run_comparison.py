@@ -5,15 +5,15 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports.statistics.comparison import compare
-from reports.comparison_report import write_comparison
-from reports.measured.grouping import by_protocol, rows
-from reports.measured.groups import protocol_groups
-from reports.report_data import RunReport
-from reports.run_report import write_page
-from reports.runs import open_run
 from spade_eval.errors import UserError
 from spade_eval.records import Measurement
+from spade_eval.reports.comparison_report import write_comparison
+from spade_eval.reports.measured.grouping import by_protocol, rows
+from spade_eval.reports.measured.groups import protocol_groups
+from spade_eval.reports.report_data import RunReport
+from spade_eval.reports.run_report import write_page
+from spade_eval.reports.runs import open_run
+from spade_eval.reports.statistics.comparison import compare
 
 
 def write_comparisons(

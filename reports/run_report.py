@@ -11,11 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.plots.bars import plot_metric_bars
-from reports.plots.classes import plot_per_class_iou
-from reports.statistics.comparison import Comparison
-from reports.tables.formats import as_text
-from reports.measured.grouping import (
+from spade_eval.figures.grid import MAX_ROWS, samples_grid
+from spade_eval.records import Measurement
+from spade_eval.reports.measured.grouping import (
     REFERENCE_KINDS,
     ProtocolKey,
     by_protocol,
@@ -23,16 +21,18 @@ from reports.measured.grouping import (
     protocol_details,
     protocol_title,
 )
-from reports.measured.groups import protocol_groups
-from reports.report_data import Plot, ProtocolGroup, ReportData, RunData, RunReport
-from reports.runs import open_run
-from reports.plots.sample_size import plot_distance_against_count
-from spade_eval.figures.grid import MAX_ROWS, samples_grid
-from reports.tables.scores import printed_scores, scores_table, write_tables
-from reports.plots.tradeoff import plot_precision_recall, plot_tradeoff
-from reports.plots.training import plot_training
-from reports.tables.writing import NO_PARQUET, has_parquet
-from spade_eval.records import Measurement
+from spade_eval.reports.measured.groups import protocol_groups
+from spade_eval.reports.plots.bars import plot_metric_bars
+from spade_eval.reports.plots.classes import plot_per_class_iou
+from spade_eval.reports.plots.sample_size import plot_distance_against_count
+from spade_eval.reports.plots.tradeoff import plot_precision_recall, plot_tradeoff
+from spade_eval.reports.plots.training import plot_training
+from spade_eval.reports.report_data import Plot, ProtocolGroup, ReportData, RunData, RunReport
+from spade_eval.reports.runs import open_run
+from spade_eval.reports.statistics.comparison import Comparison
+from spade_eval.reports.tables.formats import as_text
+from spade_eval.reports.tables.scores import printed_scores, scores_table, write_tables
+from spade_eval.reports.tables.writing import NO_PARQUET, has_parquet
 
 # The engine writes the inputs and the photos beside the sources' own images.
 _FIRST_COLUMNS = ("label map", *REFERENCE_KINDS)
@@ -85,7 +85,7 @@ def write_page(
     """Write the web page of these runs; returns its path, none without jinja2."""
     if not has_page():
         return []
-    from reports.html import write_html
+    from spade_eval.reports.html import write_html
 
     data = ReportData(
         title=", ".join(run.name for run in runs),

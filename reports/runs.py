@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reports.bundle.bundle import extract_bundle
-from reports.report_data import RunData
 from spade_eval.errors import UserError
 from spade_eval.records import Measurement, RecordStore
+from spade_eval.reports.bundle.bundle import extract_bundle
+from spade_eval.reports.report_data import RunData
 
 
 @dataclass(frozen=True, kw_only=True)

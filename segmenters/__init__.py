@@ -10,35 +10,35 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from segmenters.entry import OfficialFile, SegmenterEntry
-from segmenters.label_spaces import ADE20K, CITYSCAPES, COCO_STUFF
+from spade_eval.segmenters.entry import OfficialFile, SegmenterEntry
+from spade_eval.segmenters.label_spaces import ADE20K, CITYSCAPES, COCO_STUFF
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from segmenters.loading import Renaming
+    from spade_eval.segmenters.loading import Renaming
 
 
 def _deeplab_v2(**options: Any) -> nn.Module:
-    from segmenters.deeplab_v2 import DeepLabV2
+    from spade_eval.segmenters.deeplab_v2 import DeepLabV2
 
     return DeepLabV2(DeepLabV2.Config(**options))
 
 
 def _deeplab_v2_renamed() -> Renaming:
-    from segmenters.deeplab_v2 import renamed
+    from spade_eval.segmenters.deeplab_v2 import renamed
 
     return renamed
 
 
 def _upernet(**options: Any) -> nn.Module:
-    from segmenters.upernet import UperNet
+    from spade_eval.segmenters.upernet import UperNet
 
     return UperNet(UperNet.Config(**options))
 
 
 def _drn(**options: Any) -> nn.Module:
-    from segmenters.drn import DRN
+    from spade_eval.segmenters.drn import DRN
 
     return DRN(DRN.Config(**options))
 

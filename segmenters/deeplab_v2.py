@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segmenters.eight_bit import ByteNormalization, minus_mean, to_bytes
+from spade_eval.segmenters.eight_bit import ByteNormalization, minus_mean, to_bytes
 
 # Blue, green, red on 0..255; nothing is divided.
 MEAN_BGR = (104.008, 116.669, 122.675)

@@ -12,8 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segmenters.eight_bit import ByteNormalization, Size, resize_pillow, standardized, to_bytes
-from segmenters.resnet import EXPANSION, conv_norm_relu, stage
+from spade_eval.segmenters.eight_bit import (
+    ByteNormalization,
+    Size,
+    resize_pillow,
+    standardized,
+    to_bytes,
+)
+from spade_eval.segmenters.resnet import EXPANSION, conv_norm_relu, stage
 
 MEAN = (0.29010095242892997, 0.32808144844279574, 0.28696394422942517)
 STD = (0.1829540508368939, 0.18656561047509476, 0.18447508988480435)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from segmenters.label_spaces import ScoredLabels
+from spade_eval.segmenters.label_spaces import ScoredLabels
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from segmenters.loading import Renaming
+    from spade_eval.segmenters.loading import Renaming
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class SegmenterEntry:
         """
         import torch
 
-        from segmenters.loading import load_strict
+        from spade_eval.segmenters.loading import load_strict
 
         if len(checkpoints) != len(self.files):
             names = ", ".join(file.file_name for file in self.files)
@@ -69,7 +69,7 @@ class SegmenterEntry:
 
     def filled(self, **options: Any) -> nn.Module:
         """The network with deterministic random weights; its scores mean nothing."""
-        from segmenters.filled import fill
+        from spade_eval.segmenters.filled import fill
 
         network = self.network(**{**self.options, **options})
         for file in self.files:

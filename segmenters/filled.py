@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from segmenters.loading import is_optional
+from spade_eval.segmenters.loading import is_optional
 
 
 def fill(module: nn.Module, gain: float) -> None:

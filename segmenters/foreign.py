@@ -10,7 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from segmenters.label_spaces import ADE20K, CITYSCAPES, COCO_STUFF, COCO_STUFF_USED, ScoredLabels
+from spade_eval.segmenters.label_spaces import (
+    ADE20K,
+    CITYSCAPES,
+    COCO_STUFF,
+    COCO_STUFF_USED,
+    ScoredLabels,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segmenters.eight_bit import ByteNormalization, standardized, to_bytes
-from segmenters.foreign import CHANNEL_ORDERS, ChannelOrder, require_labels, scored_logits
-from segmenters.label_spaces import ScoredLabels
+from spade_eval.segmenters.eight_bit import ByteNormalization, standardized, to_bytes
+from spade_eval.segmenters.foreign import (
+    CHANNEL_ORDERS,
+    ChannelOrder,
+    require_labels,
+    scored_logits,
+)
+from spade_eval.segmenters.label_spaces import ScoredLabels
 
 _LOADERS = ("AutoModelForSemanticSegmentation", "AutoModelForUniversalSegmentation")
 

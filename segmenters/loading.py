@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.mismatch import listed, misfit
+from spade_eval.models.mismatch import listed, misfit
 
 Renaming = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 

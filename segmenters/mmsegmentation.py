@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segmenters.eight_bit import ByteNormalization, to_bytes
-from segmenters.foreign import (
+from spade_eval.segmenters.eight_bit import ByteNormalization, to_bytes
+from spade_eval.segmenters.foreign import (
     ADE20K_150,
     CITYSCAPES_19,
     COCO_STUFF_171,
@@ -29,8 +29,8 @@ from segmenters.foreign import (
     require_labels,
     scored_logits,
 )
-from segmenters.label_spaces import ScoredLabels
-from segmenters.loading import load_strict
+from spade_eval.segmenters.label_spaces import ScoredLabels
+from spade_eval.segmenters.loading import load_strict
 
 # Dataset classes of mmsegmentation whose classes this suite scores.
 _ORDERS = {

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from segmenters.in_domain import InDomainSegmenter
+from spade_eval.segmenters.in_domain import InDomainSegmenter
 
 
 @dataclass(frozen=True)

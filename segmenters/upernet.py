@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segmenters.eight_bit import (
+from spade_eval.segmenters.eight_bit import (
     ByteNormalization,
     Size,
     minus_mean,
@@ -30,7 +30,7 @@ from segmenters.eight_bit import (
     standardized,
     to_bytes,
 )
-from segmenters.resnet import conv_norm_relu, stage
+from spade_eval.segmenters.resnet import conv_norm_relu, stage
 
 LEGACY_MEAN_BGR = (102.9801, 115.9465, 122.7717)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.semantics import SemanticLayout, SemanticMap
-from models.training.gan import TrainingBatch
-from segmenters.training import SegmenterBatch
 from spade_eval.datasets.base import Dataset, Sample
 from spade_eval.datasets.layouts import layout_for
+from spade_eval.models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.training.gan import TrainingBatch
 from spade_eval.protocol import Protocol
+from spade_eval.segmenters.training import SegmenterBatch
 
 
 def layout_of(dataset: Dataset) -> SemanticLayout:

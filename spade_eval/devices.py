@@ -3,8 +3,8 @@
 
 import torch
 
-from models.training.distributed import ALONE, World
 from spade_eval.errors import UserError
+from spade_eval.models.training.distributed import ALONE, World
 
 
 def resolve_device(name: str, world: World = ALONE) -> torch.device:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.generators import GENERATORS, count_parameters
-from models.generators.spade import SPADEGenerator
-from models.systems.settings import Difference, difference
-from spade_eval.files import written_whole
 from spade_eval.errors import UserError, lookup
+from spade_eval.files import written_whole
+from spade_eval.models.generators import GENERATORS, count_parameters
+from spade_eval.models.generators.spade import SPADEGenerator
+from spade_eval.models.systems.settings import Difference, difference
 
 
 @dataclass(frozen=True)

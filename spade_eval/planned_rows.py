@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.generators import GENERATORS
-from spade_eval.sources.checkpoints import ReleasedOptions
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.base import HasOracle
 from spade_eval.errors import UserError, lookup
-from spade_eval.sources.image_files import LABEL_MAP_FOLDER
+from spade_eval.models.generators import GENERATORS
 from spade_eval.rows import Request, Row
 from spade_eval.scoring.networks import ScoringNetworks
+from spade_eval.sources.checkpoints import ReleasedOptions
+from spade_eval.sources.image_files import LABEL_MAP_FOLDER
 from spade_eval.sources.source import (
     Grey,
     LabelColours,

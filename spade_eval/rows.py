@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from models.training.distributed import ALONE, World
+from spade_eval.models.training.distributed import ALONE, World
 from spade_eval.sources.checkpoints import ReleasedOptions
 from spade_eval.sources.image_files import FEW_IMAGES
 from spade_eval.sources.source import Source, StyleInput

@@ -8,19 +8,26 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-OURS = {"spade_eval", "models", "segmenters", "reports", "run_benchmark"}
+# Folders at the top of the repository that are imported, and installed, below `spade_eval`.
+LINKED = ("models", "segmenters", "reports")
+OURS = {"spade_eval", *LINKED, "run_benchmark"}
 # A leaf, which itself imports nothing: what of a state dict does not fit is told in one way.
-ENTRIES = "models.mismatch"
+MISMATCH = "spade_eval.models.mismatch"
 MAY_IMPORT = {  # besides itself
     "models": (),
     "models/mismatch.py": (),
-    "segmenters": (ENTRIES,),
-    "spade_eval/metrics": ("spade_eval.errors", "spade_eval.weights", ENTRIES),
-    "spade_eval/datasets": ("spade_eval.errors",),
+    "segmenters": (MISMATCH,),
+    "spade_eval/metrics": ("spade_eval.errors", "spade_eval.weights", "spade_eval.files", MISMATCH),
+    "spade_eval/datasets": ("spade_eval.errors", "spade_eval.files"),
     "spade_eval/records.py": ("spade_eval.errors",),
+    "spade_eval/files.py": ("spade_eval.errors",),
+    "spade_eval/paper_tables.py": (),
     "reports": (
         "spade_eval.records",
         "spade_eval.errors",
+        "spade_eval.files",
+        "spade_eval.paper_tables",
+        "spade_eval.figures.grid",
         "spade_eval.metrics.arrays",
         "spade_eval.metrics.counts",
     ),
@@ -35,6 +42,12 @@ def python_files(place: str) -> list[Path]:
     return [path] if path.suffix else sorted(path.rglob("*.py"))
 
 
+def import_name(place: str) -> str:
+    """The name under which a file or folder of the repository is imported."""
+    name = place.removesuffix(".py").replace("/", ".")
+    return f"spade_eval.{name}" if name.split(".")[0] in LINKED else name
+
+
 def imports(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
@@ -43,17 +56,35 @@ def imports(node: ast.AST) -> Iterator[str]:
         yield node.module or ""
 
 
-@pytest.mark.parametrize("place", MAY_IMPORT)
-def test_import_direction(place: str) -> None:
-    own = place.removesuffix(".py").replace("/", ".")
+def all_imports(place: str) -> Iterator[tuple[Path, str]]:
     for path in python_files(place):
         for node in ast.walk(ast.parse(path.read_text())):
             for name in imports(node):
-                allowed = name.startswith((own, *MAY_IMPORT[place]))
-                assert name.split(".")[0] not in OURS or allowed, f"{path} imports {name}"
+                yield path, name
 
 
-@pytest.mark.parametrize("package", ["spade_eval", "models", "segmenters", "reports"])
+@pytest.mark.parametrize("place", MAY_IMPORT)
+def test_import_direction(place: str) -> None:
+    own = import_name(place)
+    for path, name in all_imports(place):
+        allowed = name.startswith((own, *MAY_IMPORT[place]))
+        assert name.split(".")[0] not in OURS or allowed, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("place", [*LINKED, "spade_eval", "tests", "run_benchmark.py"])
+def test_everything_of_ours_has_one_import_name(place: str) -> None:
+    """A researcher's own `models` package is never found in the place of ours, nor ours in its."""
+    for path, name in all_imports(place):
+        assert name.split(".")[0] not in LINKED, f"{path} imports {name}"
+
+
+def test_reports_are_asked_for_by_the_command_line_alone() -> None:
+    for path, name in all_imports("spade_eval"):
+        if "cli" not in path.relative_to(ROOT).parts:
+            assert not name.startswith("spade_eval.reports"), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("package", ["spade_eval", *LINKED])
 def test_heavy_libraries_are_imported_where_used(package: str) -> None:
     for path in python_files(package):
         for node in ast.parse(path.read_text()).body:
@@ -62,7 +93,7 @@ def test_heavy_libraries_are_imported_where_used(package: str) -> None:
 
 
 def test_only_the_command_line_prints_results() -> None:
-    for package in ("spade_eval", "models", "segmenters", "reports"):
+    for package in ("spade_eval", *LINKED):
         for path in python_files(package):
             if "cli" in path.parts:
                 continue

@@ -9,10 +9,10 @@ import pytest
 import torch
 import typer.main
 
-from models.generators import build_generator
-from models.checkpoints.published import to_published
-from models.checkpoints.files import load_description
 from spade_eval.cli import app, main
+from spade_eval.models.checkpoints.files import load_description
+from spade_eval.models.checkpoints.published import to_published
+from spade_eval.models.generators import build_generator
 from spade_eval.scoring.in_domain import SHIPPED, load_in_domain
 from spade_eval.weights import INCEPTION, VGG19
 

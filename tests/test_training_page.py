@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from models.systems.settings import training_settings
 from spade_eval.cli import main
+from spade_eval.models.systems.settings import training_settings
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "training.md").read_text("utf-8")
 COMMANDS = re.findall(r"^(spade-eval .*)$", PAGE, re.M)

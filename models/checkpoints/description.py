@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.discriminators.multiscale import MultiscaleDiscriminator
-from models.encoders.instance_features import InstanceFeatureEncoder
-from models.encoders.variational import ImageEncoder
-from models.generators.local_enhancer import LocalEnhancerGenerator
-from models.generators.pix2pixhd import Pix2PixHDGenerator
-from models.generators.spade import SPADEGenerator
-from models.checkpoints.published import check_entries
+from spade_eval.models.checkpoints.published import check_entries
+from spade_eval.models.discriminators.multiscale import MultiscaleDiscriminator
+from spade_eval.models.encoders.instance_features import InstanceFeatureEncoder
+from spade_eval.models.encoders.variational import ImageEncoder
+from spade_eval.models.generators.local_enhancer import LocalEnhancerGenerator
+from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator
+from spade_eval.models.generators.spade import SPADEGenerator
 
 Described = Mapping[str, Any]
 """{"network": class name, "config": every field of its `Config`}."""

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from models.checkpoints.safe_load import load_plain
+from spade_eval.models.checkpoints.safe_load import load_plain
 
 _DESCRIPTION = "spade_eval"
 

@@ -12,11 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.discriminators import multiscale
-from models.encoders import instance_features, variational
-from models.mismatch import listed, misfit
-from models.generators import local_enhancer, pix2pixhd, spade
-from models.checkpoints.recognition import (
+from spade_eval.models.checkpoints.recognition import (
     Arch,
     Upsampling,
     arch_of,
@@ -24,7 +20,11 @@ from models.checkpoints.recognition import (
     generator_config_of,
     resolve_layout,
 )
-from models.semantics import SemanticLayout, Size
+from spade_eval.models.discriminators import multiscale
+from spade_eval.models.encoders import instance_features, variational
+from spade_eval.models.generators import local_enhancer, pix2pixhd, spade
+from spade_eval.models.mismatch import listed, misfit
+from spade_eval.models.semantics import SemanticLayout, Size
 
 Names = Mapping[str, str]
 """Our module names -> published ones."""

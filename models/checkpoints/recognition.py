@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from models.discriminators.multiscale import MultiscaleDiscriminator
-from models.encoders.instance_features import InstanceFeatureEncoder
-from models.encoders.variational import ImageEncoder
-from models.generators.local_enhancer import LocalEnhancerGenerator
-from models.generators.pix2pixhd import Pix2PixHDGenerator
-from models.generators.spade import NUM_UPSAMPLINGS, SPADEGenerator, Upsampling
-from models.semantics import SemanticLayout, Size
+from spade_eval.models.discriminators.multiscale import MultiscaleDiscriminator
+from spade_eval.models.encoders.instance_features import InstanceFeatureEncoder
+from spade_eval.models.encoders.variational import ImageEncoder
+from spade_eval.models.generators.local_enhancer import LocalEnhancerGenerator
+from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator
+from spade_eval.models.generators.spade import NUM_UPSAMPLINGS, SPADEGenerator, Upsampling
+from spade_eval.models.semantics import SemanticLayout, Size
 
 # Label layouts of the released networks. ADE20K "raw" has "other" in channel 0 and class k of
 # 1..150 in channel k, as SPADE's code does; "shifted" has class k in k - 1 and "other" last.

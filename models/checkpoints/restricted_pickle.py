@@ -3,7 +3,7 @@
 
 The unpickler knows tensors, storages, `OrderedDict` and `torch.Size`; every other name stands for
 an inert class, and nothing that a file can reach has a side effect or can be modified. For
-`models.checkpoints.safe_load`, which says what is opened in which way.
+`spade_eval.models.checkpoints.safe_load`, which says what is opened in which way.
 """
 
 import collections

@@ -14,7 +14,7 @@ What a file is, its first bytes say:
 - zip files (PyTorch 1.6 and later) go through `torch.load(weights_only=True)`;
 - zip files that it refuses for objects of foreign classes (mmsegmentation's training history) and
   files of the older form, which `torch.load` also tries as tar archives (before PyTorch 2.6 with
-  free unpickling), go through `models.checkpoints.restricted_pickle`, and so only their tensors can be had.
+  free unpickling), go through `restricted_pickle`, and so only their tensors can be had.
 
 TorchScript archives hold code and are refused.
 """
@@ -28,7 +28,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from models.checkpoints.restricted_pickle import collect, read_legacy, read_zip
+from spade_eval.models.checkpoints.restricted_pickle import collect, read_legacy, read_zip
 
 _ZIP_MAGIC = b"PK\x03\x04"
 _PLAIN = (Tensor, str, int, float, type(None))  # bool is an int

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Discriminators: the multi-scale patch discriminator of pix2pixHD and SPADE."""
 
-from models.discriminators.multiscale import MultiscaleDiscriminator
+from spade_eval.models.discriminators.multiscale import MultiscaleDiscriminator
 
 __all__ = ["MultiscaleDiscriminator"]

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers.norms import unconditional_norm
-from models.layers.spectral import spectral_norm
+from spade_eval.models.layers.norms import unconditional_norm
+from spade_eval.models.layers.spectral import spectral_norm
 
 DiscriminatorNorm = Literal[
     "spectralinstance", "spectralbatch", "spectralsyncbatch", "spectralnone",

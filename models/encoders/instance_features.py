@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.generators.pix2pixhd import Pix2PixHDGenerator, Trunk, reflect_conv
-from models.generators.pix2pixhd import published_names as generator_names
-from models.semantics import SemanticMap
+from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator, Trunk, reflect_conv
+from spade_eval.models.generators.pix2pixhd import published_names as generator_names
+from spade_eval.models.semantics import SemanticMap
 
 # Instances below this value of (area share times 32) take no part in the clustering.
 AREA_SCALE = 32

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers.spectral import spectral_norm
+from spade_eval.models.layers.spectral import spectral_norm
 
 # Output widths in units of base_channels; further layers keep the last one.
 _WIDTHS = (1, 2, 4, 8)

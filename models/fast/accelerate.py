@@ -3,10 +3,10 @@
 
 from torch import nn
 
-from models.fast.convolution import Conv2d, Form
-from models.layers.resblocks import ConvNorm, SPADEResBlock
-from models.layers.spade import SPADE
-from models.layers.spectral import FoldedSpectralNorm
+from spade_eval.models.fast.convolution import Conv2d, Form
+from spade_eval.models.layers.resblocks import ConvNorm, SPADEResBlock
+from spade_eval.models.layers.spade import SPADE
+from spade_eval.models.layers.spectral import FoldedSpectralNorm
 
 
 def set_form(network: nn.Module, form: Form, *, compiled: bool = False) -> None:

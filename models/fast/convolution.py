@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.fast.winograd import TILE, winograd_convolution
+from spade_eval.models.fast.winograd import TILE, winograd_convolution
 
 Form = Literal["chosen", "dense", "fast"]
 """How a layer computes what its equations say: as a rule says, as they are written, or the fast way

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.fast.neighbourhoods import Windows
+from spade_eval.models.fast.neighbourhoods import Windows
 
 LOOKUP_COST = 20.0
 """What adding one looked-up value costs, in multiplications of a dense convolution; measured, see

@@ -9,10 +9,10 @@ weight. Neither the one-hot map nor the concatenation is made then.
 import torch
 from torch import Tensor
 
-from models.fast.convolution import Conv2d
-from models.fast.label_convolution import LOOKUP_COST, label_convolution
-from models.fast.neighbourhoods import Padding, Windows
-from models.semantics import SemanticMap, Size
+from spade_eval.models.fast.convolution import Conv2d
+from spade_eval.models.fast.label_convolution import LOOKUP_COST, label_convolution
+from spade_eval.models.fast.neighbourhoods import Padding, Windows
+from spade_eval.models.semantics import SemanticMap, Size
 
 _LEAST_WORK = 2e8  # multiplications of the dense form below which finding windows cannot pay
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SPADE's fast form: gamma and beta once per distinct label neighbourhood, looked up at the pixels.
 
-Exact: the dense form of `models.layers.spade` is its specification, and gradients agree as well.
+Exact: the dense form of `models/layers/spade.py` is its specification, and gradients agree as well.
 Which form a layer takes is a function of the batch, the resolution and the kind of device, never of
 a clock, so that a repeated or continued run takes the same one and gives the same bits.
 """
@@ -11,12 +11,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from models.fast.convolution import Form
-from models.fast.label_convolution import LOOKUP_COST, stacked_convolutions
-from models.fast.modulation import mixed_modulation, modulate
-from models.fast.neighbourhoods import Windows
-from models.layers.norms import fixed_scale_and_shift
-from models.semantics import SemanticMap, Size
+from spade_eval.models.fast.convolution import Form
+from spade_eval.models.fast.label_convolution import LOOKUP_COST, stacked_convolutions
+from spade_eval.models.fast.modulation import mixed_modulation, modulate
+from spade_eval.models.fast.neighbourhoods import Windows
+from spade_eval.models.layers.norms import fixed_scale_and_shift
+from spade_eval.models.semantics import SemanticMap, Size
 
 # Multiplications of the dense form, in one layer, below which finding windows cannot pay.
 _LEAST_WORK = {"cpu": 1e9, "cuda": 2e10}

@@ -9,11 +9,11 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from models.generators.local_enhancer import LocalEnhancerGenerator
-from models.generators.pix2pixhd import Pix2PixHDGenerator
-from models.generators.spade import SPADEGenerator
-from models.initialisation import Scheme, build
-from models.semantics import Size
+from spade_eval.models.generators.local_enhancer import LocalEnhancerGenerator
+from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator
+from spade_eval.models.generators.spade import SPADEGenerator
+from spade_eval.models.initialisation import Scheme, build
+from spade_eval.models.semantics import Size
 
 MIN_HIDDEN_CHANNELS = 16
 

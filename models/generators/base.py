@@ -3,7 +3,7 @@
 
 from torch import Tensor
 
-from models.semantics import SemanticMap, Size
+from spade_eval.models.semantics import SemanticMap, Size
 
 
 def check_semantics(semantics: SemanticMap, num_labels: int, multiple: int) -> None:

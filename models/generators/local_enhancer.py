@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.generators.base import check_semantics, refuse_latent
-from models.generators.pix2pixhd import (
+from spade_eval.models.generators.base import check_semantics, refuse_latent
+from spade_eval.models.generators.pix2pixhd import (
     ConvNormMaker,
     Pix2PixHDGenerator,
     Trunk,
@@ -21,8 +21,8 @@ from models.generators.pix2pixhd import (
     reflect_conv,
     trunk_names,
 )
-from models.layers.norms import make_condition
-from models.semantics import SemanticMap
+from spade_eval.models.layers.norms import make_condition
+from spade_eval.models.semantics import SemanticMap
 
 
 class LocalEnhancerGenerator(nn.Module):

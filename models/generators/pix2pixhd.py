@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.generators.base import check_semantics, refuse_latent
-from models.fast.convolution import Conv2d
-from models.layers.norms import NormKind, ParamFreeNorm, make_condition
-from models.layers.resblocks import ConvNorm, ReflectResBlock
-from models.fast.semantic_convolution import SemanticConv2d
-from models.layers.spade import MakeNorm, norm_maker
-from models.layers.spectral import spectral_norm
-from models.semantics import SemanticMap
+from spade_eval.models.fast.convolution import Conv2d
+from spade_eval.models.fast.semantic_convolution import SemanticConv2d
+from spade_eval.models.generators.base import check_semantics, refuse_latent
+from spade_eval.models.layers.norms import NormKind, ParamFreeNorm, make_condition
+from spade_eval.models.layers.resblocks import ConvNorm, ReflectResBlock
+from spade_eval.models.layers.spade import MakeNorm, norm_maker
+from spade_eval.models.layers.spectral import spectral_norm
+from spade_eval.models.semantics import SemanticMap
 
 
 class Pix2PixHDGenerator(nn.Module):

@@ -12,11 +12,16 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.generators.base import check_latent, check_semantics, check_size, refuse_latent
-from models.layers.norms import NormKind, ParamFreeNorm, make_condition
-from models.layers.resblocks import SPADEResBlock
-from models.layers.spade import norm_maker
-from models.semantics import SemanticMap, Size
+from spade_eval.models.generators.base import (
+    check_latent,
+    check_semantics,
+    check_size,
+    refuse_latent,
+)
+from spade_eval.models.layers.norms import NormKind, ParamFreeNorm, make_condition
+from spade_eval.models.layers.resblocks import SPADEResBlock
+from spade_eval.models.layers.spade import norm_maker
+from spade_eval.models.semantics import SemanticMap, Size
 
 Upsampling = Literal["normal", "more", "most"]
 

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from models.fast.modulation import scale_and_shift
-from models.semantics import SemanticMap
+from spade_eval.models.fast.modulation import scale_and_shift
+from spade_eval.models.semantics import SemanticMap
 
 NormKind = Literal[
     "spade", "batch", "syncbatch", "instance", "instance_exact", "layer", "group",

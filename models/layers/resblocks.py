@@ -7,12 +7,12 @@ Both can take the semantic map a second way, concatenated to the input of their 
 
 from torch import Tensor, nn
 
-from models.fast.convolution import Form
-from models.layers.norms import apply_norm
-from models.fast.semantic_convolution import SemanticConv2d, concat_semantics
-from models.layers.spade import SPADE, MakeNorm
-from models.layers.spectral import spectral_norm
-from models.semantics import SemanticMap
+from spade_eval.models.fast.convolution import Form
+from spade_eval.models.fast.semantic_convolution import SemanticConv2d, concat_semantics
+from spade_eval.models.layers.norms import apply_norm
+from spade_eval.models.layers.spade import SPADE, MakeNorm
+from spade_eval.models.layers.spectral import spectral_norm
+from spade_eval.models.semantics import SemanticMap
 
 
 class SPADEResBlock(nn.Module):

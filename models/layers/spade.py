@@ -3,7 +3,7 @@
 
 Park et al., CVPR 2019, Eq. 1 and Fig. 10. As in the published code, gamma is an offset from one:
 y = norm(x) * (1 + gamma) + beta; the figure prints gamma alone. This file holds the equations;
-hard label maps mostly take the equal form of `models.fast.spade`.
+hard label maps mostly take the equal form of `spade_eval.models.fast.spade`.
 """
 
 from collections.abc import Callable
@@ -13,9 +13,9 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.fast.convolution import Conv2d, Form
-from models.fast.spade import chosen_windows, spade_by_lookup
-from models.layers.norms import (
+from spade_eval.models.fast.convolution import Conv2d, Form
+from spade_eval.models.fast.spade import chosen_windows, spade_by_lookup
+from spade_eval.models.layers.norms import (
     AdaptiveInstanceNorm,
     ClassConditionalBatchNorm,
     ConditionalNorm,
@@ -25,7 +25,7 @@ from models.layers.norms import (
     param_free_norm,
     unconditional_norm,
 )
-from models.semantics import SemanticMap, Size
+from spade_eval.models.semantics import SemanticMap, Size
 
 MakeNorm = Callable[[int], nn.Module]
 """Channels -> normalisation layer; all else is fixed by a generator's configuration."""
@@ -52,7 +52,7 @@ class SPADE(ConditionalNorm):
         self.mlp_gamma = conv(hidden_channels, channels)
         self.mlp_beta = conv(hidden_channels, channels)
         self.form: Form = "chosen"
-        self.compiled = False  # the fast form's last step, see models.fast.accelerate
+        self.compiled = False  # the fast form's last step, see spade_eval.models.fast.accelerate
 
     def forward(
         self,

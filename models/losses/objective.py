@@ -12,21 +12,21 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.losses.feature_matching import (
+from spade_eval.models.losses.feature_matching import (
     Features,
     pix2pixhd_feature_matching,
     spade_feature_matching,
 )
-from models.losses.gan import (
+from spade_eval.models.losses.gan import (
     GANMode,
     Reduction,
     discriminator_fake_loss,
     discriminator_real_loss,
     generator_loss,
 )
-from models.losses.kld import kl_divergence
-from models.losses.perceptual import PerceptualLoss
-from models.semantics import SemanticMap
+from spade_eval.models.losses.kld import kl_divergence
+from spade_eval.models.losses.perceptual import PerceptualLoss
+from spade_eval.models.semantics import SemanticMap
 
 _FEATURE_MATCHING: dict[str, Callable[[Features, Features], Tensor]] = {
     "spade": spade_feature_matching,

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.mismatch import misfit
+from spade_eval.models.mismatch import misfit
 
 # Convolution widths of VGG-19 up to conv5_1; "M" is a 2x2 max pool. Positions are torchvision's.
 _LAYERS = (64, 64, "M", 128, 128, "M", *(256,) * 4, "M", *(512,) * 4, "M", 512)

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
-from models.discriminators.multiscale import DiscriminatorNorm
-from models.initialisation import Scheme
+from spade_eval.models.discriminators.multiscale import DiscriminatorNorm
+from spade_eval.models.initialisation import Scheme
 
 SettingSet = Literal["paper", "release"]
 
@@ -20,7 +20,7 @@ SettingSet = Literal["paper", "release"]
 class TrainingSettings:
     """Everything about a training run but the networks' widths and the data."""
 
-    objective: str = "spade"  # a row of models.losses.OBJECTIVES
+    objective: str = "spade"  # a row of spade_eval.models.losses.OBJECTIVES
     learning_rate: float = 2e-4
     two_time_scale: bool = True  # generator at half, discriminator at twice the learning rate
     betas: tuple[float, float] = (0.0, 0.9)

@@ -15,18 +15,18 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from models.losses.objective import Objective
-from models.semantics import SemanticMap
-from models.training.distributed import ALONE, World, reduced
-from models.inputs import Latent, LatentSource, noise
-from models.training.precision import (
+from spade_eval.models.inputs import Latent, LatentSource, noise
+from spade_eval.models.losses.objective import Objective
+from spade_eval.models.semantics import SemanticMap
+from spade_eval.models.training.distributed import ALONE, World, reduced
+from spade_eval.models.training.precision import (
     ComputeSettings,
     ScaledOptimizer,
     as_channels_last,
     autocast,
 )
-from models.training.schedule import LinearDecay
-from models.training.sync_batch_norm import synchronise_batch_norm
+from spade_eval.models.training.schedule import LinearDecay
+from spade_eval.models.training.sync_batch_norm import synchronise_batch_norm
 
 Phase = Callable[[str], AbstractContextManager[object]]
 """Entered around "forward", "backward" and "optimizer": a clock, for example."""

@@ -17,9 +17,9 @@ from typing import Any, Generic, NoReturn, Protocol, TypeVar
 from torch import Tensor
 from tqdm import tqdm
 
-from models.checkpoints.files import load_state, previous_state, save_state
-from models.training.distributed import ALONE, World
-from models.training.stopping import TrainingStopped, stop_request
+from spade_eval.models.checkpoints.files import load_state, previous_state, save_state
+from spade_eval.models.training.distributed import ALONE, World
+from spade_eval.models.training.stopping import TrainingStopped, stop_request
 
 Batch = TypeVar("Batch")
 BatchOf = TypeVar("BatchOf", contravariant=True)

@@ -8,7 +8,7 @@ definition of batch norm with every sum taken over all processes.
 import torch
 from torch import Tensor, nn
 
-from models.training.distributed import all_sum
+from spade_eval.models.training.distributed import all_sum
 
 
 class AllReduceBatchNorm2d(nn.BatchNorm2d):

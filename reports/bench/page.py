@@ -5,13 +5,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from reports.bench.lines import MACHINE_FACTS, Line
-from reports.plots.page import INK, MARGIN, WIDTH, Page, marker_style, text_width
+from spade_eval.reports.bench.lines import MACHINE_FACTS, Line
+from spade_eval.reports.plots.page import INK, MARGIN, WIDTH, Page, marker_style, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Facts = Mapping[str, str]  # see `reports.bench.lines.facts_of`
+Facts = Mapping[str, str]  # see `spade_eval.reports.bench.lines.facts_of`
 _MOST_TICKS = 7
 _LONGEST_NAME = 26  # in a legend, before its parenthesis goes into another line
 _TICK_ROOM = 0.06  # inches between the labels of an axis

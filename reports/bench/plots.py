@@ -15,11 +15,20 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from reports.bench.lines import Timing, lines_of, timings
-from reports.bench.page import bench_page, legend_beside, logarithmic, values_on_x
-from reports.bench.roofline import draw_roofline
-from reports.plots.page import INK, MARGIN, WIDTH, Page, both_grids, marker_style, settings, styles
-from reports.report_data import Plot
+from spade_eval.reports.bench.lines import Timing, lines_of, timings
+from spade_eval.reports.bench.page import bench_page, legend_beside, logarithmic, values_on_x
+from spade_eval.reports.bench.roofline import draw_roofline
+from spade_eval.reports.plots.page import (
+    INK,
+    MARGIN,
+    WIDTH,
+    Page,
+    both_grids,
+    marker_style,
+    settings,
+    styles,
+)
+from spade_eval.reports.report_data import Plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +87,7 @@ def plot_bench(table: pd.DataFrame, folder: Path) -> list[Plot]:
 
 
 def bench_pages(table: pd.DataFrame) -> Iterator[tuple[str, Page, str]]:
-    """Name, page and caption of each figure; to be drawn within `reports.plots.page.settings`."""
+    """Name, page and caption of each figure; to be drawn within `page.settings`."""
     for sweep in SWEEPS:
         groups = _groups(timings(table, sweep.bench), sweep.x)
         if groups:

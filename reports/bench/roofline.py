@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reports.bench.lines import Line, facts_of
-from reports.bench.page import bench_page, legend_beside, logarithmic
-from reports.plots.page import INK, MARGIN, WIDTH, Page, both_grids, marker_style, styles
 from spade_eval.errors import UserError
+from spade_eval.reports.bench.lines import Line, facts_of
+from spade_eval.reports.bench.page import bench_page, legend_beside, logarithmic
+from spade_eval.reports.plots.page import INK, MARGIN, WIDTH, Page, both_grids, marker_style, styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

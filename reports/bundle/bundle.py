@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from reports.bundle.safe_zip import SafeZip, opened_zip, write_zip
 from spade_eval.errors import UserError
 from spade_eval.records import provenance, sha256_of_bytes, sha256_of_file
+from spade_eval.reports.bundle.safe_zip import SafeZip, opened_zip, write_zip
 
 MANIFEST = "manifest.json"
 FORMAT = "spade-eval bundle"

@@ -6,11 +6,24 @@ The verdict stands in words beside the numbers; a colour alone says nothing.
 
 from typing import TYPE_CHECKING, Literal
 
-from reports.html.details import Details
-from reports.html.views import Cell, Column, Section, Table, TableRow, decimals_of, number
+from spade_eval.reports.html.details import Details
+from spade_eval.reports.html.views import (
+    Cell,
+    Column,
+    Section,
+    Table,
+    TableRow,
+    decimals_of,
+    number,
+)
 
 if TYPE_CHECKING:
-    from reports.statistics.comparison import ClassDifference, Comparison, Difference, Pair
+    from spade_eval.reports.statistics.comparison import (
+        ClassDifference,
+        Comparison,
+        Difference,
+        Pair,
+    )
 
 _VERDICT = Column(title="verdict")
 _RANKS: dict[str, Literal["better", "worse"]] = {"better": "better", "worse": "worse"}

@@ -8,11 +8,11 @@ holds the places of its facts.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reports.measured.provenance import command_to_repeat, provenance_lines
 from spade_eval.records import Measurement
+from spade_eval.reports.measured.provenance import command_to_repeat, provenance_lines
 
 if TYPE_CHECKING:
-    from reports.report_data import RunData
+    from spade_eval.reports.report_data import RunData
 
 
 class Details:

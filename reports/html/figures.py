@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reports.report_data import Plot
+    from spade_eval.reports.report_data import Plot
 
-# Ground, ink and lines of `reports.plots.page`, and matplotlib's own black; ground as in report.css.
+# Ground, ink and lines of `plots/page.py`, and matplotlib's own black; ground as in report.css.
 _DARK = {
     "#ffffff": "#16191d",
     "#222222": "#e3e6ea",

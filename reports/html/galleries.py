@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.measured.counts import stored_counts
-from reports.measured.grouping import REFERENCE_KINDS
-from reports.html.image_scores import ImageScores, image_scores
 from spade_eval.errors import UserError
 from spade_eval.metrics.counts import StoredCounts
 from spade_eval.records import Measurement
+from spade_eval.reports.html.image_scores import ImageScores, image_scores
+from spade_eval.reports.measured.counts import stored_counts
+from spade_eval.reports.measured.grouping import REFERENCE_KINDS
 
 if TYPE_CHECKING:
-    from reports.report_data import RunData
+    from spade_eval.reports.report_data import RunData
 
 LABEL_MAP = "label map"
 _SHARED_KINDS = (LABEL_MAP, *REFERENCE_KINDS)  # equal in every run on the same data

@@ -6,13 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from reports.measured.grouping import REFERENCE_KINDS
-from reports.html.details import Details
-from reports.html.views import Cell, Column, Section, Table, TableRow, decimals_of, number
 from spade_eval.records import Measurement
+from spade_eval.reports.html.details import Details
+from spade_eval.reports.html.views import (
+    Cell,
+    Column,
+    Section,
+    Table,
+    TableRow,
+    decimals_of,
+    number,
+)
+from spade_eval.reports.measured.grouping import REFERENCE_KINDS
 
 if TYPE_CHECKING:
-    from reports.report_data import ReportData
+    from spade_eval.reports.report_data import ReportData
 
 _TEXTS = ("dataset", "row", "group", "kind", "model", "profile")
 _MILLION = 1e6
@@ -26,7 +34,7 @@ _FACTS = {
 
 
 def paper_section(frame: pd.DataFrame, report: "ReportData", details: Details) -> Section:
-    """One table of the paper as `reports.tables.paper_tables.paper_table` gives it."""
+    """One table of the paper as `spade_eval.reports.tables.paper_tables.paper_table` gives it."""
     drawn = _PaperTable(frame, report, details)
     number_of = frame.attrs["number"]
     as_printed = bool((frame["kind"] == "paper").all())

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from markupsafe import Markup
 
-from reports.html.details import Details
-from reports.html.figures import Figure
-from reports.html.galleries import Gallery
-from reports.html.views import Section
+from spade_eval.reports.html.details import Details
+from spade_eval.reports.html.figures import Figure
+from spade_eval.reports.html.galleries import Gallery
+from spade_eval.reports.html.views import Section
 
 if TYPE_CHECKING:
-    from reports.report_data import ReportData
+    from spade_eval.reports.report_data import ReportData
 
 MARK = '<meta name="generator" content="spade-eval report">'
 _STYLES = ("page.css", "tables.css", "gallery.css")
@@ -39,7 +39,7 @@ def rendered(
 ) -> str:
     """The whole page."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("reports.html"),
+        loader=jinja2.PackageLoader("spade_eval.reports.html"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -72,7 +72,7 @@ def embedded(data: Any) -> str:
 
 def _joined(names: Sequence[str]) -> str:
     """Files of static/ after each other, with the line ends that a browser hashes."""
-    folder = resources.files("reports.html") / "static"
+    folder = resources.files("spade_eval.reports.html") / "static"
     return "\n" + "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
 
 

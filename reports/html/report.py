@@ -12,15 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.html.details import Details
-from reports.html.figures import write_figures
-from reports.html.galleries import galleries, link_images
-from reports.html.rendering import MARK, rendered
-from reports.html.sections import sections
 from spade_eval.errors import UserError
+from spade_eval.reports.html.details import Details
+from spade_eval.reports.html.figures import write_figures
+from spade_eval.reports.html.galleries import galleries, link_images
+from spade_eval.reports.html.rendering import MARK, rendered
+from spade_eval.reports.html.sections import sections
 
 if TYPE_CHECKING:
-    from reports.report_data import ReportData
+    from spade_eval.reports.report_data import ReportData
 
 PAGE = "index.html"
 

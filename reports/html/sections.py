@@ -8,11 +8,11 @@ copied. Each carries the place of its provenance.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reports.measured.grouping import Row, metric_names
-from reports.html.comparisons import comparison_section
-from reports.html.details import Details
-from reports.html.paper import paper_section
-from reports.html.views import (
+from spade_eval.records import Measurement
+from spade_eval.reports.html.comparisons import comparison_section
+from spade_eval.reports.html.details import Details
+from spade_eval.reports.html.paper import paper_section
+from spade_eval.reports.html.views import (
     Cell,
     Column,
     Section,
@@ -22,10 +22,10 @@ from reports.html.views import (
     number,
     ranked,
 )
-from spade_eval.records import Measurement
+from spade_eval.reports.measured.grouping import Row, metric_names
 
 if TYPE_CHECKING:
-    from reports.report_data import ProtocolGroup, ReportData
+    from spade_eval.reports.report_data import ProtocolGroup, ReportData
 
 _MARKS = "abcdefghijklmnopqrstuvwxyz"
 

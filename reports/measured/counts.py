@@ -7,10 +7,10 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.measured.grouping import Row
 from spade_eval.errors import UserError
 from spade_eval.metrics.counts import StoredCounts
 from spade_eval.records import Measurement
+from spade_eval.reports.measured.grouping import Row
 
 ClassAverage = Literal["target", "union", "all"]
 # Sums of 64-bit floats in another order than torch's.

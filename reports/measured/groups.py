@@ -3,11 +3,17 @@
 
 from collections.abc import Sequence
 
-from reports.measured.grouping import by_protocol, footnotes, protocol_details, protocol_title, rows
-from reports.statistics.intervals import row_intervals
-from reports.report_data import ProtocolGroup, RunData
-from reports.tables.scores import per_class_table, scores_table
 from spade_eval.records import Measurement
+from spade_eval.reports.measured.grouping import (
+    by_protocol,
+    footnotes,
+    protocol_details,
+    protocol_title,
+    rows,
+)
+from spade_eval.reports.report_data import ProtocolGroup, RunData
+from spade_eval.reports.statistics.intervals import row_intervals
+from spade_eval.reports.tables.scores import per_class_table, scores_table
 
 
 def protocol_groups(

@@ -13,8 +13,15 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports.measured.grouping import REFERENCE_KINDS, Row, metric_names, one_protocol, rows, value_of
 from spade_eval.records import Measurement
+from spade_eval.reports.measured.grouping import (
+    REFERENCE_KINDS,
+    Row,
+    metric_names,
+    one_protocol,
+    rows,
+    value_of,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bars of scores, a panel a metric, with lines that say how sure each number is.
 
-One figure shows one protocol (see `reports.measured.grouping`); its footer carries the same notes as the
+One figure shows one protocol (see `measured/grouping.py`); its footer carries the same notes as the
 printed table. Fractions are shown times 100.
 """
 
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from reports.measured.grouping import (
+from spade_eval.records import Measurement
+from spade_eval.reports.measured.grouping import (
     REFERENCE_KINDS,
     footnotes,
     metric_names,
@@ -22,9 +23,18 @@ from reports.measured.grouping import (
     shortened,
     value_of,
 )
-from reports.plots.page import HATCHES, INK, MARGIN, WIDTH, Page, settings, styles, text_width, tidy
-from reports.report_data import Interval, Plot
-from spade_eval.records import Measurement
+from spade_eval.reports.plots.page import (
+    HATCHES,
+    INK,
+    MARGIN,
+    WIDTH,
+    Page,
+    settings,
+    styles,
+    text_width,
+    tidy,
+)
+from spade_eval.reports.report_data import Interval, Plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """IoU of every class and source, readable at the width of a paper's page and without colour vision.
 
-One figure shows one protocol (see `reports.measured.grouping`); its footer carries the same notes as the
+One figure shows one protocol (see `measured/grouping.py`); its footer carries the same notes as the
 printed table. Fractions are shown times 100.
 """
 
@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.measured.grouping import (
+from spade_eval.records import Measurement
+from spade_eval.reports.measured.grouping import (
     Row,
     footnotes,
     protocol_title,
@@ -18,7 +19,7 @@ from reports.measured.grouping import (
     shortened,
     value_of,
 )
-from reports.plots.page import (
+from spade_eval.reports.plots.page import (
     FAINT,
     MARGIN,
     WIDTH,
@@ -29,8 +30,7 @@ from reports.plots.page import (
     text_width,
     tidy,
 )
-from reports.report_data import Plot
-from spade_eval.records import Measurement
+from spade_eval.reports.report_data import Plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

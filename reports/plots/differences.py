@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.statistics.comparison import ClassDifference, Comparison, Difference, Pair
-from reports.measured.grouping import shortened
-from reports.plots.page import INK, MARGIN, WIDTH, Page, settings, text_width, tidy
-from reports.report_data import Plot
+from spade_eval.reports.measured.grouping import shortened
+from spade_eval.reports.plots.page import INK, MARGIN, WIDTH, Page, settings, text_width, tidy
+from spade_eval.reports.report_data import Plot
+from spade_eval.reports.statistics.comparison import ClassDifference, Comparison, Difference, Pair
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

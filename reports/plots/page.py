@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spade_eval.files import written_whole
-from reports.measured.grouping import REFERENCE_KINDS
-from reports.report_data import Plot
+from spade_eval.reports.measured.grouping import REFERENCE_KINDS
+from spade_eval.reports.report_data import Plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

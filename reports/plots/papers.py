@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from reports.measured.grouping import REFERENCE_KINDS
-from reports.plots.page import (
+from spade_eval.reports.measured.grouping import REFERENCE_KINDS
+from spade_eval.reports.plots.page import (
     FAINT,
     HATCHES,
     INK,

@@ -12,12 +12,20 @@ from pathlib import Path
 
 import numpy as np
 
-from reports.statistics.feature_distances import Floats, frechet
-from reports.measured.grouping import Row, footnotes, protocol_title, rows, shortened
-from reports.plots.page import INK, WIDTH, Page, both_grids, marker_style, settings, styles
-from reports.report_data import Plot
-from reports.statistics.stored_distances import is_quick, stored_features
 from spade_eval.records import Measurement
+from spade_eval.reports.measured.grouping import Row, footnotes, protocol_title, rows, shortened
+from spade_eval.reports.plots.page import (
+    INK,
+    WIDTH,
+    Page,
+    both_grids,
+    marker_style,
+    settings,
+    styles,
+)
+from spade_eval.reports.report_data import Plot
+from spade_eval.reports.statistics.feature_distances import Floats, frechet
+from spade_eval.reports.statistics.stored_distances import is_quick, stored_features
 
 _DISTANCES = ("fid", "fd_in_domain")
 _NUM_ORDERS = 3

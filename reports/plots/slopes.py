@@ -12,9 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from reports.measured.grouping import REFERENCE_KINDS, shortened
-from reports.plots.page import INK, MARGIN, WIDTH, Page, both_grids, marker_style, settings, styles
-from reports.report_data import Plot
+from spade_eval.reports.measured.grouping import REFERENCE_KINDS, shortened
+from spade_eval.reports.plots.page import (
+    INK,
+    MARGIN,
+    WIDTH,
+    Page,
+    both_grids,
+    marker_style,
+    settings,
+    styles,
+)
+from spade_eval.reports.report_data import Plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,10 +11,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.measured.grouping import Row, footnotes, protocol_title, rows, shortened, value_of
-from reports.plots.page import INK, MARGIN, WIDTH, Page, both_grids, marker_style, settings, styles
-from reports.report_data import Plot
 from spade_eval.records import Measurement
+from spade_eval.reports.measured.grouping import (
+    Row,
+    footnotes,
+    protocol_title,
+    rows,
+    shortened,
+    value_of,
+)
+from spade_eval.reports.plots.page import (
+    INK,
+    MARGIN,
+    WIDTH,
+    Page,
+    both_grids,
+    marker_style,
+    settings,
+    styles,
+)
+from spade_eval.reports.report_data import Plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

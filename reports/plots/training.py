@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.measured.grouping import shortened
-from reports.plots.page import INK, MARGIN, WIDTH, Page, both_grids, settings, styles
-from reports.report_data import Plot
+from spade_eval.reports.measured.grouping import shortened
+from spade_eval.reports.plots.page import INK, MARGIN, WIDTH, Page, both_grids, settings, styles
+from spade_eval.reports.report_data import Plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

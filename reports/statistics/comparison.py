@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One method against others on the same images: which differences can be told from chance.
 
-Accuracies and mIoU: paired bootstrap over the images (`reports.statistics.bootstrap`). Distances: jackknife
-over groups of images (`reports.statistics.feature_distances`). Where the 95% interval of a difference holds
+Accuracies and mIoU: paired bootstrap over the images (`bootstrap.py`). Distances: jackknife
+over groups of images (`feature_distances.py`). Where the 95% interval of a difference holds
 zero, no difference is shown, whatever the two numbers look like. An interval is about the images
 of this split and one training of each method; another seed is another matter.
 """
@@ -14,7 +14,19 @@ from typing import Literal
 
 import numpy as np
 
-from reports.statistics.bootstrap import (
+from spade_eval.errors import UserError, lookup
+from spade_eval.metrics.counts import StoredCounts
+from spade_eval.records import Measurement
+from spade_eval.reports.measured.counts import average_of, stored_counts
+from spade_eval.reports.measured.grouping import (
+    Row,
+    footnotes,
+    metric_names,
+    protocol_title,
+    rows,
+    value_of,
+)
+from spade_eval.reports.statistics.bootstrap import (
     NUM_RESAMPLES,
     Resampled,
     draw_counts,
@@ -22,12 +34,7 @@ from reports.statistics.bootstrap import (
     interval,
     resampled,
 )
-from reports.measured.counts import average_of, stored_counts
-from reports.measured.grouping import Row, footnotes, metric_names, protocol_title, rows, value_of
-from reports.statistics.stored_distances import LeftOut, left_out_distances
-from spade_eval.errors import UserError, lookup
-from spade_eval.metrics.counts import StoredCounts
-from spade_eval.records import Measurement
+from spade_eval.reports.statistics.stored_distances import LeftOut, left_out_distances
 
 Verdict = Literal["better", "worse", "no difference shown", "no interval"]
 NUM_IMAGES_SHOWN = 20

@@ -4,12 +4,18 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reports.statistics.bootstrap import RESAMPLED_METRICS, draw_counts, drawn_images, interval, resampled
-from reports.measured.counts import average_of, counts_path
-from reports.measured.grouping import Row
-from reports.report_data import Interval
-from reports.statistics.stored_distances import left_out_distances
 from spade_eval.metrics.counts import StoredCounts
+from spade_eval.reports.measured.counts import average_of, counts_path
+from spade_eval.reports.measured.grouping import Row
+from spade_eval.reports.report_data import Interval
+from spade_eval.reports.statistics.bootstrap import (
+    RESAMPLED_METRICS,
+    draw_counts,
+    drawn_images,
+    interval,
+    resampled,
+)
+from spade_eval.reports.statistics.stored_distances import left_out_distances
 
 
 def row_intervals(

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from reports.measured.grouping import REFERENCE_KINDS
+from spade_eval.reports.measured.grouping import REFERENCE_KINDS
 
 _METRIC = "miou"
 Verdict = Literal["as in the paper", "reversed", "too close"]

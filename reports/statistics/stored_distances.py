@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.measured.counts import features_path
-from reports.statistics.feature_distances import (
+from spade_eval.metrics.arrays import read_arrays, write_arrays
+from spade_eval.records import Measurement
+from spade_eval.reports.measured.counts import features_path
+from spade_eval.reports.measured.grouping import Row
+from spade_eval.reports.statistics.feature_distances import (
     NUM_GROUPS,
     Floats,
     jackknife_interval,
@@ -14,9 +17,6 @@ from reports.statistics.feature_distances import (
     left_out_kernel,
     load_features,
 )
-from reports.measured.grouping import Row
-from spade_eval.metrics.arrays import read_arrays, write_arrays
-from spade_eval.records import Measurement
 
 _KERNEL = "kid"
 _QUICK_DIM = 512

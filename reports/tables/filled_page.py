@@ -10,8 +10,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from spade_eval.files import written_whole
 from spade_eval.errors import UserError
+from spade_eval.files import written_whole
 
 
 def fill_with_table(page: Path, number: int, folder: Path, lines: Sequence[str]) -> list[Path]:

@@ -9,7 +9,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from reports.tables.printed import Cell, Column, Printed
+from spade_eval.reports.tables.printed import Cell, Column, Printed
 
 _HEADING_WIDTH = 12
 _LATEX = {

@@ -10,8 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from reports.measured.grouping import ProtocolKey, by_protocol, footnotes, protocol_title
-from reports.tables.printed import (
+from spade_eval.errors import UserError
+from spade_eval.records import Measurement
+from spade_eval.reports.measured.grouping import ProtocolKey, by_protocol, footnotes, protocol_title
+from spade_eval.reports.measured.seeds import SeededRow, metrics_of, seeded_rows
+from spade_eval.reports.tables.printed import (
     Printed,
     count_text,
     millions,
@@ -19,9 +22,6 @@ from reports.tables.printed import (
     number_column,
     rules_between,
 )
-from reports.measured.seeds import SeededRow, metrics_of, seeded_rows
-from spade_eval.errors import UserError
-from spade_eval.records import Measurement
 
 FACTS = ("row", "kind", "seeds", "style_input", "parameters", "train_steps", "N")
 

@@ -4,8 +4,8 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from spade_eval.paper_tables import PaperTable
-from reports.tables.published import RECALLED, paper_dataset
 from spade_eval.records import Measurement
+from spade_eval.reports.tables.published import RECALLED, paper_dataset
 
 IN_DOMAIN = "in-domain"
 # Segmenters without real weights: their scores mean nothing.

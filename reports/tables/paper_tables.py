@@ -14,24 +14,24 @@ from typing import Any
 
 import pandas as pd
 
-from reports.measured.grouping import by_protocol
-from reports.tables.paper_notes import (
+from spade_eval.errors import UserError, lookup
+from spade_eval.paper_tables import PAPER_TABLES, SAME_NETWORK, PaperRow, PaperTable
+from spade_eval.records import Measurement
+from spade_eval.reports.measured.grouping import by_protocol
+from spade_eval.reports.measured.seeds import SeededRow, metrics_of, seeded_rows
+from spade_eval.reports.tables.paper_notes import (
     comparable,
     protocol_notes,
     recalled_note,
     unmeasured_notes,
 )
-from spade_eval.paper_tables import PAPER_TABLES, SAME_NETWORK, PaperRow, PaperTable
-from reports.tables.published import (
+from spade_eval.reports.tables.published import (
     DATASETS,
     PaperNumber,
     paper_dataset,
     paper_metric,
     paper_numbers,
 )
-from reports.measured.seeds import SeededRow, metrics_of, seeded_rows
-from spade_eval.errors import UserError, lookup
-from spade_eval.records import Measurement
 
 FACTS = (
     "dataset",

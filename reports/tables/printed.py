@@ -13,7 +13,7 @@ from typing import Literal
 
 import pandas as pd
 
-from reports.measured.grouping import REFERENCE_KINDS
+from spade_eval.reports.measured.grouping import REFERENCE_KINDS
 
 Mark = Literal["", "best", "second"]
 ABSENT = "-"

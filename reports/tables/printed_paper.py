@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from reports.measured.grouping import REFERENCE_KINDS
-from reports.tables.printed import (
+from spade_eval.reports.measured.grouping import REFERENCE_KINDS
+from spade_eval.reports.tables.printed import (
     ABSENT,
     Cell,
     Column,
@@ -18,7 +18,7 @@ from reports.tables.printed import (
     number_column,
     rounded,
 )
-from reports.tables.published import DATASETS, RECALLED
+from spade_eval.reports.tables.published import DATASETS, RECALLED
 
 _RECALLED_MARK = "†"
 _PAPER_DECIMALS = 1

@@ -2,7 +2,7 @@
 """Tables of scores as pandas frames, as text and as CSV.
 
 Frames and CSV files hold what was measured: fractions at full precision. Only the printed text
-multiplies fractions by 100 and rounds. One table holds one protocol (see `reports.measured.grouping`).
+multiplies fractions by 100 and rounds. One table holds one protocol (see `measured/grouping.py`).
 """
 
 import json
@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from reports.tables.formats import as_text
-from reports.measured.grouping import (
+from spade_eval.records import Measurement
+from spade_eval.reports.measured.grouping import (
     ProtocolKey,
     Row,
     by_protocol,
@@ -24,7 +24,8 @@ from reports.measured.grouping import (
     shortened,
     value_of,
 )
-from reports.tables.printed import (
+from spade_eval.reports.tables.formats import as_text
+from spade_eval.reports.tables.printed import (
     ABSENT,
     Printed,
     millions,
@@ -33,8 +34,7 @@ from reports.tables.printed import (
     rounded,
     rules_between,
 )
-from reports.tables.writing import write_forms
-from spade_eval.records import Measurement
+from spade_eval.reports.tables.writing import write_forms
 
 __all__ = [
     "footnotes",

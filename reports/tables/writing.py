@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from spade_eval.files import written_whole
-from reports.tables.formats import as_latex, as_markdown
-from reports.tables.printed import Printed
+from spade_eval.reports.tables.formats import as_latex, as_markdown
+from spade_eval.reports.tables.printed import Printed
 
 NO_PARQUET = "No Parquet files: pyarrow is not installed; CSV files hold the same numbers."
 

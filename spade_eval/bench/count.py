@@ -21,22 +21,22 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from models import semantics
-from models.fast import (
+from spade_eval.bench.generator import latent
+from spade_eval.bench.maps import BenchMaps
+from spade_eval.memory import wait_for
+from spade_eval.models import semantics
+from spade_eval.models.fast import (
     convolution,
     label_convolution,
     modulation,
     neighbourhoods,
     winograd,
 )
-from models.fast import spade as fast_spade
-from models.layers import norms, spade
-from models.fast.convolution import Form
-from models.fast.accelerate import set_form
-from segmenters.in_domain import InDomainFeatures, InDomainSegmenter
-from spade_eval.bench.generator import latent
-from spade_eval.bench.maps import BenchMaps
-from spade_eval.memory import wait_for
+from spade_eval.models.fast import spade as fast_spade
+from spade_eval.models.fast.accelerate import set_form
+from spade_eval.models.fast.convolution import Form
+from spade_eval.models.layers import norms, spade
+from spade_eval.segmenters.in_domain import InDomainFeatures, InDomainSegmenter
 
 LABEL_MAP, PRODUCTS, MODULATION = "label map", "label products", "modulation"
 CONVOLUTIONS, REST, SEGMENTER, FEATURES = "convolutions", "rest", "segmenter", "features"

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from spade_eval.errors import UserError
+from spade_eval.memory import peak_mib, reset_peak
 from spade_eval.metrics.float32_distance import trace_of_root
 from spade_eval.metrics.frechet import frechet_distance
 from spade_eval.metrics.moments import FeatureMoments
-from spade_eval.memory import peak_mib, reset_peak
 
 TARGETS = {(2048, 5000): 0.25, (2048, 500): 0.02}
 """Largest ratio aimed at, by dimension and number of images."""

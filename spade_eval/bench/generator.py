@@ -17,17 +17,17 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.discriminators.multiscale import MultiscaleDiscriminator
-from models.generators import build_generator, generator_config
-from models.initialisation import initialise
-from models.fast.accelerate import set_form
-from models.losses.objective import OBJECTIVES, Objective
-from models.semantics import SemanticMap
-from models.training.gan import GANTraining, OptimizerSettings, TrainingBatch
-from models.training.precision import DTYPES, tf32
-from models.training.schedule import LinearDecay
 from spade_eval.bench.maps import BenchMaps
 from spade_eval.memory import peak_mib, reset_peak, wait_for
+from spade_eval.models.discriminators.multiscale import MultiscaleDiscriminator
+from spade_eval.models.fast.accelerate import set_form
+from spade_eval.models.generators import build_generator, generator_config
+from spade_eval.models.initialisation import initialise
+from spade_eval.models.losses.objective import OBJECTIVES, Objective
+from spade_eval.models.semantics import SemanticMap
+from spade_eval.models.training.gan import GANTraining, OptimizerSettings, TrainingBatch
+from spade_eval.models.training.precision import DTYPES, tf32
+from spade_eval.models.training.schedule import LinearDecay
 
 Work = Literal["synthesis", "training"]
 PRECISIONS = ("tf32", "bf16", "fp16")

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from models.semantics import SemanticLayout, SemanticMap
 from spade_eval.datasets import open_dataset
 from spade_eval.datasets.base import IGNORE_INDEX, Dataset, Size
 from spade_eval.errors import UserError
+from spade_eval.models.semantics import SemanticLayout, SemanticMap
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from models.generators import build_generator, generator_config
-from models.fast.accelerate import set_form
 from spade_eval.batches import layout_of, semantic_map, to_8_bit
 from spade_eval.bench.generator import calibrate, latent
 from spade_eval.datasets.base import Dataset, LabelSpace, Sample
-from spade_eval.scoring.distances import FeatureSet
-from spade_eval.sources.image_files import ImageWriter, write_images
 from spade_eval.memory import peak_mib, reset_peak, wait_for
+from spade_eval.models.fast.accelerate import set_form
+from spade_eval.models.generators import build_generator, generator_config
+from spade_eval.scoring.distances import FeatureSet
 from spade_eval.scoring.scorer import Scorer
+from spade_eval.sources.image_files import ImageWriter, write_images
 from spade_eval.sources.source import SynthesizedFolder
 
 Way = Literal["one pass", "one pass, PNG kept", "three steps", "three steps, dense"]

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import torch
 
-from models.training.loop import prefetched
-from models.training.precision import tf32
 from spade_eval.batches import layout_of
+from spade_eval.bench.loading import resident_bytes
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.base import Dataset
-from spade_eval.bench.loading import resident_bytes
-from spade_eval.training.memory_estimate import MemoryEstimate, estimate_memory
+from spade_eval.models.training.loop import prefetched
+from spade_eval.models.training.precision import tf32
 from spade_eval.training.generator import batches_at, fill_store, prefetch_on
+from spade_eval.training.memory_estimate import MemoryEstimate, estimate_memory
 from spade_eval.training.setup import build_training
 
 PHASES = ("data loading", "forward", "backward", "optimizer")

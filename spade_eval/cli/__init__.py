@@ -14,13 +14,12 @@ from typing import NoReturn
 
 import typer
 
-from models.training.stopping import TrainingStopped
 from spade_eval.cli.bench import bench_app
 from spade_eval.cli.benchmark import benchmark, score
-from spade_eval.cli.files import bundle
 from spade_eval.cli.convert import convert
 from spade_eval.cli.data import data_app
 from spade_eval.cli.figures import figures_app
+from spade_eval.cli.files import bundle
 from spade_eval.cli.lists import models
 from spade_eval.cli.protocol import protocol
 from spade_eval.cli.report import report
@@ -28,8 +27,9 @@ from spade_eval.cli.stats import stats_app
 from spade_eval.cli.train import train
 from spade_eval.cli.weights import weights_app
 from spade_eval.errors import UserError
-from spade_eval.memory_kept import keep_freed_memory
 from spade_eval.jobs.processes import end_worker, leave_word
+from spade_eval.memory_kept import keep_freed_memory
+from spade_eval.models.training.stopping import TrainingStopped
 
 app = typer.Typer(
     name="spade-eval",

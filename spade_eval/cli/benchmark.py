@@ -10,8 +10,8 @@ from spade_eval.cli import comparisons, options, tables
 from spade_eval.cli.report import show_report
 
 if TYPE_CHECKING:
-    from models.training.distributed import World
     from spade_eval.config import RunConfig
+    from spade_eval.models.training.distributed import World
     from spade_eval.rows import Workplace
 
 Images = Annotated[

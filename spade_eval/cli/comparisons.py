@@ -68,8 +68,8 @@ def show_comparison(run_folder: Path, asked: Comparing) -> None:
     """Write and print the comparisons of a run; nothing where none was asked for."""
     if not asked.baselines:
         return
-    from reports.run_comparison import write_comparisons
     from spade_eval.cli.report import show_paths
+    from spade_eval.reports.run_comparison import write_comparisons
 
     written = write_comparisons(run_folder, asked.subjects, asked.baselines)
     typer.echo(f"\n{written.text}")

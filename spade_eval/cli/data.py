@@ -14,9 +14,9 @@ from spade_eval.errors import lookup
 
 if TYPE_CHECKING:
     from spade_eval.datasets.base import Dataset
+    from spade_eval.datasets.parallel import Progress
     from spade_eval.datasets.tools.check import CheckReport
     from spade_eval.datasets.tools.coco_instances import Written
-    from spade_eval.datasets.parallel import Progress
 
 data_app = typer.Typer(help="Look at a dataset before anything is trained, and prepare it.")
 
@@ -188,8 +188,8 @@ def _check(
 ) -> "CheckReport":
     """Files are read as stored where a dataset has files, samples as they come where not."""
     from spade_eval.datasets import DATASETS, open_dataset
-    from spade_eval.datasets.tools.check import check_files, check_samples
     from spade_eval.datasets.file_dataset import FileDataset
+    from spade_eval.datasets.tools.check import check_files, check_samples
 
     kind = lookup(DATASETS, dataset, "dataset")
     if isinstance(kind, type) and issubclass(kind, FileDataset):

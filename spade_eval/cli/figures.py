@@ -9,8 +9,8 @@ import typer
 from spade_eval.cli import options
 
 if TYPE_CHECKING:
-    from spade_eval.sources.checkpoints import ReleasedOptions
     from spade_eval.datasets.base import Dataset
+    from spade_eval.sources.checkpoints import ReleasedOptions
 
 figures_app = typer.Typer(help="Figures of the paper, from checkpoints or with random weights.")
 
@@ -138,7 +138,7 @@ def _show(lines: list[str], picture: Path, into: Path | None = None) -> None:
     typer.echo("\n".join(lines))
     typer.echo(f"picture: {picture}")
     if into is not None:
-        from reports.tables.filled_page import fill_with_figure
+        from spade_eval.reports.tables.filled_page import fill_with_figure
 
         for path in fill_with_figure(into, picture, lines):
             typer.echo(f"  {path}")

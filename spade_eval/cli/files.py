@@ -48,9 +48,9 @@ def _given(out: Path | None, example: str) -> Path:
 
 
 def _write(runs: list[Path], path: Path) -> None:
-    from reports.bundle.bundle import write_bundle
-    from reports.run_report import write_run_tables
-    from reports.runs import open_run
+    from spade_eval.reports.bundle.bundle import write_bundle
+    from spade_eval.reports.run_report import write_run_tables
+    from spade_eval.reports.runs import open_run
 
     for run in runs:
         write_run_tables(open_run(run))  # what is bundled agrees with the records
@@ -60,7 +60,7 @@ def _write(runs: list[Path], path: Path) -> None:
 
 
 def _verify(path: Path, sha256: str | None) -> None:
-    from reports.bundle_check import verify_bundle
+    from spade_eval.reports.bundle_check import verify_bundle
 
     found = verify_bundle(path)
     faults = list(found.faults)
@@ -80,7 +80,7 @@ def _verify(path: Path, sha256: str | None) -> None:
 
 
 def _extract(path: Path, folder: Path) -> None:
-    from reports.bundle.bundle import extract_bundle
+    from spade_eval.reports.bundle.bundle import extract_bundle
 
     for run in extract_bundle(path, folder):
         typer.echo(str(run))

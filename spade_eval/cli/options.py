@@ -12,10 +12,10 @@ import typer
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
-    from models.training.distributed import World
-    from spade_eval.sources.checkpoints import ReleasedOptions
     from spade_eval.config import RunConfig
+    from spade_eval.models.training.distributed import World
     from spade_eval.rows import Workplace
+    from spade_eval.sources.checkpoints import ReleasedOptions
     from spade_eval.sources.source import StyleInput
 
 FEW_IMAGES = "16"  # as many as `Workplace` keeps, which would import torch
@@ -196,8 +196,8 @@ def workplace(
     save_images: str = FEW_IMAGES,
 ) -> "Workplace":
     """Where a run of that configuration happens."""
-    from models.training.distributed import ALONE
     from spade_eval.devices import resolve_device
+    from spade_eval.models.training.distributed import ALONE
     from spade_eval.rows import Workplace
 
     world = world or ALONE

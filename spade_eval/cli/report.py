@@ -11,7 +11,7 @@ import typer
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
-    from reports.report_data import RunReport
+    from spade_eval.reports.report_data import RunReport
 
 
 def report(
@@ -54,7 +54,7 @@ def report(
 
 def show_report(run: Path, *, thorough: bool = False) -> None:
     """Write the report, print the table, and last where everything is."""
-    from reports.run_report import write_report
+    from spade_eval.reports.run_report import write_report
 
     written = write_report(run, thorough=thorough)
     typer.echo(written.text)
@@ -76,9 +76,9 @@ def _show_together(
     into: Path | None,
     scratch: Path,
 ) -> None:
-    from reports.merged_report import write_merged_report
-    from reports.paper_report import write_table_of_runs
-    from reports.runs import open_runs
+    from spade_eval.reports.merged_report import write_merged_report
+    from spade_eval.reports.paper_report import write_table_of_runs
+    from spade_eval.reports.runs import open_runs
 
     found = open_runs(places, scratch)
     folder = out or _default_folder(places, table)
@@ -89,9 +89,9 @@ def _show_together(
     typer.echo(written.text)
     show_paths(written, folder, "Written into")
     if into is not None and table is not None:
-        from reports.tables.filled_page import fill_with_table
-        from reports.measured.measured_with import measured_with
         from spade_eval.paper_tables import PAPER_TABLES
+        from spade_eval.reports.measured.measured_with import measured_with
+        from spade_eval.reports.tables.filled_page import fill_with_table
 
         measurements = [item for run in found for item in run.measurements]
         for path in fill_with_table(

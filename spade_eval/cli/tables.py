@@ -12,9 +12,9 @@ import typer
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
-    from spade_eval.jobs.study import Study
     from spade_eval.config import RunConfig
     from spade_eval.jobs.launch import Outcome
+    from spade_eval.jobs.study import Study
     from spade_eval.rows import Workplace
 
 Table = Annotated[
@@ -118,8 +118,8 @@ def _study(
 
 
 def _run(study: "Study", asked: Asked) -> "Outcome":
-    from spade_eval.jobs.study import run_study
     from spade_eval.jobs.launch import visible_gpus
+    from spade_eval.jobs.study import run_study
 
     gpus = visible_gpus(study.runs[0][1].device)
     try:
@@ -130,7 +130,7 @@ def _run(study: "Study", asked: Asked) -> "Outcome":
 
 
 def _show(number: int, run_folders: list[Path], folder: Path) -> None:
-    from reports.paper_report import write_paper_table
+    from spade_eval.reports.paper_report import write_paper_table
 
     written = write_paper_table(number, run_folders, folder)
     typer.echo(f"\n{written.text}")

@@ -18,8 +18,8 @@ Names = Annotated[
 @weights_app.command(name="list")
 def list_files(names: Names = None, weights_dir: options.WeightsDir = None) -> None:
     """Print every known file: use, licence, preprocessing, published score, origin, presence."""
-    from spade_eval.weights.table import choose
     from spade_eval.weights import is_installed
+    from spade_eval.weights.table import choose
 
     folder = options.weights_dir_or_default(weights_dir)
     for file in choose(names or []):
@@ -45,8 +45,8 @@ def list_files(names: Names = None, weights_dir: options.WeightsDir = None) -> N
 @weights_app.command()
 def check(names: Names = None, weights_dir: options.WeightsDir = None) -> None:
     """Hash every file that is there; exit code 1 if one is not what it was."""
-    from spade_eval.weights.table import choose
     from spade_eval.weights import is_installed
+    from spade_eval.weights.table import choose
 
     folder, changed = options.weights_dir_or_default(weights_dir), False
     for file in choose(names or []):

@@ -4,7 +4,7 @@
 Released generators of one dataset differ in it, and one fed with another's layout draws wrong
 pictures without an error: for ADE20K, SPADE and SDM both take 151 channels, SPADE with "other" in
 channel 0, SDM with "other" in channel 150. Numbers of channels are those of the released code of
-SPADE, OASIS and SDM. Plain data: fields are those of `models.semantics.SemanticLayout`.
+SPADE, OASIS and SDM. Plain data: fields are those of `spade_eval.models.semantics.SemanticLayout`.
 """
 
 from collections.abc import Mapping

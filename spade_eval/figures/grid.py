@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from spade_eval.files import written_whole
 from spade_eval.errors import UserError
+from spade_eval.files import written_whole
 
 MAX_ROWS = 8
 _SMALLEST_CELL = 160  # pixels; smaller images are enlarged to at least this width

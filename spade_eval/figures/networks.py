@@ -13,15 +13,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from models.encoders.variational import ImageEncoder
-from models.generators import build_generator
-from models.generators.spade import SPADEGenerator
-from models.semantics import SemanticLayout, SemanticMap
 from spade_eval.batches import layout_of, semantic_map
-from spade_eval.sources.checkpoints import ReleasedOptions, open_checkpoint, open_generator
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError
 from spade_eval.latents import standard_normal
+from spade_eval.models.encoders.variational import ImageEncoder
+from spade_eval.models.generators import build_generator
+from spade_eval.models.generators.spade import SPADEGenerator
+from spade_eval.models.semantics import SemanticLayout, SemanticMap
+from spade_eval.sources.checkpoints import ReleasedOptions, open_checkpoint, open_generator
 
 _SETTLING_PASSES = 20
 _SETTLING_IMAGES = 4

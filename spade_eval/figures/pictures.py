@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from spade_eval.files import written_whole
-from spade_eval.figures.grid import samples_grid
 from spade_eval.batches import to_8_bit
+from spade_eval.figures.grid import samples_grid
+from spade_eval.files import written_whole
 from spade_eval.protocol import PROFILES
 
 Column = Sequence[Tensor | None]

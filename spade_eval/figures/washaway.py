@@ -17,10 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.generators.local_enhancer import LocalEnhancerGenerator
-from models.generators.pix2pixhd import Pix2PixHDGenerator
-from models.semantics import SemanticLayout, SemanticMap
-from spade_eval.sources.checkpoints import ReleasedOptions
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError
 from spade_eval.figures.networks import (
@@ -32,6 +28,10 @@ from spade_eval.figures.networks import (
 )
 from spade_eval.figures.pictures import Column, save_figure
 from spade_eval.latents import standard_normal
+from spade_eval.models.generators.local_enhancer import LocalEnhancerGenerator
+from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator
+from spade_eval.models.semantics import SemanticLayout, SemanticMap
+from spade_eval.sources.checkpoints import ReleasedOptions
 
 _RANDOM_NETWORKS = {"pix2pixHD": "pix2pixhd", "SPADE": "spade", "pix2pixHD++": "pix2pixhdpp"}
 _FIRST_NORM_BOUND = 1e-4

@@ -20,7 +20,7 @@ from spade_eval.errors import UserError
 from spade_eval.jobs.job import python_path
 
 if TYPE_CHECKING:
-    from models.training.distributed import Ended, World
+    from spade_eval.models.training.distributed import Ended, World
 
 _PORT = 29400
 # A folder of the command that started this process, where its processes leave word.
@@ -66,7 +66,7 @@ def starts_others(plan: Plan) -> bool:
 def launch(plan: Plan, arguments: Sequence[str]) -> int:
     """Run the command line with these arguments in several processes; returns the exit code."""
     _check(plan)
-    from models.training.distributed import run_workers
+    from spade_eval.models.training.distributed import run_workers
 
     assert plan.gpus is not None
     # torchrun reports each failure in many lines; `_exit_code` has one.
@@ -140,7 +140,7 @@ def joined() -> "Iterator[World]":
     """The processes of this run as one `World`; what ends all of them is told by one."""
     if _word(_REFUSED).exists():  # restarted after an error of the user's
         os._exit(2)
-    from models.training.distributed import ALONE, is_loss_of_another, join
+    from spade_eval.models.training.distributed import ALONE, is_loss_of_another, join
 
     if not is_worker():
         yield ALONE

@@ -13,8 +13,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from spade_eval.files import written_whole
 from spade_eval.errors import UserError
+from spade_eval.files import written_whole
 from spade_eval.jobs.job import Job, python_path
 from spade_eval.jobs.launch import Launch, Outcome
 

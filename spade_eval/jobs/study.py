@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from spade_eval.paper_tables import PAPER_TABLES, SAME_NETWORK, PaperTable
 from spade_eval.config import RunConfig
 from spade_eval.engine import Benchmark
 from spade_eval.errors import lookup
-from spade_eval.jobs.job import PROGRAM, REFERENCES, Job
 from spade_eval.jobs import LAUNCHERS
+from spade_eval.jobs.job import PROGRAM, REFERENCES, Job
 from spade_eval.jobs.launch import Failure, Launch, Outcome
+from spade_eval.paper_tables import PAPER_TABLES, SAME_NETWORK, PaperTable
 from spade_eval.records import sha256_of_json
 from spade_eval.rows import Request, Workplace
-from spade_eval.workplace import claim_folder
 from spade_eval.weights import VGG19, is_installed
+from spade_eval.workplace import claim_folder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spade_eval.metrics.arrays import write_arrays
-from spade_eval.metrics.segmentation import ImageConfusions, scored_pixels
 from spade_eval.metrics.counts import StoredCounts
+from spade_eval.metrics.segmentation import ImageConfusions, scored_pixels
 
 # Second axis of the stacked counts.
 _INTERSECTION, _TARGET, _PREDICTION = range(3)

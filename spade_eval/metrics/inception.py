@@ -10,10 +10,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from models.mismatch import misfit
 from spade_eval.errors import UserError
 from spade_eval.metrics.fid_profiles import FID_PROFILES, FIDProfile
 from spade_eval.metrics.inception_network import FEATURE_DIM, TORCHVISION, InceptionV3
+from spade_eval.models.mismatch import misfit
 
 __all__ = ["FEATURE_DIM", "InceptionFeatures"]
 

@@ -15,8 +15,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from models.mismatch import misfit
 from spade_eval.errors import UserError
+from spade_eval.models.mismatch import misfit
 from spade_eval.weights import ALEXNET, LPIPS_LINEAR, WeightFile
 
 LPIPSForm = Literal["lpips", "stargan-v2"]

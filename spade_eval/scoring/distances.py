@@ -15,9 +15,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from models.checkpoints.safe_load import load_tensors
-from segmenters.filled import fill
-from segmenters.in_domain import InDomainFeatures, InDomainSegmenter
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError, as_user_error, lookup
 from spade_eval.metrics.arrays import read_arrays, write_arrays
@@ -29,9 +26,12 @@ from spade_eval.metrics.inception_network import InceptionV3
 from spade_eval.metrics.kid import kernel_distance
 from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.metrics.precision_recall import precision_recall
+from spade_eval.models.checkpoints.safe_load import load_tensors
 from spade_eval.records import sha256_of_json
 from spade_eval.scoring.reference_statistics import expected_identity, load_statistics
 from spade_eval.scoring.segmenter import ScoringSegmenter
+from spade_eval.segmenters.filled import fill
+from spade_eval.segmenters.in_domain import InDomainFeatures, InDomainSegmenter
 from spade_eval.weights import installed, is_installed, sha256_of_weights
 
 FEATURE_METRICS = ("kid", "precision", "recall", "density", "coverage")

@@ -4,9 +4,9 @@
 from collections.abc import Sequence
 
 from spade_eval.datasets.files import text_of_size
-from spade_eval.scoring.distances import Distance
 from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.protocol import ResolvedProtocol
+from spade_eval.scoring.distances import Distance
 from spade_eval.scoring.scorer import Scores
 
 # What stands in for weights where a chain is only tried.

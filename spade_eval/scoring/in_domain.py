@@ -9,25 +9,24 @@ from pathlib import Path
 
 import torch
 
-import segmenters
-from models.checkpoints.files import (
-    load_description,
-    load_weights,
-    previous_state,
-    save_network,
-)
-from models.training.loop import Loop, LoopSettings
-from models.training.order import DataOrder
-from segmenters.in_domain import InDomainSegmenter
-from segmenters.training import SegmenterBatch, SegmenterTraining
 from spade_eval.batches import segmenter_batch
 from spade_eval.config import Budget
 from spade_eval.datasets.base import Dataset, Size
 from spade_eval.errors import UserError, as_user_error
 from spade_eval.metrics.segmentation import SegmentationScores
+from spade_eval.models.checkpoints.files import (
+    load_description,
+    load_weights,
+    previous_state,
+    save_network,
+)
+from spade_eval.models.training.loop import Loop, LoopSettings
+from spade_eval.models.training.order import DataOrder
 from spade_eval.records import sha256_of_json
+from spade_eval.segmenters.in_domain import InDomainSegmenter
+from spade_eval.segmenters.training import SegmenterBatch, SegmenterTraining
 
-SHIPPED = {"scenes": Path(segmenters.__file__).parent / "scenes.safetensors"}
+SHIPPED = {"scenes": Path(__file__).parents[1] / "segmenters" / "scenes.safetensors"}
 # The shipped weights score every size of scenes, so they are trained on two.
 SHIPPED_SIZES: dict[str, tuple[Size, ...]] = {"scenes": ((128, 128), (64, 64))}
 

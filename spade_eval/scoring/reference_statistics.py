@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.checkpoints.safe_load import load_tensors
 from spade_eval.datasets.base import Dataset, Size
 from spade_eval.datasets.files import PHOTO_EXTENSIONS, files_by_stem, read_size
 from spade_eval.datasets.images import ImageFolder
@@ -28,6 +27,7 @@ from spade_eval.metrics.arrays import read_arrays, write_arrays
 from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.metrics.inception import InceptionFeatures
 from spade_eval.metrics.moments import FeatureMoments
+from spade_eval.models.checkpoints.safe_load import load_tensors
 from spade_eval.records import sha256_of_json
 from spade_eval.weights import installed, sha256_of_weights
 

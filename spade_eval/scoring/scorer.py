@@ -10,17 +10,17 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from models.training.distributed import ALONE, World
-from models.training.loop import prefetched
-from segmenters.in_domain import InDomainFeatures, InDomainSegmenter, logits_and_features
 from spade_eval.datasets.base import Dataset, Sample
-from spade_eval.scoring.distances import Distance, FeatureSet
-from spade_eval.sources.image_files import ImageWriter
 from spade_eval.metrics.image_counts import ImageCounts
 from spade_eval.metrics.segmentation import SegmentationScores, image_confusions
+from spade_eval.models.training.distributed import ALONE, World
+from spade_eval.models.training.loop import prefetched
 from spade_eval.protocol import Protocol as ScoringProtocol
+from spade_eval.scoring.distances import Distance, FeatureSet
 from spade_eval.scoring.segmenter import ScoringSegmenter
 from spade_eval.scoring.segmenter_input import entering, target_maps
+from spade_eval.segmenters.in_domain import InDomainFeatures, InDomainSegmenter, logits_and_features
+from spade_eval.sources.image_files import ImageWriter
 from spade_eval.sources.source import RealPhotos, Source
 
 

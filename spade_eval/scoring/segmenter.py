@@ -17,19 +17,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.checkpoints.safe_load import load_tensors
-from segmenters import SEGMENTERS
-from segmenters.base import Segmenter
-from segmenters.entry import SegmenterEntry
-from segmenters.label_spaces import ADE20K, CITYSCAPES, COCO_STUFF, ScoredLabels
 from spade_eval.datasets.base import IGNORE_INDEX, Dataset
 from spade_eval.datasets.file_dataset import FileDataset
 from spade_eval.errors import UserError, as_user_error, lookup
+from spade_eval.models.checkpoints.safe_load import load_tensors
 from spade_eval.protocol import IN_DOMAIN
 from spade_eval.records import sha256_of_file, sha256_of_json
 from spade_eval.scoring.in_domain import load_in_domain
-from spade_eval.weights.table import files_of_segmenter
+from spade_eval.segmenters import SEGMENTERS
+from spade_eval.segmenters.base import Segmenter
+from spade_eval.segmenters.entry import SegmenterEntry
+from spade_eval.segmenters.label_spaces import ADE20K, CITYSCAPES, COCO_STUFF, ScoredLabels
 from spade_eval.weights import installed, is_installed, sha256_of_weights
+from spade_eval.weights.table import files_of_segmenter
 
 # Where weights come from; "filled" is deterministic noise, "random" an untrained network.
 Weights = Literal["in-domain", "published", "given", "filled", "random"]
@@ -173,7 +173,7 @@ def photo_labeller(
 
 
 def _mmsegmentation(name: str, dataset: Dataset, device: torch.device) -> ScoringSegmenter:
-    from segmenters.mmsegmentation import build_mmsegmentation, find_config
+    from spade_eval.segmenters.mmsegmentation import build_mmsegmentation, find_config
 
     config, _, file = name.partition(":")
     with as_user_error(f"--segmenter mmseg:{name}"):
@@ -188,7 +188,7 @@ def _mmsegmentation(name: str, dataset: Dataset, device: torch.device) -> Scorin
 
 
 def _hugging_face(name: str, dataset: Dataset, device: torch.device) -> ScoringSegmenter:
-    from segmenters.hugging_face import build_hugging_face
+    from spade_eval.segmenters.hugging_face import build_hugging_face
 
     with as_user_error(f"--segmenter hf:{name}"):
         network = build_hugging_face(name, _scored_labels(dataset))

@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segmenters.eight_bit import resize_pillow
-from segmenters.label_spaces import ScoredLabels
 from spade_eval.batches import label_maps
 from spade_eval.datasets.base import Dataset, HasStoredLabels, Sample, Size
 from spade_eval.errors import UserError
 from spade_eval.protocol import SegmenterInput
+from spade_eval.segmenters.eight_bit import resize_pillow
+from spade_eval.segmenters.label_spaces import ScoredLabels
 
 _LONG_SIDE = 512
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from spade_eval.scoring.distances import Distance
 from spade_eval.metrics import METRICS
 from spade_eval.records import Measurement
+from spade_eval.scoring.distances import Distance
 from spade_eval.scoring.scorer import Scores
 
 

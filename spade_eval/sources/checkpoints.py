@@ -26,20 +26,20 @@ from typing import Any, get_args
 from safetensors import SafetensorError
 from torch import nn
 
-from models.checkpoints.description import describe, rebuild
-from models.generators.spade import NUM_UPSAMPLINGS
-from models.checkpoints.published import (
+from spade_eval.batches import layout_of
+from spade_eval.datasets.base import Dataset
+from spade_eval.errors import UserError, as_user_error, lookup
+from spade_eval.models.checkpoints.description import describe, rebuild
+from spade_eval.models.checkpoints.files import has_description, load_description, load_weights
+from spade_eval.models.checkpoints.published import (
     load_published_generator,
     load_published_network,
     without_prefix,
 )
-from models.checkpoints.recognition import LAYOUTS, Arch, is_critic_or_encoder
-from models.checkpoints.safe_load import load_tensors
-from models.semantics import SemanticLayout, Size
-from models.checkpoints.files import has_description, load_description, load_weights
-from spade_eval.batches import layout_of
-from spade_eval.datasets.base import Dataset
-from spade_eval.errors import UserError, as_user_error, lookup
+from spade_eval.models.checkpoints.recognition import LAYOUTS, Arch, is_critic_or_encoder
+from spade_eval.models.checkpoints.safe_load import load_tensors
+from spade_eval.models.generators.spade import NUM_UPSAMPLINGS
+from spade_eval.models.semantics import SemanticLayout, Size
 
 FORMAT = 1
 _FIELDS = {

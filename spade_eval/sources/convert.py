@@ -9,11 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.checkpoints.published import to_published
-from models.checkpoints.recognition import critic_or_encoder_config_of, generator_config_of
-from models.checkpoints.files import has_description, save_network
-from spade_eval.sources.checkpoints import Checkpoint, ReleasedOptions, open_checkpoint
 from spade_eval.errors import UserError, as_user_error
+from spade_eval.models.checkpoints.files import has_description, save_network
+from spade_eval.models.checkpoints.published import to_published
+from spade_eval.models.checkpoints.recognition import (
+    critic_or_encoder_config_of,
+    generator_config_of,
+)
+from spade_eval.sources.checkpoints import Checkpoint, ReleasedOptions, open_checkpoint
 
 OWN_SUFFIX = ".safetensors"
 RELEASED_SUFFIXES = (".pth", ".pt")

@@ -5,8 +5,8 @@ import copy
 
 from torch import Tensor, nn
 
-from models.semantics import SemanticMap
-from models.training.precision import DTYPES, Precision
+from spade_eval.models.semantics import SemanticMap
+from spade_eval.models.training.precision import DTYPES, Precision
 
 
 class HalfPrecision:

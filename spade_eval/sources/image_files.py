@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from spade_eval.files import written_whole
 from spade_eval.datasets.base import Dataset, Sample
+from spade_eval.files import written_whole
 from spade_eval.training.callbacks import coloured
 
 LABEL_MAP_FOLDER = "label map"

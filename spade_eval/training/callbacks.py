@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from models.training.gan import GANTraining
-from models.training.loop import Observer
 from spade_eval.batches import label_maps, layout_of, photos, semantic_map
 from spade_eval.datasets.base import Dataset, Sample
+from spade_eval.models.training.gan import GANTraining
+from spade_eval.models.training.loop import Observer
 
 
 class LossLog:

@@ -11,22 +11,22 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from models.semantics import SemanticLayout
-from models.checkpoints.files import save_network
-from models.training.distributed import ALONE, World
-from models.training.gan import GANTraining, TrainingBatch
-from models.training.loop import Loop, LoopSettings, Observer, Periodic
-from models.training.order import DataOrder
-from models.training.precision import tf32
 from spade_eval.batches import layout_of, training_batch
-from spade_eval.sources.checkpoints import description
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.base import Dataset
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.datasets.scenes.stored import StoredScenes
 from spade_eval.errors import as_user_error
-from spade_eval.training.memory_estimate import estimate_memory
+from spade_eval.models.checkpoints.files import save_network
+from spade_eval.models.semantics import SemanticLayout
+from spade_eval.models.training.distributed import ALONE, World
+from spade_eval.models.training.gan import GANTraining, TrainingBatch
+from spade_eval.models.training.loop import Loop, LoopSettings, Observer, Periodic
+from spade_eval.models.training.order import DataOrder
+from spade_eval.models.training.precision import tf32
+from spade_eval.sources.checkpoints import description
 from spade_eval.training.callbacks import GridWriter, LossLog, tensorboard_log
+from spade_eval.training.memory_estimate import estimate_memory
 from spade_eval.training.scores import BEST_NAME, PeriodicScores, ScoreLog
 from spade_eval.training.setup import build_training, has_perceptual_loss
 

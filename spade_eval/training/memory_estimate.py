@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 
-from models.encoders.variational import reparametrise
-from models.losses.objective import Objective
-from models.losses.perceptual import PerceptualLoss, vgg19_features
-from models.semantics import SemanticMap, Size
-from models.training.gan import GANTraining
-from models.training.precision import autocast
+from spade_eval.models.encoders.variational import reparametrise
+from spade_eval.models.losses.objective import Objective
+from spade_eval.models.losses.perceptual import PerceptualLoss, vgg19_features
+from spade_eval.models.semantics import SemanticMap, Size
+from spade_eval.models.training.gan import GANTraining
+from spade_eval.models.training.precision import autocast
 
 _MIB = 2**20
 _ADAM_MOMENTS = 2

@@ -15,15 +15,15 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from models.training.gan import GANTraining
-from models.training.precision import tf32
 from spade_eval.batches import layout_of, semantic_map, to_8_bit
 from spade_eval.datasets.base import Sample
-from spade_eval.scoring.distances import FeatureSet
 from spade_eval.errors import UserError
 from spade_eval.latents import standard_normal
-from spade_eval.training.callbacks import continued
+from spade_eval.models.training.gan import GANTraining
+from spade_eval.models.training.precision import tf32
+from spade_eval.scoring.distances import FeatureSet
 from spade_eval.scoring.scorer import Scorer
+from spade_eval.training.callbacks import continued
 
 BEST_NAME = "best-generator.safetensors"
 

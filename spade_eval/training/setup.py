@@ -8,21 +8,21 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from models.discriminators.multiscale import MultiscaleDiscriminator
-from models.encoders.variational import ImageEncoder
-from models.generators import GENERATORS, build_generator
-from models.initialisation import Scheme, initialise
-from models.losses.objective import OBJECTIVES, Objective
-from models.losses.perceptual import PerceptualLoss
-from models.checkpoints.safe_load import load_tensors
-from models.systems.settings import TrainingSettings, training_settings
-from models.training.distributed import ALONE, World
-from models.training.gan import GANTraining, OptimizerSettings
-from models.inputs import LatentSource
-from models.training.precision import ComputeSettings
-from models.training.schedule import LinearDecay
 from spade_eval.config import Budget, SettingSet, TrainConfig
 from spade_eval.errors import UserError, lookup
+from spade_eval.models.checkpoints.safe_load import load_tensors
+from spade_eval.models.discriminators.multiscale import MultiscaleDiscriminator
+from spade_eval.models.encoders.variational import ImageEncoder
+from spade_eval.models.generators import GENERATORS, build_generator
+from spade_eval.models.initialisation import Scheme, initialise
+from spade_eval.models.inputs import LatentSource
+from spade_eval.models.losses.objective import OBJECTIVES, Objective
+from spade_eval.models.losses.perceptual import PerceptualLoss
+from spade_eval.models.systems.settings import TrainingSettings, training_settings
+from spade_eval.models.training.distributed import ALONE, World
+from spade_eval.models.training.gan import GANTraining, OptimizerSettings
+from spade_eval.models.training.precision import ComputeSettings
+from spade_eval.models.training.schedule import LinearDecay
 from spade_eval.weights import VGG19, installed
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """All weight files that the suite knows: of FID, of training, and of the scoring networks."""
 
-from segmenters import SEGMENTERS
-from segmenters.entry import OfficialFile, SegmenterEntry
 from spade_eval.errors import UserError
+from spade_eval.segmenters import SEGMENTERS
+from spade_eval.segmenters.entry import OfficialFile, SegmenterEntry
 from spade_eval.weights import WEIGHT_FILES, WeightFile
 
 

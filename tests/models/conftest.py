@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.semantics import SemanticLayout, SemanticMap
 
 MakeSemantics = Callable[..., SemanticMap]
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.semantics import SemanticLayout, SemanticMap, instance_edges
+from spade_eval.models.semantics import SemanticLayout, SemanticMap, instance_edges
 
 
 def _labels() -> torch.Tensor:

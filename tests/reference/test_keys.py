@@ -10,8 +10,11 @@ import torch
 from parity.case import layout_of
 from torch import nn
 
-from models.checkpoints.published import to_published
-from models.checkpoints.recognition import critic_or_encoder_config_of, generator_config_of
+from spade_eval.models.checkpoints.published import to_published
+from spade_eval.models.checkpoints.recognition import (
+    critic_or_encoder_config_of,
+    generator_config_of,
+)
 
 FILES = sorted((Path(__file__).parent / "data" / "keys").glob("*.json"))
 

@@ -15,7 +15,7 @@ import torch
 from parity.case import Case
 from parity.losses import by_the_engine, check_objective, networks_of, written_out
 
-from models.checkpoints.published import to_published
+from spade_eval.models.checkpoints.published import to_published
 
 STEPS = 2
 OPTIONS: dict[str, Any] = {

@@ -11,9 +11,9 @@ import torch
 from synthetic import measurement
 from torch import Tensor
 
+from spade_eval.metrics.counts import StoredCounts
 from spade_eval.metrics.image_counts import ImageCounts
 from spade_eval.metrics.segmentation import SegmentationScores
-from spade_eval.metrics.counts import StoredCounts
 from spade_eval.records import Measurement, RecordStore, sha256_of_json
 
 CLASSES = ("sky", "sea", "<img onerror=alert(1)>", "a_b & 50%")

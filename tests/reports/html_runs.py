@@ -11,12 +11,18 @@ import synthetic
 from numpy.typing import NDArray
 from PIL import Image
 
-from reports.measured.counts import counts_path
-from reports.measured.grouping import by_protocol, footnotes, protocol_details, protocol_title, rows
-from reports.report_data import Plot, ProtocolGroup, ReportData, RunData
-from reports.tables.scores import per_class_table, scores_table
 from spade_eval.config import RunConfig, budget_for
 from spade_eval.records import Measurement, RecordStore
+from spade_eval.reports.measured.counts import counts_path
+from spade_eval.reports.measured.grouping import (
+    by_protocol,
+    footnotes,
+    protocol_details,
+    protocol_title,
+    rows,
+)
+from spade_eval.reports.report_data import Plot, ProtocolGroup, ReportData, RunData
+from spade_eval.reports.tables.scores import per_class_table, scores_table
 
 CLASSES = ("sky", "tree", "car")
 COLORS = ((70, 130, 180), (20, 100, 45), (0, 200, 220))

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from synthetic import DISTANCE, IN_DOMAIN, TOO_FEW, run
 
-from reports.run_report import write_report
 from spade_eval.errors import UserError
 from spade_eval.records import Measurement, RecordStore
+from spade_eval.reports.run_report import write_report
 
 ROOT = Path(__file__).parents[2]
 CLASSES = [f"class {index}" for index in range(16)]
@@ -80,7 +80,7 @@ def test_empty_store_says_what_to_run(tmp_path: Path) -> None:
 
 def test_every_module_is_imported_within_a_second_and_without_torch() -> None:
     modules = [
-        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        ".".join(("spade_eval", *path.relative_to(ROOT).with_suffix("").parts))
         for path in sorted((ROOT / "reports").rglob("*.py"))
         if path.name != "__init__.py"
     ]
@@ -102,10 +102,10 @@ def test_reports_run_without_torch_and_quickly(tmp_path: Path) -> None:
     _record(tmp_path, run(classes=CLASSES))
     _draw(tmp_path, ["label map", "real", "oracle", "spade"], count=8)
     program = (
-        "import sys, reports.run_report\n"
+        "import sys, spade_eval.reports.run_report\n"
         "assert 'matplotlib' not in sys.modules\n"
         "from pathlib import Path\n"
-        "reports.run_report.write_report(Path(sys.argv[1]))\n"
+        "spade_eval.reports.run_report.write_report(Path(sys.argv[1]))\n"
         "assert 'torch' not in sys.modules\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )

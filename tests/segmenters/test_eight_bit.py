@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from segmenters.drn import resize_float
-from segmenters.eight_bit import (
+from spade_eval.segmenters.drn import resize_float
+from spade_eval.segmenters.eight_bit import (
     ByteNormalization,
     minus_mean,
     resize_opencv,

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segmenters.eight_bit import standardized
-from segmenters.hugging_face import build_hugging_face, mask_scores
-from segmenters.label_spaces import ADE20K, CITYSCAPES, COCO_STUFF, COCO_STUFF_USED
+from spade_eval.segmenters.eight_bit import standardized
+from spade_eval.segmenters.hugging_face import build_hugging_face, mask_scores
+from spade_eval.segmenters.label_spaces import ADE20K, CITYSCAPES, COCO_STUFF, COCO_STUFF_USED
 
 MEAN, STD = [0.5, 0.4, 0.3], [0.2, 0.3, 0.4]
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from segmenters.hugging_face import build_hugging_face
-from segmenters.label_spaces import ADE20K, COCO_STUFF, COCO_STUFF_USED
+from spade_eval.segmenters.hugging_face import build_hugging_face
+from spade_eval.segmenters.label_spaces import ADE20K, COCO_STUFF, COCO_STUFF_USED
 
 SIZE = (64, 96)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from segmenters.loading import load_strict, state_dict_in
+from spade_eval.segmenters.loading import load_strict, state_dict_in
 
 
 def network() -> nn.Sequential:

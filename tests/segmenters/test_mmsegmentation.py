@@ -12,16 +12,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from segmenters import mmsegmentation
-from segmenters.foreign import COCO_STUFF_171
-from segmenters.label_spaces import ADE20K, CITYSCAPES, COCO_STUFF
-from segmenters.mmsegmentation import (
+from spade_eval.datasets.cocostuff_classes import CLASS_NAMES
+from spade_eval.segmenters import mmsegmentation
+from spade_eval.segmenters.foreign import COCO_STUFF_171
+from spade_eval.segmenters.label_spaces import ADE20K, CITYSCAPES, COCO_STUFF
+from spade_eval.segmenters.mmsegmentation import (
     build_mmsegmentation,
     find_config,
     guard_extension,
     without_pretrained,
 )
-from spade_eval.datasets.cocostuff_classes import CLASS_NAMES
 
 # Remarks of mmseg on its own configurations.
 pytestmark = pytest.mark.filterwarnings("ignore:.*build_loss", "ignore:Default ``avg_non_ignore")
@@ -166,7 +166,7 @@ def test_guard_stands_in_only_for_what_is_absent(monkeypatch: pytest.MonkeyPatch
 
 def test_importing_the_module_imports_no_library() -> None:
     code = (
-        "import sys, segmenters.mmsegmentation, segmenters.hugging_face;"
+        "import sys, spade_eval.segmenters.mmsegmentation, spade_eval.segmenters.hugging_face;"
         "sys.exit(any(name in sys.modules for name in ('mmseg', 'mmcv', 'mmengine', 'cv2',"
         " 'transformers')))"
     )

@@ -11,11 +11,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from segmenters import SEGMENTERS
-from segmenters.deeplab_v2 import DeepLabV2, renamed
-from segmenters.drn import bilinear_kernel
-from segmenters.label_spaces import ADE20K, CITYSCAPES, COCO_STUFF, COCO_STUFF_USED, IGNORE_INDEX
-from segmenters.upernet import input_size
+from spade_eval.segmenters import SEGMENTERS
+from spade_eval.segmenters.deeplab_v2 import DeepLabV2, renamed
+from spade_eval.segmenters.drn import bilinear_kernel
+from spade_eval.segmenters.label_spaces import (
+    ADE20K,
+    CITYSCAPES,
+    COCO_STUFF,
+    COCO_STUFF_USED,
+    IGNORE_INDEX,
+)
+from spade_eval.segmenters.upernet import input_size
 
 SMALL: dict[str, Any] = {"blocks": (1, 1, 1, 1), "base_channels": 4}
 UPERNET: dict[str, Any] = {**SMALL, "decoder_channels": 8, "short_sides": (64, 96)}

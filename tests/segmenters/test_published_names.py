@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from segmenters import SEGMENTERS
-from segmenters.loading import is_optional
 from spade_eval.metrics.inception_network import InceptionV3
+from spade_eval.segmenters import SEGMENTERS
+from spade_eval.segmenters.loading import is_optional
 
 FOLDER = Path(__file__).parents[1] / "reference" / "data" / "keys_segmenters"
 NETWORKS = (

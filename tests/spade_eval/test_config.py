@@ -7,11 +7,11 @@ from torch import Tensor
 
 from spade_eval.cli import options
 from spade_eval.config import RunConfig, budget_for
-from spade_eval.scoring.distances import Distance
 from spade_eval.errors import UserError
-from spade_eval.scoring.footnotes import footnotes
 from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.protocol import PROFILES, ResolvedProtocol
+from spade_eval.scoring.distances import Distance
+from spade_eval.scoring.footnotes import footnotes
 from spade_eval.workplace import claim_folder
 
 

@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from models.checkpoints.files import load_description, load_weights, save_network
 from spade_eval import engine
 from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
-from spade_eval.sources.image_files import LABEL_MAP_FOLDER
+from spade_eval.models.checkpoints.files import load_description, load_weights, save_network
 from spade_eval.records import Measurement
 from spade_eval.rows import Request
+from spade_eval.sources.image_files import LABEL_MAP_FOLDER
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 
 Make = Callable[..., Benchmark]
@@ -137,7 +137,7 @@ def _kill(patch: pytest.MonkeyPatch, moment: str) -> None:
         original = engine.train_generator
 
         def train(config: object, *arguments: object) -> Path:
-            from models.training.gan import GANTraining
+            from spade_eval.models.training.gan import GANTraining
 
             step = GANTraining.step
 

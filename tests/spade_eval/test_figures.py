@@ -10,12 +10,6 @@ import torch
 from PIL import Image
 from torch import nn
 
-from models.encoders import ImageEncoder
-from models.generators import build_generator
-from models.checkpoints.published import to_published
-from models.semantics import SemanticLayout, SemanticMap
-from models.checkpoints.files import save_network
-from spade_eval.sources.checkpoints import ReleasedOptions, description
 from spade_eval.datasets.base import Dataset
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.errors import UserError
@@ -24,6 +18,12 @@ from spade_eval.figures.layout import latent_scores
 from spade_eval.figures.networks import FigureGenerator, preserve_variance
 from spade_eval.figures.styles import multimodal, style
 from spade_eval.figures.washaway import washaway
+from spade_eval.models.checkpoints.files import save_network
+from spade_eval.models.checkpoints.published import to_published
+from spade_eval.models.encoders import ImageEncoder
+from spade_eval.models.generators import build_generator
+from spade_eval.models.semantics import SemanticLayout, SemanticMap
+from spade_eval.sources.checkpoints import ReleasedOptions, description
 
 SIZE = (64, 64)
 LABELS = ("sky", "sea", "grass")

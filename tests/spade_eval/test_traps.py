@@ -14,26 +14,22 @@ import pytest
 import torch
 from PIL import Image
 
-from models.generators import build_generator
-from models.checkpoints.published import to_published
-from segmenters import SEGMENTERS
-from segmenters.label_spaces import CITYSCAPES, COCO_STUFF
-from spade_eval.sources import synthesis
 from spade_eval.batches import to_8_bit
-from spade_eval.sources.checkpoints import ReleasedOptions, open_generator
 from spade_eval.cli import main
 from spade_eval.datasets.coco_stuff import LABEL_FILES, CocoStuff
 from spade_eval.datasets.files import ImageModeError
 from spade_eval.datasets.images import ImageFolder
 from spade_eval.datasets.preprocess import Placement, evaluation
 from spade_eval.datasets.scenes import Scenes
-from spade_eval.scoring.distances import Distance
 from spade_eval.errors import UserError
-from spade_eval.scoring.footnotes import footnotes, notes_of_scores
 from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.metrics.image_counts import ImageCounts
 from spade_eval.metrics.moments import FeatureMoments
+from spade_eval.models.checkpoints.published import to_published
+from spade_eval.models.generators import build_generator
 from spade_eval.protocol import ResolvedProtocol, protocol_for
+from spade_eval.scoring.distances import Distance
+from spade_eval.scoring.footnotes import footnotes, notes_of_scores
 from spade_eval.scoring.reference_statistics import (
     ReferenceStatistics,
     expected_identity,
@@ -41,6 +37,10 @@ from spade_eval.scoring.reference_statistics import (
 )
 from spade_eval.scoring.scorer import Scores
 from spade_eval.scoring.segmenter import _require_own_files, open_segmenter
+from spade_eval.segmenters import SEGMENTERS
+from spade_eval.segmenters.label_spaces import CITYSCAPES, COCO_STUFF
+from spade_eval.sources import synthesis
+from spade_eval.sources.checkpoints import ReleasedOptions, open_generator
 from spade_eval.sources.source import StyleInput, SynthesizedFolder
 
 

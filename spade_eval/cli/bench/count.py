@@ -11,9 +11,9 @@ from spade_eval.cli.bench.lines import Save, print_lines
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
-    from models.fast.convolution import Form
-    from spade_eval.bench.count import Work
     from spade_eval.bench.ceilings import Ceilings
+    from spade_eval.bench.count import Work
+    from spade_eval.models.fast.convolution import Form
 
 _FORMS: "dict[str, Form]" = {"dense": "dense", "fast": "chosen"}
 
@@ -48,12 +48,12 @@ def bench_count(
     if not count:
         typer.echo(context.get_help())
         raise typer.Exit(2)
-    from models.generators import build_generator, generator_config
+    from spade_eval.bench.ceilings import measure_ceilings
     from spade_eval.bench.count import count_stages
     from spade_eval.bench.maps import open_maps
-    from spade_eval.bench.ceilings import measure_ceilings
     from spade_eval.devices import resolve_device
     from spade_eval.errors import as_user_error
+    from spade_eval.models.generators import build_generator, generator_config
 
     place, pixels = resolve_device(device), options.parse_size(size)
     root = options.data_root_or_default(data_root)

@@ -13,8 +13,8 @@ from spade_eval.cli import options
 from spade_eval.cli.bench.lines import Save, print_lines
 
 if TYPE_CHECKING:
-    from spade_eval.datasets.file_dataset import FileDataset
     from spade_eval.bench.loading import DecodingSpeed
+    from spade_eval.datasets.file_dataset import FileDataset
 
 _MIB = 2**20
 _DECODING_ROUNDS = 9  # of a few files each, so many are cheap

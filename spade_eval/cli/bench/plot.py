@@ -17,9 +17,9 @@ def bench_plot(
     ] = None,
 ) -> None:
     """Draw time against size, batch, labels and number of images, wherever the lines vary it."""
-    from reports.bench.lines import read_bench_lines
-    from reports.bench.plots import plot_bench
     from spade_eval.errors import UserError
+    from spade_eval.reports.bench.lines import read_bench_lines
+    from spade_eval.reports.bench.plots import plot_bench
 
     plots = plot_bench(read_bench_lines(files), out or files[0].parent)
     if not plots:

@@ -13,9 +13,9 @@ from spade_eval.cli.bench.lines import Save, print_lines
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
-    from models.training.distributed import World
     from spade_eval.bench.score import ScoreTiming, Way
     from spade_eval.config import RunConfig
+    from spade_eval.models.training.distributed import World
     from spade_eval.rows import Workplace
 
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from spade_eval.datasets import files
 from spade_eval.datasets.coco_stuff import CocoStuff, label_folders
-from spade_eval.datasets.tools.derived import claim_folder
 from spade_eval.datasets.file_dataset import first_folder
 from spade_eval.datasets.parallel import DEFAULT_WORKERS, Progress, run_parallel, write_png
+from spade_eval.datasets.tools.derived import claim_folder
 from spade_eval.datasets.tools.polygons import fill_polygon
 from spade_eval.errors import UserError
 

@@ -16,9 +16,9 @@ from PIL import Image
 from spade_eval.datasets import files
 from spade_eval.datasets.class_table import Colour
 from spade_eval.datasets.class_tables import CLASS_TABLES
+from spade_eval.datasets.parallel import DEFAULT_WORKERS, Progress, run_parallel, write_png
 from spade_eval.datasets.tools.coco_instances import Written
 from spade_eval.datasets.tools.derived import claim_folder
-from spade_eval.datasets.parallel import DEFAULT_WORKERS, Progress, run_parallel, write_png
 from spade_eval.errors import UserError
 
 INDEX = "index"

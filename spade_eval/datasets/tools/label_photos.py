@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spade_eval.datasets import files
+from spade_eval.datasets.parallel import Progress, write_png
 from spade_eval.datasets.tools.coco_instances import Written
 from spade_eval.datasets.tools.derived import claim_folder
-from spade_eval.datasets.parallel import Progress, write_png
 from spade_eval.errors import UserError
 
 Segment = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from models.checkpoints.description import NETWORKS, describe, rebuild
-from models.discriminators import MultiscaleDiscriminator
-from models.encoders import ImageEncoder, InstanceFeatureEncoder
-from models.generators import GENERATORS, build_generator
+from spade_eval.models.checkpoints.description import NETWORKS, describe, rebuild
+from spade_eval.models.discriminators import MultiscaleDiscriminator
+from spade_eval.models.encoders import ImageEncoder, InstanceFeatureEncoder
+from spade_eval.models.generators import GENERATORS, build_generator
 
 
 def networks() -> list[nn.Module]:

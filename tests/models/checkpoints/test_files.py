@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.checkpoints import files as checkpoint
+from spade_eval.models.checkpoints import files as checkpoint
 
 
 class Hostile:

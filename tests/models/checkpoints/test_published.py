@@ -8,10 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.discriminators import MultiscaleDiscriminator
-from models.encoders import ImageEncoder, InstanceFeatureEncoder
-from models.generators import build_generator
-from models.checkpoints.published import (
+from spade_eval.models.checkpoints.published import (
     from_published,
     load_published,
     load_published_generator,
@@ -19,7 +16,10 @@ from models.checkpoints.published import (
     to_published,
     without_prefix,
 )
-from models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.discriminators import MultiscaleDiscriminator
+from spade_eval.models.encoders import ImageEncoder, InstanceFeatureEncoder
+from spade_eval.models.generators import build_generator
+from spade_eval.models.semantics import SemanticLayout, SemanticMap
 
 MakeSemantics = Callable[..., SemanticMap]
 LAYOUT = SemanticLayout(num_classes=5, unknown="last", edges=True)

@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from models.checkpoints.safe_load import load_plain, load_tensors
+from spade_eval.models.checkpoints.safe_load import load_plain, load_tensors
 
 DTYPES = (
     torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32,

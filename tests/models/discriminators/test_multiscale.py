@@ -4,10 +4,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from models.discriminators import MultiscaleDiscriminator
-from models.discriminators.multiscale import published_names
-from models.initialisation import build
-from models.semantics import SemanticMap
+from spade_eval.models.discriminators import MultiscaleDiscriminator
+from spade_eval.models.discriminators.multiscale import published_names
+from spade_eval.models.initialisation import build
+from spade_eval.models.semantics import SemanticMap
 
 MakeSemantics = Callable[..., SemanticMap]
 Config = MultiscaleDiscriminator.Config

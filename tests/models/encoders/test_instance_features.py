@@ -2,8 +2,8 @@
 import pytest
 import torch
 
-from models.encoders import InstanceFeatureEncoder
-from models.encoders.instance_features import (
+from spade_eval.models.encoders import InstanceFeatureEncoder
+from spade_eval.models.encoders.instance_features import (
     cluster_features,
     instance_mean,
     instance_samples,

@@ -2,8 +2,8 @@
 import pytest
 import torch
 
-from models.encoders import ImageEncoder, reparametrise
-from models.initialisation import build
+from spade_eval.models.encoders import ImageEncoder, reparametrise
+from spade_eval.models.initialisation import build
 
 
 @pytest.mark.parametrize(("input_size", "layers"), [(256, 6), (64, 4), (8, 1)])

@@ -8,21 +8,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.generators import build_generator
-from models.fast.spade import chosen_windows
-from models.fast.accelerate import set_form
-from models.fast.label_convolution import convolve_rows, plain_convolve_rows
-from models.fast.modulation import (
+from spade_eval.models.fast.accelerate import set_form
+from spade_eval.models.fast.label_convolution import convolve_rows, plain_convolve_rows
+from spade_eval.models.fast.modulation import (
     _compiled_modulation,
     _segment_sums,
     mixed_modulation,
     modulate,
     plain_modulation,
 )
-from models.fast.neighbourhoods import distinct_windows
-from models.fast.semantic_convolution import SemanticConv2d
-from models.layers.spade import SPADE
-from models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.fast.neighbourhoods import distinct_windows
+from spade_eval.models.fast.semantic_convolution import SemanticConv2d
+from spade_eval.models.fast.spade import chosen_windows
+from spade_eval.models.generators import build_generator
+from spade_eval.models.layers.spade import SPADE
+from spade_eval.models.semantics import SemanticLayout, SemanticMap
 
 CLASSES = 6
 # A sum of some 1200 float32 terms of order one, in another order; the bounds.

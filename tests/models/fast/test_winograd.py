@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.fast.convolution import Conv2d, winograd_is_faster
-from models.fast.winograd import _pieces, winograd_convolution
+from spade_eval.models.fast.convolution import Conv2d, winograd_is_faster
+from spade_eval.models.fast.winograd import _pieces, winograd_convolution
 
 # Sums of up to 9 * 64 float64 products of order one; a wrong tap would be off by order one.
 EXACT = {"atol": 1e-12, "rtol": 0.0}
@@ -88,7 +88,7 @@ def _takes_winograd(layer: Conv2d, x: Tensor, monkeypatch: pytest.MonkeyPatch) -
         taken.append(arguments)
         return winograd_convolution(*arguments)
 
-    monkeypatch.setattr("models.fast.convolution.winograd_convolution", spy)
+    monkeypatch.setattr("spade_eval.models.fast.convolution.winograd_convolution", spy)
     layer(x)
     return bool(taken)
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from models.generators import build_generator
-from models.generators.spade import published_size
-from models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.generators import build_generator
+from spade_eval.models.generators.spade import published_size
+from spade_eval.models.semantics import SemanticLayout, SemanticMap
 
 MakeSemantics = Callable[..., SemanticMap]
 

@@ -4,15 +4,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.layers.norms import (
+from spade_eval.models.layers.norms import (
     AdaptiveInstanceNorm,
     LocalBatchNorm2d,
     ShiftExactInstanceNorm2d,
     apply_norm,
     unconditional_norm,
 )
-from models.layers.spade import SPADE
-from models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.layers.spade import SPADE
+from spade_eval.models.semantics import SemanticLayout, SemanticMap
 
 SEMANTICS = SemanticMap(torch.zeros(2, 6, 7, dtype=torch.int64), SemanticLayout(num_classes=2))
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers.spectral import is_spectral, spectral_norm
+from spade_eval.models.layers.spectral import is_spectral, spectral_norm
 
 
 def _conv() -> nn.Conv2d:

@@ -5,12 +5,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.discriminators import MultiscaleDiscriminator
-from models.losses import OBJECTIVES, Objective, PerceptualLoss
-from models.losses.feature_matching import pix2pixhd_feature_matching, spade_feature_matching
-from models.losses.kld import kl_divergence
-from models.losses.perceptual import vgg19_features
-from models.semantics import SemanticMap
+from spade_eval.models.discriminators import MultiscaleDiscriminator
+from spade_eval.models.losses import OBJECTIVES, Objective, PerceptualLoss
+from spade_eval.models.losses.feature_matching import (
+    pix2pixhd_feature_matching,
+    spade_feature_matching,
+)
+from spade_eval.models.losses.kld import kl_divergence
+from spade_eval.models.losses.perceptual import vgg19_features
+from spade_eval.models.semantics import SemanticMap
 
 MakeSemantics = Callable[..., SemanticMap]
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from models.generators import GENERATORS, build_generator, count_parameters
-from models.semantics import SemanticMap
+from spade_eval.models.generators import GENERATORS, build_generator, count_parameters
+from spade_eval.models.semantics import SemanticMap
 
 MakeSemantics = Callable[..., SemanticMap]
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from models.losses import OBJECTIVES
-from models.systems.settings import difference, training_settings
+from spade_eval.models.losses import OBJECTIVES
+from spade_eval.models.systems.settings import difference, training_settings
 
 
 def test_two_time_scales() -> None:

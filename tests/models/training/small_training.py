@@ -8,17 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.discriminators.multiscale import DiscriminatorNorm, MultiscaleDiscriminator
-from models.encoders.variational import ImageEncoder
-from models.generators import GENERATORS, build_generator
-from models.initialisation import build, initialise
-from models.losses.objective import OBJECTIVES, Objective
-from models.semantics import SemanticLayout, SemanticMap
-from models.training.gan import GANTraining, OptimizerSettings, TrainingBatch
-from models.inputs import LatentSource
-from models.training.loop import Loop, LoopSettings
-from models.training.precision import ComputeSettings
-from models.training.schedule import LinearDecay
+from spade_eval.models.discriminators.multiscale import DiscriminatorNorm, MultiscaleDiscriminator
+from spade_eval.models.encoders.variational import ImageEncoder
+from spade_eval.models.generators import GENERATORS, build_generator
+from spade_eval.models.initialisation import build, initialise
+from spade_eval.models.inputs import LatentSource
+from spade_eval.models.losses.objective import OBJECTIVES, Objective
+from spade_eval.models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.training.gan import GANTraining, OptimizerSettings, TrainingBatch
+from spade_eval.models.training.loop import Loop, LoopSettings
+from spade_eval.models.training.precision import ComputeSettings
+from spade_eval.models.training.schedule import LinearDecay
 
 LAYOUT = SemanticLayout(num_classes=4, unknown="last", edges=True)
 IMAGES = 2

@@ -16,8 +16,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.checkpoints.files import load_state
-from models.training.distributed import ALONE, World
+from spade_eval.models.checkpoints.files import load_state
+from spade_eval.models.training.distributed import ALONE, World
 
 ROOT = Path(__file__).resolve().parents[3]
 WORKERS = Path(__file__).parent / "workers"

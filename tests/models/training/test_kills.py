@@ -13,7 +13,7 @@ import pytest
 import torch
 from small_training import flat
 
-from models.checkpoints.files import load_state
+from spade_eval.models.checkpoints.files import load_state
 
 WORKER = Path(__file__).parent / "workers" / "narrow_worker.py"
 ROOT = Path(__file__).resolve().parents[3]

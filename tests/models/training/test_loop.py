@@ -10,7 +10,7 @@ import torch
 from small_training import batch_at, flat, gan_loop, narrow
 from torch import Tensor, nn
 
-from models.training.loop import Loop, LoopSettings, prefetched
+from spade_eval.models.training.loop import Loop, LoopSettings, prefetched
 
 
 class Toy:

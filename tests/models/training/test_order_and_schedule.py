@@ -2,8 +2,8 @@
 import pytest
 import torch
 
-from models.training.order import DataOrder
-from models.training.schedule import LinearDecay
+from spade_eval.models.training.order import DataOrder
+from spade_eval.models.training.schedule import LinearDecay
 
 
 def test_every_epoch_is_another_permutation_without_the_incomplete_batch() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_training import batch_at, gan_loop, narrow, same_bits
 
-from models.training.precision import tf32
+from spade_eval.models.training.precision import tf32
 
 WAYS: dict[str, dict[str, Any]] = {
     "bf16": {"precision": "bf16"},

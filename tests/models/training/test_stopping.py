@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.checkpoints.files import load_state, previous_state, save_network, save_state
-from models.training.loop import Loop, LoopSettings, Periodic
-from models.training.stopping import TrainingStopped, stop_request
+from spade_eval.models.checkpoints.files import load_state, previous_state, save_network, save_state
+from spade_eval.models.training.loop import Loop, LoopSettings, Periodic
+from spade_eval.models.training.stopping import TrainingStopped, stop_request
 
 STEPS = 10
 

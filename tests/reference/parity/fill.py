@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.checkpoints.published import Names, load_published, to_published
+from spade_eval.models.checkpoints.published import Names, load_published, to_published
 
 POWER_ITERATIONS = 20
 

@@ -13,16 +13,23 @@ from parity.pix2pixhd import pix2pixhdpp_generator
 from parity.spade import spade_discriminator, spade_generator
 from torch import Tensor, nn
 
-from models.encoders.variational import ImageEncoder, reparametrise
-from models.losses.feature_matching import pix2pixhd_feature_matching, spade_feature_matching
-from models.losses.gan import discriminator_fake_loss, discriminator_real_loss, generator_loss
-from models.losses.kld import kl_divergence
-from models.losses.objective import Objective, ObjectiveConfig
-from models.losses.perceptual import PerceptualLoss, vgg19_features
-from models.checkpoints.published import to_published
-from models.training.gan import GANTraining, OptimizerSettings, TrainingBatch
-from models.inputs import Latent, LatentSource
-from models.training.schedule import LinearDecay
+from spade_eval.models.checkpoints.published import to_published
+from spade_eval.models.encoders.variational import ImageEncoder, reparametrise
+from spade_eval.models.inputs import Latent, LatentSource
+from spade_eval.models.losses.feature_matching import (
+    pix2pixhd_feature_matching,
+    spade_feature_matching,
+)
+from spade_eval.models.losses.gan import (
+    discriminator_fake_loss,
+    discriminator_real_loss,
+    generator_loss,
+)
+from spade_eval.models.losses.kld import kl_divergence
+from spade_eval.models.losses.objective import Objective, ObjectiveConfig
+from spade_eval.models.losses.perceptual import PerceptualLoss, vgg19_features
+from spade_eval.models.training.gan import GANTraining, OptimizerSettings, TrainingBatch
+from spade_eval.models.training.schedule import LinearDecay
 
 Networks = dict[str, nn.Module]
 Step = Callable[[int], tuple[dict[str, Tensor], Tensor]]

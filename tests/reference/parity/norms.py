@@ -7,8 +7,8 @@ from parity.case import TOLERANCE, Case
 from parity.fill import draw, fill, filled_state
 from torch import Tensor, nn
 
-from models.layers.norms import ClassConditionalBatchNorm, SpatialFeatureTransform
-from models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.layers.norms import ClassConditionalBatchNorm, SpatialFeatureTransform
+from spade_eval.models.semantics import SemanticLayout, SemanticMap
 
 
 def check_conditional_batch(case: Case) -> None:

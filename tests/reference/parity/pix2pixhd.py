@@ -9,11 +9,11 @@ from parity.fill import fill
 from parity.spade import compare_discriminator, spade_generator
 from torch import Tensor, nn
 
-from models.discriminators.multiscale import MultiscaleDiscriminator, published_names
-from models.encoders.instance_features import InstanceFeatureEncoder, instance_mean
-from models.generators.local_enhancer import LocalEnhancerGenerator
-from models.generators.pix2pixhd import Pix2PixHDGenerator
-from models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.discriminators.multiscale import MultiscaleDiscriminator, published_names
+from spade_eval.models.encoders.instance_features import InstanceFeatureEncoder, instance_mean
+from spade_eval.models.generators.local_enhancer import LocalEnhancerGenerator
+from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator
+from spade_eval.models.semantics import SemanticLayout, SemanticMap
 
 
 def _settings(options: dict[str, Any], num_labels: int) -> dict[str, Any]:

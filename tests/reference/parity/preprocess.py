@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from parity.case import Case, layout_of
 
-from models.semantics import SemanticMap
 from spade_eval.datasets.coco_stuff import LABEL_FILES
 from spade_eval.datasets.files import read_instance_map, read_photo
 from spade_eval.datasets.preprocess import Placement, Preprocessing
+from spade_eval.models.semantics import SemanticMap
 
 SAMPLES = Path(__file__).resolve().parents[4] / "shared" / "samples" / "coco_stuff"
 COCO_CLASSES = 182  # the reference puts label value 255 into the channel after them

@@ -16,7 +16,7 @@ from parity.case import Case
 from parity.fill import draw, filled
 from torch import Tensor, nn
 
-from segmenters.loading import is_optional, load_strict
+from spade_eval.segmenters.loading import is_optional, load_strict
 
 # The references' own float32 is up to 7e-6 standard deviations from their float64.
 TOLERANCE = 1e-4

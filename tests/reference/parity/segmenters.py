@@ -25,15 +25,15 @@ from parity.segmenter_case import (
 )
 from torch import Tensor
 
-from segmenters.deeplab_v2 import DeepLabV2
-from segmenters.drn import DRN, MULTI_SCALE, bilinear_kernel
-from segmenters.eight_bit import to_bytes
-from segmenters.upernet import UperNet, input_size
 from spade_eval.metrics.frechet import frechet_distance
 from spade_eval.metrics.inception import InceptionFeatures
 from spade_eval.metrics.inception_network import InceptionV3
 from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.metrics.segmentation import SegmentationScores
+from spade_eval.segmenters.deeplab_v2 import DeepLabV2
+from spade_eval.segmenters.drn import DRN, MULTI_SCALE, bilinear_kernel
+from spade_eval.segmenters.eight_bit import to_bytes
+from spade_eval.segmenters.upernet import UperNet, input_size
 
 
 def check_segmenter(case: Case) -> None:

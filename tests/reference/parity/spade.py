@@ -7,13 +7,13 @@ import torch
 from parity.case import INSTANCE_NORM_TOLERANCE, TOLERANCE, Case, layout_of, norm_options
 from torch import Tensor, nn
 
-from models.discriminators.multiscale import MultiscaleDiscriminator
-from models.encoders.variational import ImageEncoder
-from models.generators.spade import SPADEGenerator, published_names, published_size
-from models.layers.resblocks import SPADEResBlock
-from models.layers.spade import SPADE, norm_maker
-from models.checkpoints.published import Names
-from models.semantics import instance_edges
+from spade_eval.models.checkpoints.published import Names
+from spade_eval.models.discriminators.multiscale import MultiscaleDiscriminator
+from spade_eval.models.encoders.variational import ImageEncoder
+from spade_eval.models.generators.spade import SPADEGenerator, published_names, published_size
+from spade_eval.models.layers.resblocks import SPADEResBlock
+from spade_eval.models.layers.spade import SPADE, norm_maker
+from spade_eval.models.semantics import instance_edges
 
 
 def check_edges(case: Case) -> None:

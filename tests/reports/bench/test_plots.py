@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reports.bench.lines import read_bench_lines
-from reports.bench.page import one_two_five
-from reports.bench.plots import bench_pages, plot_bench
-from reports.plots.page import WIDTH, settings
 from spade_eval.errors import UserError
+from spade_eval.reports.bench.lines import read_bench_lines
+from spade_eval.reports.bench.page import one_two_five
+from spade_eval.reports.bench.plots import bench_pages, plot_bench
+from spade_eval.reports.plots.page import WIDTH, settings
 
 pytest.importorskip("matplotlib")
 

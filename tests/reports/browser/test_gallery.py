@@ -9,7 +9,7 @@ from typing import Any
 import html_runs
 import pytest
 
-from reports.html import write_html
+from spade_eval.reports.html import write_html
 
 ESCAPE, ENTER = "\ue00c", "\ue007"
 LEFT, UP, RIGHT, DOWN, PAGE_DOWN = "\ue012", "\ue013", "\ue014", "\ue015", "\ue00f"
@@ -245,7 +245,7 @@ def test_five_thousand_images_do_not_hang_the_page(browser: Any, tmp_path: Path)
 
 
 def test_an_image_of_a_comparison_opens(browser: Any, tmp_path: Path) -> None:
-    from reports.statistics.comparison import Comparison, ImageDifference, Pair
+    from spade_eval.reports.statistics.comparison import Comparison, ImageDifference, Pair
 
     run = html_runs.write_run(tmp_path / "run", html_runs.measurements(models=MODELS), STEMS)
     image = ImageDifference(

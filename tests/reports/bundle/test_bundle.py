@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from counted import write_run
 
-from reports.bundle import safe_zip
-from reports.bundle.bundle import MANIFEST, extract_bundle, write_bundle
-from reports.bundle_check import verify_bundle
-from reports.run_report import write_run_tables
-from reports.runs import merged, open_run, open_runs
 from spade_eval.errors import UserError
 from spade_eval.records import sha256_of_bytes
+from spade_eval.reports.bundle import safe_zip
+from spade_eval.reports.bundle.bundle import MANIFEST, extract_bundle, write_bundle
+from spade_eval.reports.bundle_check import verify_bundle
+from spade_eval.reports.run_report import write_run_tables
+from spade_eval.reports.runs import merged, open_run, open_runs
 
 
 @pytest.fixture(scope="module")

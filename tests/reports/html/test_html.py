@@ -21,16 +21,16 @@ import pytest
 import synthetic
 import typer.main
 
-from reports.html import report as page_module
-from reports.html import write_html
-from reports.html.figures import darkened
-from reports.html.galleries import galleries
-from reports.html.image_scores import image_scores
-from reports.html.rendering import embedded
-from reports.report_data import RunData
 from spade_eval.cli import app, main
 from spade_eval.errors import UserError
 from spade_eval.metrics.counts import StoredCounts
+from spade_eval.reports.html import report as page_module
+from spade_eval.reports.html import write_html
+from spade_eval.reports.html.figures import darkened
+from spade_eval.reports.html.galleries import galleries
+from spade_eval.reports.html.image_scores import image_scores
+from spade_eval.reports.html.rendering import embedded
+from spade_eval.reports.report_data import RunData
 
 STEMS = [f"val_{number:03d}" for number in range(6)]
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -355,5 +355,6 @@ def test_best_and_second_are_models(page: str) -> None:
 
 
 def test_pages_are_made_without_torch() -> None:
-    code = "import sys, reports.html; assert not {'torch', 'matplotlib'} & set(sys.modules)"
+    forbidden = "{'torch', 'matplotlib'} & set(sys.modules)"
+    code = f"import sys, spade_eval.reports.html; assert not {forbidden}"
     subprocess.run([sys.executable, "-c", code], check=True)

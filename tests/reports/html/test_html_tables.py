@@ -8,20 +8,20 @@ import html_runs
 import pytest
 import synthetic
 
-from reports.statistics.comparison import (
+from spade_eval.reports.html.comparisons import comparison_section
+from spade_eval.reports.html.details import Details
+from spade_eval.reports.html.paper import paper_section
+from spade_eval.reports.html.sections import sections
+from spade_eval.reports.html.views import Cell, Column, Table, TableRow, decimals_of, number, ranked
+from spade_eval.reports.report_data import ReportData, RunData
+from spade_eval.reports.statistics.comparison import (
     ClassDifference,
     Comparison,
     Difference,
     ImageDifference,
     Pair,
 )
-from reports.html.comparisons import comparison_section
-from reports.html.details import Details
-from reports.html.paper import paper_section
-from reports.html.sections import sections
-from reports.html.views import Cell, Column, Table, TableRow, decimals_of, number, ranked
-from reports.tables.paper_tables import paper_table
-from reports.report_data import ReportData, RunData
+from spade_eval.reports.tables.paper_tables import paper_table
 
 
 def report_of(measurements: list[Any]) -> ReportData:

@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 from synthetic import IN_DOMAIN, TOO_FEW, job, run
 
-from reports.plots.bars import plot_metric_bars
-from reports.plots.classes import plot_per_class_iou
-from spade_eval.files import written_whole
-from reports.plots.page import WIDTH, Page
-from reports.report_data import Plot as DrawnPlot
-from spade_eval.figures.grid import samples_grid
 from spade_eval.errors import UserError
+from spade_eval.figures.grid import samples_grid
+from spade_eval.files import written_whole
 from spade_eval.records import Measurement
+from spade_eval.reports.plots.bars import plot_metric_bars
+from spade_eval.reports.plots.classes import plot_per_class_iou
+from spade_eval.reports.plots.page import WIDTH, Page
+from spade_eval.reports.report_data import Plot as DrawnPlot
 
 CASES = {
     "typical": run(classes=["sea", "sky"]),

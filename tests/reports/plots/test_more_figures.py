@@ -12,17 +12,17 @@ from counted import write_run
 from PIL import Image
 from synthetic import job, run
 
-from reports.plots.slopes import plot_ablation_slopes
-from reports.statistics.comparison import ClassDifference, Pair
-from reports.plots.differences import plot_class_differences
-from reports.statistics.feature_distances import frechet
-from reports.plots.page import WIDTH
-from reports.tables.paper_tables import paper_table
-from reports.report_data import Plot
-from reports.plots.sample_size import distances_by_count, plot_distance_against_count
-from reports.plots.tradeoff import plot_precision_recall, plot_tradeoff
-from reports.plots.training import curves_of, plot_training, smoothed
 from spade_eval.records import RecordStore
+from spade_eval.reports.plots.differences import plot_class_differences
+from spade_eval.reports.plots.page import WIDTH
+from spade_eval.reports.plots.sample_size import distances_by_count, plot_distance_against_count
+from spade_eval.reports.plots.slopes import plot_ablation_slopes
+from spade_eval.reports.plots.tradeoff import plot_precision_recall, plot_tradeoff
+from spade_eval.reports.plots.training import curves_of, plot_training, smoothed
+from spade_eval.reports.report_data import Plot
+from spade_eval.reports.statistics.comparison import ClassDifference, Pair
+from spade_eval.reports.statistics.feature_distances import frechet
+from spade_eval.reports.tables.paper_tables import paper_table
 
 
 def assert_drawn(plots: list[Plot]) -> None:

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from synthetic import job
 
-from reports.plots.papers import plot_paper_table
 from spade_eval.paper_tables import PAPER_TABLES
-from reports.tables.paper_tables import paper_table
 from spade_eval.records import Measurement
+from spade_eval.reports.plots.papers import plot_paper_table
+from spade_eval.reports.tables.paper_tables import paper_table
 
 pytest.importorskip("matplotlib")
 

@@ -9,7 +9,10 @@ import pytest
 import torch
 from counted import counts_of, stored
 
-from reports.statistics.bootstrap import (
+from spade_eval.metrics.counts import StoredCounts
+from spade_eval.metrics.segmentation import SegmentationScores
+from spade_eval.reports.measured.counts import miou_of
+from spade_eval.reports.statistics.bootstrap import (
     RESAMPLED_METRICS,
     draw_counts,
     drawn_images,
@@ -17,9 +20,6 @@ from reports.statistics.bootstrap import (
     resampled,
     resampled_plainly,
 )
-from reports.measured.counts import miou_of
-from spade_eval.metrics.segmentation import SegmentationScores
-from spade_eval.metrics.counts import StoredCounts
 
 
 @pytest.mark.parametrize("average", ["target", "union", "all"])

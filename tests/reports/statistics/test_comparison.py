@@ -10,14 +10,14 @@ import pytest
 from counted import CLASSES, write_run
 from PIL import Image
 
-from reports.statistics.bootstrap import draw_counts, drawn_images, interval, resampled
-from reports.statistics.comparison import NUM_IMAGES_SHOWN, compare, verdict
-from reports.measured.counts import average_of, stored_counts
-from reports.measured.grouping import rows
-from reports.statistics.intervals import row_intervals
-from reports.run_comparison import write_comparisons
 from spade_eval.errors import UserError
 from spade_eval.records import RecordStore
+from spade_eval.reports.measured.counts import average_of, stored_counts
+from spade_eval.reports.measured.grouping import rows
+from spade_eval.reports.run_comparison import write_comparisons
+from spade_eval.reports.statistics.bootstrap import draw_counts, drawn_images, interval, resampled
+from spade_eval.reports.statistics.comparison import NUM_IMAGES_SHOWN, compare, verdict
+from spade_eval.reports.statistics.intervals import row_intervals
 
 WRONG = {"real": 0.05, "mine": 0.3, "same": 0.3, "bad": 0.7}
 

@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from reports.statistics.feature_distances import (
+from spade_eval.metrics.frechet import frechet_distance
+from spade_eval.metrics.kid import squared_discrepancy
+from spade_eval.metrics.moments import FeatureMoments
+from spade_eval.reports.statistics.feature_distances import (
     NUM_GROUPS,
     frechet,
     groups_of,
@@ -16,9 +19,6 @@ from reports.statistics.feature_distances import (
     left_out_plainly,
     standard_error,
 )
-from spade_eval.metrics.frechet import frechet_distance
-from spade_eval.metrics.kid import squared_discrepancy
-from spade_eval.metrics.moments import FeatureMoments
 
 
 def sets(num_real: int, num_made: int, dim: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@
 import pandas as pd
 import pytest
 
-from reports.statistics.ordering import ordered_pairs, ordering_lines
+from spade_eval.reports.statistics.ordering import ordered_pairs, ordering_lines
 
 NAN = float("nan")
 

@@ -9,9 +9,15 @@ from pathlib import Path
 import pytest
 from synthetic import run
 
-from reports.tables.formats import as_latex, as_markdown, as_text, latex_escaped, markdown_escaped
-from reports.tables.printed import Printed, marks_of, name_column, number_column, rounded
-from reports.tables.scores import printed_scores, scores_table
+from spade_eval.reports.tables.formats import (
+    as_latex,
+    as_markdown,
+    as_text,
+    latex_escaped,
+    markdown_escaped,
+)
+from spade_eval.reports.tables.printed import Printed, marks_of, name_column, number_column, rounded
+from spade_eval.reports.tables.scores import printed_scores, scores_table
 
 HOSTILE = r"<img onerror=x> a_b & 50% #1 $x$ {y} ~^\input{z} |`" + '"*é'
 

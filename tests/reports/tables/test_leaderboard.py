@@ -10,13 +10,13 @@ import pytest
 from counted import write_run
 from synthetic import job
 
-from reports.tables.leaderboard import leaderboard, leaderboards, printed_leaderboard
-from reports.merged_report import write_merged_report
-from reports.measured.provenance import command_to_repeat, provenance_lines
-from reports.runs import merged, open_run
-from reports.measured.seeds import seeded_rows
 from spade_eval.errors import UserError
 from spade_eval.records import Measurement
+from spade_eval.reports.measured.provenance import command_to_repeat, provenance_lines
+from spade_eval.reports.measured.seeds import seeded_rows
+from spade_eval.reports.merged_report import write_merged_report
+from spade_eval.reports.runs import merged, open_run
+from spade_eval.reports.tables.leaderboard import leaderboard, leaderboards, printed_leaderboard
 
 
 def valued(source: str, value: float, **changes: object) -> list[Measurement]:

@@ -12,12 +12,12 @@ import pytest
 from counted import write_run
 from synthetic import job
 
-from reports.paper_report import write_paper_table
-from reports.tables.paper_tables import FACTS, paper_table
-from reports.tables.printed_paper import printed_paper
-from reports.tables.published import DATASETS
 from spade_eval.errors import UserError
 from spade_eval.records import Measurement
+from spade_eval.reports.paper_report import write_paper_table
+from spade_eval.reports.tables.paper_tables import FACTS, paper_table
+from spade_eval.reports.tables.printed_paper import printed_paper
+from spade_eval.reports.tables.published import DATASETS
 
 PAPER_COCO = {
     "dataset": "cocostuff",

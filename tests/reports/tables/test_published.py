@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spade_eval.paper_tables import PAPER_TABLES
-from reports.tables.published import (
+from spade_eval.reports.tables.published import (
     DATASETS,
     FILE,
     KEY,

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from synthetic import DISTANCE, IN_DOMAIN, METRICS, TOO_FEW, job, run
 
-from reports.tables.scores import (
+from spade_eval.records import Measurement
+from spade_eval.reports.tables.scores import (
     footnotes,
     per_class_table,
     printed_table,
@@ -18,8 +19,7 @@ from reports.tables.scores import (
     tables_by_protocol,
     write_tables,
 )
-from reports.tables.writing import has_parquet, write_parquet
-from spade_eval.records import Measurement
+from spade_eval.reports.tables.writing import has_parquet, write_parquet
 
 OTHER_PROTOCOLS = [
     {"dataset": "cocostuff"},

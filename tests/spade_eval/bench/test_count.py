@@ -16,15 +16,15 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.generators import build_generator
-from models.fast.convolution import Conv2d, Form
-from models.fast.accelerate import set_form
 from spade_eval.bench import count as bench_count
+from spade_eval.bench.ceilings import Ceilings, measure_ceilings
 from spade_eval.bench.count import OperationCounter, Work, count_stages, generator_stage, total
 from spade_eval.bench.generator import latent
 from spade_eval.bench.maps import BenchMaps, maps_of_folder
-from spade_eval.bench.ceilings import Ceilings, measure_ceilings
 from spade_eval.cli import main
+from spade_eval.models.fast.accelerate import set_form
+from spade_eval.models.fast.convolution import Conv2d, Form
+from spade_eval.models.generators import build_generator
 
 CPU = torch.device("cpu")
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "roofline.md").read_text("utf-8")

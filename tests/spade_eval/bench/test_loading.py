@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from spade_eval.cli import main
 from spade_eval.bench import loading as speed
+from spade_eval.cli import main
 from spade_eval.datasets.folder import Folder
 from spade_eval.datasets.parallel import run_parallel
 

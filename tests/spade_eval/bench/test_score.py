@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.training.distributed import World
 from spade_eval.bench.score import WAYS, RepeatedSamples, time_score
 from spade_eval.cli import main
 from spade_eval.cli.bench.score import _ways
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
+from spade_eval.models.training.distributed import World
 
 Make = Callable[..., Benchmark]
 SMALL = ["--size", "64", "--width", "0.05", "--repeats", "1"]

@@ -187,7 +187,7 @@ def test_a_folder_of_images_that_does_not_fit_is_refused(
 def test_a_full_disk_is_one_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from models.training import loop
+    from spade_eval.models.training import loop
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "state.pt")

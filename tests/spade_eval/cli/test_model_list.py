@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from models.generators import GENERATORS
 from spade_eval.errors import UserError
 from spade_eval.model_list import (
     ListedModel,
@@ -15,6 +14,7 @@ from spade_eval.model_list import (
     table,
     write_csv,
 )
+from spade_eval.models.generators import GENERATORS
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.generators import build_generator
-from models.checkpoints.published import to_published
 from spade_eval.cli import main
+from spade_eval.models.checkpoints.published import to_published
+from spade_eval.models.generators import build_generator
 from spade_eval.records import RecordStore
 
 REPOSITORY = Path(__file__).resolve().parents[3]

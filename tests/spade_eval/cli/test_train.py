@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.checkpoints.files import load_description, load_weights
-from models.training.gan import GANTraining
 from spade_eval.cli import main
+from spade_eval.models.checkpoints.files import load_description, load_weights
+from spade_eval.models.training.gan import GANTraining
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = ["train", "--budget", "smoke", "--steps", "4", "--batch-size", "2", "--width", "0.0625",

@@ -11,8 +11,8 @@ from spade_eval.datasets.ade20k import Ade20k
 from spade_eval.datasets.ade20k_classes import CLASS_NAMES, COLOURS
 from spade_eval.datasets.ade20k_outdoor import Ade20kOutdoor
 from spade_eval.datasets.base import set_name_of
-from spade_eval.datasets.tools.check import check_files
 from spade_eval.datasets.files import LabelValueError
+from spade_eval.datasets.tools.check import check_files
 from spade_eval.errors import UserError
 
 WriteAde = Callable[..., str]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spade_eval.datasets.tools.check import check_files
 from spade_eval.datasets.cityscapes import Cityscapes
 from spade_eval.datasets.cityscapes_classes import CLASS_NAMES, TRAIN_IDS
+from spade_eval.datasets.tools.check import check_files
 from spade_eval.errors import UserError
 
 WriteCityscapes = Callable[..., None]

@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 import torch
 
-from models.semantics import SemanticLayout, SemanticMap
-from segmenters import label_spaces
 from spade_eval.datasets.ade20k import Ade20k
 from spade_eval.datasets.cityscapes import Cityscapes
 from spade_eval.datasets.class_tables import CLASS_TABLES
@@ -16,6 +14,8 @@ from spade_eval.datasets.coco_stuff import CocoStuff
 from spade_eval.datasets.layouts import LAYOUTS, layout_for, require_channels
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.errors import UserError
+from spade_eval.models.semantics import SemanticLayout, SemanticMap
+from spade_eval.segmenters import label_spaces
 
 PUBLISHED = {
     ("cocostuff", "spade"): 184,

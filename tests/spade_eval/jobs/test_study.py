@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.checkpoints.files import load_weights
-from spade_eval.paper_tables import PAPER_TABLES, SAME_NETWORK
-from spade_eval.jobs import study as ablations
-from spade_eval.jobs.study import Study, missing, paper_table, run_folder, table_folder
 from spade_eval.cli import main
 from spade_eval.config import RunConfig
 from spade_eval.datasets import DATASETS
 from spade_eval.engine import Benchmark
-from spade_eval.jobs.job import REFERENCES
 from spade_eval.jobs import LAUNCHERS
+from spade_eval.jobs import study as ablations
+from spade_eval.jobs.job import REFERENCES
 from spade_eval.jobs.launch import Launch, Outcome
+from spade_eval.jobs.study import Study, missing, paper_table, run_folder, table_folder
+from spade_eval.models.checkpoints.files import load_weights
+from spade_eval.paper_tables import PAPER_TABLES, SAME_NETWORK
 from spade_eval.records import RecordStore
 from spade_eval.rows import Request
 from spade_eval.weights import VGG19

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 import torch
 
-from models.generators import build_generator
-from models.initialisation import initialise
-from models.checkpoints.files import save_network
-from models.training.distributed import World
-from models.inputs import LatentSource
 from spade_eval.batches import layout_of
-from spade_eval.sources.checkpoints import description
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.scenes import Scenes
+from spade_eval.models.checkpoints.files import save_network
+from spade_eval.models.generators import build_generator
+from spade_eval.models.initialisation import initialise
+from spade_eval.models.inputs import LatentSource
+from spade_eval.models.training.distributed import World
+from spade_eval.sources.checkpoints import description
 from spade_eval.sources.image_files import FEW_IMAGES
 from spade_eval.training.generator import batches_at
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.checkpoints.files import load_description, load_weights, save_network
-from spade_eval.scoring import diversity as module
-from spade_eval.scoring.diversity import Comparison, open_comparisons
 from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
+from spade_eval.models.checkpoints.files import load_description, load_weights, save_network
 from spade_eval.rows import Request
+from spade_eval.scoring import diversity as module
+from spade_eval.scoring.diversity import Comparison, open_comparisons
 
 CPU = torch.device("cpu")
 

@@ -13,18 +13,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from models.training.precision import Precision
-from segmenters.in_domain import InDomainFeatures, InDomainSegmenter, logits_and_features
-from spade_eval.sources import image_files
 from spade_eval.batches import semantic_map
 from spade_eval.bench.score import Untrained, untrained
 from spade_eval.cli import options
 from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
-from spade_eval.sources.half_precision import HalfPrecision
-from spade_eval.sources.image_files import ImageWriter
+from spade_eval.models.training.precision import Precision
 from spade_eval.rows import Request
 from spade_eval.scoring.scorer import Scorer
+from spade_eval.segmenters.in_domain import InDomainFeatures, InDomainSegmenter, logits_and_features
+from spade_eval.sources import image_files
+from spade_eval.sources.half_precision import HalfPrecision
+from spade_eval.sources.image_files import ImageWriter
 from spade_eval.sources.source import SynthesizedFolder
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 

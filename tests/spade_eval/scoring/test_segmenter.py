@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from segmenters import SEGMENTERS
 from spade_eval.cli import main
 from spade_eval.datasets import open_dataset
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError
 from spade_eval.records import RecordStore
 from spade_eval.scoring.segmenter import ScoringSegmenter, open_segmenter
+from spade_eval.segmenters import SEGMENTERS
 from spade_eval.weights.table import files_of_segmenter
 
 

@@ -13,19 +13,24 @@ import torch
 from PIL import Image
 from torch import nn
 
-from models.encoders import ImageEncoder
-from models.generators import build_generator
-from models.checkpoints.published import to_published
-from models.semantics import SemanticLayout
-from models.checkpoints.files import load_description, load_weights, save_network
-from spade_eval.sources.checkpoints import ReleasedOptions, description, open_checkpoint, open_generator
 from spade_eval.datasets.base import Dataset, LabelSpace
 from spade_eval.datasets.coco_stuff import CocoStuff
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.engine import Benchmark, Request
 from spade_eval.errors import UserError
 from spade_eval.latents import standard_normal
+from spade_eval.models.checkpoints.files import load_description, load_weights, save_network
+from spade_eval.models.checkpoints.published import to_published
+from spade_eval.models.encoders import ImageEncoder
+from spade_eval.models.generators import build_generator
+from spade_eval.models.semantics import SemanticLayout
 from spade_eval.protocol import PROFILES
+from spade_eval.sources.checkpoints import (
+    ReleasedOptions,
+    description,
+    open_checkpoint,
+    open_generator,
+)
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 
 SIZE = (64, 64)

@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from models.discriminators import MultiscaleDiscriminator
-from models.encoders import ImageEncoder
-from models.generators import build_generator
-from models.checkpoints.published import to_published
-from models.semantics import SemanticLayout
-from models.checkpoints.files import load_description, save_network
-from spade_eval.sources.checkpoints import ReleasedOptions, description
-from spade_eval.sources import convert
 from spade_eval.errors import UserError
+from spade_eval.models.checkpoints.files import load_description, save_network
+from spade_eval.models.checkpoints.published import to_published
+from spade_eval.models.discriminators import MultiscaleDiscriminator
+from spade_eval.models.encoders import ImageEncoder
+from spade_eval.models.generators import build_generator
+from spade_eval.models.semantics import SemanticLayout
+from spade_eval.sources import convert
+from spade_eval.sources.checkpoints import ReleasedOptions, description
 
 SIZE = (64, 64)
 GENERATORS: list[tuple[str, int, dict[str, Any], ReleasedOptions]] = [

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from spade_eval.sources import image_files
 from spade_eval.datasets.base import Sample
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.errors import UserError
+from spade_eval.sources import image_files
 from spade_eval.sources.image_files import (
     LABEL_MAP_FOLDER,
     ImageWriter,

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.generators import GENERATORS
-from models.checkpoints.files import load_description, load_weights
-from models.inputs import LatentSource, noise
 from spade_eval.engine import Benchmark
+from spade_eval.models.checkpoints.files import load_description, load_weights
+from spade_eval.models.generators import GENERATORS
+from spade_eval.models.inputs import LatentSource, noise
 from spade_eval.rows import Request
 
 Make = Callable[..., Benchmark]
@@ -82,7 +82,7 @@ def test_processes_share_out_the_noise_of_one() -> None:
 def test_a_variational_training_continues_bitwise(
     benchmark_in: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from models.training.gan import GANTraining
+    from spade_eval.models.training.gan import GANTraining
 
     whole = benchmark_in("whole").train("spade_vae")
     original = GANTraining.step

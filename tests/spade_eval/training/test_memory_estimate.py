@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from models.training.gan import GANTraining
 from spade_eval.batches import layout_of
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.engine import Benchmark
-from spade_eval.training.memory_estimate import estimate_memory
+from spade_eval.models.training.gan import GANTraining
 from spade_eval.training.generator import batches_at
+from spade_eval.training.memory_estimate import estimate_memory
 from spade_eval.training.setup import build_training
 
 Make = Callable[..., Benchmark]

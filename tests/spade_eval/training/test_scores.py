@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 import torch
 
-from models.checkpoints.files import load_description, load_weights
-from models.training.gan import GANTraining
 from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
+from spade_eval.models.checkpoints.files import load_description, load_weights
+from spade_eval.models.training.gan import GANTraining
 from spade_eval.scoring.scorer import Scorer
 from spade_eval.training.scores import BEST_NAME, PeriodicScores, ScoreLog
 

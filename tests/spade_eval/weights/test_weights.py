@@ -12,9 +12,7 @@ import pytest
 import torch
 
 from spade_eval import weights
-from spade_eval.weights import downloads
 from spade_eval.cli import main
-from spade_eval.scoring.distances import FEATURE_METRICS, Distance, FeatureSet
 from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
 from spade_eval.metrics.density_coverage import density_coverage
@@ -24,10 +22,11 @@ from spade_eval.metrics.inception_network import InceptionV3
 from spade_eval.metrics.kid import kernel_distance
 from spade_eval.metrics.precision_recall import precision_recall
 from spade_eval.records import Measurement, sha256_of_file
-from spade_eval.scoring.reference_statistics import make_statistics, photos_of
 from spade_eval.rows import Request
+from spade_eval.scoring.distances import FEATURE_METRICS, Distance, FeatureSet
+from spade_eval.scoring.reference_statistics import make_statistics, photos_of
+from spade_eval.weights import INCEPTION, WeightFile, downloads
 from spade_eval.weights.table import all_weight_files
-from spade_eval.weights import INCEPTION, WeightFile
 
 
 @pytest.mark.parametrize("record", all_weight_files().values(), ids=lambda r: r.file_name)

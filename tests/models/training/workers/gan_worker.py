@@ -15,19 +15,19 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from models.discriminators.multiscale import MultiscaleDiscriminator
-from models.encoders.variational import ImageEncoder
-from models.generators import GENERATORS, build_generator
-from models.initialisation import initialise
-from models.losses.objective import OBJECTIVES, Objective
-from models.semantics import SemanticLayout, SemanticMap
-from models.checkpoints.files import load_state, save_state
-from models.training.distributed import World
-from models.training.gan import GANTraining, OptimizerSettings, TrainingBatch
-from models.inputs import LatentSource
-from models.training.loop import Loop, LoopSettings
-from models.training.schedule import LinearDecay
 from spade_eval.jobs.processes import joined
+from spade_eval.models.checkpoints.files import load_state, save_state
+from spade_eval.models.discriminators.multiscale import MultiscaleDiscriminator
+from spade_eval.models.encoders.variational import ImageEncoder
+from spade_eval.models.generators import GENERATORS, build_generator
+from spade_eval.models.initialisation import initialise
+from spade_eval.models.inputs import LatentSource
+from spade_eval.models.losses.objective import OBJECTIVES, Objective
+from spade_eval.models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.training.distributed import World
+from spade_eval.models.training.gan import GANTraining, OptimizerSettings, TrainingBatch
+from spade_eval.models.training.loop import Loop, LoopSettings
+from spade_eval.models.training.schedule import LinearDecay
 
 LAYOUT = SemanticLayout(num_classes=4, unknown="last", edges=True)
 SIDE = 32

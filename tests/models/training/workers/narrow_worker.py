@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from small_training import IMAGES, batch_at, narrow
 
-from models.training.loop import Loop, LoopSettings
+from spade_eval.models.training.loop import Loop, LoopSettings
 
 
 def main(folder: Path, steps: int) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from models.layers.norms import LocalBatchNorm2d
-from models.training.distributed import World, reduced
-from models.training.sync_batch_norm import AllReduceBatchNorm2d, synchronise_batch_norm
 from spade_eval.jobs.processes import joined
+from spade_eval.models.layers.norms import LocalBatchNorm2d
+from spade_eval.models.training.distributed import World, reduced
+from spade_eval.models.training.sync_batch_norm import AllReduceBatchNorm2d, synchronise_batch_norm
 
 COUNT = 7
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spade_eval.datasets.tools.check import check_files, check_samples
 from spade_eval.datasets.coco_stuff import CocoStuff
+from spade_eval.datasets.tools.check import check_files, check_samples
 from spade_eval.errors import UserError
 
 WriteSample = Callable[..., Any]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spade_eval.datasets.tools.coco_instances import instance_map, write_instance_maps
 from spade_eval.datasets.coco_stuff import CocoStuff
+from spade_eval.datasets.tools.coco_instances import instance_map, write_instance_maps
 from spade_eval.datasets.tools.polygons import fill_polygon
 from spade_eval.errors import UserError
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spade_eval.datasets import ade20k, cityscapes, files
-from spade_eval.datasets.tools import colour_maps
 from spade_eval.datasets.class_tables import CLASS_TABLES
 from spade_eval.datasets.coco_stuff import LABEL_FILES
+from spade_eval.datasets.tools import colour_maps
 from spade_eval.datasets.tools.label_photos import label_photos
 from spade_eval.errors import UserError
 
