@@ -7,69 +7,12 @@ A label map holds one class index a pixel; a semantic map holds one channel a la
 share one resized map (nearest, source index floor(target * scale), as the published networks do).
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from spade_eval.models.fast.neighbourhoods import Padding, Windows, distinct_windows
-
-IGNORE_INDEX = 255
-"""Label value of unlabelled pixels."""
-
-Size = tuple[int, int]
-"""(height, width)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SemanticLayout:
-    """Which channel of the semantic map belongs to which label value.
-
-    `unknown="last"` puts unlabelled pixels into channel `num_classes` (SPADE); `"first"` puts them
-    into channel 0 and moves class k to channel k + 1 (OASIS, and ADE20K's raw label ids).
-    """
-
-    num_classes: int
-    unknown: Literal["none", "first", "last"] = "none"
-    edges: bool = False
-
-    @property
-    def num_labels(self) -> int:
-        """Channels of the semantic map: classes, "unknown", instance edges (always the last)."""
-        return self.num_classes + (self.unknown != "none") + self.edges
-
-    def channels_of(self, label_map: Tensor) -> Tensor:
-        """Label values (N, H, W) -> channel indices (N, H, W) int64, or `ValueError`."""
-        self._check(label_map)
-        labels = label_map.long()
-        if self.unknown == "none":
-            return labels
-        unknown = labels == IGNORE_INDEX
-        if self.unknown == "first":
-            return torch.where(unknown, 0, labels + 1)
-        return torch.where(unknown, self.num_classes, labels)
-
-    def _check(self, label_map: Tensor) -> None:
-        if label_map.ndim != 3 or label_map.is_floating_point():
-            raise ValueError(
-                f"the label map is {tuple(label_map.shape)} {label_map.dtype}, "
-                "expected (N, H, W) integers; pass class indices, one a pixel"
-            )
-        wrong = (label_map < 0) | (label_map >= self.num_classes)
-        if self.unknown != "none":
-            wrong &= label_map != IGNORE_INDEX
-        if wrong.any():
-            values = torch.unique(label_map[wrong]).tolist()
-            shown = ", ".join(map(str, values[:8])) + (", ..." if len(values) > 8 else "")
-            unknown = " or 255 (unlabelled)" if self.unknown != "none" else ""
-            hint = "map other values to classes first"
-            if self.unknown == "none" and IGNORE_INDEX in values:
-                hint = 'set unknown="first" or "last" in the SemanticLayout to keep 255'
-            raise ValueError(
-                f"the label map holds {shown}, expected 0..{self.num_classes - 1}{unknown}; {hint}"
-            )
+from spade_eval.models.labels import IGNORE_INDEX, SemanticLayout, Size
 
 
 def instance_edges(instance_map: Tensor) -> Tensor:
@@ -87,6 +30,39 @@ def instance_edges(instance_map: Tensor) -> Tensor:
     return edges
 
 
+def channels_of(label_map: Tensor, layout: SemanticLayout) -> Tensor:
+    """Label values (N, H, W) -> channel indices (N, H, W) int64, or `ValueError`."""
+    _check(label_map, layout)
+    labels = label_map.long()
+    if layout.unknown == "none":
+        return labels
+    unknown = labels == IGNORE_INDEX
+    if layout.unknown == "first":
+        return torch.where(unknown, 0, labels + 1)
+    return torch.where(unknown, layout.num_classes, labels)
+
+
+def _check(label_map: Tensor, layout: SemanticLayout) -> None:
+    if label_map.ndim != 3 or label_map.is_floating_point():
+        raise ValueError(
+            f"the label map is {tuple(label_map.shape)} {label_map.dtype}, "
+            "expected (N, H, W) integers; pass class indices, one a pixel"
+        )
+    wrong = (label_map < 0) | (label_map >= layout.num_classes)
+    if layout.unknown != "none":
+        wrong &= label_map != IGNORE_INDEX
+    if wrong.any():
+        values = torch.unique(label_map[wrong]).tolist()
+        shown = ", ".join(map(str, values[:8])) + (", ..." if len(values) > 8 else "")
+        unknown = " or 255 (unlabelled)" if layout.unknown != "none" else ""
+        hint = "map other values to classes first"
+        if layout.unknown == "none" and IGNORE_INDEX in values:
+            hint = 'set unknown="first" or "last" in the SemanticLayout to keep 255'
+        raise ValueError(
+            f"the label map holds {shown}, expected 0..{layout.num_classes - 1}{unknown}; {hint}"
+        )
+
+
 class SemanticMap:
     """The semantic map of one batch at every resolution that a network asks for.
 
@@ -98,7 +74,7 @@ class SemanticMap:
     def __init__(
         self, label_map: Tensor, layout: SemanticLayout, instance_map: Tensor | None = None
     ) -> None:
-        self._channels: Tensor | None = layout.channels_of(label_map)
+        self._channels: Tensor | None = channels_of(label_map, layout)
         self._edges: Tensor | None = None
         self._soft: Tensor | None = None
         if layout.edges:

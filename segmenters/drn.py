@@ -12,13 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spade_eval.segmenters.eight_bit import (
-    ByteNormalization,
-    Size,
-    resize_pillow,
-    standardized,
-    to_bytes,
-)
+from spade_eval.models.labels import Size
+from spade_eval.segmenters.eight_bit import ByteNormalization, resize_pillow, standardized, to_bytes
 from spade_eval.segmenters.resnet import EXPANSION, conv_norm_relu, stage
 
 MEAN = (0.29010095242892997, 0.32808144844279574, 0.28696394422942517)

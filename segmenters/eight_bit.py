@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-Size = tuple[int, int]
+from spade_eval.models.labels import Size
+
 """(height, width)."""
 
 _PILLOW_FILTERS = {

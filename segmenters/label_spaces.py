@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spade_eval.models.labels import IGNORE_INDEX
+
 if TYPE_CHECKING:
     from torch import Tensor
-
-IGNORE_INDEX = 255
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,9 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spade_eval.models.labels import Size
 from spade_eval.segmenters.eight_bit import (
     ByteNormalization,
-    Size,
     minus_mean,
     resize_opencv,
     resize_pillow,

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """From samples (NumPy, 8 bit) to what networks eat (tensors on a device), and back."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,16 +9,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spade_eval.datasets.base import Dataset, Sample
-from spade_eval.datasets.layouts import layout_for
-from spade_eval.models.semantics import SemanticLayout, SemanticMap
+from spade_eval.errors import lookup
+from spade_eval.models.labels import SemanticLayout, layouts_of
+from spade_eval.models.semantics import SemanticMap
 from spade_eval.models.training.gan import TrainingBatch
 from spade_eval.protocol import Protocol
 from spade_eval.segmenters.training import SegmenterBatch
 
 
-def layout_of(dataset: Dataset) -> SemanticLayout:
-    """Channels of the semantic map as the release of SPADE orders them."""
-    return SemanticLayout(**dataclasses.asdict(layout_for(dataset, "spade")))
+def layout_of(dataset: Dataset, name: str = "spade") -> SemanticLayout:
+    """Return the order of channels that a program gives the semantic maps of a dataset."""
+    space = dataset.label_space
+    known = layouts_of(
+        dataset.name,
+        space.num_classes,
+        has_unlabelled=space.has_unlabelled,
+        has_instances=dataset.has_instances,
+    )
+    return lookup(known, name, f"layout of {dataset.name}")
 
 
 def semantic_map(

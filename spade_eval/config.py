@@ -6,17 +6,16 @@ Anything that changes a number is here. Where a run happens (folders, device) is
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-from spade_eval.datasets.base import Size
 from spade_eval.errors import lookup
+from spade_eval.models.choices import Precision, SettingSet
+from spade_eval.models.labels import Size
 from spade_eval.records import sha256_of_json
 
 FIRST_THREE = ("spade", "concat", "pix2pixhdpp")
 
 
-SettingSet = Literal["paper", "release"]
-Precision = Literal["float32", "bf16", "fp16"]
 PRECISIONS: dict[str, Precision] = {name: name for name in get_args(Precision)}
 
 

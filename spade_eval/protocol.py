@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from spade_eval.datasets.base import Size
 from spade_eval.errors import UserError, lookup
+from spade_eval.metrics.counts import ClassAverage
+from spade_eval.models.labels import Size
 from spade_eval.records import sha256_of_json
 
-ClassAverage = Literal["all", "target", "union"]
 IN_DOMAIN = "in-domain"
 NO_FID = "none"
 

@@ -11,21 +11,25 @@ ROOT = Path(__file__).resolve().parents[1]
 # Folders at the top of the repository that are imported, and installed, below `spade_eval`.
 LINKED = ("models", "segmenters", "reports")
 OURS = {"spade_eval", *LINKED, "run_benchmark"}
-# A leaf, which itself imports nothing: what of a state dict does not fit is told in one way.
-MISMATCH = "spade_eval.models.mismatch"
+# Leaves, which themselves import nothing else of ours.
+MISMATCH, LABELS = "spade_eval.models.mismatch", "spade_eval.models.labels"
+ERRORS, FILES = "spade_eval.errors", "spade_eval.files"
 MAY_IMPORT = {  # besides itself
-    "models": (),
+    "spade_eval/errors.py": (),
+    "spade_eval/files.py": (ERRORS,),
+    "models": (ERRORS, FILES),
+    "models/labels.py": (),
+    "models/choices.py": (),
     "models/mismatch.py": (),
-    "segmenters": (MISMATCH,),
-    "spade_eval/metrics": ("spade_eval.errors", "spade_eval.weights", "spade_eval.files", MISMATCH),
-    "spade_eval/datasets": ("spade_eval.errors", "spade_eval.files"),
-    "spade_eval/records.py": ("spade_eval.errors",),
-    "spade_eval/files.py": ("spade_eval.errors",),
+    "segmenters": (MISMATCH, LABELS),
+    "spade_eval/metrics": (ERRORS, FILES, "spade_eval.weights", MISMATCH),
+    "spade_eval/datasets": (ERRORS, FILES, LABELS),
+    "spade_eval/records.py": (ERRORS,),
     "spade_eval/paper_tables.py": (),
     "reports": (
+        ERRORS,
+        FILES,
         "spade_eval.records",
-        "spade_eval.errors",
-        "spade_eval.files",
         "spade_eval.paper_tables",
         "spade_eval.figures.grid",
         "spade_eval.metrics.arrays",

@@ -11,10 +11,11 @@ from PIL import Image
 from spade_eval.batches import layout_of, semantic_map, training_batch
 from spade_eval.config import BUDGETS, FIRST_THREE, budget_for
 from spade_eval.datasets import DATASETS, open_dataset
-from spade_eval.datasets.base import IGNORE_INDEX, Dataset
+from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError, lookup
 from spade_eval.metrics import METRICS
 from spade_eval.models.generators import GENERATORS, build_generator
+from spade_eval.models.labels import IGNORE_INDEX
 from spade_eval.protocol import PROFILES
 
 SIZE = (64, 64)

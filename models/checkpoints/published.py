@@ -23,8 +23,8 @@ from spade_eval.models.checkpoints.recognition import (
 from spade_eval.models.discriminators import multiscale
 from spade_eval.models.encoders import instance_features, variational
 from spade_eval.models.generators import local_enhancer, pix2pixhd, spade
+from spade_eval.models.labels import SemanticLayout, Size
 from spade_eval.models.mismatch import listed, misfit
-from spade_eval.models.semantics import SemanticLayout, Size
 
 Names = Mapping[str, str]
 """Our module names -> published ones."""

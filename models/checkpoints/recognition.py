@@ -12,17 +12,7 @@ from spade_eval.models.encoders.variational import ImageEncoder
 from spade_eval.models.generators.local_enhancer import LocalEnhancerGenerator
 from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator
 from spade_eval.models.generators.spade import NUM_UPSAMPLINGS, SPADEGenerator, Upsampling
-from spade_eval.models.semantics import SemanticLayout, Size
-
-# Label layouts of the released networks. ADE20K "raw" has "other" in channel 0 and class k of
-# 1..150 in channel k, as SPADE's code does; "shifted" has class k in k - 1 and "other" last.
-LAYOUTS: dict[str, SemanticLayout] = {
-    "coco_stuff": SemanticLayout(num_classes=182, unknown="last", edges=True),
-    "ade20k_raw": SemanticLayout(num_classes=150, unknown="first"),
-    "ade20k_shifted": SemanticLayout(num_classes=150, unknown="last"),
-    "cityscapes": SemanticLayout(num_classes=35, edges=True),
-    "cityscapes_without_edges": SemanticLayout(num_classes=35),
-}
+from spade_eval.models.labels import RELEASED_LAYOUTS, SemanticLayout, Size
 
 # Five and six upsamplings have equal shapes; these are the released networks' by label channels.
 _RELEASED_UPSAMPLING: dict[int, Upsampling] = {184: "normal", 151: "normal", 36: "more"}
@@ -35,15 +25,16 @@ def resolve_layout(
     num_labels: int, layout: str | SemanticLayout | None
 ) -> tuple[str, SemanticLayout]:
     """(name, layout) for a network of so many channels; `ValueError` where it must be asked for."""
-    fitting = [name for name, known in LAYOUTS.items() if known.num_labels == num_labels]
+    fitting = [name for name, known in RELEASED_LAYOUTS.items() if known.num_labels == num_labels]
     if isinstance(layout, SemanticLayout):
         name, chosen = "custom", layout
     elif layout is not None:
-        if layout not in LAYOUTS:
-            raise ValueError(f"no label layout is called {layout!r}; known: {', '.join(LAYOUTS)}")
-        name, chosen = layout, LAYOUTS[layout]
+        if layout not in RELEASED_LAYOUTS:
+            known = ", ".join(RELEASED_LAYOUTS)
+            raise ValueError(f"no label layout is called {layout!r}; known: {known}")
+        name, chosen = layout, RELEASED_LAYOUTS[layout]
     elif len(fitting) == 1:
-        name, chosen = fitting[0], LAYOUTS[fitting[0]]
+        name, chosen = fitting[0], RELEASED_LAYOUTS[fitting[0]]
     else:
         choices = " or ".join(fitting) or "a SemanticLayout (none of the known ones fits)"
         raise ValueError(

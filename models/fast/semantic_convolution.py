@@ -12,7 +12,8 @@ from torch import Tensor
 from spade_eval.models.fast.convolution import Conv2d
 from spade_eval.models.fast.label_convolution import LOOKUP_COST, label_convolution
 from spade_eval.models.fast.neighbourhoods import Padding, Windows
-from spade_eval.models.semantics import SemanticMap, Size
+from spade_eval.models.labels import Size
+from spade_eval.models.semantics import SemanticMap
 
 _LEAST_WORK = 2e8  # multiplications of the dense form below which finding windows cannot pay
 

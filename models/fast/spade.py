@@ -15,8 +15,9 @@ from spade_eval.models.fast.convolution import Form
 from spade_eval.models.fast.label_convolution import LOOKUP_COST, stacked_convolutions
 from spade_eval.models.fast.modulation import mixed_modulation, modulate
 from spade_eval.models.fast.neighbourhoods import Windows
+from spade_eval.models.labels import Size
 from spade_eval.models.layers.norms import fixed_scale_and_shift
-from spade_eval.models.semantics import SemanticMap, Size
+from spade_eval.models.semantics import SemanticMap
 
 # Multiplications of the dense form, in one layer, below which finding windows cannot pay.
 _LEAST_WORK = {"cpu": 1e9, "cuda": 2e10}

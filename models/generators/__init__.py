@@ -13,7 +13,7 @@ from spade_eval.models.generators.local_enhancer import LocalEnhancerGenerator
 from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator
 from spade_eval.models.generators.spade import SPADEGenerator
 from spade_eval.models.initialisation import Scheme, build
-from spade_eval.models.semantics import Size
+from spade_eval.models.labels import Size
 
 MIN_HIDDEN_CHANNELS = 16
 

@@ -3,7 +3,8 @@
 
 from torch import Tensor
 
-from spade_eval.models.semantics import SemanticMap, Size
+from spade_eval.models.labels import Size
+from spade_eval.models.semantics import SemanticMap
 
 
 def check_semantics(semantics: SemanticMap, num_labels: int, multiple: int) -> None:

@@ -18,10 +18,11 @@ from spade_eval.models.generators.base import (
     check_size,
     refuse_latent,
 )
+from spade_eval.models.labels import Size
 from spade_eval.models.layers.norms import NormKind, ParamFreeNorm, make_condition
 from spade_eval.models.layers.resblocks import SPADEResBlock
 from spade_eval.models.layers.spade import norm_maker
-from spade_eval.models.semantics import SemanticMap, Size
+from spade_eval.models.semantics import SemanticMap
 
 Upsampling = Literal["normal", "more", "most"]
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from spade_eval.models.fast.convolution import Conv2d, Form
 from spade_eval.models.fast.spade import chosen_windows, spade_by_lookup
+from spade_eval.models.labels import Size
 from spade_eval.models.layers.norms import (
     AdaptiveInstanceNorm,
     ClassConditionalBatchNorm,
@@ -25,7 +26,7 @@ from spade_eval.models.layers.norms import (
     param_free_norm,
     unconditional_norm,
 )
-from spade_eval.models.semantics import SemanticMap, Size
+from spade_eval.models.semantics import SemanticMap
 
 MakeNorm = Callable[[int], nn.Module]
 """Channels -> normalisation layer; all else is fixed by a generator's configuration."""

@@ -8,12 +8,11 @@ print another one, `PRINTED_ARCHITECTURE` says so.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any
 
+from spade_eval.models.choices import SettingSet
 from spade_eval.models.discriminators.multiscale import DiscriminatorNorm
 from spade_eval.models.initialisation import Scheme
-
-SettingSet = Literal["paper", "release"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,12 +9,12 @@ trace in the global state of torch.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-Precision = Literal["float32", "bf16", "fp16"]
+from spade_eval.models.choices import Precision
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

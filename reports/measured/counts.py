@@ -2,17 +2,15 @@
 """Where a run keeps what it counted in every image, and which rule made an mIoU of it."""
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spade_eval.errors import UserError
-from spade_eval.metrics.counts import StoredCounts
+from spade_eval.metrics.counts import ClassAverage, StoredCounts, miou_of
 from spade_eval.records import Measurement
 from spade_eval.reports.measured.grouping import Row
 
-ClassAverage = Literal["target", "union", "all"]
 # Sums of 64-bit floats in another order than torch's.
 _SAME = 1e-9
 
@@ -31,23 +29,6 @@ def stored_counts(run_folder: Path, item: Measurement) -> StoredCounts | None:
     """Per-image counts of a measurement's job; None where the run kept none."""
     path = counts_path(run_folder, item)
     return StoredCounts.load(path) if path.is_file() else None
-
-
-def miou_of(counts: NDArray[np.float64], average: ClassAverage) -> NDArray[np.float64]:
-    """(..., 3, C) pooled counts -> (...,) mIoU by one of the three rules, NaN without classes."""
-    iou, averaged = iou_of(counts, average)
-    with np.errstate(invalid="ignore"):
-        return np.where(averaged, iou, 0.0).sum(axis=-1) / averaged.sum(axis=-1)
-
-
-def iou_of(
-    counts: NDArray[np.float64], average: ClassAverage
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """(..., 3, C) pooled counts -> (..., C) IoU, 0 for an empty union, and who is averaged."""
-    hits, target, prediction = counts[..., 0, :], counts[..., 1, :], counts[..., 2, :]
-    union = target + prediction - hits
-    averaged = {"all": union >= 0, "target": target > 0, "union": union > 0}[average]
-    return hits / np.maximum(union, 1), averaged
 
 
 def average_of(row: Row, counts: StoredCounts) -> ClassAverage:

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spade_eval.metrics.counts import StoredCounts
-from spade_eval.reports.measured.counts import ClassAverage, iou_of
+from spade_eval.metrics.counts import ClassAverage, StoredCounts, iou_of
 
 Floats = NDArray[np.float64]
 NUM_RESAMPLES = 1000

@@ -15,9 +15,10 @@ from PIL import Image
 from torch import Tensor
 
 from spade_eval.datasets import open_dataset
-from spade_eval.datasets.base import IGNORE_INDEX, Dataset, Size
+from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError
-from spade_eval.models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.labels import IGNORE_INDEX, SemanticLayout, Size
+from spade_eval.models.semantics import SemanticMap
 
 
 @dataclass(frozen=True)

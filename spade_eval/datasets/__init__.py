@@ -6,13 +6,14 @@ from pathlib import Path
 
 from spade_eval.datasets.ade20k import Ade20k
 from spade_eval.datasets.ade20k_outdoor import Ade20kOutdoor
-from spade_eval.datasets.base import Dataset, Size
+from spade_eval.datasets.base import Dataset
 from spade_eval.datasets.cityscapes import Cityscapes
 from spade_eval.datasets.coco_stuff import CocoStuff
 from spade_eval.datasets.flickr_landscapes import FlickrLandscapes
 from spade_eval.datasets.folder import Folder
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.errors import lookup
+from spade_eval.models.labels import Size
 
 DATASETS: dict[str, Callable[[str, Size, Path], Dataset]] = {
     "scenes": lambda split, size, data_root: Scenes(split, size),

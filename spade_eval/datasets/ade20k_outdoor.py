@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from spade_eval.datasets import files
 from spade_eval.datasets.ade20k import LABEL_FILES, Ade20k
 from spade_eval.datasets.ade20k_classes import CLASS_NAMES
-from spade_eval.datasets.base import Size
 from spade_eval.datasets.file_dataset import AbsentSplitError, SplitFiles
 from spade_eval.datasets.parallel import Progress, run_parallel, write_text
 from spade_eval.errors import UserError
+from spade_eval.models.labels import Size
 
 OUTDOOR_CLASSES = ("sky", "mountain", "earth")
 INDOOR_CLASSES = ("ceiling", "bed", "sink")

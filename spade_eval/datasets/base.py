@@ -11,11 +11,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-IGNORE_INDEX = 255
-"""Label value of unlabelled pixels in every dataset of the suite; it is never a class."""
-
-Size = tuple[int, int]
-"""(height, width) in pixels."""
+from spade_eval.models.labels import Size
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spade_eval.datasets import files, preprocess
-from spade_eval.datasets.base import Sample, Size
+from spade_eval.datasets.base import Sample
 from spade_eval.datasets.label_files import LabelFiles
 from spade_eval.errors import UserError, lookup
+from spade_eval.models.labels import Size
 
 SPLITS = ("train", "val")
 

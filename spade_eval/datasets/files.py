@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from spade_eval.datasets.base import IGNORE_INDEX, Size
 from spade_eval.errors import UserError
+from spade_eval.models.labels import IGNORE_INDEX, Size
 
 PHOTO_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 MAP_EXTENSIONS = (".png",)  # lossy formats change ids

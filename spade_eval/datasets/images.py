@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spade_eval.datasets.base import Size
 from spade_eval.datasets.files import (
     PHOTO_EXTENSIONS,
     files_by_stem,
@@ -22,6 +21,7 @@ from spade_eval.datasets.files import (
     text_of_size,
 )
 from spade_eval.errors import UserError
+from spade_eval.models.labels import Size
 
 
 class ImageFolder:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spade_eval.datasets import files
-from spade_eval.datasets.base import IGNORE_INDEX, LabelSpace
+from spade_eval.datasets.base import LabelSpace
+from spade_eval.models.labels import IGNORE_INDEX
 
 _NO_LABEL = 254  # what values without a meaning become before they are refused
 MOST_CLASSES = _NO_LABEL

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from spade_eval.datasets.base import Size
 from spade_eval.errors import lookup
+from spade_eval.models.labels import Size
 
 PREPROCESS_VERSION = 1
 """Part of every dataset fingerprint: raise it with any change that alters a pixel."""

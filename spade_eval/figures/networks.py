@@ -20,7 +20,8 @@ from spade_eval.latents import standard_normal
 from spade_eval.models.encoders.variational import ImageEncoder
 from spade_eval.models.generators import build_generator
 from spade_eval.models.generators.spade import SPADEGenerator
-from spade_eval.models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.labels import SemanticLayout
+from spade_eval.models.semantics import SemanticMap
 from spade_eval.sources.checkpoints import ReleasedOptions, open_checkpoint, open_generator
 
 _SETTLING_PASSES = 20

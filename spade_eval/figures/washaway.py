@@ -30,7 +30,8 @@ from spade_eval.figures.pictures import Column, save_figure
 from spade_eval.latents import standard_normal
 from spade_eval.models.generators.local_enhancer import LocalEnhancerGenerator
 from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator
-from spade_eval.models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.labels import SemanticLayout
+from spade_eval.models.semantics import SemanticMap
 from spade_eval.sources.checkpoints import ReleasedOptions
 
 _RANDOM_NETWORKS = {"pix2pixHD": "pix2pixhd", "SPADE": "spade", "pix2pixHD++": "pix2pixhdpp"}

@@ -6,7 +6,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,10 @@ from spade_eval.errors import UserError
 from spade_eval.metrics.arrays import read_arrays
 
 Counts = NDArray[np.uint32]
+
+ClassAverage = Literal["target", "union", "all"]
+"""Which classes enter the mean IoU: those of the ground truth, those of the ground truth or a
+prediction, or every class."""
 
 
 @dataclass(frozen=True)
@@ -92,3 +96,20 @@ def _whole_numbers(counts: NDArray[Any], path: Path) -> Counts:
     if counts.dtype != np.uint32:
         raise UserError(f"{path}: counts are {counts.dtype}, expected uint32; score the row again")
     return counts
+
+
+def miou_of(counts: NDArray[np.float64], average: ClassAverage) -> NDArray[np.float64]:
+    """(..., 3, C) pooled counts -> (...,) mIoU by one of the three rules, NaN without classes."""
+    iou, averaged = iou_of(counts, average)
+    with np.errstate(invalid="ignore"):
+        return np.where(averaged, iou, 0.0).sum(axis=-1) / averaged.sum(axis=-1)
+
+
+def iou_of(
+    counts: NDArray[np.float64], average: ClassAverage
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(..., 3, C) pooled counts -> (..., C) IoU, 0 for an empty union, and who is averaged."""
+    hits, target, prediction = counts[..., 0, :], counts[..., 1, :], counts[..., 2, :]
+    union = target + prediction - hits
+    averaged = {"all": union >= 0, "target": target > 0, "union": union > 0}[average]
+    return hits / np.maximum(union, 1), averaged

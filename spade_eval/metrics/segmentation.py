@@ -16,14 +16,13 @@ Predictions on ignored pixels are dropped. Accuracy has two definitions too, and
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from spade_eval.errors import UserError
-
-ClassAverage = Literal["all", "target", "union"]
+from spade_eval.metrics.counts import ClassAverage
 
 
 class SegmentationScores:

@@ -13,12 +13,13 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from spade_eval.datasets.base import Dataset, Size
+from spade_eval.datasets.base import Dataset
 from spade_eval.errors import as_user_error
 from spade_eval.metrics.diversity import DiversityScores, LPIPSPairs, PairDistance, ms_ssim_pairs
 from spade_eval.metrics.lpips import LPIPS
 from spade_eval.metrics.ms_ssim import LEAST_SIDE
 from spade_eval.models.checkpoints.safe_load import load_tensors
+from spade_eval.models.labels import Size
 from spade_eval.models.training.distributed import ALONE, World
 from spade_eval.records import sha256_of_json
 from spade_eval.scoring.values import Value

@@ -11,7 +11,7 @@ import torch
 
 from spade_eval.batches import segmenter_batch
 from spade_eval.config import Budget
-from spade_eval.datasets.base import Dataset, Size
+from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError, as_user_error
 from spade_eval.metrics.segmentation import SegmentationScores
 from spade_eval.models.checkpoints.files import (
@@ -20,6 +20,7 @@ from spade_eval.models.checkpoints.files import (
     previous_state,
     save_network,
 )
+from spade_eval.models.labels import Size
 from spade_eval.models.training.loop import Loop, LoopSettings
 from spade_eval.models.training.order import DataOrder
 from spade_eval.records import sha256_of_json

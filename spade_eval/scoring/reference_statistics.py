@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spade_eval.datasets.base import Dataset, Size
+from spade_eval.datasets.base import Dataset
 from spade_eval.datasets.files import PHOTO_EXTENSIONS, files_by_stem, read_size
 from spade_eval.datasets.images import ImageFolder
 from spade_eval.errors import UserError, as_user_error, lookup
@@ -28,6 +28,7 @@ from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.metrics.inception import InceptionFeatures
 from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.models.checkpoints.safe_load import load_tensors
+from spade_eval.models.labels import Size
 from spade_eval.records import sha256_of_json
 from spade_eval.weights import installed, sha256_of_weights
 

@@ -17,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from spade_eval.datasets.base import IGNORE_INDEX, Dataset
+from spade_eval.datasets.base import Dataset
 from spade_eval.datasets.file_dataset import FileDataset
 from spade_eval.errors import UserError, as_user_error, lookup
 from spade_eval.models.checkpoints.safe_load import load_tensors
+from spade_eval.models.labels import IGNORE_INDEX
 from spade_eval.protocol import IN_DOMAIN
 from spade_eval.records import sha256_of_file, sha256_of_json
 from spade_eval.scoring.in_domain import load_in_domain

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spade_eval.batches import label_maps
-from spade_eval.datasets.base import Dataset, HasStoredLabels, Sample, Size
+from spade_eval.datasets.base import Dataset, HasStoredLabels, Sample
 from spade_eval.errors import UserError
+from spade_eval.models.labels import Size
 from spade_eval.protocol import SegmenterInput
 from spade_eval.segmenters.eight_bit import resize_pillow
 from spade_eval.segmenters.label_spaces import ScoredLabels

@@ -36,10 +36,10 @@ from spade_eval.models.checkpoints.published import (
     load_published_network,
     without_prefix,
 )
-from spade_eval.models.checkpoints.recognition import LAYOUTS, Arch, is_critic_or_encoder
+from spade_eval.models.checkpoints.recognition import Arch, is_critic_or_encoder
 from spade_eval.models.checkpoints.safe_load import load_tensors
 from spade_eval.models.generators.spade import NUM_UPSAMPLINGS
-from spade_eval.models.semantics import SemanticLayout, Size
+from spade_eval.models.labels import RELEASED_LAYOUTS, SemanticLayout, Size
 
 FORMAT = 1
 _FIELDS = {
@@ -78,10 +78,11 @@ class ReleasedOptions:
                 unknown=written[2] or "none",  # type: ignore[arg-type]
                 edges=bool(written[3]),
             )
-        if text is not None and text not in LAYOUTS:
+        if text is not None and text not in RELEASED_LAYOUTS:
             raise UserError(
-                f"--label-layout {text!r}: expected {', '.join(LAYOUTS)}, or the channels in order "
-                "as CLASSES[+unknown-first or +unknown-last][+edges], such as 19+unknown-last+edges"
+                f"--label-layout {text!r}: expected {', '.join(RELEASED_LAYOUTS)}, or the channels "
+                "in order as CLASSES[+unknown-first or +unknown-last][+edges], such as "
+                "19+unknown-last+edges"
             )
         return text
 

@@ -5,8 +5,9 @@ import copy
 
 from torch import Tensor, nn
 
+from spade_eval.models.choices import Precision
 from spade_eval.models.semantics import SemanticMap
-from spade_eval.models.training.precision import DTYPES, Precision
+from spade_eval.models.training.precision import DTYPES
 
 
 class HalfPrecision:

@@ -14,7 +14,7 @@ from spade_eval.datasets.base import Dataset, Sample
 from spade_eval.errors import UserError, as_user_error
 from spade_eval.latents import standard_normal
 from spade_eval.models.checkpoints.files import has_description
-from spade_eval.models.training.precision import Precision
+from spade_eval.models.choices import Precision
 from spade_eval.protocol import Protocol as ScoringProtocol
 from spade_eval.records import sha256_of_file
 from spade_eval.sources.checkpoints import Checkpoint, ReleasedOptions, open_generator

@@ -18,7 +18,7 @@ from spade_eval.datasets.scenes import Scenes
 from spade_eval.datasets.scenes.stored import StoredScenes
 from spade_eval.errors import as_user_error
 from spade_eval.models.checkpoints.files import save_network
-from spade_eval.models.semantics import SemanticLayout
+from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.training.distributed import ALONE, World
 from spade_eval.models.training.gan import GANTraining, TrainingBatch
 from spade_eval.models.training.loop import Loop, LoopSettings, Observer, Periodic

@@ -16,9 +16,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 
 from spade_eval.models.encoders.variational import reparametrise
+from spade_eval.models.labels import Size
 from spade_eval.models.losses.objective import Objective
 from spade_eval.models.losses.perceptual import PerceptualLoss, vgg19_features
-from spade_eval.models.semantics import SemanticMap, Size
+from spade_eval.models.semantics import SemanticMap
 from spade_eval.models.training.gan import GANTraining
 from spade_eval.models.training.precision import autocast
 

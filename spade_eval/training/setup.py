@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from spade_eval.config import Budget, SettingSet, TrainConfig
+from spade_eval.config import Budget, TrainConfig
 from spade_eval.errors import UserError, lookup
 from spade_eval.models.checkpoints.safe_load import load_tensors
+from spade_eval.models.choices import SettingSet
 from spade_eval.models.discriminators.multiscale import MultiscaleDiscriminator
 from spade_eval.models.encoders.variational import ImageEncoder
 from spade_eval.models.generators import GENERATORS, build_generator

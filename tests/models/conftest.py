@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from spade_eval.models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.labels import SemanticLayout
+from spade_eval.models.semantics import SemanticMap
 
 MakeSemantics = Callable[..., SemanticMap]
 

@@ -3,7 +3,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from spade_eval.models.semantics import SemanticLayout, SemanticMap, instance_edges
+from spade_eval.models.labels import SemanticLayout
+from spade_eval.models.semantics import SemanticMap, channels_of, instance_edges
 
 
 def _labels() -> torch.Tensor:
@@ -17,8 +18,8 @@ def test_layouts_place_channels() -> None:
     last = SemanticLayout(num_classes=4, unknown="last")
     first = SemanticLayout(num_classes=4, unknown="first", edges=True)
     assert (last.num_labels, first.num_labels) == (5, 6)
-    assert last.channels_of(labels).tolist() == [[[0, 3, 4]]]
-    assert first.channels_of(labels.to(torch.uint8)).tolist() == [[[1, 4, 0]]]
+    assert channels_of(labels, last).tolist() == [[[0, 3, 4]]]
+    assert channels_of(labels.to(torch.uint8), first).tolist() == [[[1, 4, 0]]]
 
 
 @pytest.mark.parametrize("size", [(12, 17), (6, 9), (5, 4), (24, 40), (1, 1)])
@@ -26,7 +27,7 @@ def test_resizing_equals_interpolation_of_the_one_hot_map(size: tuple[int, int])
     instances = _labels() // 2
     layout = SemanticLayout(num_classes=4, unknown="last", edges=True)
     semantics = SemanticMap(_labels(), layout, instances)
-    one_hot = F.one_hot(layout.channels_of(_labels()), 5).movedim(3, 1).float()
+    one_hot = F.one_hot(channels_of(_labels(), layout), 5).movedim(3, 1).float()
     full = torch.cat([one_hot, instance_edges(instances)[:, None].float()], dim=1)
     assert torch.equal(semantics.full, full)
     assert torch.equal(semantics.at(size), F.interpolate(full, size=size, mode="nearest"))

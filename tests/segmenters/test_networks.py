@@ -11,16 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from spade_eval.models.labels import IGNORE_INDEX
 from spade_eval.segmenters import SEGMENTERS
 from spade_eval.segmenters.deeplab_v2 import DeepLabV2, renamed
 from spade_eval.segmenters.drn import bilinear_kernel
-from spade_eval.segmenters.label_spaces import (
-    ADE20K,
-    CITYSCAPES,
-    COCO_STUFF,
-    COCO_STUFF_USED,
-    IGNORE_INDEX,
-)
+from spade_eval.segmenters.label_spaces import ADE20K, CITYSCAPES, COCO_STUFF, COCO_STUFF_USED
 from spade_eval.segmenters.upernet import input_size
 
 SMALL: dict[str, Any] = {"blocks": (1, 1, 1, 1), "base_channels": 4}

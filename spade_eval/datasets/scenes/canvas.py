@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from spade_eval.datasets.base import Size
 from spade_eval.datasets.scenes.classes import NUM_CLASSES, SKY
+from spade_eval.models.labels import Size
 
 Points = NDArray[np.float64]
 """(n, 2) corners (x, y) of a polygon."""

@@ -11,12 +11,13 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
-from spade_eval.datasets.base import Sample, Size
+from spade_eval.datasets.base import Sample
 from spade_eval.datasets.scenes.classes import LABEL_SPACE
 from spade_eval.datasets.scenes.layout import draw_layout
 from spade_eval.datasets.scenes.render import render
 from spade_eval.datasets.scenes.style import draw_style
 from spade_eval.errors import UserError
+from spade_eval.models.labels import Size
 
 VERSION = 1
 """Of the generator: raise it with every change of a pixel, for scores before and after differ."""

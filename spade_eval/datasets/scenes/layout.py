@@ -6,10 +6,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from spade_eval.datasets.base import Size
 from spade_eval.datasets.scenes.built_places import countryside, harbour, street
 from spade_eval.datasets.scenes.canvas import Canvas
 from spade_eval.datasets.scenes.wild_places import beach, coast, desert, meadow, valley
+from spade_eval.models.labels import Size
 
 Place = Callable[[Canvas, np.random.Generator], None]
 

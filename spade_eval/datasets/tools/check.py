@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spade_eval.datasets import files
-from spade_eval.datasets.base import IGNORE_INDEX, Dataset, LabelSpace, Size
+from spade_eval.datasets.base import Dataset, LabelSpace
 from spade_eval.datasets.file_dataset import AbsentSplitError, FileDataset, SampleFiles
 from spade_eval.datasets.label_files import LabelFiles
 from spade_eval.datasets.parallel import DEFAULT_WORKERS, Progress, run_parallel
 from spade_eval.errors import UserError
+from spade_eval.models.labels import IGNORE_INDEX, Size
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from spade_eval.datasets import files
-from spade_eval.datasets.base import IGNORE_INDEX
 from spade_eval.datasets.folder_description import FILE_NAME
 from spade_eval.datasets.label_files import MOST_CLASSES, text_of_values
 from spade_eval.datasets.parallel import DEFAULT_WORKERS, Progress, run_parallel
 from spade_eval.errors import UserError
+from spade_eval.models.labels import IGNORE_INDEX
 
 _NAMES = {
     "photos": ("images", "image", "photos", "imgs", "img", "photo"),

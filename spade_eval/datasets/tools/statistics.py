@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spade_eval.datasets.base import IGNORE_INDEX, Dataset, HasStoredLabels, LabelSpace, set_name_of
+from spade_eval.datasets.base import Dataset, HasStoredLabels, LabelSpace, set_name_of
 from spade_eval.datasets.parallel import DEFAULT_WORKERS, Progress, run_parallel
+from spade_eval.models.labels import IGNORE_INDEX
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,8 @@ from spade_eval.models.checkpoints.published import (
 from spade_eval.models.discriminators import MultiscaleDiscriminator
 from spade_eval.models.encoders import ImageEncoder, InstanceFeatureEncoder
 from spade_eval.models.generators import build_generator
-from spade_eval.models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.labels import SemanticLayout
+from spade_eval.models.semantics import SemanticMap
 
 MakeSemantics = Callable[..., SemanticMap]
 LAYOUT = SemanticLayout(num_classes=5, unknown="last", edges=True)

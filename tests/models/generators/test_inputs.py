@@ -8,7 +8,8 @@ import torch
 
 from spade_eval.models.generators import build_generator
 from spade_eval.models.generators.spade import published_size
-from spade_eval.models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.labels import SemanticLayout
+from spade_eval.models.semantics import SemanticMap
 
 MakeSemantics = Callable[..., SemanticMap]
 

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.layers.norms import (
     AdaptiveInstanceNorm,
     LocalBatchNorm2d,
@@ -12,7 +13,7 @@ from spade_eval.models.layers.norms import (
     unconditional_norm,
 )
 from spade_eval.models.layers.spade import SPADE
-from spade_eval.models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.semantics import SemanticMap
 
 SEMANTICS = SemanticMap(torch.zeros(2, 6, 7, dtype=torch.int64), SemanticLayout(num_classes=2))
 

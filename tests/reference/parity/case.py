@@ -13,7 +13,8 @@ from parity.fill import fill
 from torch import Tensor, nn
 
 from spade_eval.models.checkpoints.published import Names
-from spade_eval.models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.labels import SemanticLayout
+from spade_eval.models.semantics import SemanticMap
 
 # What the notes on the reference data suggest: absolute, one for networks whose activations stay
 # moderate in eval mode, one for chains of instance norms, which divide by small deviations.

@@ -7,8 +7,9 @@ from parity.case import TOLERANCE, Case
 from parity.fill import draw, fill, filled_state
 from torch import Tensor, nn
 
+from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.layers.norms import ClassConditionalBatchNorm, SpatialFeatureTransform
-from spade_eval.models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.semantics import SemanticMap
 
 
 def check_conditional_batch(case: Case) -> None:

@@ -13,7 +13,8 @@ from spade_eval.models.discriminators.multiscale import MultiscaleDiscriminator,
 from spade_eval.models.encoders.instance_features import InstanceFeatureEncoder, instance_mean
 from spade_eval.models.generators.local_enhancer import LocalEnhancerGenerator
 from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator
-from spade_eval.models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.labels import SemanticLayout
+from spade_eval.models.semantics import SemanticMap
 
 
 def _settings(options: dict[str, Any], num_labels: int) -> dict[str, Any]:

@@ -9,9 +9,8 @@ import pytest
 import torch
 from counted import counts_of, stored
 
-from spade_eval.metrics.counts import StoredCounts
+from spade_eval.metrics.counts import StoredCounts, miou_of
 from spade_eval.metrics.segmentation import SegmentationScores
-from spade_eval.reports.measured.counts import miou_of
 from spade_eval.reports.statistics.bootstrap import (
     RESAMPLED_METRICS,
     draw_counts,

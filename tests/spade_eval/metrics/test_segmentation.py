@@ -14,7 +14,8 @@ from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 from spade_eval.errors import UserError
-from spade_eval.metrics.segmentation import ClassAverage, SegmentationScores
+from spade_eval.metrics.counts import ClassAverage
+from spade_eval.metrics.segmentation import SegmentationScores
 
 AVERAGES: tuple[ClassAverage, ...] = ("all", "target", "union")
 IGNORED = 255

@@ -18,7 +18,7 @@ from spade_eval.bench.score import Untrained, untrained
 from spade_eval.cli import options
 from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
-from spade_eval.models.training.precision import Precision
+from spade_eval.models.choices import Precision
 from spade_eval.rows import Request
 from spade_eval.scoring.scorer import Scorer
 from spade_eval.segmenters.in_domain import InDomainFeatures, InDomainSegmenter, logits_and_features

@@ -23,7 +23,7 @@ from spade_eval.models.checkpoints.files import load_description, load_weights, 
 from spade_eval.models.checkpoints.published import to_published
 from spade_eval.models.encoders import ImageEncoder
 from spade_eval.models.generators import build_generator
-from spade_eval.models.semantics import SemanticLayout
+from spade_eval.models.labels import SemanticLayout
 from spade_eval.protocol import PROFILES
 from spade_eval.sources.checkpoints import (
     ReleasedOptions,

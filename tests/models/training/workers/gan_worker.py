@@ -22,8 +22,9 @@ from spade_eval.models.encoders.variational import ImageEncoder
 from spade_eval.models.generators import GENERATORS, build_generator
 from spade_eval.models.initialisation import initialise
 from spade_eval.models.inputs import LatentSource
+from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.losses.objective import OBJECTIVES, Objective
-from spade_eval.models.semantics import SemanticLayout, SemanticMap
+from spade_eval.models.semantics import SemanticMap
 from spade_eval.models.training.distributed import World
 from spade_eval.models.training.gan import GANTraining, OptimizerSettings, TrainingBatch
 from spade_eval.models.training.loop import Loop, LoopSettings

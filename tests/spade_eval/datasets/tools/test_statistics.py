@@ -10,9 +10,9 @@ import pytest
 
 from spade_eval.cli import main
 from spade_eval.datasets.ade20k import Ade20k
-from spade_eval.datasets.base import IGNORE_INDEX
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.datasets.tools.statistics import label_statistics
+from spade_eval.models.labels import IGNORE_INDEX
 
 WriteAde = Callable[..., str]
 

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a configuration chooses by name, for networks and command line alike; without torch."""
+
+from typing import Literal
+
+SettingSet = Literal["paper", "release"]
+"""Whose numbers a method is trained with: the paper's, or those of its published code."""
+
+Precision = Literal["float32", "bf16", "fp16"]
+"""In which numbers a network computes; losses, weights and optimizers stay in float32."""
