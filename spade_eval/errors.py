@@ -6,6 +6,7 @@ exits with code 2; anything else that is raised is a fault of the program and ke
 """
 
 import difflib
+import importlib.metadata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
@@ -35,3 +36,24 @@ def as_user_error(what: str) -> Iterator[None]:
         raise
     except ValueError as error:
         raise UserError(f"{what}: {error}") from error
+
+
+@contextmanager
+def torchvision_that_fits() -> Iterator[None]:
+    """Say what to install where torchvision, imported inside, was built for another torch."""
+    try:
+        yield
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"torchvision {_installed('torchvision')} cannot be imported beside torch "
+            f"{_installed('torch')} ({reason}); reinstall torchvision to match the installed torch"
+        ) from error
+
+
+def _installed(package: str) -> str:
+    """Return the version, without importing what may be broken."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"

@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spade_eval.errors import torchvision_that_fits
 from spade_eval.models.mismatch import misfit
 
-# Convolution widths of VGG-19 up to conv5_1; "M" is a 2x2 max pool. Positions are torchvision's.
-_LAYERS = (64, 64, "M", 128, 128, "M", *(256,) * 4, "M", *(512,) * 4, "M", 512)
-# relu1_1, relu2_1, relu3_1, relu4_1, relu5_1, and their weights.
+# relu1_1, relu2_1, relu3_1, relu4_1, relu5_1 by torchvision's positions, and their weights.
 _TAPS = {1: 1 / 32, 6: 1 / 16, 11: 1 / 8, 20: 1 / 4, 29: 1.0}
+_UP_TO_CONV5_1 = 17  # of the convolutions and pools that torchvision lists
 
 
 class PerceptualLoss(nn.Module):
@@ -42,12 +42,12 @@ class PerceptualLoss(nn.Module):
 
     def activations(self, image: Tensor) -> list[Tensor]:
         """(N, 3, H, W) in [-1, 1] -> the five activations, finest first."""
-        found = []
+        tapped = []
         for index, layer in enumerate(self.features):
             image = layer(image)
             if index in _TAPS:
-                found.append(image)
-        return found
+                tapped.append(image)
+        return tapped
 
     def per_layer(self, fake: Tensor, real: Tensor) -> Tensor:
         """(5,) unweighted L1 distances; no gradient flows to `real`."""
@@ -55,7 +55,7 @@ class PerceptualLoss(nn.Module):
             targets = self.activations(real)
         pairs = zip(self.activations(fake), targets, strict=True)
         # In float32 under autocast: half precision has too few bits for means.
-        return torch.stack([F.l1_loss(found.float(), target.float()) for found, target in pairs])
+        return torch.stack([F.l1_loss(made.float(), target.float()) for made, target in pairs])
 
     def forward(self, fake: Tensor, real: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1], twice -> scalar."""
@@ -64,13 +64,12 @@ class PerceptualLoss(nn.Module):
 
 
 def vgg19_features() -> nn.Sequential:
-    """Torchvision's `features` up to relu5_1, with the same indices and fresh weights."""
-    layers: list[nn.Module] = []
-    channels = 3
-    for layer in _LAYERS:
-        if isinstance(layer, int):
-            layers += [nn.Conv2d(channels, layer, 3, padding=1), nn.ReLU()]
-            channels = layer
-        else:
-            layers.append(nn.MaxPool2d(2))
-    return nn.Sequential(*layers)
+    """Build torchvision's `features` up to relu5_1, with the same indices and fresh weights.
+
+    `UserError`, a `ValueError`, where torchvision does not fit torch.
+    """
+    with torchvision_that_fits():
+        from torchvision.models.vgg import cfgs, make_layers
+    # Not `vgg19()`, which would draw the classifier's 124 million weights as well.
+    layers: nn.Sequential = make_layers(cfgs["E"][:_UP_TO_CONV5_1])
+    return layers

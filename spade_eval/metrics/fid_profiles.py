@@ -20,12 +20,7 @@ from torch import Tensor
 
 from spade_eval.metrics.float32_distance import float32_distance
 from spade_eval.metrics.frechet import frechet_distance
-from spade_eval.metrics.inception_network import (
-    FEATURE_DIM,
-    TENSORFLOW_2015,
-    TORCHVISION,
-    InceptionV3,
-)
+from spade_eval.metrics.inception_network import FEATURE_DIM, InceptionGraph
 from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.weights import INCEPTION, INCEPTION_IMAGENET, WeightFile
 
@@ -43,7 +38,7 @@ class FIDProfile:
 
     description: str
     weights: WeightFile
-    network: InceptionV3.Config
+    network: InceptionGraph
     # The resize to 299x299: by PyTorch with half-pixel centres, or, antialiased, by Pillow, each
     # channel in floats and clipped to the range of a pixel.
     filter: Literal["bilinear", "bicubic"] = "bilinear"
@@ -115,7 +110,7 @@ FID_PROFILES: dict[str, FIDProfile] = {
     "pytorch-fid": FIDProfile(
         description="pytorch-fid since 2019-05-27, all images since 2020-02-01",
         weights=INCEPTION,
-        network=TENSORFLOW_2015,
+        network="tensorflow-2015",
     ),
     # The two before TensorFlow's weights were ported. In PyTorch 0.3 and 0.4.0 the average pools
     # of this network left padding out by a fault (pytorch#8644); these are the profiles of 0.4.1
@@ -123,13 +118,13 @@ FID_PROFILES: dict[str, FIDProfile] = {
     "legacy-2019a": FIDProfile(
         description="pytorch-fid from 2019-02-16 to 2019-05-26",
         weights=INCEPTION_IMAGENET,
-        network=TORCHVISION,
+        network="torchvision",
         batch_of_images=50,
     ),
     "legacy-2018": FIDProfile(
         description="pytorch-fid before 2019-02-16",
         weights=INCEPTION_IMAGENET,
-        network=TORCHVISION,
+        network="torchvision",
         scaling="ImageNet to 0.5",
         batch_of_images=64,
     ),
@@ -137,7 +132,7 @@ FID_PROFILES: dict[str, FIDProfile] = {
     "clean-fid": FIDProfile(
         description="clean-fid 0.1.35, mode clean",
         weights=INCEPTION,
-        network=TENSORFLOW_2015,
+        network="tensorflow-2015",
         filter="bicubic",
         antialias=True,
         white=255,
@@ -146,7 +141,7 @@ FID_PROFILES: dict[str, FIDProfile] = {
     "oasis-train": FIDProfile(
         description="OASIS while it trains, by which its checkpoints were chosen",
         weights=INCEPTION,
-        network=TENSORFLOW_2015,
+        network="tensorflow-2015",
         eight_bit=False,
         statistics="float32",
         real_set="val photos, resized by Pillow bicubic to the generated size",

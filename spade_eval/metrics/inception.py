@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from spade_eval.errors import UserError
 from spade_eval.metrics.fid_profiles import FID_PROFILES, FIDProfile
-from spade_eval.metrics.inception_network import FEATURE_DIM, TORCHVISION, InceptionV3
+from spade_eval.metrics.inception_network import FEATURE_DIM, inception_v3
 from spade_eval.models.mismatch import misfit
 
 __all__ = ["FEATURE_DIM", "InceptionFeatures"]
+
+_COUNTER = ".num_batches_tracked"
 
 
 class InceptionFeatures(nn.Module):
@@ -29,24 +31,26 @@ class InceptionFeatures(nn.Module):
         """Take the entries of `profile.weights`; classifiers and norm counters are not used."""
         super().__init__()
         self.profile = profile
+        self.network = inception_v3(profile.network)
+        expected = self.network.state_dict()
         # torchvision's file holds a second classifier; in the other one it would be foreign.
-        unused = ("fc.", "AuxLogits.") if profile.network == TORCHVISION else ("fc.",)
-        used = {
+        unused = ("fc.", "AuxLogits.") if profile.network == "torchvision" else ("fc.",)
+        used = {name: torch.tensor(0) for name in expected if name.endswith(_COUNTER)} | {
             name: tensor
             for name, tensor in state_dict.items()
-            if not name.startswith(unused) and not name.endswith(".num_batches_tracked")
+            if not name.startswith(unused) and not name.endswith(_COUNTER)
         }
-        # On "meta" no random initialisation is drawn that the weights would overwrite at once.
-        with torch.device("meta"):
-            self.network = InceptionV3(profile.network)
-        if problem := misfit(used, self.network.state_dict()):
+        if problem := misfit(used, expected):
             raise UserError(
                 f"weights do not fit the Inception network of FID ({problem}); "
                 f"use {profile.weights.file_name} from {profile.weights.origin}"
             )
         self.network.to_empty(device="cpu").load_state_dict(used)
-        self.requires_grad_(False)
-        self.eval()
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> "InceptionFeatures":
+        """Stays in eval mode: norms use the stored statistics."""
+        return super().train(False)
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) uint8, or floats in [0, 1], -> (N, 2048) float32."""

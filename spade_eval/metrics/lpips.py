@@ -9,19 +9,19 @@ the code of StarGAN v2, by which the diversity of SDM and SCDM was measured, to 
 """
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from spade_eval.errors import UserError
+from spade_eval.errors import UserError, torchvision_that_fits
 from spade_eval.models.mismatch import misfit
 from spade_eval.weights import ALEXNET, LPIPS_LINEAR, WeightFile
 
 LPIPSForm = Literal["lpips", "stargan-v2"]
 
 _CHANNELS = (64, 192, 384, 256, 256)
+_LAST_RECTIFIER = 12  # a pool follows
 _EPSILON = 1e-10
 # Of images in [-1, 1]; rounded from ImageNet's by the authors.
 _SHIFT = (-0.030, -0.088, -0.188)
@@ -46,8 +46,10 @@ class LPIPS(nn.Module):
         if form not in get_args(LPIPSForm):
             raise UserError(f"no LPIPS is called {form!r}. Known: {', '.join(get_args(LPIPSForm))}")
         self.form = form
+        with torchvision_that_fits():
+            from torchvision.models import alexnet
         with torch.device("meta"):
-            self.features = _alexnet()
+            self.features = alexnet(weights=None).features[:_LAST_RECTIFIER]
             self.linear = nn.ModuleList(nn.Conv2d(width, 1, 1, bias=False) for width in _CHANNELS)
         trunk = {name: value for name, value in backbone.items() if name.startswith("features.")}
         _load(self.features, trunk, "features.", ALEXNET)
@@ -98,17 +100,6 @@ class LPIPS(nn.Module):
         if self.form == "stargan-v2":
             return x * (squared + _EPSILON).rsqrt()
         return x / (squared.sqrt() + _EPSILON)
-
-
-def _alexnet() -> nn.Sequential:
-    """Convolutions of AlexNet as torchvision has them, named by their place."""
-    layers: list[nn.Module] = [nn.Conv2d(3, _CHANNELS[0], 11, stride=4, padding=2), nn.ReLU()]
-    kernels = (5, 3, 3, 3)
-    for number, (channels, kernel) in enumerate(zip(pairwise(_CHANNELS), kernels, strict=True)):
-        if number < 2:
-            layers.append(nn.MaxPool2d(3, stride=2))
-        layers += [nn.Conv2d(*channels, kernel, padding=kernel // 2), nn.ReLU()]
-    return nn.Sequential(*layers)
 
 
 def _load(module: nn.Module, given: Mapping[str, Tensor], prefix: str, weights: WeightFile) -> None:

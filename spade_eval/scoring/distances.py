@@ -22,7 +22,7 @@ from spade_eval.metrics.density_coverage import density_coverage
 from spade_eval.metrics.fid_profiles import FID_PROFILES, FIDProfile
 from spade_eval.metrics.frechet import frechet_distance
 from spade_eval.metrics.inception import InceptionFeatures
-from spade_eval.metrics.inception_network import InceptionV3
+from spade_eval.metrics.inception_network import inception_v3
 from spade_eval.metrics.kid import kernel_distance
 from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.metrics.precision_recall import precision_recall
@@ -179,9 +179,8 @@ def _fid(
 ) -> Distance:
     """FID on the profile's own weights; with `filled`, on noise where they are missing."""
     if filled and not is_installed(profile.weights, weights_dir):
-        with torch.device("meta"):  # no random numbers that the noise would replace at once
-            noise = InceptionV3(profile.network)
-        fill(noise.to_empty(device="cpu"), 1.0)
+        noise = inception_v3(profile.network).to_empty(device="cpu")
+        fill(noise, 1.0)
         features = InceptionFeatures(noise.state_dict(), profile).to(device)
         title, digest = f"{profile.weights.title}, filled", sha256_of_json({"filled": "inception"})
         return Distance("fid", title, digest, features, name, profile, True, beside)

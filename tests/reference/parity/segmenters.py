@@ -27,7 +27,7 @@ from torch import Tensor
 
 from spade_eval.metrics.frechet import frechet_distance
 from spade_eval.metrics.inception import InceptionFeatures
-from spade_eval.metrics.inception_network import InceptionV3
+from spade_eval.metrics.inception_network import inception_v3
 from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.metrics.segmentation import SegmentationScores
 from spade_eval.segmenters.deeplab_v2 import DeepLabV2
@@ -146,9 +146,7 @@ def _check_drn_multiscale(case: Case) -> None:
 
 
 def _check_inception(case: Case) -> None:
-    with torch.device("meta"):
-        shapes = InceptionV3()
-    network = InceptionFeatures(weights_of(case, shapes))
+    network = InceptionFeatures(weights_of(case, inception_v3()))
     names = [name for name in case.arrays if name.startswith("feat_")]
     for name, tag in zip(names, case.meta["tags"], strict=True):
         side = int(name.removeprefix("feat_"))

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spade_eval.metrics.fid_profiles import FID_PROFILES, FIDProfile
-from spade_eval.metrics.inception_network import TENSORFLOW_2015, TORCHVISION
 from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.weights import INCEPTION, INCEPTION_IMAGENET
 
@@ -118,7 +117,7 @@ def test_number_of_images_used(name: str, counts: dict[int, int]) -> None:
 def test_networks_and_weights() -> None:
     for name, profile in FID_PROFILES.items():
         legacy = name.startswith("legacy")
-        assert profile.network == (TORCHVISION if legacy else TENSORFLOW_2015)
+        assert profile.network == ("torchvision" if legacy else "tensorflow-2015")
         assert profile.weights == (INCEPTION_IMAGENET if legacy else INCEPTION)
 
 

@@ -5,7 +5,7 @@ import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from torch import Tensor
 from spade_eval.errors import UserError
 from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.metrics.inception import InceptionFeatures
-from spade_eval.metrics.inception_network import InceptionV3
+from spade_eval.metrics.inception_network import InceptionGraph, inception_v3
 
 # Largest difference over the standard deviation; float32 against float64 is at 4e-6 there.
 TOLERANCE = 1e-4
@@ -43,9 +43,11 @@ def fill(name: str, shape: list[int], gain: float) -> Tensor:
 @pytest.fixture(scope="module")
 def random_weights() -> dict[str, Tensor]:
     """Weights of the network alone: no classifier, no counters."""
-    with torch.device("meta"):
-        expected = InceptionV3().state_dict()
-    return {name: fill(name, list(tensor.shape), 1.3) for name, tensor in expected.items()}
+    return {
+        name: fill(name, list(tensor.shape), 1.3)
+        for name, tensor in inception_v3().state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +106,20 @@ def test_construction_draws_no_random_numbers(random_weights: dict[str, Tensor])
     assert {tensor.device.type for tensor in network.state_dict().values()} == {"cpu"}
     stored = network.network.state_dict()
     assert all(torch.equal(stored[name], tensor) for name, tensor in random_weights.items())
+
+
+@pytest.mark.parametrize("graph", get_args(InceptionGraph))
+def test_the_network_is_built_without_a_download(
+    monkeypatch: pytest.MonkeyPatch, graph: InceptionGraph
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a download was asked for")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setattr("torch.hub.load_state_dict_from_url", refuse)
+    monkeypatch.setattr("pytorch_fid.inception.load_state_dict_from_url", refuse)
+    state = inception_v3(graph).state_dict()
+    assert {tensor.device.type for tensor in state.values()} == {"meta"}, "nothing is drawn either"
 
 
 def test_classifier_and_counters_are_not_needed(random_weights: dict[str, Tensor]) -> None:

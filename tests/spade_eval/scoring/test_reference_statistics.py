@@ -18,7 +18,7 @@ from spade_eval.errors import UserError
 from spade_eval.metrics import fid_profiles
 from spade_eval.metrics.arrays import write_arrays
 from spade_eval.metrics.inception import InceptionFeatures
-from spade_eval.metrics.inception_network import InceptionV3
+from spade_eval.metrics.inception_network import inception_v3
 from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.records import sha256_of_file
 from spade_eval.scoring.reference_statistics import (
@@ -59,7 +59,7 @@ def filled_weights() -> dict[str, torch.Tensor]:
     random = torch.Generator().manual_seed(0)
     return {
         name: torch.rand(tensor.shape, generator=random) * 0.02 + 1e-3
-        for name, tensor in InceptionV3().state_dict().items()
+        for name, tensor in inception_v3().state_dict().items()
     }
 
 

@@ -18,7 +18,7 @@ from spade_eval.errors import UserError
 from spade_eval.metrics.density_coverage import density_coverage
 from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.metrics.frechet import frechet_distance
-from spade_eval.metrics.inception_network import InceptionV3
+from spade_eval.metrics.inception_network import inception_v3
 from spade_eval.metrics.kid import kernel_distance
 from spade_eval.metrics.precision_recall import precision_recall
 from spade_eval.records import Measurement, sha256_of_file
@@ -158,7 +158,7 @@ def filled_inception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     random = torch.Generator().manual_seed(0)
     filled = {
         name: torch.rand(tensor.shape, generator=random) * 0.02 + 1e-3
-        for name, tensor in InceptionV3().state_dict().items()
+        for name, tensor in inception_v3().state_dict().items()
     }
     torch.save(filled, path)
     record = dataclasses.replace(INCEPTION, sha256_prefix=sha256_of_file(path)[:8])
