@@ -1,5 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reader of checkpoint files that `torch.load` refuses or that its older versions open freely.
+"""Reader of checkpoint files that `torch.load(weights_only=True)` does not read, or not as safely.
+
+These are, up to PyTorch 2.14:
+
+- pickles of protocol 4 and 5, whose instructions it does not know;
+- files that hold objects of foreign classes beside their tensors (mmsegmentation's training
+  history): `safe_globals` would have to name each class, `getattr` among them, cannot let pass what
+  is of `os`, and lets no such object be filled item by item;
+- files of the form before PyTorch 1.6: it takes memory for whatever size a tensor claims and
+  compares with the stored numbers afterwards; here sizes are compared first.
 
 The unpickler knows tensors, storages, `OrderedDict` and `torch.Size`; every other name stands for
 an inert class, and nothing that a file can reach has a side effect or can be modified. For

@@ -12,9 +12,8 @@ What a file is, its first bytes say:
 
 - `.safetensors` files hold no code;
 - zip files (PyTorch 1.6 and later) go through `torch.load(weights_only=True)`;
-- zip files that it refuses for objects of foreign classes (mmsegmentation's training history) and
-  files of the older form, which `torch.load` also tries as tar archives (before PyTorch 2.6 with
-  free unpickling), go through `restricted_pickle`, and so only their tensors can be had.
+- zip files that it refuses and files of the older form go through `restricted_pickle`, which says
+  why, and so only their tensors can be had.
 
 TorchScript archives hold code and are refused.
 """
