@@ -28,7 +28,7 @@ OPTIONS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def write_case(path: Path, steps: int, **changes: Any) -> Case:
+def write_case(path: Path, steps: int, common_prefix: str = "", **changes: Any) -> Case:
     """Labels, photos and noise of every step; what comes out is still missing."""
     random = np.random.Generator(np.random.PCG64(0))
     arrays: dict[str, Any] = {}
@@ -39,7 +39,8 @@ def write_case(path: Path, steps: int, **changes: Any) -> Case:
         arrays[f"in_image_u8_{step}"] = random.integers(0, 256, (2, 3, 64, 64), dtype=np.uint8)
     meta = {
         "options": {**OPTIONS, **changes}, "mode": "train", "steps": steps, "z": "normal:z",
-        "fill_prefix_G": "G/", "fill_prefix_D": "D/", "fill_prefix_E": "E/",
+        "fill_prefix": common_prefix,
+        **{f"fill_prefix_{name}": f"{common_prefix}{name}/" for name in "GDE"},
     }  # fmt: skip
     np.savez(path, meta=json.dumps(meta), **arrays)
     return Case(path)
@@ -70,7 +71,11 @@ def finished(case: Case) -> Case:
         "fake_float64_deviation": [0.0] * len(losses),
         "losses_float64_deviation": [{} for _ in losses],
     }
-    np.savez(case.path, meta=json.dumps(meta), **case.arrays)
+    return rewritten(case, meta)
+
+
+def rewritten(case: Case, meta: dict[str, Any]) -> Case:
+    np.savez(case.path, meta=json.dumps({**case.meta, **meta}), **case.arrays)
     return Case(case.path)
 
 
@@ -100,6 +105,34 @@ def test_a_wrong_setting_of_the_engine_is_noticed(tmp_path: Path, wrong: str) ->
     case.options[wrong] = case.options[wrong] * 0.5
     with pytest.raises(AssertionError, match="differs by"):
         check_objective(case)
+
+
+def test_a_state_may_be_listed_without_the_common_prefix(tmp_path: Path) -> None:
+    case = finished(write_case(tmp_path / "objective_train.npz", 1, common_prefix="own/"))
+    state = case.meta["state_after_mean_rms"]
+    assert all(name.startswith(("own/G/", "own/D/")) for name in state)
+    short = {name.removeprefix("own/"): moments for name, moments in state.items()}
+    noisy = next(iter(short))
+    short[noisy] = (1e9, 1e9)
+    listed = {"state_after_mean_rms": short, "state_tensors_noisy_in_float32": [f"own/{noisy}"]}
+    case = rewritten(case, listed)
+    check_objective(case)
+    compared = {name for name in case.differences if name.startswith("rms of ")}
+    assert compared == {f"rms of {name}" for name in short} - {f"rms of {noisy}"}
+    with pytest.raises(AssertionError, match=f"mean of {noisy} differs by"):
+        check_objective(rewritten(case, {"state_tensors_noisy_in_float32": []}))
+
+
+def test_the_encoder_may_be_without_noise(tmp_path: Path) -> None:
+    case = write_case(tmp_path / "objective_train.npz", 1, use_vae=True)
+    case.arrays["in_eps_0"] = np.zeros((2, 256), np.float32)
+    case = finished(case)
+    del case.arrays["in_eps_0"]
+    case = rewritten(case, {"z": "encoder mean (noise term set to zero)"})
+    check_objective(case)
+    assert max(case.differences.values()) == 0.0
+    with pytest.raises(AssertionError, match="differs by"):
+        check_objective(rewritten(case, {"z": "normal:z"}))
 
 
 def test_the_engine_moves_every_network(tmp_path: Path) -> None:

@@ -33,6 +33,12 @@ class Case:
         self.options: dict[str, Any] = self.meta.get("options", {})
         self.differences: dict[str, float] = {}
 
+    @property
+    def fill_prefix(self) -> str:
+        """What stands before the name of each tensor in the seed of its fill."""
+        prefix: str = self.meta.get("fill_prefix", self.meta.get("salt", ""))
+        return prefix
+
     def tensor(self, name: str) -> Tensor:
         return torch.from_numpy(self.arrays[name])
 
@@ -60,7 +66,7 @@ class Case:
         self, network: nn.Module, prefix: str | None = None, names: Names | None = None
     ) -> nn.Module:
         """The network with filled weights, in the case's mode."""
-        fill(network, self.meta.get("fill_prefix", "") if prefix is None else prefix, names)
+        fill(network, self.fill_prefix if prefix is None else prefix, names)
         return network.train(self.meta.get("mode") == "train")
 
     def close(self, name: str, actual: Tensor, expected: Any, tolerance: float) -> None:

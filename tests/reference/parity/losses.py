@@ -2,6 +2,7 @@
 """Losses and whole training steps against the reference's numbers."""
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +79,7 @@ def check_perceptual(case: Case) -> None:
     with torch.device("meta"):
         network = vgg19_features().state_dict()
     shapes = {f"features.{name}": tuple(tensor.shape) for name, tensor in network.items()}
-    loss = PerceptualLoss(filled_state(shapes, case.meta["fill_prefix"]))
+    loss = PerceptualLoss(filled_state(shapes, case.fill_prefix))
     fake, real = case.image("in_fake_u8"), case.image("in_real_u8")
     activations = loss.activations(fake)
     assert [list(a.shape) for a in activations] == case.meta["slice_shapes"]
@@ -237,7 +238,7 @@ def _synthesize(
 
 
 def _noise(case: Case, mu: Tensor, step: int) -> Tensor:
-    """The noise of the encoder's sample: stored, or a rule of the form 'normal:TAG'."""
+    """The noise of the encoder's sample: stored, none, or a rule of the form 'normal:TAG'."""
     for name in (f"in_eps_{step}", f"in_z_{step}", f"in_noise_{step}", "in_eps", "in_z"):
         if name in case.arrays:
             return case.tensor(name)
@@ -245,6 +246,8 @@ def _noise(case: Case, mu: Tensor, step: int) -> Tensor:
     if isinstance(rule, list):
         rule = rule[step]
     assert isinstance(rule, str), "the case says nothing about the encoder's noise"
+    if rule.startswith("encoder mean"):
+        return torch.zeros_like(mu)
     return torch.from_numpy(draw(rule, tuple(mu.shape)))
 
 
@@ -257,15 +260,22 @@ def _update(optimiser: torch.optim.Optimizer | None, terms: dict[str, Tensor]) -
 
 
 def _compare_state(case: Case, networks: dict[str, nn.Module]) -> None:
-    """Mean and root mean square of the tensors after the last step, the noisy ones left out."""
-    noisy = set(case.meta.get("state_tensors_noisy_in_float32", []))
+    """Mean and root mean square of the tensors after the last step, the noisy ones left out.
+
+    A case may list tensors with or without what the prefixes of its networks have in common.
+    """
+    prefixes = {name: case.meta[f"fill_prefix_{name}"] for name in networks}
+    common = os.path.commonprefix(list(prefixes.values()))  # noqa: RUF071 (no paths)
+    noisy = case.meta.get("state_tensors_noisy_in_float32", [])
+    left_out = {name.removeprefix(common) for name in noisy}
     state = {
-        case.meta[f"fill_prefix_{name}"] + key: tensor.double()
+        (prefixes[name] + key).removeprefix(common): tensor.double()
         for name, network in networks.items()
         for key, tensor in to_published(network).items()
     }
-    for name, (mean, rms) in case.meta.get("state_after_mean_rms", {}).items():
-        if name in noisy or name.endswith("num_batches_tracked"):
+    for listed, (mean, rms) in case.meta.get("state_after_mean_rms", {}).items():
+        name = listed.removeprefix(common)
+        if name in left_out or name.endswith("num_batches_tracked"):
             continue
         tolerance = TOLERANCE + 1e-4 * abs(rms)
         case.close(f"mean of {name}", state[name].mean(), mean, tolerance)

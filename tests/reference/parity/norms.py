@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Class-conditional batch norm and SFT against the reference's numbers."""
 
+import re
+
 import torch
 import torch.nn.functional as F
 from parity.case import TOLERANCE, Case
-from parity.fill import draw, fill, filled_state
+from parity.fill import draw, filled_state
 from torch import Tensor, nn
 
 from spade_eval.models.labels import SemanticLayout
@@ -21,7 +23,7 @@ def check_conditional_batch(case: Case) -> None:
         "stored_mean": (channels,),
         "stored_var": (channels,),
     }
-    state = filled_state(names)
+    state = filled_state(names, case.fill_prefix)
     for ours, theirs in (("running_mean", "stored_mean"), ("running_var", "stored_var")):
         state[f"param_free_norm.{ours}"] = state.pop(theirs)
     state["param_free_norm.num_batches_tracked"] = torch.tensor(0)
@@ -32,11 +34,20 @@ def check_conditional_batch(case: Case) -> None:
     # An image-level class is a map of one label.
     labels = case.tensor("y").long()[:, None, None].expand(-1, 2, 2)
     semantics = SemanticMap(labels, SemanticLayout(num_classes=classes))
-    case.output("out", layer(_normal("scbnx", shape), semantics), TOLERANCE)
+    (rule,) = _input_rules(case)
+    case.output("out", layer(_drawn(rule, shape), semantics), TOLERANCE)
 
 
-def _normal(tag: str, shape: tuple[int, ...]) -> Tensor:
-    return torch.from_numpy(draw(f"normal:{tag}", shape))
+def _input_rules(case: Case) -> list[str]:
+    """The rules 'normal:TAG' of the inputs, from this file or from the one that its meta names."""
+    text = case.meta["input_rule"]
+    if other := re.fullmatch(r"as (\w+)", text):
+        return _input_rules(Case(case.path.with_name(f"{other[1]}.npz")))
+    return re.findall(r"'(normal:[^']*)'", text)
+
+
+def _drawn(rule: str, shape: tuple[int, ...]) -> Tensor:
+    return torch.from_numpy(draw(rule, shape))
 
 
 class _SFTResBlock(nn.Module):
@@ -58,8 +69,9 @@ def check_sft(case: Case) -> None:
     channels, condition = case.options["features"], case.options["condition"]
     network = _SFTResBlock if "resblock" in case.path.stem else SpatialFeatureTransform
     layer = network(channels, condition, case.options["hidden"])
-    fill(layer)
+    case.prepare(layer)
     batch, _, height, width = case.arrays["out"].shape
-    features = SemanticMap.from_tensor(_normal("ssftc", (batch, condition, height, width)))
-    y = layer(_normal("ssftx", (batch, channels, height, width)), features)
+    of_x, of_condition = _input_rules(case)
+    features = SemanticMap.from_tensor(_drawn(of_condition, (batch, condition, height, width)))
+    y = layer(_drawn(of_x, (batch, channels, height, width)), features)
     case.output("out", y, TOLERANCE)

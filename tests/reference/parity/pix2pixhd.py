@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from parity.case import INSTANCE_NORM_TOLERANCE, TOLERANCE, Case, layout_of
-from parity.fill import fill
 from parity.spade import compare_discriminator, spade_generator
 from torch import Tensor, nn
 
@@ -113,15 +112,9 @@ def check_encoder(case: Case) -> None:
 def check_washaway(case: Case) -> None:
     """Uniform label maps: instance norm removes the label, SPADE keeps it."""
     labels, size = case.meta["labels"], tuple(case.meta["size"])
-    options = case.options
     outputs = {
-        "pix2pixhd": _uniform_outputs(_exact_pix2pixhd(options["pix2pixhd"]), labels, size),
-        "spade": _uniform_outputs(
-            spade_generator(options["spade"] | {"num_upsampling_layers": "normal"}), labels, size
-        ),
-        "pix2pixhdpp": _uniform_outputs(
-            pix2pixhdpp_generator(options["pix2pixhdpp"]), labels, size
-        ),
+        name: uniform_outputs(case.prepare(network), labels, size)
+        for name, network in washaway_networks(case.options).items()
     }
     centre = torch.stack([y[0, :, size[0] // 2, size[1] // 2] for y in outputs["pix2pixhd"]])
     case.close("centre", centre, case.arrays["out_pix2pixhd_center"], TOLERANCE)
@@ -140,12 +133,18 @@ def check_washaway(case: Case) -> None:
     _compare_differences(
         case, labels, outputs["pix2pixhdpp"], known["pix2pixhdpp_spectralsync_batch_eval"]
     )
-    _check_first_norm(options["pix2pixhd"], labels, size)
+    _check_first_norm(case, labels, size)
 
 
-def _exact_pix2pixhd(options: dict[str, Any]) -> Pix2PixHDGenerator:
-    settings = _settings(options, options["input_nc"]) | {"norm": "instance_exact"}
-    return Pix2PixHDGenerator(Pix2PixHDGenerator.Config(**settings))
+def washaway_networks(options: dict[str, Any]) -> dict[str, nn.Module]:
+    """The generators under test, pix2pixHD's with exact means."""
+    of_pix2pixhd = options["pix2pixhd"]
+    settings = _settings(of_pix2pixhd, of_pix2pixhd["input_nc"]) | {"norm": "instance_exact"}
+    return {
+        "pix2pixhd": Pix2PixHDGenerator(Pix2PixHDGenerator.Config(**settings)),
+        "spade": spade_generator(options["spade"] | {"num_upsampling_layers": "normal"}),
+        "pix2pixhdpp": pix2pixhdpp_generator(options["pix2pixhdpp"]),
+    }
 
 
 def _uniform_map(label: int, num_labels: int, size: tuple[int, ...]) -> SemanticMap:
@@ -155,11 +154,8 @@ def _uniform_map(label: int, num_labels: int, size: tuple[int, ...]) -> Semantic
     return SemanticMap(full, layout, torch.zeros_like(full))
 
 
-def _uniform_outputs(
-    generator: nn.Module, labels: list[int], size: tuple[int, ...]
-) -> list[Tensor]:
-    fill(generator)
-    generator.eval()
+def uniform_outputs(generator: nn.Module, labels: list[int], size: tuple[int, ...]) -> list[Tensor]:
+    """The image of each label's uniform map."""
     num_labels = generator.config.num_labels
     with torch.no_grad():
         return [generator(_uniform_map(label, num_labels, size)) for label in labels]
@@ -175,12 +171,13 @@ def _compare_differences(
             case.close(name, largest, known[name], TOLERANCE)
 
 
-def _check_first_norm(options: dict[str, Any], labels: list[int], size: tuple[int, ...]) -> None:
+def _check_first_norm(case: Case, labels: list[int], size: tuple[int, ...]) -> None:
     """Plain float32 instance norm leaves rounding noise of a few 1e-6, which must stay noise."""
+    options = case.options["pix2pixhd"]
     generator = Pix2PixHDGenerator(
         Pix2PixHDGenerator.Config(**_settings(options, options["input_nc"]))
     )
-    fill(generator)
+    case.prepare(generator)
     with torch.no_grad():
         for label in labels:
             semantics = _uniform_map(label, generator.config.num_labels, size)

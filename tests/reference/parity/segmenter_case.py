@@ -25,7 +25,7 @@ EQUAL_LABELS = 0.999
 
 def weights_of(case: Case, network: nn.Module, kept: tuple[str, ...] = ()) -> dict[str, Tensor]:
     """The case's weights for every entry but those kept as they were built."""
-    salt, gain = case.meta["salt"], case.meta["gain"]
+    prefix, gain = case.fill_prefix, case.meta["gain"]
     state = {}
     for name, tensor in network.state_dict().items():
         shape = tuple(tensor.shape)
@@ -33,9 +33,9 @@ def weights_of(case: Case, network: nn.Module, kept: tuple[str, ...] = ()) -> di
             state[name] = tensor
         elif len(shape) >= 2:
             scale = np.float32(gain / np.sqrt(np.prod(shape[1:])))
-            state[name] = torch.from_numpy(draw(salt + name, shape) * scale)
+            state[name] = torch.from_numpy(draw(prefix + name, shape) * scale)
         elif not is_optional(name):
-            state[name] = torch.from_numpy(filled(salt + name, shape))
+            state[name] = torch.from_numpy(filled(prefix + name, shape))
     return state
 
 
