@@ -48,13 +48,13 @@ def read_bench_lines(paths: Sequence[Path]) -> pd.DataFrame:
     """
     rows = []
     for path in paths:
-        found = list(_objects_of(path))
-        if not found:
+        objects = list(_objects_of(path))
+        if not objects:
             raise UserError(
                 f'{path}: no line of it is a JSON object with a "bench", as `spade-eval bench ...` '
                 "prints them; measure again with --save FILE and give that file"
             )
-        rows += found
+        rows += objects
     return pd.DataFrame(rows, dtype=object)
 
 
@@ -87,7 +87,7 @@ def _text(path: Path) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timing:
+class Mark:
     """One mark of a figure; seconds are of one image (or of one distance)."""
 
     curve: str
@@ -100,21 +100,21 @@ class Timing:
     line: Line
 
 
-def timings(table: pd.DataFrame, bench: str) -> list[Timing]:
+def marks_of(table: pd.DataFrame, bench: str) -> list[Mark]:
     """The marks of one bench, oldest first; of another version's lines a `UserError`."""
-    found: list[Timing] = []
-    for line in lines_of(table, bench):
+    marks: list[Mark] = []
+    for line in _lines_of(table, bench):
         try:
-            found += _READERS[bench](line)
+            marks += _READERS[bench](line)
         except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
             raise UserError(
                 f"a line of bench {bench} cannot be drawn ({type(error).__name__}: {error}); "
                 "this version of the suite prints others: delete it or measure again"
             ) from error
-    return found
+    return marks
 
 
-def lines_of(table: pd.DataFrame, bench: str) -> list[Line]:
+def _lines_of(table: pd.DataFrame, bench: str) -> list[Line]:
     """The lines of one bench, oldest first, without the fields that only others have."""
     records = table[table["bench"] == bench].to_dict("records")
     lines = [{str(k): v for k, v in line.items() if not _is_nan(v)} for line in records]
@@ -156,7 +156,7 @@ def _settings(budget: Line) -> str:
     return ", ".join(parts)
 
 
-def _timing(line: Line, curve: str, names: Sequence[str] = _SECONDS, images: int = 1) -> Timing:
+def _mark(line: Line, curve: str, names: Sequence[str] = _SECONDS, images: int = 1) -> Mark:
     """`names` are those of the median, the fastest and the slowest, of all `images` together."""
     facts = facts_of(line)
     places = {name: float(line[name]) for name in facts if isinstance(line.get(name), int)}
@@ -166,7 +166,7 @@ def _timing(line: Line, curve: str, names: Sequence[str] = _SECONDS, images: int
     if not (seconds > 0 and fastest > 0 and slowest > 0):
         raise ValueError(f"times {seconds}, {fastest}, {slowest} are not above 0")
     ratio = line.get("ratio")
-    return Timing(
+    return Mark(
         curve=curve,
         facts=facts,
         places=places,
@@ -178,31 +178,31 @@ def _timing(line: Line, curve: str, names: Sequence[str] = _SECONDS, images: int
     )
 
 
-def _of_generator(line: Line) -> list[Timing]:
-    return [_timing(line, line["variant"], images=line["batch"])]
+def _of_generator(line: Line) -> list[Mark]:
+    return [_mark(line, line["variant"], images=line["batch"])]
 
 
-def _of_score(line: Line) -> list[Timing]:
+def _of_score(line: Line) -> list[Mark]:
     """Processes share the processor, so their threads tell curves apart and not machines."""
     curve = f"{line['way']}, {line['processes']} process{'es' * (line['processes'] > 1)}"
     if line.get("threads") and line.get("device") == "cpu":
         curve += f" ({_threads(line)})"
-    return [_timing({**line, "threads": None}, curve, images=line["images"])]
+    return [_mark({**line, "threads": None}, curve, images=line["images"])]
 
 
-def _of_distance(line: Line) -> list[Timing]:
+def _of_distance(line: Line) -> list[Mark]:
     return [
-        _timing(line, "ours", ("ours_seconds", "fastest", "slowest")),
-        _timing(line, "SciPy", ("scipy_seconds", "scipy_fastest", "scipy_slowest")),
+        _mark(line, "ours", ("ours_seconds", "fastest", "slowest")),
+        _mark(line, "SciPy", ("scipy_seconds", "scipy_fastest", "scipy_slowest")),
     ]
 
 
-def _of_train(line: Line) -> list[Timing]:
+def _of_train(line: Line) -> list[Mark]:
     names = ("step_seconds", "fastest", "slowest")
-    return [_timing({**line, "model": None}, line["model"], names, line["batch"])]
+    return [_mark({**line, "model": None}, line["model"], names, line["batch"])]
 
 
-_READERS: dict[str, Callable[[Line], list[Timing]]] = {
+_READERS: dict[str, Callable[[Line], list[Mark]]] = {
     "generator": _of_generator,
     "score": _of_score,
     "distance": _of_distance,

@@ -38,9 +38,9 @@ def bench_page(
 def _measured(shared: Facts, lines: Sequence[Line]) -> str:
     parts = [shared[name] for name in MACHINE_FACTS if name in shared]
     for name, title in (("repeats", "runs of each"), ("warm_up", "runs before, not counted")):
-        found = sorted({int(line[name]) for line in lines if name in line})
-        if found:
-            parts.append(f"{title}: {', '.join(map(str, found))}")
+        numbers = sorted({int(line[name]) for line in lines if name in line})
+        if numbers:
+            parts.append(f"{title}: {', '.join(map(str, numbers))}")
     commits = sorted({_commit(line) for line in lines if line.get("commit")})
     if commits:
         parts.append(f"commit {', '.join(commits)}")
@@ -80,33 +80,25 @@ def one_two_five(values: Sequence[float]) -> list[float]:
     ticks = [float(f"{digit}e{exponent}") for exponent in exponents for digit in (1, 2, 5)]
     first = max(tick for tick in ticks if tick <= min(values))
     last = min(tick for tick in ticks if tick >= max(values))
-    found = [tick for tick in ticks if first <= tick <= last]
-    return found if len(found) <= _MOST_TICKS else ticks[::3]
+    inside = [tick for tick in ticks if first <= tick <= last]
+    return inside if len(inside) <= _MOST_TICKS else ticks[::3]
 
 
-def logarithmic(axes: "Axes", which: str, values: Sequence[float]) -> None:
-    """A logarithmic x or y axis from tick to tick around the values."""
+def logarithmic_y(axes: "Axes", values: Sequence[float]) -> None:
+    """A logarithmic y axis from tick to tick around the values."""
     ticks = one_two_five(values)
-    low, high = min(ticks[0], *values) / 1.06, max(ticks[-1], *values) * 1.06
-    labels = [f"{tick:g}" for tick in ticks]
-    if which == "x":
-        axes.set_xscale("log")
-        axes.set_xticks(ticks, labels=labels)
-        axes.set_xlim(low, high)
-    else:
-        axes.set_yscale("log")
-        axes.set_yticks(ticks, labels=labels)
-        axes.set_ylim(low, high)
+    axes.set_yscale("log")
+    axes.set_yticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    axes.set_ylim(min(ticks[0], *values) / 1.06, max(ticks[-1], *values) * 1.06)
     axes.minorticks_off()
 
 
-def legend_beside(page: Page, looks: Mapping[str, tuple[str, str]], *, lines: bool) -> float:
+def legend_beside(page: Page, looks: Mapping[str, tuple[str, str]]) -> float:
     """Name every mark to the right of the panels; returns the inches that takes."""
     from matplotlib.lines import Line2D
 
-    style = {"linestyle": "-" if lines else "none"}
     handles = [
-        Line2D([], [], **(marker_style(*look) | style), linewidth=1.1, markersize=4.5)
+        Line2D([], [], **(marker_style(*look) | {"linestyle": "-"}), linewidth=1.1, markersize=4.5)
         for look in looks.values()
     ]
     names = [name.replace(" (", "\n(") if len(name) > _LONGEST_NAME else name for name in looks]

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from spade_eval.reports.bench.lines import Timing, lines_of, timings
-from spade_eval.reports.bench.page import bench_page, legend_beside, logarithmic, values_on_x
-from spade_eval.reports.bench.roofline import draw_roofline
+from spade_eval.reports.bench.lines import Mark, marks_of
+from spade_eval.reports.bench.page import bench_page, legend_beside, logarithmic_y, values_on_x
 from spade_eval.reports.plots.page import (
     INK,
     MARGIN,
@@ -33,7 +32,7 @@ from spade_eval.reports.report_data import Plot
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Curves = Mapping[str, Sequence[Timing]]  # by name, from left to right
+Curves = Mapping[str, Sequence[Mark]]  # by name, from left to right
 Looks = Mapping[str, tuple[str, str]]  # colour and marker of each curve
 _LEFT, _GAP, _HEIGHT = 0.62, 0.62, 1.9  # inches, of panels
 _HEAD, _FOOT = 0.25, 0.5  # above and below a panel: its title, its axis
@@ -89,23 +88,21 @@ def plot_bench(table: pd.DataFrame, folder: Path) -> list[Plot]:
 def bench_pages(table: pd.DataFrame) -> Iterator[tuple[str, Page, str]]:
     """Name, page and caption of each figure; to be drawn within `page.settings`."""
     for sweep in SWEEPS:
-        groups = _groups(timings(table, sweep.bench), sweep.x)
+        groups = _groups(marks_of(table, sweep.bench), sweep.x)
         if groups:
             yield sweep.stem, *_draw(sweep, groups)
-    if drawn := draw_roofline(lines_of(table, "count")):
-        yield "bench_roofline", *drawn
 
 
-def _groups(marks: Sequence[Timing], x: str) -> list[Curves]:
+def _groups(marks: Sequence[Mark], x: str) -> list[Curves]:
     """Marks that differ in nothing but `x` and the curve; of one measured again, the latest."""
-    found: dict[tuple[tuple[str, str], ...], dict[tuple[str, str], Timing]] = defaultdict(dict)
+    alike: dict[tuple[tuple[str, str], ...], dict[tuple[str, str], Mark]] = defaultdict(dict)
     for mark in marks:
         if x in mark.places:
             same = tuple((name, fact) for name, fact in mark.facts.items() if name != x)
-            found[same][mark.curve, mark.facts[x]] = mark
+            alike[same][mark.curve, mark.facts[x]] = mark
     groups: list[Curves] = []
-    for latest in found.values():
-        curves: dict[str, list[Timing]] = defaultdict(list)
+    for latest in alike.values():
+        curves: dict[str, list[Mark]] = defaultdict(list)
         for mark in sorted(latest.values(), key=lambda mark: mark.places[x]):
             curves[mark.curve].append(mark)
         order = dict.fromkeys(name for name, _ in latest)  # as measured, "dense" first
@@ -123,7 +120,7 @@ def _draw(sweep: Sweep, groups: Sequence[Curves]) -> tuple[Page, str]:
     page, titles = bench_page(
         sweep.title, _CAPTION, facts, [mark.line for mark in marks], pitch * len(groups)
     )
-    width = WIDTH - _LEFT - MARGIN - legend_beside(page, looks, lines=True)
+    width = WIDTH - _LEFT - MARGIN - legend_beside(page, looks)
     if has_ratios:
         width = (width - _GAP) / 2
     for place, (group, title) in enumerate(zip(groups, titles, strict=True)):
@@ -144,7 +141,7 @@ def _looks(groups: Sequence[Curves]) -> Looks:
     return dict(zip(names, styles(names), strict=True))
 
 
-def _marks(group: Curves) -> list[Timing]:
+def _marks(group: Curves) -> list[Mark]:
     return [mark for curve in group.values() for mark in curve]
 
 
@@ -161,7 +158,7 @@ def _draw_seconds(axes: "Axes", sweep: Sweep, group: Curves, looks: Looks) -> No
     axes.set_ylabel(sweep.y_label, fontsize=8, color=INK)
     ends = [end for mark in _marks(group) for end in (mark.fastest, mark.slowest)]
     if sweep.log_y:
-        logarithmic(axes, "y", ends)
+        logarithmic_y(axes, ends)
     else:
         axes.set_ylim(0, 1.08 * max(ends))
 

@@ -1,105 +1,90 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast samples are read, beside what Pillow alone needs for the same files."""
 
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
+from spade_eval.bench.timing import Clock, Row, Timing, alternating, resident_bytes, whole
 from spade_eval.datasets import files
 from spade_eval.datasets.base import Dataset
 from spade_eval.datasets.folder_description import FILE_NAME
 from spade_eval.datasets.label_files import LabelFiles
-from spade_eval.datasets.parallel import Progress, run_parallel, write_png, write_text
+from spade_eval.datasets.parallel import run_parallel, write_png, write_text
 from spade_eval.datasets.scenes import Scenes
 
 TEST_SIZE = (256, 512)
+_FIRST_IMAGES = 64
+_MIB = 2**20
 
 
-@dataclass(frozen=True, kw_only=True)
-class DecodingSpeed:
-    """Files per second on one core; medians of rounds that alternate the two readers."""
-
-    ours: float
-    pillow: float
-
-    @property
-    def ratio(self) -> float:
-        return self.ours / self.pillow
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadingSpeed:
-    """Whole samples: read, checked, resized, cropped and flipped."""
-
-    images: int
-    seconds: float
-    workers: int
-
-    @property
-    def per_worker(self) -> float:
-        """Images per second and worker."""
-        return self.images / self.seconds / self.workers
-
-
-def photo_decoding(paths: Sequence[Path], rounds: int = 9) -> DecodingSpeed:
+def time_photos(paths: Sequence[Path], rounds: int) -> Row:
     """`read_photo` against Pillow's own decoding."""
-    return _compared(lambda path: files.read_photo(path), paths, rounds)
+    return _decoding("photos", files.read_photo, paths, rounds)
 
 
-def label_decoding(
-    paths: Sequence[Path], label_files: LabelFiles, rounds: int = 9
-) -> DecodingSpeed:
+def time_label_maps(paths: Sequence[Path], label_files: LabelFiles, rounds: int) -> Row:
     """Label maps read, checked and renumbered, against Pillow's own decoding."""
-    return _compared(label_files.read, paths, rounds)
+    return _decoding("label maps", label_files.read, paths, rounds)
 
 
-def loading(
-    dataset: Dataset, images: int, workers: int = 1, progress: Progress | None = None
-) -> LoadingSpeed:
+def time_samples(dataset: Dataset, images: int, workers: int, repeats: int) -> Row:
+    """Whole training samples: read, checked, resized, cropped and flipped.
+
+    `memory_growth_mib` is over all counted images; None where the system does not tell.
+    """
+    resident: list[int | None] = []
+
+    def run(number: int, clock: Clock) -> None:
+        if number == 0:
+            resident.append(resident_bytes())
+        with clock():
+            # A few first, for the first use of files and threads.
+            load(dataset, images if number >= 0 else min(images, _FIRST_IMAGES), workers)
+
+    (timing,) = alternating([run], repeats=repeats, warm_up=1)
+    before, after = resident[0], resident_bytes()
+    return {
+        **_row("samples", images, timing),
+        "workers": workers,
+        "memory_growth_mib": None if before is None or after is None else (after - before) / _MIB,
+    }
+
+
+def load(dataset: Dataset, images: int, workers: int = 1) -> None:
     """Training samples, the first so many, starting over where the split is shorter."""
 
-    def load(number: int) -> int:
+    def load_one(number: int) -> int:
         epoch, index = divmod(number, len(dataset))
         return dataset.training_sample(index, epoch, seed=0).photo.shape[0]
 
-    start = time.perf_counter()
-    for _ in run_parallel(load, range(images), workers, progress):
+    for _ in run_parallel(load_one, range(images), workers):
         pass
-    return LoadingSpeed(images=images, seconds=time.perf_counter() - start, workers=workers)
 
 
-def resident_bytes() -> int | None:
-    """Memory of this process now, where the system tells (Linux)."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return None
-    import resource
-
-    return pages * resource.getpagesize()
-
-
-def _compared(ours: Callable[[Path], object], paths: Sequence[Path], rounds: int) -> DecodingSpeed:
+def _decoding(what: str, ours: Callable[[Path], object], paths: Sequence[Path], rounds: int) -> Row:
+    """On one core, the two readers in turn; the first reading waits for the disk."""
+    runs = [whole(partial(_read_all, read, paths)) for read in (ours, _decoded_by_pillow)]
     # In a thread, so that the ratio is that of a worker.
     with ThreadPoolExecutor(max_workers=1) as pool:
-        times: dict[str, list[float]] = {"ours": [], "pillow": []}
-        for _ in range(rounds):
-            for name, read in (("ours", ours), ("pillow", _decoded_by_pillow)):
-                times[name].append(pool.submit(_seconds, read, paths).result())
-    ours_time, pillow_time = (statistics.median(times[name]) for name in ("ours", "pillow"))
-    return DecodingSpeed(ours=len(paths) / ours_time, pillow=len(paths) / pillow_time)
+        ours_timing, pillow = pool.submit(alternating, runs, repeats=rounds, warm_up=1).result()
+    row, pillow_rate = _row(what, len(paths), ours_timing), len(paths) / pillow.median
+    ratio = row["images_per_second"] / pillow_rate
+    return {**row, "workers": 1, "pillow_per_second": pillow_rate, "ratio": ratio}
 
 
-def _seconds(read: Callable[[Path], object], paths: Sequence[Path]) -> float:
-    start = time.perf_counter()
+def _row(what: str, images: int, timing: Timing[None]) -> Row:
+    """Seconds are of all `images`, once."""
+    rate = images / timing.median
+    return {"what": what, "images": images, **timing.row, "images_per_second": rate}
+
+
+def _read_all(read: Callable[[Path], object], paths: Sequence[Path]) -> None:
     for path in paths:
         read(path)
-    return time.perf_counter() - start
 
 
 def _decoded_by_pillow(path: Path) -> None:

@@ -4,15 +4,12 @@
 The three steps are what papers do: synthesize all images into PNG files, read them back for the
 segmenter, read them again for the features of the distance. All ways run the same networks on the
 same samples, which are kept in memory, and end with the same numbers. "Dense" means that the
-generator's layers are computed as the paper's equations; see `spade_eval.bench.generator`.
+generator's layers are computed as the paper's equations; see `spade_eval.bench.networks`.
 """
 
 import dataclasses
-import statistics
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,10 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from spade_eval.batches import layout_of, semantic_map, to_8_bit
-from spade_eval.bench.generator import calibrate, latent
+from spade_eval.bench.networks import calibrate, latent, twin
+from spade_eval.bench.timing import Clock, Row, Run, alternating
 from spade_eval.datasets.base import Dataset, LabelSpace, Sample
-from spade_eval.memory import peak_mib, reset_peak, wait_for
-from spade_eval.models.fast.accelerate import set_form
 from spade_eval.models.generators import build_generator, generator_config
 from spade_eval.scoring.distances import FeatureSet
 from spade_eval.scoring.scorer import Scorer
@@ -33,33 +29,6 @@ from spade_eval.sources.source import SynthesizedFolder
 Way = Literal["one pass", "one pass, PNG kept", "three steps", "three steps, dense"]
 WAYS: tuple[Way, ...] = ("one pass", "one pass, PNG kept", "three steps", "three steps, dense")
 Numbers = Mapping[str, float | None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoreTiming:
-    """One row; seconds are of the whole split."""
-
-    model: str
-    way: Way
-    dataset: str
-    images: int
-    processes: int
-    batch: int
-    height: int
-    width: int
-    num_labels: int
-    base_channels: int
-    segmenter: str
-    features: str
-    repeats: int
-    seconds: float  # median
-    fastest: float
-    slowest: float
-    ratio: float | None  # of the median of "three steps" to this one's; None without that row
-    peak_mib: float | None  # of this process, or of the GPU's tensors
-    written: Literal["none", "all"]  # images as PNG
-    device: str
-    numbers: Numbers  # of untrained weights: they mean nothing, but all ways must agree
 
 
 class RepeatedSamples:
@@ -120,48 +89,43 @@ def time_score(
     width: float,
     ways: Sequence[Way],
     repeats: int,
-) -> list[ScoreTiming]:
-    """A row for each way; they take turns, after a batch that is not counted."""
+) -> list[Row]:
+    """A row for each way, after a batch that is not counted; seconds are of the whole split.
+
+    `ratio` is to the median of "three steps", None without that row; `written` says which images
+    became PNGs. Numbers of untrained weights mean nothing, but all ways must agree in them.
+    """
     source = untrained(scorer, model, width)
-    seconds: dict[Way, list[float]] = {way: [] for way in ways}
-    peaks: dict[Way, list[float]] = {way: [] for way in ways}
-    numbers: dict[Way, Numbers] = {}
     for batch in scorer.batches(source, "warm-up", upto=1):
         assert len(batch.images)
-    for _ in range(repeats):
-        for way in ways:
-            set_form(source.generator, "dense" if way == "three steps, dense" else "chosen")
-            reset_peak(scorer.device)
-            with tempfile.TemporaryDirectory() as folder:
-                taken, numbers[way] = _WAYS[way](scorer, source, references, Path(folder))
-            seconds[way].append(taken)
-            peaks[way].append(peak_mib(scorer.device))
-    config = generator_config(model, source.layout.num_labels, scorer.dataset.size, width)
+    runs = [_run_of(way, scorer, source, references) for way in ways]
+    timings = dict(zip(ways, alternating(runs, repeats=repeats, device=scorer.device), strict=True))
+    three = timings.get("three steps")
+    height, width_pixels = scorer.dataset.size
+    num_labels = source.layout.num_labels
+    config = generator_config(model, num_labels, scorer.dataset.size, width)
     return [
-        ScoreTiming(
-            model=model,
-            way=way,
-            dataset=scorer.dataset.name,
-            images=scorer.count,
-            processes=scorer.world.size,
-            batch=scorer.protocol.batch_size,
-            height=scorer.dataset.size[0],
-            width=scorer.dataset.size[1],
-            num_labels=source.layout.num_labels,
-            base_channels=config.base_channels,
-            segmenter=scorer.segmenter.title,
-            features=", ".join(distance.title for distance in scorer.distances),
-            repeats=repeats,
-            seconds=statistics.median(seconds[way]),
-            fastest=min(seconds[way]),
-            slowest=max(seconds[way]),
-            ratio=_ratio(seconds, way),
-            peak_mib=max(peaks[way]) if peaks[way][0] >= 0 else None,
-            written="none" if way == "one pass" else "all",
-            device=scorer.device.type,
-            numbers=numbers[way],
-        )
-        for way in ways
+        {
+            "model": model,
+            "way": way,
+            "dataset": scorer.dataset.name,
+            "images": scorer.count,
+            "processes": scorer.world.size,
+            "batch": scorer.protocol.batch_size,
+            "height": height,
+            "width": width_pixels,
+            "num_labels": num_labels,
+            "base_channels": config.base_channels,
+            "segmenter": scorer.segmenter.title,
+            "features": ", ".join(distance.title for distance in scorer.distances),
+            **timing.row,
+            "ratio": None if three is None else three.median / timing.median,
+            "peak_mib": timing.peak_mib,
+            "written": "none" if way == "one pass" else "all",
+            "device": scorer.device.type,
+            "numbers": timing.value,
+        }
+        for way, timing in timings.items()
     ]
 
 
@@ -172,70 +136,44 @@ def untrained(scorer: Scorer, model: str, width: float) -> Untrained:
     generator = build_generator(model, layout.num_labels, dataset.size, width).to(scorer.device)
     samples = [dataset[index] for index in range(2)]
     calibrate(generator, semantic_map(samples, layout, scorer.device))
-    return Untrained(generator, scorer)
+    return Untrained(twin(generator, fast=True), scorer)
 
 
-def _ratio(seconds: Mapping[Way, Sequence[float]], way: Way) -> float | None:
-    if "three steps" not in seconds:
-        return None
-    return statistics.median(seconds["three steps"]) / statistics.median(seconds[way])
+def _run_of(
+    way: Way, scorer: Scorer, source: Untrained, references: Mapping[str, FeatureSet]
+) -> Run[Numbers]:
+    if way == "three steps, dense":
+        source = Untrained(twin(source.generator, fast=False), scorer)
+
+    def run(number: int, clock: Clock) -> Numbers:
+        with tempfile.TemporaryDirectory() as folder:
+            scorer.world.on_first(lambda: None)  # processes start together
+            if way.startswith("three steps"):
+                return _three_steps(scorer, source, references, Path(folder), clock)
+            kept = 0 if way == "one pass" else None
+            with clock(), ImageWriter(Path(folder), kept) as writer:
+                scores = scorer.score(source, references, writer)
+            return {**scores.segmentation, **scores.distances}
+
+    return run
 
 
-def _one_pass(
+def _three_steps(
     scorer: Scorer,
     source: Untrained,
     references: Mapping[str, FeatureSet],
     folder: Path,
-    kept: int | None = 0,
-) -> tuple[float, Numbers]:
-    clock = _Clock(scorer)
-    with ImageWriter(folder, kept) as writer:
-        scores = scorer.score(source, references, writer)
-    return clock.seconds(), {**scores.segmentation, **scores.distances}
-
-
-def _one_pass_kept(
-    scorer: Scorer, source: Untrained, references: Mapping[str, FeatureSet], folder: Path
-) -> tuple[float, Numbers]:
-    return _one_pass(scorer, source, references, folder, kept=None)
-
-
-def _three_steps(
-    scorer: Scorer, source: Untrained, references: Mapping[str, FeatureSet], folder: Path
-) -> tuple[float, Numbers]:
+    clock: Clock,
+) -> Numbers:
     """Every step goes through the whole split; looking for the files is not counted."""
-    clock = _Clock(scorer)
-    for batch in scorer.batches(source, "step 1, synthesis"):
-        write_images(folder, batch.samples, batch.images)
-    written = clock.seconds()
+    with clock():
+        for batch in scorer.batches(source, "step 1, synthesis"):
+            write_images(folder, batch.samples, batch.images)
     read = SynthesizedFolder("step 2, segmenter", folder, scorer.dataset, scorer.count, "none")
-    clock = _Clock(scorer)
-    scores = dataclasses.replace(scorer, distances=()).score(read, {})
-    numbers: dict[str, float | None] = {**scores.segmentation}
-    for distance in scorer.distances:
-        found = scorer.features_of(read, distance, "step 3, features")
-        numbers |= distance.compare(references[distance.column], found)
-    return written + clock.seconds(), numbers
-
-
-class _Clock:
-    """Seconds until the device has done everything."""
-
-    def __init__(self, scorer: Scorer) -> None:
-        self.device = scorer.device
-        scorer.world.on_first(lambda: None)  # processes start together
-        wait_for(self.device)
-        self.started = time.perf_counter()
-
-    def seconds(self) -> float:
-        wait_for(self.device)
-        return time.perf_counter() - self.started
-
-
-_Run = Callable[[Scorer, Untrained, Mapping[str, FeatureSet], Path], tuple[float, Numbers]]
-_WAYS: dict[Way, _Run] = {
-    "one pass": _one_pass,
-    "one pass, PNG kept": _one_pass_kept,
-    "three steps": _three_steps,
-    "three steps, dense": _three_steps,
-}
+    with clock():
+        scores = dataclasses.replace(scorer, distances=()).score(read, {})
+        numbers: dict[str, float | None] = {**scores.segmentation}
+        for distance in scorer.distances:
+            features = scorer.features_of(read, distance, "step 3, features")
+            numbers |= distance.compare(references[distance.column], features)
+    return numbers

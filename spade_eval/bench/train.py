@@ -2,83 +2,28 @@
 """What a training step takes: the time of its parts, and memory beside the estimate of it."""
 
 import functools
-import itertools
-import statistics
-import sys
-import time
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from spade_eval.batches import layout_of
-from spade_eval.bench.loading import resident_bytes
+from spade_eval.bench.maps import BenchMaps
+from spade_eval.bench.networks import take_form
+from spade_eval.bench.timing import Clock, Row, Run, alternating, resident_bytes
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.base import Dataset
+from spade_eval.memory import peak_mib
+from spade_eval.models.training.gan import TrainingBatch
 from spade_eval.models.training.loop import prefetched
 from spade_eval.models.training.precision import tf32
 from spade_eval.training.generator import batches_at, fill_store, prefetch_on
-from spade_eval.training.memory_estimate import MemoryEstimate, estimate_memory
+from spade_eval.training.memory_estimate import estimate_memory
 from spade_eval.training.setup import build_training
 
 PHASES = ("data loading", "forward", "backward", "optimizer")
 MAX_LOADING_SHARE = 0.05
 """Of a step on a CPU, where the loading takes the time of the networks."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainTiming:
-    """`seconds` and `phases` are of all measured steps together."""
-
-    model: str
-    device: str
-    steps: int
-    images: int
-    warm_up: int
-    seconds: float
-    step_seconds: float  # median
-    fastest: float  # step
-    slowest: float
-    phases: dict[str, float]  # what remains is between them: averages, zeroing, bookkeeping
-    peak_bytes: int | None  # CUDA: of tensors; CPU: what the process grew by; None: not known
-    estimate: MemoryEstimate
-    preparation_seconds: float  # once before the first step: samples computed and kept
-
-    @property
-    def steps_per_second(self) -> float:
-        return self.steps / self.seconds
-
-    @property
-    def images_per_second(self) -> float:
-        return self.images / self.seconds
-
-    def share(self, phase: str) -> float:
-        """Of the time of a step."""
-        return self.phases[phase] / self.seconds
-
-
-class Clock:
-    """Adds up the time inside of named phases; waits for the device at both ends."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.seconds: defaultdict[str, float] = defaultdict(float)
-
-    def now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
-
-    @contextmanager
-    def __call__(self, phase: str) -> Iterator[None]:
-        started = self.now()
-        try:
-            yield
-        finally:
-            self.seconds[phase] += self.now() - started
 
 
 def time_training(
@@ -87,59 +32,69 @@ def time_training(
     device: torch.device,
     weights_dir: Path,
     warm_up: int = 2,
-) -> TrainTiming:
-    """The first `config.steps` steps of a training, some of them not counted; nothing is saved."""
+) -> Row:
+    """The first `config.steps` steps of a training, some of them not counted; nothing is saved.
+
+    `seconds` and `phases` are of all counted steps together, `step_seconds` (the median),
+    `fastest` and `slowest` of one. `peak_bytes`, on CUDA of tensors, elsewhere what the process
+    grew by, is None where it is not known; `preparation_seconds` pass once, before the first step.
+    """
     if not 0 <= warm_up < config.steps:
         raise ValueError(f"{config.steps} steps, expected more than the {warm_up} of the warm-up")
-    before = _memory(device)
+    before = torch.cuda.memory_allocated(device) if device.type == "cuda" else resident_bytes()
     training = build_training(config, layout_of(dataset).num_labels, device, weights_dir)
-    clock = Clock(device)
-    training.phase = clock
-    with clock("preparation"):
+    preparation = Clock(device)
+    with preparation("preparation"):
         fill_store(config, dataset)
-    preparation_seconds = clock.seconds["preparation"]
     batch_at = functools.partial(batches_at, config, dataset, device)
     batches = prefetched(batch_at, 0, config.steps, prefetch_on(device))
-    marks: list[float] = []  # where measured steps begin
-    with tf32(config.tf32):
-        for number in range(config.steps):
-            if number == warm_up:
-                clock.seconds.clear()
-            if number >= warm_up:
-                marks.append(clock.now())
+
+    def run(number: int, clock: Clock) -> None:
+        training.phase = clock
+        with clock():
             with clock("data loading"):
-                step, batch = next(batches)
-            training.step(batch, step)
-    marks.append(clock.now())
-    taken = [end - start for start, end in itertools.pairwise(marks)]
-    after = _memory(device, peak=True)
-    return TrainTiming(
-        model=config.model,
-        device=str(device),
-        steps=len(taken),
-        images=len(taken) * config.batch_size,
-        warm_up=warm_up,
-        seconds=marks[-1] - marks[0],
-        step_seconds=statistics.median(taken),
-        fastest=min(taken),
-        slowest=max(taken),
-        phases={name: clock.seconds[name] for name in PHASES},
-        peak_bytes=None if before is None or after is None else after - before,
-        estimate=estimate_memory(training, config.size, config.batch_size // config.accumulate),
-        preparation_seconds=preparation_seconds,
-    )
+                step, micro_batches = next(batches)
+            training.step(micro_batches, step)
+
+    steps = config.steps - warm_up
+    with tf32(config.tf32):
+        (timing,) = alternating([run], repeats=steps, warm_up=warm_up, device=device)
+    peak = peak_mib(device)  # since the first step: a later one takes more than it
+    return {
+        "model": config.model,
+        "device": str(device),
+        "steps": steps,
+        "images": steps * config.batch_size,
+        "warm_up": warm_up,
+        "seconds": sum(timing.seconds),
+        "step_seconds": timing.median,
+        "fastest": min(timing.seconds),
+        "slowest": max(timing.seconds),
+        "phases": {name: timing.phases[name] for name in PHASES},
+        "peak_bytes": None if before is None or peak < 0 else round(peak * 2**20) - before,
+        "estimate": estimate_memory(training, config.size, config.batch_size // config.accumulate),
+        "preparation_seconds": preparation.seconds["preparation"],
+    }
 
 
-def _memory(device: torch.device, peak: bool = False) -> int | None:
-    """Bytes in use now, or the most that ever were."""
-    if device.type == "cuda":
-        if peak:
-            return torch.cuda.max_memory_allocated(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        return torch.cuda.memory_allocated(device)
-    if not peak:
-        return resident_bytes()
-    import resource
+def training_run(
+    model: str, maps: BenchMaps, batch_size: int, width: float, fast: bool, device: torch.device
+) -> Run[Tensor | None]:
+    """Whole steps on label maps, without the perceptual loss, whose weights are a download."""
+    size = (maps.labels.shape[1], maps.labels.shape[2])
+    config = TrainConfig(
+        model=model, dataset="scenes", dataset_sha256="", size=size, settings="paper",
+        steps=1, constant_steps=1, decay_every=1, rate_scale=0.0, ema_decay=None,
+        batch_size=batch_size, width=width, accumulate=1, perceptual=False,
+        precision="float32", tf32=False, channels_last=False, compile=False, seed=0,
+    )  # fmt: skip
+    training = build_training(config, maps.layout.num_labels, device, Path())
+    take_form(training.generator, fast=fast)
 
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    def run(number: int, clock: Clock) -> None:
+        semantics = maps.batch(max(number, 0), batch_size, device)
+        photos = torch.zeros(semantics.batch_size, 3, *semantics.size, device=device)
+        with clock():
+            training.step([TrainingBatch(semantics, photos)], 0)
+
+    return run

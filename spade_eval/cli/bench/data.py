@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """`spade-eval bench data`: how fast samples come from files."""
 
-import statistics
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spade_eval.cli import options
-from spade_eval.cli.bench.lines import Save, print_lines
+from spade_eval.cli.bench.flags import Save
+from spade_eval.cli.bench.lines import print_lines
 
 if TYPE_CHECKING:
-    from spade_eval.bench.loading import DecodingSpeed
+    from spade_eval.bench.timing import Row
     from spade_eval.datasets.file_dataset import FileDataset
 
-_MIB = 2**20
 _DECODING_ROUNDS = 9  # of a few files each, so many are cheap
 
 
@@ -41,10 +40,13 @@ def bench_data(
         else:
             root = options.data_root_or_default(data_root)
             split = _split(dataset, root, options.parse_size(size or "256"))
-        rows = [*_decoding(split), _loading(split, images, workers, repeats)]
-    height, width = split.size
-    shared = {"dataset": dataset or "made for the test", "height": height, "width": width}
-    print_lines("data", [{**shared, **row} for row in rows], save)
+        height, width = split.size
+        shared = {"dataset": dataset or "made for the test", "height": height, "width": width}
+        rows = []
+        for row, text in _measured(split, images, workers, repeats):
+            typer.echo(text)
+            rows.append(shared | row)
+    print_lines("data", rows, save)
 
 
 def _split(dataset: str, data_root: Path, size: tuple[int, int]) -> "FileDataset":
@@ -58,73 +60,30 @@ def _split(dataset: str, data_root: Path, size: tuple[int, int]) -> "FileDataset
     return split
 
 
-def _decoding(split: "FileDataset") -> list[dict[str, Any]]:
-    """Print what decoding takes, and return a row for photos and one for label maps."""
-    from spade_eval.bench.loading import label_decoding, photo_decoding
+def _measured(
+    split: "FileDataset", images: int, workers: int, repeats: int
+) -> "Iterator[tuple[Row, str]]":
+    """Each row, and what it says to a reader."""
+    from spade_eval.bench.loading import time_label_maps, time_photos, time_samples
 
     paths = list(split.files.values())[:32]
     photos, label_maps = [path.photo for path in paths], [path.label_map for path in paths]
-    rows = [
-        _decoding_row("photos", len(paths), lambda: photo_decoding(photos, rounds=1)),
-        _decoding_row(
-            "label maps",
-            len(paths),
-            lambda: label_decoding(label_maps, split.label_files, rounds=1),
-        ),
-    ]
-    for row in rows:
-        typer.echo(
+    for row in (
+        time_photos(photos, _DECODING_ROUNDS),
+        time_label_maps(label_maps, split.label_files, _DECODING_ROUNDS),
+    ):
+        yield (
+            row,
             f"decoding {row['what']}: {row['images_per_second']:.0f} files/s on one core, "
-            f"Pillow alone {row['pillow_per_second']:.0f} ({row['ratio']:.0%})"
+            f"Pillow alone {row['pillow_per_second']:.0f} ({row['ratio']:.0%})",
         )
-    return rows
-
-
-def _decoding_row(
-    what: str, images: int, one_round: Callable[[], "DecodingSpeed"]
-) -> dict[str, Any]:
-    one_round()  # the first reading waits for the disk
-    rounds = [one_round() for _ in range(_DECODING_ROUNDS)]
-    row = _row(what, images, [images / found.ours for found in rounds])
-    pillow = statistics.median(found.pillow for found in rounds)
-    return {
-        **row,
-        "workers": 1,
-        "pillow_per_second": pillow,
-        "ratio": row["images_per_second"] / pillow,
-    }
-
-
-def _loading(split: "FileDataset", images: int, workers: int, repeats: int) -> dict[str, Any]:
-    """Print what whole samples take, and return their row."""
-    from spade_eval.bench.loading import loading, resident_bytes
-
-    loading(split, min(images, 64), workers)  # first use of files and threads
-    before = resident_bytes()
-    taken = [loading(split, images, workers).seconds for _ in range(repeats)]
-    after = resident_bytes()
-    row = _row("samples", images, taken)
-    rate = row["images_per_second"]
-    typer.echo(
+    row = time_samples(split, images, workers, repeats)
+    rate, growth = row["images_per_second"], row["memory_growth_mib"]
+    text = (
         f"training samples at {split.size[0]}x{split.size[1]}: {rate:.0f} images/s "
-        f"({images / max(taken):.0f} to {images / min(taken):.0f}) with {workers} worker(s), "
-        f"{rate / workers:.0f} per worker"
+        f"({images / row['slowest']:.0f} to {images / row['fastest']:.0f}) with {workers} "
+        f"worker(s), {rate / workers:.0f} per worker"
     )
-    growth = None if before is None or after is None else (after - before) / _MIB
     if growth is not None:
-        typer.echo(f"memory over {repeats * images} images: {growth:+.1f} MiB")
-    return {**row, "workers": workers, "memory_growth_mib": growth}
-
-
-def _row(what: str, images: int, taken: list[float]) -> dict[str, Any]:
-    """Seconds are of all `images`, once."""
-    seconds = statistics.median(taken)
-    return {
-        "what": what,
-        "images": images,
-        "repeats": len(taken),
-        "seconds": seconds,
-        "fastest": min(taken),
-        "slowest": max(taken),
-        "images_per_second": images / seconds,
-    }
+        text += f"\nmemory over {repeats * images} images: {growth:+.1f} MiB"
+    yield row, text

@@ -1,22 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
 """`spade-eval bench generator`: how fast generators are, and what the fast forms save."""
 
-import dataclasses
+import itertools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spade_eval.cli import options
-from spade_eval.cli.bench.lines import Save, print_lines
+from spade_eval.cli.bench.flags import Model, NetworkWidth, Repeats, Save, WarmUp
+from spade_eval.cli.bench.lines import (
+    PEAK,
+    RATIO,
+    SIZE,
+    Column,
+    optional,
+    print_lines,
+    print_table,
+    spread,
+)
 
 if TYPE_CHECKING:
-    from spade_eval.bench.generator import GeneratorTiming
+    from spade_eval.bench.timing import Row
 
 _MAPS_OF_A_DATASET = 16
+_COLUMNS = (
+    SIZE,
+    Column("batch", 5, lambda row: f"{row['batch']}"),
+    Column("labels", 6, lambda row: f"{row['num_labels']}"),
+    Column("distinct", 8, lambda row: f"{row['distinct']:.1%}"),
+    Column("variant", 16, lambda row: f"{row['variant']}", "<"),
+    Column("median", 9, lambda row: f"{row['seconds']:.3f} s"),
+    spread(15),
+    Column("s/image", 8, lambda row: f"{row['seconds'] / row['batch']:.3f}"),
+    RATIO,
+    Column("share", 6, lambda row: f"{row['share']:.0%}"),
+    PEAK,
+    Column("deviation", 9, lambda row: optional(row["deviation"], ".1e")),
+)
 
 
 def bench_generator(
-    model: Annotated[str, typer.Option(help="A generator of `spade-eval models`.")] = "spade",
+    model: Model = "spade",
     size: Annotated[
         list[str] | None, typer.Option(help="N or HxW [default: 256]. Repeatable.")
     ] = None,
@@ -27,13 +52,13 @@ def bench_generator(
         list[int] | None,
         typer.Option(min=1, max=254, help="Besides unknown and edges [default: 182]. Repeatable."),
     ] = None,
-    width: Annotated[float, typer.Option(min=0.01, help="1 is the paper's.")] = 1.0,
+    width: NetworkWidth = 1.0,
     maps: options.Maps = None,
     instances: options.Instances = None,
     dataset: options.Dataset = "scenes",
     data_root: options.DataRoot = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs of each, in turn; medians count.")] = 3,
-    warm_up: Annotated[int, typer.Option(min=0, help="Runs before those.")] = 1,
+    repeats: Repeats = 3,
+    warm_up: WarmUp = 1,
     training: Annotated[
         bool, typer.Option(help="Whole training steps, without the perceptual loss.")
     ] = False,
@@ -48,6 +73,7 @@ def bench_generator(
     """Time the fast forms against the dense ones: a table, then a line of JSON for each row."""
     from spade_eval.bench.generator import PRECISIONS, time_generator, variants
     from spade_eval.bench.maps import open_maps
+    from spade_eval.bench.timing import matrix_product_rate
     from spade_eval.devices import resolve_device
     from spade_eval.errors import UserError, as_user_error, lookup
 
@@ -59,44 +85,28 @@ def bench_generator(
     place, root = resolve_device(device), options.data_root_or_default(data_root)
     if "tf32" in precisions and place.type != "cuda":
         raise UserError(f"--precision tf32 on {place.type}: only CUDA has it; leave it out here")
-    rows: list[GeneratorTiming] = []
-    typer.echo(_HEADER)
-    for pixels in [options.parse_size(text) for text in size or ["256"]]:
-        for count in classes or [182]:
-            found = open_maps(maps, instances, dataset, root, pixels, count, _MAPS_OF_A_DATASET)
+    sizes = [options.parse_size(text) for text in size or ["256"]]
+    ceiling = matrix_product_rate(place)
+    # How fast the fast forms are depends on the maps, so rows of different ones are no curve.
+    shared = {"maps": dataset if maps is None else str(maps), "warm_up": warm_up}
+
+    def measured() -> "Iterator[Row]":
+        for pixels, count in itertools.product(sizes, classes or [182]):
+            opened = open_maps(maps, instances, dataset, root, pixels, count, _MAPS_OF_A_DATASET)
             for batch_size in batch or [4]:
                 with as_user_error(f"bench generator {model}"):
-                    timed = time_generator(
+                    rows = time_generator(
                         model,
-                        found,
+                        opened,
                         batch_size,
                         width=width,
                         chosen=variants(compile, precisions),
                         repeats=repeats,
                         warm_up=warm_up,
                         device=place,
+                        ceiling=ceiling,
                         work="training" if training else "synthesis",
                     )
-                typer.echo("\n".join(_line(row) for row in timed))
-                rows += timed
-    # How fast the fast forms are depends on the maps, so rows of different ones are no curve.
-    shared = {"maps": dataset if maps is None else str(maps), "warm_up": warm_up}
-    print_lines("generator", [{**dataclasses.asdict(row), **shared} for row in rows], save)
+                yield from (row | shared for row in rows)
 
-
-_HEADER = (
-    f"{'size':>11} {'batch':>5} {'labels':>6} {'distinct':>8} {'variant':<16} {'median':>9} "
-    f"{'from - to':>15} {'s/image':>8} {'ratio':>6} {'peak MiB':>8} {'deviation':>9}"
-)
-
-
-def _line(row: "GeneratorTiming") -> str:
-    pixels = f"{row.height} x {row.width}"
-    spread = f"{row.fastest:.2f} - {row.slowest:.2f}"
-    peak = "-" if row.peak_mib is None else f"{row.peak_mib:.0f}"
-    deviation = "-" if row.deviation is None else f"{row.deviation:.1e}"
-    return (
-        f"{pixels:>11} {row.batch:>5} {row.num_labels:>6} {row.distinct:>8.1%} {row.variant:<16} "
-        f"{row.seconds:>7.3f} s {spread:>15} {row.seconds / row.batch:>8.3f} {row.ratio:>6.2f} "
-        f"{peak:>8} {deviation:>9}"
-    )
+    print_lines("generator", print_table(_COLUMNS, measured()), save)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lines of JSON that every `spade-eval bench` command prints, and `--save`, which keeps them.
+"""What every `spade-eval bench` command prints: a table, and lines of JSON, which `--save` keeps.
 
 One line holds one timing with the machine it was taken on, so that lines of several commands,
 days and machines may stand in one file: `spade-eval bench plot` compares only what belongs
@@ -8,34 +8,68 @@ together.
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
 from spade_eval.errors import UserError
 
-Save = Annotated[
-    Path | None,
-    typer.Option(
-        "--save",
-        metavar="FILE",
-        dir_okay=False,
-        writable=True,
-        help="Append the lines of JSON to this file as well, for `spade-eval bench plot`.",
-    ),
-]
+if TYPE_CHECKING:
+    from spade_eval.bench.timing import Row
 
 
-def print_lines(bench: str, rows: Sequence[Mapping[str, object]], save: Path | None) -> None:
+@dataclass(frozen=True)
+class Column:
+    """One column of a table that is printed while it is measured, so its width is given."""
+
+    title: str
+    width: int
+    text: "Callable[[Row], str]"
+    align: Literal[">", "<"] = ">"
+
+    def padded(self, text: str) -> str:
+        return f"{text:{self.align}{self.width}}"
+
+
+def print_table(columns: Sequence[Column], rows: "Iterable[Row]") -> "list[Row]":
+    """Print the titles, then each row as soon as it is measured; returns all of them."""
+    typer.echo(" ".join(column.padded(column.title) for column in columns))
+    printed = []
+    for row in rows:
+        typer.echo(" ".join(column.padded(column.text(row)) for column in columns))
+        printed.append(row)
+    return printed
+
+
+def optional(value: float | None, form: str) -> str:
+    """A number, or a dash where it is not known."""
+    return "-" if value is None else format(value, form)
+
+
+SIZE = Column("size", 11, lambda row: f"{row['height']} x {row['width']}")
+RATIO = Column("ratio", 6, lambda row: optional(row["ratio"], ".2f"))
+PEAK = Column("peak MiB", 8, lambda row: optional(row["peak_mib"], ".0f"))
+
+
+def spread(width: int) -> Column:
+    """From the fastest to the slowest run."""
+    return Column("from - to", width, lambda row: f"{row['fastest']:.2f} - {row['slowest']:.2f}")
+
+
+def print_lines(bench: str, rows: "Sequence[Row]", save: Path | None) -> None:
     """Print one JSON object a row, with what all rows share, and append them to `save`.
 
     A field of a row wins over the shared one of its name (threads of another process, say).
     """
     shared = _shared()
-    lines = [json.dumps({**shared, **row, "bench": bench}, sort_keys=True) for row in rows]
+    lines = [
+        json.dumps({**shared, **row, "bench": bench}, sort_keys=True, default=asdict)
+        for row in rows
+    ]
     # Printed first: a full disk must not take away what was measured.
     for line in lines:
         typer.echo(line)

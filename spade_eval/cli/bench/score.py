@@ -9,19 +9,41 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spade_eval.cli import options
-from spade_eval.cli.bench.lines import Save, print_lines
+from spade_eval.cli.bench.flags import Model, NetworkWidth, Repeats, Save
+from spade_eval.cli.bench.lines import (
+    PEAK,
+    RATIO,
+    SIZE,
+    Column,
+    print_lines,
+    print_table,
+    spread,
+)
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
-    from spade_eval.bench.score import ScoreTiming, Way
+    from spade_eval.bench.score import Way
+    from spade_eval.bench.timing import Row
     from spade_eval.config import RunConfig
     from spade_eval.models.training.distributed import World
     from spade_eval.rows import Workplace
 
+_COLUMNS = (
+    SIZE,
+    Column("images", 6, lambda row: f"{row['images']}"),
+    Column("processes", 9, lambda row: f"{row['processes']}"),
+    Column("way", 19, lambda row: f"{row['way']}", "<"),
+    Column("median", 10, lambda row: f"{row['seconds']:.2f} s"),
+    spread(19),
+    Column("ms/image", 9, lambda row: f"{1000 * row['seconds'] / row['images']:.1f}"),
+    RATIO,
+    PEAK,
+)
+
 
 def bench_score(
     context: typer.Context,
-    model: Annotated[str, typer.Option(help="A generator of `spade-eval models`.")] = "spade",
+    model: Model = "spade",
     images: Annotated[
         list[int] | None, typer.Option(min=2, help="[default: 100]. Repeatable.")
     ] = None,
@@ -29,7 +51,7 @@ def bench_score(
         int, typer.Option(min=2, help="Samples of the split that are repeated to that number.")
     ] = 16,
     size: options.ImageSize = "256",
-    width: Annotated[float, typer.Option(min=0.01, help="1 is the paper's.")] = 1.0,
+    width: NetworkWidth = 1.0,
     way: Annotated[
         list[str] | None,
         typer.Option(
@@ -43,7 +65,7 @@ def bench_score(
     segmenter: options.Segmenter = None,
     filled_weights: options.FilledWeights = False,
     fid_profile: options.FIDProfile = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs of each, in turn; medians count.")] = 3,
+    repeats: Repeats = 3,
     device: options.Device = "auto",
     gpus: options.GPUs = None,
     weights_dir: options.WeightsDir = None,
@@ -57,7 +79,7 @@ def bench_score(
             dataset, "default", 0, size, segmenter, filled_weights, fid_profile, 0, profile,
             segmenter_steps=1,
         )  # fmt: skip
-        rows: list[ScoreTiming] = []
+        rows: list[Row] = []
         for count in images or [100]:
             with tempfile.TemporaryDirectory() as folder:
                 place = options.workplace(
@@ -65,8 +87,7 @@ def bench_score(
                 )
                 rows += _timed(config, place, model, width, count, distinct, ways, repeats)
         if world.is_first:
-            typer.echo("\n".join([_HEADER, *map(_line, rows)]))
-            print_lines("score", [dataclasses.asdict(row) for row in rows], save)
+            print_lines("score", print_table(_COLUMNS, rows), save)
 
 
 def _ways(names: "list[str] | None", world: "World") -> "list[Way]":
@@ -92,7 +113,7 @@ def _timed(
     distinct: int,
     ways: "list[Way]",
     repeats: int,
-) -> "list[ScoreTiming]":
+) -> "list[Row]":
     from spade_eval.bench.score import RepeatedSamples, time_score
     from spade_eval.engine import Benchmark
     from spade_eval.errors import as_user_error
@@ -104,19 +125,3 @@ def _timed(
         return time_score(
             scorer, scorer.references(), model, width=width, ways=ways, repeats=repeats
         )
-
-
-_HEADER = (
-    f"{'size':>11} {'images':>6} {'processes':>9} {'way':<19} {'median':>10} {'from - to':>19} "
-    f"{'ms/image':>9} {'ratio':>6} {'peak MiB':>8}"
-)
-
-
-def _line(row: "ScoreTiming") -> str:
-    pixels, spread = f"{row.height} x {row.width}", f"{row.fastest:.2f} - {row.slowest:.2f}"
-    ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
-    peak = "-" if row.peak_mib is None else f"{row.peak_mib:.0f}"
-    return (
-        f"{pixels:>11} {row.images:>6} {row.processes:>9} {row.way:<19} {row.seconds:>8.2f} s "
-        f"{spread:>19} {1000 * row.seconds / row.images:>9.1f} {ratio:>6} {peak:>8}"
-    )

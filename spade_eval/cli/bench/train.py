@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`spade-eval bench train`: what a training step takes on this machine."""
 
-import dataclasses
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spade_eval.cli import options
-from spade_eval.cli.bench.lines import Save, print_lines
+from spade_eval.cli.bench.flags import Save
+from spade_eval.cli.bench.lines import Column, print_lines, print_table
 from spade_eval.cli.train import (
     TF32,
     Accumulate,
@@ -19,9 +19,15 @@ from spade_eval.cli.train import (
 )
 
 if TYPE_CHECKING:
-    from spade_eval.bench.train import TrainTiming
+    from spade_eval.bench.timing import Row
 
 _MIB = 2**20
+_COLUMNS = (
+    Column("part", 14, lambda row: f"{row['part']}"),
+    Column("ms a step", 10, lambda row: f"{1000 * row['seconds']:.1f}"),
+    Column("share", 7, lambda row: f"{row['share']:.1%}"),
+    Column("target", 11, lambda row: f"{row['target']}"),
+)
 
 
 def bench_train(
@@ -60,41 +66,53 @@ def bench_train(
     split = open_dataset(dataset, "train", config.budget.size, place.data_root)
     with tempfile.TemporaryDirectory() as folder, as_user_error(f"bench train {model}"):
         stored = with_store(split, Path(folder))
-        timing = time_training(train_config, stored, place.device, place.weights_dir, warm_up)
-    typer.echo("\n".join(_table(timing)))
+        row = time_training(train_config, stored, place.device, place.weights_dir, warm_up)
+    typer.echo("\n".join(_summary(row)))
+    print_table(_COLUMNS, _parts(row))
+    typer.echo("\n".join(_memory(row)))
     height, width_pixels = train_config.size
     line = {
-        **dataclasses.asdict(timing),
+        **row,
         "dataset": dataset,
         "height": height,
         "width": width_pixels,
         "batch": train_config.batch_size,
-        "budget": dataclasses.asdict(config.budget),
+        "budget": config.budget,
     }
     print_lines("train", [line], save)
 
 
-def _table(timing: "TrainTiming") -> list[str]:
+def _summary(row: "Row") -> list[str]:
+    """Rates first, then the median step beside its extremes."""
+    steps, seconds = row["steps"], row["seconds"]
+    step, fastest, slowest = (1000 * row[name] for name in ("step_seconds", "fastest", "slowest"))
+    return [
+        f"{row['model']} on {row['device']}: {steps / seconds:.3g} steps/s, "
+        f"{row['images'] / seconds:.3g} images/s ({steps} steps)",
+        f"a step: {step:.1f} ms, the median; {fastest:.1f} to {slowest:.1f} ms",
+        f"preparation: {row['preparation_seconds']:.2f} s, once before the first step",
+    ]
+
+
+def _parts(row: "Row") -> "list[Row]":
+    """The phases of a mean step, and the rest: averages, zeroing, bookkeeping."""
     from spade_eval.bench.train import MAX_LOADING_SHARE
 
-    lines = [
-        f"{timing.model} on {timing.device}: {timing.steps_per_second:.3g} steps/s, "
-        f"{timing.images_per_second:.3g} images/s ({timing.steps} steps)",
-        f"{'a step':>14} {1000 * timing.step_seconds:>10.1f} ms, the median; "
-        f"{1000 * timing.fastest:.1f} to {1000 * timing.slowest:.1f} ms",
+    targets = {"data loading": f"at most {MAX_LOADING_SHARE:.0%}"}
+    seconds = {**row["phases"], "rest": row["seconds"] - sum(row["phases"].values())}
+    return [
+        {
+            "part": part,
+            "seconds": taken / row["steps"],
+            "share": taken / row["seconds"],
+            "target": targets.get(part, "-"),
+        }
+        for part, taken in seconds.items()
     ]
-    for phase, seconds in timing.phases.items():
-        target = f"  (target: at most {MAX_LOADING_SHARE:.0%})" if phase == "data loading" else ""
-        milliseconds = 1000 * seconds / timing.steps
-        lines.append(f"{phase:>14} {milliseconds:>10.1f} ms {timing.share(phase):>7.1%}{target}")
-    lines.append(
-        f"{'preparation':>14} {timing.preparation_seconds:>10.2f} s, once before the first step"
-    )
-    rest = 1 - sum(map(timing.share, timing.phases))
-    lines.append(
-        f"{'rest':>14} {1000 * rest * timing.seconds / timing.steps:>10.1f} ms {rest:>7.1%}"
-    )
-    peak = "not known here" if timing.peak_bytes is None else f"{timing.peak_bytes / _MIB:,.0f} MiB"
-    what = "tensors" if timing.device.startswith("cuda") else "growth of the process"
-    lines += [f"peak memory ({what}): {peak}", f"estimate: {timing.estimate}"]
-    return lines
+
+
+def _memory(row: "Row") -> list[str]:
+    peak, on_cuda = row["peak_bytes"], row["device"].startswith("cuda")
+    text = "not known here" if peak is None else f"{peak / _MIB:,.0f} MiB"
+    what = "tensors" if on_cuda else "growth of the process"
+    return [f"peak memory ({what}): {text}", f"estimate: {row['estimate']}"]

@@ -70,15 +70,6 @@ def train(size: int, model: str = "spade", **budget: object) -> dict[str, object
     }  # fmt: skip
 
 
-def count(stage: str, form: str, operations: float, moved: float, **fields: object) -> Any:
-    return {
-        **SHARED, "bench": "count", "stage": stage, "form": form, "operations": operations,
-        "bytes": moved, "seconds": 0.5, "share": 0.3, "operations_per_second": 8e10,
-        "bytes_per_second": 2e10, "model": "spade", "height": 64, "width": 64, "batch": 1,
-        "device": "cpu", **fields,
-    }  # fmt: skip
-
-
 def table_of(folder: Path, *rows: dict[str, object]) -> Any:
     path = folder / "lines.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
@@ -304,26 +295,11 @@ def test_training_against_size(pages: Any) -> None:
     assert legend(found["bench_train_size"]) == ["spade", "concat"]
 
 
-def test_roofline(pages: Any) -> None:
-    stages = [count("head", "dense", 1e10, 1e9), count("norms", "dense", 1e9, 2e9)]
-    stages += [count("head", "fast", 5e9, 1e9), count("map", "fast", 0, 1e9)]
-    stages.append(count("head", "dense", 3e9, 1e9, batch=2))  # alone of its batch
-    found = pages(*stages)
-    assert list(found) == ["bench_roofline"]
-    page = found["bench_roofline"]
-    dense, fast = page.figure.axes
-    assert curves(dense) == [near([(10, 20)]), near([(0.5, 2)])]  # billions a second
-    assert curves(fast) == [near([(5, 10)])]
-    assert legend(page) == ["head", "norms"]
-    for axes in (dense, fast):
-        slope, flat = axes.lines[:2]
-        (low, start), (ridge, end) = slope.get_xydata()
-        assert start == pytest.approx(20 * low)  # 2e10 bytes a second
-        assert (ridge, end) == pytest.approx((4, 80))
-        assert [y for _, y in flat.get_xydata()] == [80, 80]
-        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
-    assert [axes.get_title(loc="left") for axes in (dense, fast)] == ["dense", "fast"]
-    assert pages(stages[0], count("norms", "dense", 1e10, 1e9)) == {}, "one place only"
+def test_counts_of_an_older_version_are_passed_over(pages: Any) -> None:
+    counted = {**SHARED, "bench": "count", "stage": "head", "form": "dense", "operations": 1e10}
+    assert list(pages(counted, generator(64, 4, 10), generator(128, 4, 10))) == [
+        "bench_generator_size"
+    ]
 
 
 def test_lines_of_another_version_are_refused(pages: Any) -> None:
@@ -332,19 +308,16 @@ def test_lines_of_another_version_are_refused(pages: Any) -> None:
         pages(old)
     with pytest.raises(UserError, match=r"a line of bench generator .* not above 0"):
         pages(generator(64, 4, 10, **timed(0.0)))
-    with pytest.raises(UserError, match=r"a line of bench count cannot be drawn .*'stage'"):
-        pages({key: value for key, value in count("a", "b", 1, 1).items() if key != "stage"})
 
 
 def test_every_figure_is_written_in_three_forms(tmp_path: Path) -> None:
     rows = [generator(64, 4, 10), generator(128, 4, 10), generator(64, 1, 10), generator(64, 4, 20)]
     rows += [score(10, "one pass", 1), score(20, "one pass", 1), distance(50), distance(60),
              score(10, "one pass", 1, height=512), train(64), train(128),
-             count("a", "dense", 1e9, 1e9), count("b", "dense", 2e9, 1e9),
              {**SHARED, "bench": "data", "what": "photos", "images": 32}]  # fmt: skip
     plots = plot_bench(table_of(tmp_path, *rows), tmp_path)
     names = ["generator_size", "generator_batch", "generator_num_labels", "score_images",
-             "score_size", "distance_num_images", "train_size", "roofline"]  # fmt: skip
+             "score_size", "distance_num_images", "train_size"]  # fmt: skip
     assert [plot.png.name for plot in plots] == [f"bench_{name}.png" for name in names]
     for plot in plots:
         with Image.open(plot.png) as image:
@@ -354,7 +327,7 @@ def test_every_figure_is_written_in_three_forms(tmp_path: Path) -> None:
         assert plot.pdf.stat().st_size > 2000
         svg = plot.svg.read_text("utf-8")
         assert "<path" in svg
-        assert "Marks: medians" in plot.caption or "slope" in plot.caption
+        assert "Marks: medians" in plot.caption
 
 
 def test_ticks_are_around_the_values() -> None:

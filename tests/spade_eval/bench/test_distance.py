@@ -6,7 +6,7 @@ import json
 import pytest
 import scipy
 
-from spade_eval.bench import distance as bench_distance
+from spade_eval.bench import timing
 from spade_eval.bench.distance import TARGETS, time_distance
 from spade_eval.cli import main
 from spade_eval.errors import UserError
@@ -14,35 +14,29 @@ from spade_eval.errors import UserError
 
 def test_both_forms_give_one_value() -> None:
     full, deficient = time_distance(24, 200, 2, seed=0), time_distance(24, 10, 2, seed=0)
-    assert full.ours == pytest.approx(full.scipy, rel=1e-9)
+    assert full["ours"] == pytest.approx(full["scipy"], rel=1e-9)
     # Below full rank SciPy's form adds the roots of rounding errors of zero eigenvalues.
-    assert deficient.ours == pytest.approx(deficient.scipy, abs=1e-3)
-    assert full.ratio == full.ours_seconds / full.scipy_seconds
-    assert 0 < full.fastest < full.ours_seconds < full.slowest
-    assert 0 < full.scipy_fastest < full.scipy_seconds < full.scipy_slowest
-    assert full.target is None
+    assert deficient["ours"] == pytest.approx(deficient["scipy"], abs=1e-3)
+    assert full["ratio"] == full["ours_seconds"] / full["scipy_seconds"]
+    assert 0 < full["fastest"] < full["ours_seconds"] < full["slowest"]
+    assert 0 < full["scipy_fastest"] < full["scipy_seconds"] < full["scipy_slowest"]
+    assert full["target"] is None
 
 
 def test_the_sizes_of_fid_have_targets() -> None:
     assert TARGETS == {(2048, 5000): 0.25, (2048, 500): 0.02}
 
 
-def test_runs_before_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    ticks = iter(range(100))
-    monkeypatch.setattr(bench_distance.time, "perf_counter", lambda: 2.0 ** next(ticks))
-    timing = time_distance(4, 10, 1, seed=0, warm_up=2)
-    # A run before takes one reading and two forms take turns: the first that counts starts at 4.
-    assert (timing.ours_seconds, timing.scipy_seconds) == (2.0**4, 2.0**6)
-    assert (timing.repeats, timing.warm_up) == (1, 2)
-
-
-def test_peaks_are_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_form_has_its_own_times_and_peak(monkeypatch: pytest.MonkeyPatch) -> None:
     peaks = iter([5.0, 7.0])  # one of each, in the first run
-    monkeypatch.setattr(bench_distance, "peak_mib", lambda device: next(peaks))
-    timing = time_distance(4, 10, 2, seed=0)
-    assert (timing.peak_mib, timing.scipy_peak_mib) == (5.0, 7.0)
-    monkeypatch.setattr(bench_distance, "peak_mib", lambda device: -1.0)
-    assert time_distance(4, 10, 1, seed=0).peak_mib is None
+    ticks = iter(range(100))
+    monkeypatch.setattr(timing, "peak_mib", lambda device: next(peaks))
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: 2.0 ** next(ticks))
+    row = time_distance(4, 10, 1, seed=0, warm_up=2)
+    # A run takes two readings and two forms take turns: the first that counts starts at 8.
+    assert (row["ours_seconds"], row["scipy_seconds"]) == (2.0**8, 2.0**10)
+    assert (row["repeats"], row["warm_up"]) == (1, 2)
+    assert (row["peak_mib"], row["scipy_peak_mib"]) == (5.0, 7.0)
 
 
 def test_command_prints_a_table_and_lines_of_json(capsys: pytest.CaptureFixture[str]) -> None:

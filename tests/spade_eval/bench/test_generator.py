@@ -11,8 +11,10 @@ from PIL import Image
 
 from spade_eval.bench.generator import DENSE, Variant, time_generator, variants
 from spade_eval.bench.maps import BenchMaps, maps_of_folder
+from spade_eval.bench.networks import twin
 from spade_eval.cli import main
 from spade_eval.errors import UserError
+from spade_eval.models.generators import build_generator
 
 
 @pytest.fixture
@@ -49,19 +51,20 @@ def test_rows_compare_with_the_dense_form(folder: Path, model: str) -> None:
         repeats=2,
         warm_up=0,
         device=torch.device("cpu"),
+        ceiling=1e9,
     )
     dense, fast, dense_half, half = rows
-    assert [row.variant for row in rows] == ["dense", "fast", "dense+bf16", "fast+bf16"]
-    assert dense.deviation == 0
-    assert dense.ratio == 1
-    assert fast.ratio == dense.seconds / fast.seconds
-    assert fast.deviation is not None
-    assert half.deviation is not None
-    assert dense_half.deviation is not None
-    assert fast.deviation < 2e-5 < min(half.deviation, dense_half.deviation)
-    assert max(half.deviation, dense_half.deviation) < 0.5
-    assert 0 < fast.distinct < 1
-    assert fast.fastest <= fast.seconds <= fast.slowest
+    assert [row["variant"] for row in rows] == ["dense", "fast", "dense+bf16", "fast+bf16"]
+    assert dense["deviation"] == 0
+    assert dense["ratio"] == 1
+    assert fast["ratio"] == dense["seconds"] / fast["seconds"]
+    assert fast["deviation"] < 2e-5 < min(half["deviation"], dense_half["deviation"])
+    assert max(half["deviation"], dense_half["deviation"]) < 0.5
+    assert 0 < fast["distinct"] < 1
+    assert {row["operations_per_second"] for row in rows} == {1e9}
+    for row in rows:
+        assert row["share"] == pytest.approx(dense["operations"] / row["seconds"] / 1e9)
+    assert fast["fastest"] <= fast["seconds"] <= fast["slowest"]
 
 
 def test_training_steps(folder: Path) -> None:
@@ -74,10 +77,53 @@ def test_training_steps(folder: Path) -> None:
         repeats=1,
         warm_up=0,
         device=torch.device("cpu"),
+        ceiling=1e9,
         work="training",
     )
-    assert row.deviation is None
-    assert row.seconds > 0
+    assert row["deviation"] is None
+    assert row["seconds"] > 0
+    assert row["share"] > 0
+
+
+def test_operations_are_those_of_the_dense_forward(folder: Path) -> None:
+    """By hand: every convolution's multiply-adds, two operations each."""
+    maps, device = _maps(folder), torch.device("cpu")
+    rows = time_generator(
+        "concat",
+        maps,
+        2,
+        width=1 / 16,
+        chosen=variants(False, []),
+        repeats=1,
+        warm_up=0,
+        device=device,
+        ceiling=1e9,
+    )
+    generator = twin(build_generator("concat", 7, (32, 64), 1 / 16).eval(), fast=False)
+    counted = []
+
+    def count(layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
+        kernel = layer.weight[0].numel()  # type: ignore[index]
+        counted.append(2 * out.numel() * kernel)
+
+    for layer in generator.modules():
+        if isinstance(layer, (torch.nn.Conv2d, torch.nn.Linear)):
+            layer.register_forward_hook(count)
+    with torch.no_grad():
+        generator(maps.batch(0, 2, device))
+    assert {row["operations"] for row in rows} == {sum(counted)}
+
+
+def test_a_twin_shares_the_weights_and_not_the_form() -> None:
+    generator = build_generator("spade", 7, (32, 64), 1 / 16).eval()
+    dense, fast = (twin(generator, fast=form) for form in (False, True))
+    half = twin(generator, fast=True, dtype=torch.bfloat16)
+    for plain, other, narrow in zip(
+        generator.parameters(), dense.parameters(), half.parameters(), strict=True
+    ):
+        assert plain is other
+        assert (plain.dtype, narrow.dtype) == (torch.float32, torch.bfloat16)
+    assert all(a is b for a, b in zip(dense.buffers(), fast.buffers(), strict=True))
 
 
 def test_names_of_variants() -> None:
@@ -94,6 +140,7 @@ def test_command_prints_a_table_and_lines_of_json(
     assert not ended.value.code
     header, *lines = capsys.readouterr().out.splitlines()
     assert header.split()[:4] == ["size", "batch", "labels", "distinct"]
+    assert "share" in header.split()
     found = [json.loads(line) for line in lines[4:]]
     assert [(row["height"], row["width"], row["variant"]) for row in found] == [
         (32, 32, "dense"),
@@ -104,6 +151,10 @@ def test_command_prints_a_table_and_lines_of_json(
     assert {row["num_labels"] for row in found} == {16}
     assert {row["maps"] for row in found} == {str(folder)}
     assert {row["bench"] for row in found} == {"generator"}
+    for row in found:
+        rate = row["operations"] / row["seconds"]
+        assert row["share"] == pytest.approx(rate / row["operations_per_second"])
+        assert 1e8 < row["operations_per_second"] < 1e15
 
 
 def test_wrong_flags(tmp_path: Path) -> None:

@@ -39,16 +39,16 @@ def test_all_ways_of_the_bench_give_the_same_numbers(benchmark_in: Make) -> None
     rows = time_score(
         repeated, repeated.references(), "spade_vae", width=1 / 16, ways=WAYS, repeats=2
     )
-    assert [row.way for row in rows] == list(WAYS)
+    assert [row["way"] for row in rows] == list(WAYS)
     three, dense = rows[2:]
-    assert rows[0].numbers == rows[1].numbers == three.numbers
+    assert rows[0]["numbers"] == rows[1]["numbers"] == three["numbers"]
     # Other sums may turn the truncation to 8 bit by a level here and there.
-    for name, value in three.numbers.items():
-        assert dense.numbers[name] == pytest.approx(value, rel=0.02, abs=1e-3)
-    assert three.ratio == 1
+    for name, value in three["numbers"].items():
+        assert dense["numbers"][name] == pytest.approx(value, rel=0.02, abs=1e-3)
+    assert three["ratio"] == 1
     for row in rows:
-        assert row.fastest <= row.seconds <= row.slowest
-        assert row.ratio == three.seconds / row.seconds
+        assert row["fastest"] <= row["seconds"] <= row["slowest"]
+        assert row["ratio"] == three["seconds"] / row["seconds"]
 
 
 def test_the_command_prints_a_table_and_lines(

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one loop that measures: functions take turns, so that a busy machine slows all of them."""
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+
+from spade_eval.memory import peak_mib, reset_peak, wait_for
+from spade_eval.models.training.precision import tf32
+
+T = TypeVar("T")
+Row = dict[str, Any]
+"""One line of JSON: what was measured and how long it took, by name."""
+CPU = torch.device("cpu")
+_WHOLE = "whole run"
+_SIDE, _PRODUCTS = 2048, 5  # of the matrices, 16 MiB each; of them the fastest counts
+
+
+class Clock:
+    """Adds up the seconds inside of named phases; waits for the device at both ends."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def __call__(self, phase: str = _WHOLE) -> Iterator[None]:
+        wait_for(self.device)
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            wait_for(self.device)
+            self.seconds[phase] += time.perf_counter() - started
+
+
+Run = Callable[[int, Clock], T]
+"""Gets its number, below 0 in the warm-up, and a clock: what is inside of `with clock()` counts."""
+
+
+def whole(function: Callable[[], T]) -> Run[T]:
+    """A run all of which is timed."""
+
+    def run(number: int, clock: Clock) -> T:
+        with clock():
+            return function()
+
+    return run
+
+
+@dataclass
+class Timing(Generic[T]):
+    """What the counted runs of one function took."""
+
+    seconds: list[float] = field(default_factory=list)  # of each
+    phases: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))  # of all
+    peak_mib: float | None = None  # of the process or the GPU's tensors; None: not known here
+    value: T = field(init=False)  # of the last run
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    @property
+    def row(self) -> Row:
+        """The fields that all benches share, in seconds."""
+        return {
+            "repeats": len(self.seconds),
+            "seconds": self.median,
+            "fastest": min(self.seconds),
+            "slowest": max(self.seconds),
+        }
+
+    def add(self, clock: Clock) -> None:
+        """Count one run."""
+        self.seconds.append(clock.seconds.pop(_WHOLE))
+        for phase, seconds in clock.seconds.items():
+            self.phases[phase] += seconds
+
+
+def alternating(
+    runs: Sequence[Run[T]], *, repeats: int, warm_up: int = 0, device: torch.device = CPU
+) -> list[Timing[T]]:
+    """Every function `warm_up + repeats` times, in turn.
+
+    Peak memory is that of a function's very first run, which has to ask the system for it and is
+    not timed if there is a warm-up.
+    """
+    timings: list[Timing[T]] = [Timing() for _ in runs]
+    for number in range(-warm_up, repeats):
+        for run, timing in zip(runs, timings, strict=True):
+            clock, is_first = Clock(device), number == -warm_up
+            if is_first:
+                reset_peak(device)
+            timing.value = run(number, clock)
+            if is_first:
+                peak = peak_mib(device)
+                timing.peak_mib = peak if peak >= 0 else None
+            if number >= 0:
+                timing.add(clock)
+    return timings
+
+
+def matrix_product_rate(device: torch.device, side: int = _SIDE) -> float:
+    """Floating point operations a second of the fastest (side, side) product in float32.
+
+    About the most that this machine computes: the flat ceiling of a roofline (Williams et al.,
+    CACM 2009). A multiply-add is two operations, as in `FlopCounterMode`.
+    """
+    left, right = torch.randn(2, side, side, device=device)
+    with tf32(False):
+        (timing,) = alternating(
+            [whole(lambda: left @ right)], repeats=_PRODUCTS, warm_up=1, device=device
+        )
+    return 2 * side**3 / min(timing.seconds)
+
+
+def resident_bytes() -> int | None:
+    """Memory of this process now, where the system tells (Linux)."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return None
+    import resource
+
+    return pages * resource.getpagesize()
