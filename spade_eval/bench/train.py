@@ -94,7 +94,7 @@ def training_run(
     def run(number: int, clock: Clock) -> None:
         semantics = maps.batch(max(number, 0), batch_size, device)
         photos = torch.zeros(semantics.batch_size, 3, *semantics.size, device=device)
-        with clock():
+        with clock(), tf32(False):
             training.step([TrainingBatch(semantics, photos)], 0)
 
     return run

@@ -10,13 +10,34 @@ import typer
 
 from spade_eval.cli import options
 from spade_eval.cli.bench.flags import Save
-from spade_eval.cli.bench.lines import print_lines
+from spade_eval.cli.bench.lines import Column, optional, print_lines, print_table
 
 if TYPE_CHECKING:
     from spade_eval.bench.timing import Row
     from spade_eval.datasets.file_dataset import FileDataset
 
 _DECODING_ROUNDS = 9  # of a few files each, so many are cheap
+_COLUMNS = (
+    Column("what", 24, lambda row: _what(row), "<"),
+    Column("workers", 7, lambda row: f"{row['workers']}"),
+    Column("images", 6, lambda row: f"{row['images']}"),
+    Column("images/s", 8, lambda row: f"{row['images_per_second']:.0f}"),
+    Column("from - to", 15, lambda row: f"{_rate(row, 'slowest')} - {_rate(row, 'fastest')}"),
+    Column("a worker", 8, lambda row: f"{row['images_per_second'] / row['workers']:.0f}"),
+    Column("Pillow alone", 12, lambda row: optional(row.get("pillow_per_second"), ".0f")),
+    Column("ratio", 5, lambda row: optional(row.get("ratio"), ".0%")),
+    Column("growth MiB", 10, lambda row: optional(row.get("memory_growth_mib"), "+.1f")),
+)
+
+
+def _what(row: "Row") -> str:
+    """Files are decoded at their own size."""
+    size = f" at {row['height']} x {row['width']}" if row["what"] == "samples" else ""
+    return row["what"] + size
+
+
+def _rate(row: "Row", seconds: str) -> str:
+    return f"{row['images'] / row[seconds]:.0f}"
 
 
 def bench_data(
@@ -30,7 +51,11 @@ def bench_data(
     repeats: Annotated[int, typer.Option(min=1, help="Times of loading; the median counts.")] = 3,
     save: Save = None,
 ) -> None:
-    """Images per second, decoding beside Pillow's own, memory: then three lines of JSON."""
+    """Images per second, decoding beside Pillow's own, memory: a table, then a line of JSON a row.
+
+    Photos and label maps are decoded on one core; samples are read, checked, resized, cropped and
+    flipped, and what the process grew by meanwhile is told where the system tells.
+    """
     with tempfile.TemporaryDirectory() as folder:
         if dataset is None:
             from spade_eval.bench.loading import write_test_folder
@@ -42,10 +67,8 @@ def bench_data(
             split = _split(dataset, root, options.parse_size(size or "256"))
         height, width = split.size
         shared = {"dataset": dataset or "made for the test", "height": height, "width": width}
-        rows = []
-        for row, text in _measured(split, images, workers, repeats):
-            typer.echo(text)
-            rows.append(shared | row)
+        measured = _measured(split, images, workers, repeats)
+        rows = print_table(_COLUMNS, (shared | row for row in measured))
     print_lines("data", rows, save)
 
 
@@ -60,30 +83,12 @@ def _split(dataset: str, data_root: Path, size: tuple[int, int]) -> "FileDataset
     return split
 
 
-def _measured(
-    split: "FileDataset", images: int, workers: int, repeats: int
-) -> "Iterator[tuple[Row, str]]":
-    """Each row, and what it says to a reader."""
+def _measured(split: "FileDataset", images: int, workers: int, repeats: int) -> "Iterator[Row]":
+    """Photos and label maps of a few files, beside Pillow alone; then whole samples."""
     from spade_eval.bench.loading import time_label_maps, time_photos, time_samples
 
     paths = list(split.files.values())[:32]
-    photos, label_maps = [path.photo for path in paths], [path.label_map for path in paths]
-    for row in (
-        time_photos(photos, _DECODING_ROUNDS),
-        time_label_maps(label_maps, split.label_files, _DECODING_ROUNDS),
-    ):
-        yield (
-            row,
-            f"decoding {row['what']}: {row['images_per_second']:.0f} files/s on one core, "
-            f"Pillow alone {row['pillow_per_second']:.0f} ({row['ratio']:.0%})",
-        )
-    row = time_samples(split, images, workers, repeats)
-    rate, growth = row["images_per_second"], row["memory_growth_mib"]
-    text = (
-        f"training samples at {split.size[0]}x{split.size[1]}: {rate:.0f} images/s "
-        f"({images / row['slowest']:.0f} to {images / row['fastest']:.0f}) with {workers} "
-        f"worker(s), {rate / workers:.0f} per worker"
-    )
-    if growth is not None:
-        text += f"\nmemory over {repeats * images} images: {growth:+.1f} MiB"
-    yield row, text
+    yield time_photos([path.photo for path in paths], _DECODING_ROUNDS)
+    label_maps = [path.label_map for path in paths]
+    yield time_label_maps(label_maps, split.label_files, _DECODING_ROUNDS)
+    yield time_samples(split, images, workers, repeats)

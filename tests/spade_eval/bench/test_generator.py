@@ -85,11 +85,12 @@ def test_training_steps(folder: Path) -> None:
     assert row["share"] > 0
 
 
-def test_operations_are_those_of_the_dense_forward(folder: Path) -> None:
+@pytest.mark.parametrize("model", ["spade", "concat"])
+def test_operations_are_those_of_the_dense_forward(folder: Path, model: str) -> None:
     """By hand: every convolution's multiply-adds, two operations each."""
     maps, device = _maps(folder), torch.device("cpu")
     rows = time_generator(
-        "concat",
+        model,
         maps,
         2,
         width=1 / 16,
@@ -99,7 +100,7 @@ def test_operations_are_those_of_the_dense_forward(folder: Path) -> None:
         device=device,
         ceiling=1e9,
     )
-    generator = twin(build_generator("concat", 7, (32, 64), 1 / 16).eval(), fast=False)
+    generator = twin(build_generator(model, 7, (32, 64), 1 / 16).eval(), fast=False)
     counted = []
 
     def count(layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:

@@ -68,7 +68,9 @@ def test_the_command_prints_and_saves_lines_of_json(
               "--save", str(tmp_path / "lines.jsonl")])  # fmt: skip
     assert not ended.value.code
     out = capsys.readouterr().out
-    assert "5 images/s (2 to 10) with 2 worker(s), 2 per worker" in out
+    table = [line.split() for line in out.splitlines()[:4]]
+    assert table[0][:4] == ["what", "workers", "images", "images/s"]
+    assert " ".join(table[3][:-1]) == "samples at 256 x 512 2 10 5 2 - 10 2 - -"
     printed = [line for line in out.splitlines() if line.startswith("{")]
     assert (tmp_path / "lines.jsonl").read_text().splitlines() == printed
     photos, labels, samples = map(json.loads, printed)

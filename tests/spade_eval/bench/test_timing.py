@@ -2,12 +2,30 @@
 """The loop of all benches: who runs when, what counts, and the rate of a matrix product."""
 
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
 from spade_eval.bench import timing
 from spade_eval.bench.timing import CPU, Clock, alternating, matrix_product_rate, whole
+
+
+BENCH = Path(timing.__file__).parent
+
+
+@pytest.mark.parametrize(
+    ("name", "home"),
+    [
+        ("perf_counter", "timing.py"),
+        ("set_form", "networks.py"),
+        ("build_training", "train.py"),
+        ("TrainingBatch", "train.py"),
+    ],
+)
+def test_clock_forms_and_training_are_each_met_in_one_file(name: str, home: str) -> None:
+    """So that another loop, another kind of fast form or of training touches one file here."""
+    assert [path.name for path in BENCH.glob("*.py") if name in path.read_text()] == [home]
 
 
 def test_functions_take_turns_and_the_warm_up_does_not_count() -> None:
