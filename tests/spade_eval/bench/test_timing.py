@@ -10,7 +10,6 @@ import torch
 from spade_eval.bench import timing
 from spade_eval.bench.timing import CPU, Clock, alternating, matrix_product_rate, whole
 
-
 BENCH = Path(timing.__file__).parent
 
 
