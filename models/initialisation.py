@@ -5,6 +5,7 @@
 al., Appendix A; Glorot & Bengio 2010). "as_trained": what the published code does on a GPU, where
 that initialisation misses spectrally normalised weights, which keep PyTorch's default; their scale
 does not change the output but does change the effective step size. "pix2pixhd": N(0, 0.02).
+"glorot": Glorot uniform, norms at one and zero, as TensorFlow's layers begin.
 """
 
 import math
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from spade_eval.models.layers.norms import AdaptiveInstanceNorm
 from spade_eval.models.layers.spectral import is_spectral
 
-Scheme = Literal["as_printed", "as_trained", "pix2pixhd"]
+Scheme = Literal["as_printed", "as_trained", "pix2pixhd", "glorot"]
 
 _GAIN = 0.02
 
@@ -43,7 +44,10 @@ def initialise(module: nn.Module, scheme: Scheme, seed: int) -> None:
                 _initialise_weight(layer, scheme, random)
                 _initialise_bias(layer, scheme, random)
             elif isinstance(layer, (nn.BatchNorm2d, nn.GroupNorm)) and layer.affine:
-                _draw(layer.weight, lambda w: w.normal_(1.0, 0.02, generator=random))
+                if scheme == "glorot":
+                    nn.init.ones_(layer.weight)
+                else:
+                    _draw(layer.weight, lambda w: w.normal_(1.0, 0.02, generator=random))
                 nn.init.zeros_(layer.bias)
             elif isinstance(layer, nn.Embedding):
                 _draw(layer.weight, lambda w: w.normal_(0.0, 0.02, generator=random))
@@ -57,6 +61,8 @@ def _initialise_weight(layer: nn.Module, scheme: Scheme, random: torch.Generator
     assert isinstance(weight, Tensor)
     if scheme == "pix2pixhd":
         _draw(weight, lambda w: w.normal_(0.0, 0.02, generator=random))
+    elif scheme == "glorot":
+        _draw(weight, lambda w: nn.init.xavier_uniform_(w, generator=random))
     elif scheme == "as_trained" and is_spectral(layer):
         _draw(weight, lambda w: nn.init.kaiming_uniform_(w, a=math.sqrt(5), generator=random))
     else:

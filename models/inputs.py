@@ -1,56 +1,117 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Latents in training: drawn from N(0, 1), or from the image encoder's posterior.
+"""What reaches a system besides its weights: label maps, photos, a style, and noise by name.
 
-Park et al., CVPR 2019, Sec. 3 "Multi-modal synthesis" and the random input of Table 4. All noise is
-a pure function of (seed, step, micro step, phase): no random state has to be saved or restored.
+Noise is a pure function of where it is asked for (seed and image, or seed and step) and of a name,
+never of a global random state: batching, resuming and the number of processes cannot move it.
 """
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 
-from spade_eval.models.encoders.variational import reparametrise
+from spade_eval.models.semantics import SemanticMap
 
-
-def noise(seed: int, step: int, micro: int, phase: str, shape: tuple[int, ...]) -> Tensor:
-    """Standard normal numbers on the CPU, the same for equal arguments on every machine."""
-    seeds = np.random.SeedSequence((seed, step, micro, zlib.crc32(phase.encode())))
-    drawn = np.random.Generator(np.random.PCG64(seeds)).standard_normal(shape, dtype=np.float32)
-    return torch.from_numpy(drawn)
+CPU = torch.device("cpu")
+Floats = NDArray[np.float32]
+_Draw = Callable[[np.random.Generator, tuple[int, ...]], Floats]
 
 
 @dataclass(frozen=True)
-class Latent:
-    """z (N, z_dim), and the posterior it was drawn from if an encoder gave one."""
+class _Stream:
+    """Numbers for the rows of a batch that are drawn together, of which some are this process's."""
 
-    z: Tensor
-    mu: Tensor | None = None
-    logvar: Tensor | None = None
+    words: tuple[int, ...]
+    rows: int = 1
+    taken: slice | None = None
+
+    def draw(self, name: tuple[int, ...], shape: tuple[int, ...], draw: _Draw) -> Floats:
+        sequence = np.random.SeedSequence((*self.words, *name))
+        random = np.random.Generator(np.random.PCG64(sequence))
+        return draw(random, (self.rows, *shape))[self.taken or slice(None)]
 
 
 @dataclass(frozen=True)
-class LatentSource:
-    """Where the latents of a batch come from: the encoder if there is one, else N(0, 1).
+class Noise:
+    """Random numbers by name for the images of a batch; the same on every machine."""
 
-    Noise is drawn for the batch of all processes; each takes the rows of its own images.
-    """
+    streams: tuple[_Stream, ...]
+    # The name whose numbers are those of the bare stream: they were drawn before there were names.
+    unnamed: str | None = None
+    device: torch.device = CPU
+    dtype: torch.dtype = torch.float32
 
-    z_dim: int
-    seed: int
-    encoder: nn.Module | None = None
-    rank: int = 0
-    world_size: int = 1
+    @classmethod
+    def of_images(
+        cls,
+        seed: int,
+        indices: Sequence[int],
+        draw: int = 0,
+        device: torch.device = CPU,
+    ) -> "Noise":
+        """Return noise for scoring: row i depends on `seed`, `indices[i]` and `draw` alone."""
+        streams = tuple(_Stream((seed, index, draw)) for index in indices)
+        return cls(streams, unnamed="z", device=device)
 
-    def __call__(self, photos: Tensor, step: int, micro: int, phase: str) -> Latent:
-        """Latents for photos (N, 3, H, W) in [-1, 1]; `phase` tells the draws of a step apart."""
-        count = photos.shape[0]
-        drawn = noise(self.seed, step, micro, phase, (count * self.world_size, self.z_dim))
-        drawn = drawn[self.rank * count : (self.rank + 1) * count].to(photos.device)
-        if self.encoder is None:
-            return Latent(drawn)
-        # Sampling and divergence take exponentials: in float32 whatever the encoder computes in.
-        mu, logvar = (half.float() for half in self.encoder(photos))
-        return Latent(reparametrise(mu, logvar, drawn), mu, logvar)
+    @classmethod
+    def of_step(
+        cls,
+        seed: int,
+        step: int,
+        micro: int,
+        rows: int,
+        taken: slice | None = None,
+        device: torch.device = CPU,
+    ) -> "Noise":
+        """Return noise for training: drawn for the `rows` images of all processes.
+
+        `taken` are those of this process.
+        """
+        return cls((_Stream((seed, step, micro), rows, taken),), device=device)
+
+    def normal(self, name: str, *shape: int) -> Tensor:
+        """(N, *shape) from N(0, 1)."""
+        return self._drawn(name, shape, lambda random, size: random.standard_normal(size, "f4"))
+
+    def uniform(self, name: str, *shape: int) -> Tensor:
+        """(N, *shape), uniform in [0, 1)."""
+        return self._drawn(name, shape, lambda random, size: random.random(size, "f4"))
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> "Noise":
+        """Return the same numbers on another device, in another float type."""
+        return replace(self, device=device, dtype=dtype)
+
+    def _drawn(self, name: str, shape: tuple[int, ...], draw: _Draw) -> Tensor:
+        code = () if name == self.unnamed else (zlib.crc32(name.encode()),)
+        parts = [stream.draw(code, shape, draw) for stream in self.streams]
+        return torch.from_numpy(np.concatenate(parts)).to(self.device, self.dtype)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that a system may look at to synthesize a batch; nothing else reaches it."""
+
+    semantics: SemanticMap
+    noise: Noise
+    style: Tensor | None = None  # (N, 3, H, W) in [-1, 1]; given only where the run allows it
+
+    def to(self, dtype: torch.dtype) -> "Inputs":
+        """Return the same inputs as floats of another type."""
+        style = None if self.style is None else self.style.to(dtype)
+        noise = self.noise.to(self.noise.device, dtype)
+        return Inputs(self.semantics.to(dtype=dtype), noise, style)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Label maps and photos of one micro batch, and the noise of its step."""
+
+    semantics: SemanticMap
+    photos: Tensor  # (N, 3, H, W) in [-1, 1]; of other scenes where the system trains unpaired
+    noise: Noise
+    made: dict[str, Any] = field(default_factory=dict)  # what an update leaves for the next one

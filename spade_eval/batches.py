@@ -10,23 +10,33 @@ from torch import Tensor
 
 from spade_eval.datasets.base import Dataset, Sample
 from spade_eval.errors import lookup
+from spade_eval.models.inputs import Batch, Noise
 from spade_eval.models.labels import SemanticLayout, layouts_of
 from spade_eval.models.semantics import SemanticMap
-from spade_eval.models.training.gan import TrainingBatch
+from spade_eval.models.systems.base import System
 from spade_eval.protocol import Protocol
 from spade_eval.segmenters.training import SegmenterBatch
 
 
 def layout_of(dataset: Dataset, name: str = "spade") -> SemanticLayout:
     """Return the order of channels that a program gives the semantic maps of a dataset."""
-    space = dataset.label_space
-    known = layouts_of(
-        dataset.name,
-        space.num_classes,
-        has_unlabelled=space.has_unlabelled,
-        has_instances=dataset.has_instances,
+    return lookup(
+        layouts_of(dataset.name, dataset.label_space.num_classes, **_has(dataset)),
+        name,
+        f"layout of {dataset.name}",
     )
-    return lookup(known, name, f"layout of {dataset.name}")
+
+
+def layout_for(system: type[System], dataset: Dataset) -> SemanticLayout:
+    """Return the order of channels in which a method sees the label maps of a dataset."""
+    return system.layout(dataset.name, dataset.label_space.num_classes, **_has(dataset))
+
+
+def _has(dataset: Dataset) -> dict[str, bool]:
+    return {
+        "has_unlabelled": dataset.label_space.has_unlabelled,
+        "has_instances": dataset.has_instances,
+    }
 
 
 def semantic_map(
@@ -50,11 +60,14 @@ def photos(samples: Sequence[Sample]) -> Tensor:
 
 
 def training_batch(
-    samples: Sequence[Sample], layout: SemanticLayout, device: torch.device
-) -> TrainingBatch:
-    """A batch for a generator: photos in [-1, 1]."""
-    scaled = photos(samples).to(device).float() / 127.5 - 1
-    return TrainingBatch(semantic_map(samples, layout, device), scaled)
+    labelled: Sequence[Sample],
+    photographed: Sequence[Sample],
+    layout: SemanticLayout,
+    noise: Noise,
+) -> Batch:
+    """A batch for a system, on the noise's device: the label maps of some, the photos of others."""
+    scaled = photos(photographed).to(noise.device).float() / 127.5 - 1
+    return Batch(semantic_map(labelled, layout, noise.device), scaled, noise)
 
 
 def segmenter_batch(samples: Sequence[Sample], device: torch.device) -> SegmenterBatch:

@@ -147,7 +147,10 @@ class TrainConfig:
     constant_steps: int  # at the full learning rate, which then falls linearly to zero
     decay_every: int  # steps between two falls: 1, or those of an epoch
     batch_size: int
-    settings: SettingSet
+    settings: SettingSet  # whose numbers `method` starts from
+    # The settings of the method as they are used: rates, betas, loss weights, initialisation,
+    # discriminator. A `spade_eval.models.systems.base.Settings`, which needs torch.
+    method: Any
     width: float
     rate_scale: float
     ema_decay: float | None

@@ -32,8 +32,7 @@ from spade_eval.sources.source import Source
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 from spade_eval.training.generator import train_generator, with_store
 from spade_eval.training.scores import PeriodicScores
-from spade_eval.training.setup import schedule_of
-from spade_eval.weights import VGG19, is_installed
+from spade_eval.training.setup import train_config
 from spade_eval.workplace import claim_folder
 
 
@@ -99,27 +98,7 @@ class Benchmark:
 
     def train_config(self, model: str) -> TrainConfig:
         """How this run trains a model."""
-        budget = self.config.budget
-        split = self._train_split
-        schedule = schedule_of(model, self.config.dataset, budget, len(split))
-        return TrainConfig(
-            model=model,
-            dataset=self.config.dataset,
-            dataset_sha256=split.fingerprint(),
-            size=budget.size,
-            **dataclasses.asdict(schedule),
-            settings=budget.settings,
-            width=budget.width,
-            rate_scale=budget.rate_scale,
-            ema_decay=budget.ema_decay,
-            perceptual=is_installed(VGG19, self.place.weights_dir),
-            accumulate=budget.accumulate,
-            precision=budget.precision,
-            tf32=budget.tf32,
-            channels_last=budget.channels_last,
-            compile=budget.compile,
-            seed=self.config.seed,
-        )
+        return train_config(model, self.config, self._train_split, self.place.weights_dir)
 
     def job_sha256(self, row: Row) -> str:
         """Identity of a measurement: these images under this protocol on this data."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The generators as a list: row of the paper, parameters on each dataset, printed count.
 
-Parameters are counted on the meta device, so that the list of 18 networks takes a second or two.
+Parameters are counted on the meta device, so that the whole list takes a second or two.
 The paper prints one count a network (Table 3), which is that of ADE20K.
 """
 
@@ -13,9 +13,9 @@ from typing import Any
 
 from spade_eval.errors import UserError, lookup
 from spade_eval.files import written_whole
-from spade_eval.models.generators import GENERATORS, count_parameters
-from spade_eval.models.generators.spade import SPADEGenerator
-from spade_eval.models.systems.settings import Difference, difference
+from spade_eval.models.systems.base import Difference, System
+from spade_eval.models.systems.presets import GENERATORS, count_parameters, systems
+from spade_eval.models.systems.settings import difference
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,6 @@ DATASETS = {
     "COCO-Stuff": ReleasedData(184),
     "Cityscapes": ReleasedData(36, (256, 512), "more"),
 }
-# Datasets whose settings differ from a method's usual ones, by the suite's names.
-_OWN_SETTINGS = ("cocostuff", "cityscapes")
-# What the two sets of settings are kept for; generators point to one of them.
-METHODS = ("spade", "pix2pixhd")
 
 
 @dataclass(frozen=True)
@@ -59,10 +55,10 @@ def _listed(name: str) -> ListedModel:
     counts = {}
     for title, data in DATASETS.items():
         settings: dict[str, Any] = {"image_size": data.image_size}
-        if preset.generator is SPADEGenerator:
+        if "upsampling" in preset.network.Config.__dataclass_fields__:  # type: ignore[attr-defined]
             settings["upsampling"] = data.upsampling
         counts[title] = count_parameters(name, data.num_labels, **settings)
-    return ListedModel(name, preset.paper_row, preset.millions, counts, preset.description)
+    return ListedModel(name, preset.source, preset.millions, counts, preset.description)
 
 
 def table(models: Sequence[ListedModel]) -> list[str]:
@@ -106,25 +102,26 @@ def settings_differences(method: str | None = None) -> list[str]:
 
     A generator's name stands for the method that trains it.
     """
-    if method is not None and method not in METHODS:
+    methods = systems()
+    if method is not None and method not in methods:
         if method not in GENERATORS:
             raise UserError(
-                f"no method or generator is called {method!r}; methods: {', '.join(METHODS)}, "
+                f"no method or generator is called {method!r}; methods: {', '.join(methods)}, "
                 f"generators: {', '.join(sorted(GENERATORS))}"
             )
-        method = GENERATORS[method].method
+        method = GENERATORS[method].system.name
     lines: list[str] = []
-    for name in METHODS if method is None else (method,):
-        lines += [*_of_method(name), ""]
+    for name in methods if method is None else (method,):
+        lines += [*_of_method(methods[name]), ""]
     return lines[:-1]
 
 
-def _of_method(method: str) -> list[str]:
+def _of_method(method: type[System]) -> list[str]:
     usual = difference(method)
     if not usual:
-        return [f"{method}: paper and release agree."]
-    lines = [f"{method}: where its paper and its release differ", *_of_settings(usual)]
-    for dataset in _OWN_SETTINGS:
+        return [f"{method.name}: paper and release agree."]
+    lines = [f"{method.name}: where its paper and its release differ", *_of_settings(usual)]
+    for dataset in dict.fromkeys(dataset for _, dataset in method.settings if dataset):
         own = [item for item in difference(method, dataset) if item not in usual]
         if own:
             lines += [f"on {dataset}, besides", *_of_settings(own)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.base import HasOracle
 from spade_eval.errors import UserError, lookup
-from spade_eval.models.generators import GENERATORS
+from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.rows import Request, Row
 from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.sources.checkpoints import ReleasedOptions

@@ -47,6 +47,8 @@ class Measurement:
     train_steps: int | None = None
     train_batch_size: int | None = None
     train_config_sha256: str | None = None
+    # The method's settings as they were used: rates, betas, loss weights, initialisation...
+    train_settings: Mapping[str, Any] | None = None
     checkpoint_rule: str | None = None  # how the scored weights were chosen, e.g. "last"
     seed: int | None = None
     # What a generator is given besides the label map: "none", "random", or "real image", which

@@ -12,7 +12,7 @@ import typer.main
 from spade_eval.cli import app, main
 from spade_eval.models.checkpoints.files import load_description
 from spade_eval.models.checkpoints.published import to_published
-from spade_eval.models.generators import build_generator
+from spade_eval.models.systems.presets import build_generator
 from spade_eval.scoring.in_domain import SHIPPED, load_in_domain
 from spade_eval.weights import INCEPTION, VGG19
 

@@ -14,8 +14,8 @@ from spade_eval.datasets import DATASETS, open_dataset
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError, lookup
 from spade_eval.metrics import METRICS
-from spade_eval.models.generators import GENERATORS, build_generator
 from spade_eval.models.labels import IGNORE_INDEX
+from spade_eval.models.systems.presets import GENERATORS, build_generator
 from spade_eval.protocol import PROFILES
 
 SIZE = (64, 64)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from spade_eval.cli import main
-from spade_eval.models.systems.settings import training_settings
+from spade_eval.models.systems.presets import systems
+from spade_eval.models.systems.settings import settings_of
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "training.md").read_text("utf-8")
 COMMANDS = re.findall(r"^(spade-eval .*)$", PAGE, re.M)
@@ -58,6 +59,6 @@ def test_every_flag_that_is_told_of_is_shown_by_help(capsys: pytest.CaptureFixtu
 def test_epochs_are_those_of_the_page(
     method: str, which: str, dataset: str, epochs: tuple[int, int, int]
 ) -> None:
-    settings = training_settings(method, which, dataset)  # type: ignore[arg-type]
+    settings = settings_of(systems()[method], which, dataset)  # type: ignore[arg-type]
     found = (settings.constant_epochs, settings.decay_epochs, settings.batch_size)
     assert found == epochs

@@ -13,27 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from spade_eval.models.checkpoints.published import check_entries
-from spade_eval.models.discriminators.multiscale import MultiscaleDiscriminator
-from spade_eval.models.encoders.instance_features import InstanceFeatureEncoder
-from spade_eval.models.encoders.variational import ImageEncoder
-from spade_eval.models.generators.local_enhancer import LocalEnhancerGenerator
-from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator
-from spade_eval.models.generators.spade import SPADEGenerator
+from spade_eval.models.systems.presets import networks
 
 Described = Mapping[str, Any]
 """{"network": class name, "config": every field of its `Config`}."""
-
-NETWORKS: dict[str, type[nn.Module]] = {
-    network.__name__: network
-    for network in (
-        SPADEGenerator,
-        Pix2PixHDGenerator,
-        LocalEnhancerGenerator,
-        MultiscaleDiscriminator,
-        ImageEncoder,
-        InstanceFeatureEncoder,
-    )
-}
 
 # No network of the field comes near; a larger number in a file is damage or malice, and building
 # such a network would take all memory or time before its weights could be compared.
@@ -52,13 +35,12 @@ def rebuild(description: Described, weights: Mapping[str, Tensor]) -> nn.Module:
     The weights are compared with the description before any memory is taken for them.
     """
     name, settings = description.get("network"), description.get("config")
-    if not isinstance(name, str) or name not in NETWORKS or not isinstance(settings, Mapping):
-        raise ValueError(
-            f"the description names the network {name!r}; known: {', '.join(NETWORKS)}"
-        )
+    known = networks()
+    if not isinstance(name, str) or name not in known or not isinstance(settings, Mapping):
+        raise ValueError(f"the description names the network {name!r}; known: {', '.join(known)}")
     try:
         with torch.device("meta"):
-            network = NETWORKS[name](_config(NETWORKS[name], settings))
+            network = known[name](_config(known[name], settings))
     except (TypeError, AssertionError, RuntimeError, KeyError, ArithmeticError) as error:
         raise ValueError(f"the configuration of {name} cannot be built: {error}") from error
     check_entries(weights, network.state_dict())

@@ -1,43 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Released checkpoints: their names to ours and back, and strict loading that reports everything.
 
-A family keeps the table of names beside its modules (`published_names`); a name stands for the
-module's own entries and all below it. Files are plain state dicts; opening them is the caller's.
+A network keeps the table of names beside it (`published`); a name stands for the module's own
+entries and all below it. Files are plain state dicts; opening them is the caller's.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from spade_eval.models.checkpoints.recognition import (
-    Arch,
-    Upsampling,
-    arch_of,
-    critic_or_encoder_config_of,
-    generator_config_of,
-    resolve_layout,
-)
-from spade_eval.models.discriminators import multiscale
-from spade_eval.models.encoders import instance_features, variational
-from spade_eval.models.generators import local_enhancer, pix2pixhd, spade
+from spade_eval.models.checkpoints.recognition import is_generator, recognised, resolve_layout
 from spade_eval.models.labels import SemanticLayout, Size
 from spade_eval.models.mismatch import listed, misfit
+from spade_eval.models.released import Told
+from spade_eval.models.systems.presets import networks
 
 Names = Mapping[str, str]
 """Our module names -> published ones."""
-
-# Every network that has a published layout, with its names as a function of its configuration.
-_NAMES: dict[type[nn.Module], Callable[[Any], dict[str, str]]] = {
-    spade.SPADEGenerator: spade.published_names,
-    pix2pixhd.Pix2PixHDGenerator: pix2pixhd.published_names,
-    local_enhancer.LocalEnhancerGenerator: local_enhancer.published_names,
-    multiscale.MultiscaleDiscriminator: multiscale.published_names,
-    variational.ImageEncoder: variational.published_names,
-    instance_features.InstanceFeatureEncoder: instance_features.published_names,
-}
 
 # Buffers that training alone reads, or that old files carry for norms without statistics.
 _COUNTER = "num_batches_tracked"
@@ -49,7 +31,7 @@ class PublishedGenerator:
     """A generator with released weights, in eval mode, and the label layout it was trained with."""
 
     generator: nn.Module
-    arch: Arch
+    arch: str
     layout: SemanticLayout
     layout_name: str
 
@@ -58,8 +40,8 @@ def load_published_generator(
     state_dict: Mapping[str, Any],
     layout: str | SemanticLayout | None = None,
     *,
-    arch: Arch | None = None,
-    upsampling: Upsampling | None = None,
+    arch: str | None = None,
+    upsampling: str | None = None,
     image_size: Size | None = None,
     num_features: int = 0,
 ) -> PublishedGenerator:
@@ -71,24 +53,27 @@ def load_published_generator(
     `arch` that is given must be the file's.
     """
     tensors = without_prefix(state_dict)
-    network, config = generator_config_of(tensors, upsampling, image_size, num_features)
-    found = arch_of(config)
-    if arch not in (None, found):
-        raise ValueError(f"the file holds a {found} generator, not {arch}; set arch to {found}")
+    told = Told(upsampling=upsampling, image_size=image_size, num_features=num_features)
+    network, config = recognised(tensors, told)
+    if not is_generator(network):
+        raise ValueError(f"the file holds a {network.__name__}, expected a generator's file")
+    family: str = network.published.family_of(config)  # type: ignore[attr-defined]
+    if arch not in (None, family):
+        raise ValueError(f"the file holds a {family} generator, not {arch}; set arch to {family}")
     layout_name, resolved = resolve_layout(config.num_labels, layout)
     with torch.device("meta"):
         generator: nn.Module = network(config)
     generator.to_empty(device="cpu")
     load_published(generator, tensors)
     return PublishedGenerator(
-        generator=generator.eval(), arch=found, layout=resolved, layout_name=layout_name
+        generator=generator.eval(), arch=family, layout=resolved, layout_name=layout_name
     )
 
 
 def load_published_network(state_dict: Mapping[str, Any]) -> nn.Module:
     """A released discriminator or image encoder, recognised by its names and shapes."""
     tensors = without_prefix(state_dict)
-    network, config = critic_or_encoder_config_of(tensors)
+    network, config = recognised(tensors)
     with torch.device("meta"):
         module: nn.Module = network(config)
     module.to_empty(device="cpu")
@@ -153,11 +138,13 @@ def without_prefix(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _names_of(module: nn.Module) -> dict[str, str]:
-    names = _NAMES.get(type(module))
-    if names is None:
-        known = ", ".join(network.__name__ for network in _NAMES)
-        raise ValueError(f"{type(module).__name__} has no published layout; these have: {known}")
-    return names(module.config)
+    if not hasattr(module, "published"):
+        known = [name for name, network in networks().items() if hasattr(network, "published")]
+        raise ValueError(
+            f"{type(module).__name__} has no published layout; these have: {', '.join(known)}"
+        )
+    names: dict[str, str] = module.published.names(module.config)  # type: ignore[union-attr,operator]
+    return names
 
 
 def _renamed(state_dict: Mapping[str, Tensor], names: Names) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ scale is one network of 4x4 convolutions; the next scale sees the average-pooled
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from spade_eval.models.layers.norms import unconditional_norm
 from spade_eval.models.layers.spectral import spectral_norm
+from spade_eval.models.released import Published, Shapes, Told
 
 DiscriminatorNorm = Literal[
     "spectralinstance", "spectralbatch", "spectralsyncbatch", "spectralnone",
@@ -25,6 +26,8 @@ MAX_CHANNELS = 512
 
 class MultiscaleDiscriminator(nn.Module):
     """Features and predictions of `num_scales` networks, full resolution first."""
+
+    published: ClassVar[Published]
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -134,3 +137,37 @@ def published_names(
                 names[f"{ours}.conv"] = f"{theirs}.{index}"
                 names[f"{ours}.norm"] = f"{theirs}.{index + 1}"
     return names
+
+
+def _is_published(tensors: Shapes) -> bool:
+    return bool({"discriminator_0.model0.0.weight", "scale0_layer0.0.weight"} & set(tensors))
+
+
+def _config_of(tensors: Shapes, told: Told) -> MultiscaleDiscriminator.Config:
+    """The configuration of a state dict with SPADE's or pix2pixHD's names."""
+    if "scale0_layer0.0.weight" in tensors:
+        norm = "syncbatch" if "scale0_layer1.1.weight" in tensors else "instance"
+        return _sizes(tensors, ("scale", "_layer"), norm)
+    spectral = "discriminator_0.model1.0.0.weight_orig" in tensors
+    norm = "instance" if spectral else "none"
+    if "discriminator_0.model1.0.1.weight" in tensors:
+        norm = "syncbatch"
+    return _sizes(tensors, ("discriminator_", ".model"), f"spectral{norm}")
+
+
+def _sizes(tensors: Shapes, names: tuple[str, str], norm: Any) -> MultiscaleDiscriminator.Config:
+    scale, layer = names
+    first = tensors[f"{scale}0{layer}0.0.weight"]
+    parts = [name.removeprefix(scale).split(layer) for name in tensors]
+    return MultiscaleDiscriminator.Config(
+        num_labels=first.shape[1] - 3,
+        base_channels=first.shape[0],
+        num_layers=max(int(rest.partition(".")[0]) for _, rest in parts),
+        num_scales=1 + max(int(number) for number, _ in parts),
+        norm=norm,
+    )
+
+
+MultiscaleDiscriminator.published = Published(
+    recognises=_is_published, config_of=_config_of, names=published_names
+)

@@ -7,12 +7,14 @@ output over its pixels; at test time they are drawn from k-means centres per cla
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator, Trunk, reflect_conv
 from spade_eval.models.generators.pix2pixhd import published_names as generator_names
+from spade_eval.models.released import Published, Shapes, Told, numbered
 from spade_eval.models.semantics import SemanticMap
 
 # Instances below this value of (area share times 32) take no part in the clustering.
@@ -28,6 +30,8 @@ ClassCentres = Mapping[int, Tensor]
 
 class InstanceFeatureEncoder(nn.Module):
     """An hourglass of convolutions, averaged over each instance of each image."""
+
+    published: ClassVar[Published]
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -75,6 +79,26 @@ def published_names(config: InstanceFeatureEncoder.Config) -> dict[str, str]:
     """Our module names -> those of the published checkpoints."""
     names = generator_names(hourglass_config(config))
     return {**names, "to_features": names["to_rgb"]}
+
+
+def _is_published(tensors: Shapes) -> bool:
+    # pix2pixHD's generator has the same stem, and residual blocks.
+    return "model.1.weight" in tensors and not any(".conv_block." in name for name in tensors)
+
+
+def _config_of(tensors: Shapes, told: Told) -> InstanceFeatureEncoder.Config:
+    """The configuration of a state dict with published names."""
+    convolutions = numbered(tensors, "model.", ".weight")
+    return InstanceFeatureEncoder.Config(
+        num_features=tensors[f"model.{max(convolutions)}.weight"].shape[0],
+        base_channels=tensors["model.1.weight"].shape[0],
+        num_downsamplings=(len(convolutions) - 2) // 2,
+    )
+
+
+InstanceFeatureEncoder.published = Published(
+    recognises=_is_published, config_of=_config_of, names=published_names
+)
 
 
 def instance_mean(features: Tensor, instance_map: Tensor) -> Tensor:

@@ -5,11 +5,13 @@ Park et al., CVPR 2019, Sec. 3 "Multi-modal synthesis" and Fig. 14.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spade_eval.models.layers.spectral import spectral_norm
+from spade_eval.models.released import Published, Shapes, Told, numbered
 
 # Output widths in units of base_channels; further layers keep the last one.
 _WIDTHS = (1, 2, 4, 8)
@@ -18,6 +20,8 @@ _FINAL_SIDE = 4
 
 class ImageEncoder(nn.Module):
     """Strided convolutions down to 4x4, then one linear layer each for mu and log-variance."""
+
+    published: ClassVar[Published]
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -68,3 +72,19 @@ def published_names(config: ImageEncoder.Config) -> dict[str, str]:
     """Our module names -> those of the authors' checkpoints."""
     depth = config.input_size.bit_length() - _FINAL_SIDE.bit_length()
     return {f"layers.{i}": f"layer{i + 1}.0" for i in range(depth)}
+
+
+def _config_of(tensors: Shapes, told: Told) -> ImageEncoder.Config:
+    """The configuration of a state dict with published names."""
+    return ImageEncoder.Config(
+        base_channels=tensors["layer1.0.weight_orig"].shape[0],
+        z_dim=tensors["fc_mu.weight"].shape[0],
+        input_size=_FINAL_SIDE << len(numbered(tensors, "layer", ".weight_orig")),
+    )
+
+
+ImageEncoder.published = Published(
+    recognises=lambda tensors: "fc_mu.weight" in tensors,
+    config_of=_config_of,
+    names=published_names,
+)

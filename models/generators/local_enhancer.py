@@ -5,6 +5,7 @@ Wang et al., CVPR 2018, Sec. 3.1 and Fig. 3 (the 1024 x 2048 network).
 """
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,17 +17,23 @@ from spade_eval.models.generators.pix2pixhd import (
     Trunk,
     block_names,
     conv_norm_names,
+    family_of,
+    is_published,
     join_features,
+    published_sizes,
     published_step,
     reflect_conv,
     trunk_names,
 )
 from spade_eval.models.layers.norms import make_condition
+from spade_eval.models.released import Published, Shapes, Told, numbered
 from spade_eval.models.semantics import SemanticMap
 
 
 class LocalEnhancerGenerator(nn.Module):
     """`num_enhancers` refinements, each doubling the resolution of the global generator's trunk."""
+
+    published: ClassVar[Published]
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Pix2PixHDGenerator.Config):
@@ -113,3 +120,24 @@ def published_names(config: LocalEnhancerGenerator.Config) -> dict[str, str]:
         names |= conv_norm_names(f"{ours}.up", f"{theirs}_2.{config.num_local_blocks}", step)
     last = config.num_local_blocks + step + 1
     return names | {"to_rgb": f"model{config.num_enhancers}_2.{last}"}
+
+
+def _config_of(tensors: Shapes, told: Told) -> LocalEnhancerGenerator.Config:
+    """The configuration of a state dict with published names."""
+    settings = published_sizes(tensors, told.num_features)
+    enhancers = 1
+    while f"model{enhancers + 1}_1.1.weight" in tensors:
+        enhancers += 1
+    settings["base_channels"] //= 2**enhancers
+    settings["num_enhancers"] = enhancers
+    settings["num_local_blocks"] = len(numbered(tensors, "model1_2.", ".conv_block."))
+    return LocalEnhancerGenerator.Config(**settings)
+
+
+LocalEnhancerGenerator.published = Published(
+    recognises=lambda tensors: is_published(tensors) and "model1_1.1.weight" in tensors,
+    config_of=_config_of,
+    names=published_names,
+    families=("pix2pixhd", "pix2pixhdpp"),
+    family_of=family_of,
+)

@@ -7,6 +7,7 @@ network with spectral norm, synchronised batch norm and the training of SPADE.
 """
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +19,14 @@ from spade_eval.models.layers.norms import NormKind, ParamFreeNorm, make_conditi
 from spade_eval.models.layers.resblocks import ConvNorm, ReflectResBlock
 from spade_eval.models.layers.spade import MakeNorm, norm_maker
 from spade_eval.models.layers.spectral import spectral_norm
+from spade_eval.models.released import Published, Shapes, numbered
 from spade_eval.models.semantics import SemanticMap
 
 
 class Pix2PixHDGenerator(nn.Module):
     """Encoder, residual blocks and decoder on the semantic map at full resolution."""
+
+    published: ClassVar[Published]
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -232,3 +236,54 @@ def conv_norm_names(ours: str, theirs: str, step: int) -> dict[str, str]:
         return {f"{ours}.conv": f"{theirs}.0", f"{ours}.norm": f"{theirs}.1"}
     parent, _, index = theirs.rpartition(".")
     return {f"{ours}.conv": theirs, f"{ours}.norm": f"{parent}.{int(index) + 1}"}
+
+
+def published_sizes(tensors: Shapes, num_features: int) -> dict[str, Any]:
+    """Sizes of the global generator; the local enhancer has it inside under the same names."""
+    paired = "model.1.0.weight_orig" in tensors
+    first = tensors["model.1.0.weight_orig" if paired else "model.1.weight"]
+    numbers = numbered(tensors, "model.", ".conv_block.")
+    norm = "instance"
+    if "model.1.1.weight" in tensors or "model.2.weight" in tensors:
+        norm = "syncbatch"
+    suffix = "1.0.weight_orig" if paired else "1.weight"
+    settings: dict[str, Any] = {
+        "num_labels": first.shape[1] - num_features,
+        "num_features": num_features,
+        "base_channels": first.shape[0],
+        "num_blocks": len(numbers),
+        "num_downsamplings": (min(numbers, default=1) - 1) // (2 if paired else 3) - 1,
+        "outer_kernel_size": first.shape[-1],
+        "norm": norm,
+        "spectral": paired,
+        "conv_bias": not paired,
+    }
+    if not numbers:
+        raise ValueError("no residual blocks (model.*.conv_block) found: not a generator's file")
+    block = tensors.get(f"model.{min(numbers)}.conv_block.{suffix}")
+    if block is not None:
+        settings["block_kernel_size"] = block.shape[-1]
+    return settings
+
+
+def is_published(tensors: Shapes) -> bool:
+    """Whether a state dict holds a global generator, alone or inside of a local enhancer."""
+    has_stem = bool({"model.1.weight", "model.1.0.weight_orig"} & set(tensors))
+    # pix2pixHD's feature encoder has the same stem, and no residual blocks.
+    return has_stem and any(".conv_block." in name for name in tensors)
+
+
+def family_of(config: Pix2PixHDGenerator.Config) -> str:
+    """pix2pixHD++ is the network of Park et al.'s baseline, which normalises spectrally."""
+    return "pix2pixhdpp" if config.spectral else "pix2pixhd"
+
+
+Pix2PixHDGenerator.published = Published(
+    recognises=lambda tensors: is_published(tensors) and "model1_1.1.weight" not in tensors,
+    config_of=lambda tensors, told: Pix2PixHDGenerator.Config(
+        **published_sizes(tensors, told.num_features)
+    ),
+    names=published_names,
+    families=("pix2pixhd", "pix2pixhdpp"),
+    family_of=family_of,
+)

@@ -7,7 +7,7 @@ with the published code's depth: 5, 6 or 7 upsamplings and none after the last b
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from spade_eval.models.labels import Size
 from spade_eval.models.layers.norms import NormKind, ParamFreeNorm, make_condition
 from spade_eval.models.layers.resblocks import SPADEResBlock
 from spade_eval.models.layers.spade import norm_maker
+from spade_eval.models.released import Published, Shapes, Told
 from spade_eval.models.semantics import SemanticMap
 
 Upsampling = Literal["normal", "more", "most"]
@@ -36,6 +37,10 @@ _DOUBLED = {"normal": (1, 3, 4, 5, 6), "more": (1, 2, 3, 4, 5, 6), "most": (1, 2
 _PUBLISHED_BLOCKS = ("head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3", "up_4")
 
 
+# Five and six upsamplings have equal shapes; these are the released networks' by label channels.
+_RELEASED_UPSAMPLING: dict[int, Upsampling] = {184: "normal", 151: "normal", 36: "more"}
+
+
 def published_size(crop_size: int, aspect_ratio: float, upsampling: Upsampling) -> Size:
     """Output (height, width) that the published options crop_size and aspect_ratio (w / h) mean."""
     scale = 2 ** NUM_UPSAMPLINGS[upsampling]
@@ -45,6 +50,8 @@ def published_size(crop_size: int, aspect_ratio: float, upsampling: Upsampling) 
 
 class SPADEGenerator(nn.Module):
     """Segmentation-map input (`z_dim=None`) or latent input; both see the map in every block."""
+
+    published: ClassVar[Published]
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -144,3 +151,67 @@ def published_names(config: SPADEGenerator.Config) -> dict[str, str]:
     for index in range(len(_block_widths(config))):
         names[f"blocks.{index}"] = _PUBLISHED_BLOCKS[index]
     return names
+
+
+def _config_of(tensors: Shapes, told: Told) -> SPADEGenerator.Config:
+    """The configuration of a state dict with published names."""
+    upsampling, image_size = cast("Upsampling | None", told.upsampling), told.image_size
+    start = tensors["fc.weight"]
+    hidden_channels, num_labels, kernel_size, _ = tensors["head_0.norm_0.mlp_shared.0.weight"].shape
+    base_channels = tensors["head_0.conv_0.bias"].numel() // 16
+    has_latent = start.ndim == 2
+    pixels = start.shape[0] // (16 * base_channels) if has_latent else 1
+    if upsampling is None:
+        upsampling = _upsampling_of(tensors, num_labels, pixels if has_latent else 0, image_size)
+    scale = 2 ** NUM_UPSAMPLINGS[upsampling]
+    if image_size is None:  # a square, where the latent input says how large
+        side = round(pixels**0.5)
+        image_size = (scale * side, scale * side) if has_latent else (256, 256)
+    if has_latent and image_size[0] * image_size[1] != pixels * scale**2:
+        raise ValueError(
+            f"the latent input makes {pixels} pixels, which {upsampling!r} upsampling turns into "
+            f"{pixels * scale**2}, but image_size is {image_size}; set image_size (height, width)"
+        )
+    statistics = "head_0.norm_0.param_free_norm.running_mean"
+    return SPADEGenerator.Config(
+        num_labels=num_labels,
+        base_channels=base_channels,
+        upsampling=upsampling,
+        z_dim=start.shape[1] if has_latent else None,
+        image_size=image_size,
+        param_free_norm="syncbatch" if statistics in tensors else "instance",
+        spade_kernel_size=kernel_size,
+        hidden_channels=hidden_channels,
+        spectral="head_0.conv_0.weight_orig" in tensors,
+    )
+
+
+def _upsampling_of(
+    tensors: Shapes, num_labels: int, latent_pixels: int, image_size: Size | None
+) -> Upsampling:
+    if "up_4.conv_0.bias" in tensors:
+        return "most"
+    choices: tuple[Upsampling, ...] = ("normal", "more")
+    if latent_pixels and image_size is not None:
+        for choice in choices:
+            if latent_pixels * 4 ** NUM_UPSAMPLINGS[choice] == image_size[0] * image_size[1]:
+                return choice
+    if num_labels not in _RELEASED_UPSAMPLING:
+        raise ValueError(
+            "five and six upsamplings have the same shapes: set upsampling to 'normal' or 'more'"
+            + (" or give image_size" if latent_pixels else "")
+        )
+    return _RELEASED_UPSAMPLING[num_labels]
+
+
+def _is_published(tensors: Shapes) -> bool:
+    return {"fc.weight", "head_0.norm_0.mlp_shared.0.weight"} <= set(tensors)
+
+
+SPADEGenerator.published = Published(
+    recognises=_is_published,
+    config_of=_config_of,
+    names=published_names,
+    families=("spade",),
+    family_of=lambda config: "spade",
+)

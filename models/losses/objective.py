@@ -52,19 +52,15 @@ class ObjectiveConfig:
     stacked: bool = True
 
 
-OBJECTIVES: dict[str, ObjectiveConfig] = {
-    "spade": ObjectiveConfig(),
-    "spade_without_perceptual": ObjectiveConfig(perceptual_weight=0.0),  # Table 5
-    "spade_without_feature_matching": ObjectiveConfig(feature_matching_weight=0.0),  # Table 5
-    "pix2pixhd": ObjectiveConfig(
-        gan="lsgan",
-        over_scales="sum",
-        discriminator_weight=0.5,
-        feature_matching="pix2pixhd",
-        kld_weight=0.0,
-        stacked=False,
-    ),
-}
+PIX2PIXHD_OBJECTIVE = ObjectiveConfig(
+    gan="lsgan",
+    over_scales="sum",
+    discriminator_weight=0.5,
+    feature_matching="pix2pixhd",
+    kld_weight=0.0,
+    stacked=False,
+)
+"""Wang et al., Eq. 5, with the least squares of the released code."""
 
 
 class Objective:

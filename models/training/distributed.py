@@ -7,11 +7,9 @@ call is the plain thing itself, so that callers have one path. No other file of 
 torch.distributed.
 """
 
-import gc
-import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar, cast
@@ -19,7 +17,6 @@ from typing import Any, TypeVar, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 T = TypeVar("T")
 
@@ -124,32 +121,33 @@ class World:
         except RuntimeError:  # every error of the store is one
             return False
 
-    def parallel(self, network: nn.Module) -> nn.Module:
-        """The network as it is to be called where its gradients are to be averaged.
+    def equalise(self, tensors: Sequence[Tensor]) -> None:
+        """Give every process the values that the first one has, in place."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor.detach(), src=0)
 
-        Its parameters become those of the first process. Buffers are left alone: they would change
-        between two forwards of one backward, and equal ones stay equal by themselves.
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace each gradient by its mean over processes, in one exchange a device and type.
+
+        One flat exchange instead of a wrapper around each network: a system may call its networks
+        as often as it likes. The price is that the exchange waits for the backward pass.
         """
         if self.size == 1:
-            return network
-        named = inspect.signature(DistributedDataParallel.__init__).parameters
-        # Newer versions of torch have another name for it.
-        buffers = "forward_sync_buffers" if "forward_sync_buffers" in named else "broadcast_buffers"
-        options: dict[str, Any] = {buffers: False}
-        return DistributedDataParallel(network, **options)
+            return
+        kinds: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
+        for parameter in parameters:
+            if (gradient := parameter.grad) is not None:
+                kinds.setdefault((gradient.device, gradient.dtype), []).append(gradient)
+        for gradients in kinds.values():
+            flat = torch.cat([gradient.flatten() for gradient in gradients])
+            dist.all_reduce(flat)
+            parts = (flat / self.size).split([gradient.numel() for gradient in gradients])
+            for gradient, part in zip(gradients, parts, strict=True):
+                gradient.copy_(part.view(gradient.shape))
 
 
 ALONE = World()
-
-
-@contextmanager
-def reduced(networks: Iterable[nn.Module], now: bool) -> Iterator[None]:
-    """Forward and backward of one micro batch; only those of the last one average gradients."""
-    with ExitStack() as stack:
-        for network in networks:
-            if isinstance(network, DistributedDataParallel) and not now:
-                stack.enter_context(network.no_sync())
-        yield
 
 
 def all_sum(tensor: Tensor) -> Tensor:
@@ -175,10 +173,7 @@ class _AllSum(torch.autograd.Function):
 
 @contextmanager
 def join() -> Iterator[World]:
-    """Meet the other processes of a run; after an error the group is left to the exit.
-
-    Whatever holds a network of `World.parallel` must be gone when the context ends.
-    """
+    """Meet the other processes of a run; after an error the group is left to the exit."""
     store, rank, size = next(dist.rendezvous("env://"))
     with_gpus = torch.cuda.is_available() and dist.is_nccl_available()
     dist.init_process_group(
@@ -196,8 +191,6 @@ def join() -> Iterator[World]:
         group=dist.new_group(backend="gloo", timeout=_WORK_PATIENCE),
         store=dist.PrefixStore("claims", store),
     )
-    # A wrapper that outlives its group aborts the process at its exit (pytorch#190489).
-    gc.collect()
     dist.destroy_process_group()
 
 

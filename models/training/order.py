@@ -5,6 +5,7 @@ Each epoch is a permutation drawn from (seed, epoch); the last incomplete batch 
 the release of SPADE.
 """
 
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ class DataOrder:
     num_samples: int
     batch_size: int
     seed: int
+    name: str = ""  # tells several orders of one seed apart
 
     def __post_init__(self) -> None:
         if not 0 < self.batch_size <= self.num_samples:
@@ -32,7 +34,8 @@ class DataOrder:
     def at(self, step: int) -> tuple[int, list[int]]:
         """Epoch and sample indices of the batch of `step`, both counted from 0."""
         epoch, position = divmod(step, self.steps_per_epoch)
-        seeds = np.random.SeedSequence((self.seed, epoch))
+        name = (zlib.crc32(self.name.encode()),) if self.name else ()
+        seeds = np.random.SeedSequence((self.seed, epoch, *name))
         permutation = np.random.Generator(np.random.PCG64(seeds)).permutation(self.num_samples)
         start = position * self.batch_size
         return epoch, permutation[start : start + self.batch_size].tolist()

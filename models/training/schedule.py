@@ -1,30 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learning rate over a run: constant, then linear decay (SPADE, section 4 and Appendix A)."""
+"""Learning rate over a run, as a multiple of the base rate."""
 
 from dataclasses import dataclass
 
-from torch.optim import Optimizer
-
 
 @dataclass(frozen=True, kw_only=True)
-class LinearDecay:
-    """Constant for `constant` steps, then linear over `decay` steps, changing every `every` steps.
+class RateSchedule:
+    """Constant for `constant` steps, then linear to 0 over `decay`, changing every `every` steps.
 
-    With `every` = steps per epoch this is the release's schedule: the first epoch of the decay
-    still runs at the full rate and the last one at 1 / (number of decay epochs) of it.
+    With `every` = steps per epoch this is the SPADE release's schedule (section 4 and Appendix A):
+    the first epoch of the decay still runs at the full rate and the last one at 1 / (number of
+    decay epochs) of it.
     """
 
     constant: int
     decay: int
     every: int = 1
 
-    def factor(self, step: int) -> float:
-        """Multiplier of the base learning rate at `step`, counted from 0."""
+    def factor(self, step: int, decay: str = "linear", halve_every: int | None = None) -> float:
+        """Return the multiplier at `step`, counted from 0; nothing depends on earlier steps.
+
+        `decay` is "linear" (to zero), "halving" (every `halve_every` steps) or "constant".
+        """
+        if decay == "constant":
+            return 1.0
+        if decay == "halving":
+            if not halve_every:
+                raise ValueError(f"a rate halved every {halve_every}, expected a number of steps")
+            return float(0.5 ** (step // halve_every))
         period = step // self.every
         into_decay = max(0, period - self.constant // self.every)
         return max(0.0, 1.0 - into_decay / max(1, self.decay // self.every))
-
-    def apply(self, optimizer: Optimizer, base_rate: float, step: int) -> None:
-        """Set the rate of `step`; nothing depends on what the optimizer held before."""
-        for group in optimizer.param_groups:
-            group["lr"] = base_rate * self.factor(step)

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from spade_eval.bench.maps import BenchMaps
-from spade_eval.bench.networks import calibrate, latent, twin
+from spade_eval.bench.networks import calibrate, synthesized, twin
 from spade_eval.bench.timing import Clock, Row, Run, alternating
 from spade_eval.bench.train import training_run
-from spade_eval.models.generators import build_generator, generator_config
 from spade_eval.models.semantics import SemanticMap
+from spade_eval.models.systems.presets import build_generator, system_of
 from spade_eval.models.training.precision import DTYPES, tf32
 
 Work = Literal["synthesis", "training"]
@@ -93,7 +93,7 @@ def time_generator(
         "width": size[1],
         "batch": batch_size,
         "num_labels": num_labels,
-        "base_channels": generator_config(model, num_labels, size, width).base_channels,
+        "base_channels": getattr(generator.config, "base_channels", None),
         "parameters": sum(parameter.numel() for parameter in generator.parameters()),
         "distinct": _distinct_fraction(maps.batch(0, batch_size, device)),
         "device": device.type,
@@ -117,7 +117,7 @@ def time_generator(
 def _synthesis_run(
     generator: nn.Module, variant: Variant, maps: BenchMaps, batch_size: int, device: torch.device
 ) -> Run[Tensor | None]:
-    dtype = DTYPES.get(variant.precision, torch.float32)
+    dtype, system = DTYPES.get(variant.precision, torch.float32), system_of(generator)
     # Of the dense form the whole network is compiled; of the fast one what torch.compile adds to.
     fused = variant.compiled and variant.fast
     network = twin(generator, fast=variant.fast, compiled=fused, dtype=dtype)
@@ -127,9 +127,7 @@ def _synthesis_run(
     def run(number: int, clock: Clock) -> Tensor:
         semantics = maps.batch(max(number, 0), batch_size, device)
         with clock(), torch.no_grad(), tf32(variant.precision == "tf32"):
-            drawn = (z.to(dtype) for z in latent(generator, semantics))
-            image: Tensor = network(semantics.to(dtype=dtype), *drawn)
-        return image
+            return synthesized(network, semantics.to(dtype=dtype), system)
 
     return run
 

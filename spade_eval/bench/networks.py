@@ -7,7 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from spade_eval.models.fast.accelerate import set_form
+from spade_eval.models.inputs import Inputs, Noise
 from spade_eval.models.semantics import SemanticMap
+from spade_eval.models.systems.base import System
+from spade_eval.models.systems.presets import system_of
 
 _CALIBRATION_PASSES = 2
 _CONTRAST = 0.3  # standard deviation of the images, whose range is -1 to 1
@@ -21,17 +24,18 @@ def calibrate(generator: nn.Module, semantics: SemanticMap) -> None:
             norm.momentum = None  # the average of all passes, not mostly the initial values
     with torch.no_grad():
         for _ in range(_CALIBRATION_PASSES):
-            generator.train()(semantics, *latent(generator, semantics))
-        image = generator.eval()(semantics, *latent(generator, semantics))
+            synthesized(generator.train(), semantics)
+        image = synthesized(generator.eval(), semantics)
         generator.to_rgb.weight.mul_(_CONTRAST / image.std())  # type: ignore[union-attr,operator]
 
 
-def latent(generator: nn.Module, semantics: SemanticMap) -> tuple[Tensor, ...]:
-    """What a generator takes besides the map: nothing, or zeros."""
-    z_dim = getattr(generator.config, "z_dim", None)
-    if z_dim is None:
-        return ()
-    return (torch.zeros(semantics.batch_size, z_dim, device=semantics.device),)
+def synthesized(
+    network: nn.Module, semantics: SemanticMap, system: type[System] | None = None
+) -> Tensor:
+    """Images as the network's method makes them; `system` where the network is wrapped."""
+    noise = Noise.of_images(0, range(semantics.batch_size), device=semantics.device)
+    inputs = Inputs(semantics, noise.to(semantics.device, semantics.dtype))
+    return (system or system_of(network)).synthesized_by(network, inputs)
 
 
 def take_form(network: nn.Module, *, fast: bool, compiled: bool = False) -> None:

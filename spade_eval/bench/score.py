@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from spade_eval.batches import layout_of, semantic_map, to_8_bit
-from spade_eval.bench.networks import calibrate, latent, twin
+from spade_eval.bench.networks import calibrate, synthesized, twin
 from spade_eval.bench.timing import Clock, Row, Run, alternating
 from spade_eval.datasets.base import Dataset, LabelSpace, Sample
-from spade_eval.models.generators import build_generator, generator_config
+from spade_eval.models.systems.presets import build_generator
 from spade_eval.scoring.distances import FeatureSet
 from spade_eval.scoring.scorer import Scorer
 from spade_eval.sources.image_files import ImageWriter, write_images
@@ -74,7 +74,7 @@ class Untrained:
     @torch.inference_mode()
     def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
         semantics = semantic_map(samples, self.layout, self.scorer.device)
-        images = self.generator(semantics, *latent(self.generator, semantics))
+        images = synthesized(self.generator, semantics)
         return to_8_bit(images, self.scorer.protocol)
 
     def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
@@ -103,7 +103,6 @@ def time_score(
     three = timings.get("three steps")
     height, width_pixels = scorer.dataset.size
     num_labels = source.layout.num_labels
-    config = generator_config(model, num_labels, scorer.dataset.size, width)
     return [
         {
             "model": model,
@@ -115,7 +114,7 @@ def time_score(
             "height": height,
             "width": width_pixels,
             "num_labels": num_labels,
-            "base_channels": config.base_channels,
+            "base_channels": getattr(source.generator.config, "base_channels", None),
             "segmenter": scorer.segmenter.title,
             "features": ", ".join(distance.title for distance in scorer.distances),
             **timing.row,

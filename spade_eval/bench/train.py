@@ -2,24 +2,27 @@
 """What a training step takes: the time of its parts, and memory beside the estimate of it."""
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from spade_eval.batches import layout_of
 from spade_eval.bench.maps import BenchMaps
 from spade_eval.bench.networks import take_form
 from spade_eval.bench.timing import Clock, Row, Run, alternating, resident_bytes
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.base import Dataset
 from spade_eval.memory import peak_mib
-from spade_eval.models.training.gan import TrainingBatch
+from spade_eval.models.inputs import Batch, Noise
+from spade_eval.models.systems.base import Data
+from spade_eval.models.systems.presets import preset_of
+from spade_eval.models.systems.settings import resolved
 from spade_eval.models.training.loop import prefetched
 from spade_eval.models.training.precision import tf32
 from spade_eval.training.generator import batches_at, fill_store, prefetch_on
 from spade_eval.training.memory_estimate import estimate_memory
-from spade_eval.training.setup import build_training
+from spade_eval.training.setup import build_training, data_of
 
 PHASES = ("data loading", "forward", "backward", "optimizer")
 MAX_LOADING_SHARE = 0.05
@@ -42,7 +45,8 @@ def time_training(
     if not 0 <= warm_up < config.steps:
         raise ValueError(f"{config.steps} steps, expected more than the {warm_up} of the warm-up")
     before = torch.cuda.memory_allocated(device) if device.type == "cuda" else resident_bytes()
-    training = build_training(config, layout_of(dataset).num_labels, device, weights_dir)
+    data = data_of(config, dataset)
+    training = build_training(config, data, device, weights_dir)
     preparation = Clock(device)
     with preparation("preparation"):
         fill_store(config, dataset)
@@ -72,7 +76,7 @@ def time_training(
         "slowest": max(timing.seconds),
         "phases": {name: timing.phases[name] for name in PHASES},
         "peak_bytes": None if before is None or peak < 0 else round(peak * 2**20) - before,
-        "estimate": estimate_memory(training, config.size, config.batch_size // config.accumulate),
+        "estimate": estimate_memory(config, data, config.batch_size // config.accumulate),
         "preparation_seconds": preparation.seconds["preparation"],
     }
 
@@ -82,19 +86,24 @@ def training_run(
 ) -> Run[Tensor | None]:
     """Whole steps on label maps, without the perceptual loss, whose weights are a download."""
     size = (maps.labels.shape[1], maps.labels.shape[2])
+    settings = resolved(preset_of(model), "paper")
+    still = {name: replace(item, rate=0.0) for name, item in settings.optimizers.items()}
     config = TrainConfig(
+        method=replace(settings, optimizers=still, batch_size=batch_size),
         model=model, dataset="scenes", dataset_sha256="", size=size, settings="paper",
         steps=1, constant_steps=1, decay_every=1, rate_scale=0.0, ema_decay=None,
         batch_size=batch_size, width=width, accumulate=1, perceptual=False,
         precision="float32", tf32=False, channels_last=False, compile=False, seed=0,
     )  # fmt: skip
-    training = build_training(config, maps.layout.num_labels, device, Path())
-    take_form(training.generator, fast=fast)
+    data = Data(num_labels=maps.layout.num_labels, size=size)
+    training = build_training(config, data, device, Path())
+    take_form(training.scored_network, fast=fast)
 
     def run(number: int, clock: Clock) -> None:
         semantics = maps.batch(max(number, 0), batch_size, device)
         photos = torch.zeros(semantics.batch_size, 3, *semantics.size, device=device)
         with clock(), tf32(False):
-            training.step([TrainingBatch(semantics, photos)], 0)
+            noise = Noise.of_step(0, max(number, 0), 0, semantics.batch_size, device=device)
+            training.step([Batch(semantics, photos, noise)], 0)
 
     return run

@@ -13,15 +13,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from spade_eval.batches import layout_of, semantic_map
+from spade_eval.batches import layout_for, semantic_map
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError
-from spade_eval.latents import standard_normal
 from spade_eval.models.encoders.variational import ImageEncoder
-from spade_eval.models.generators import build_generator
 from spade_eval.models.generators.spade import SPADEGenerator
+from spade_eval.models.inputs import Inputs, Noise
 from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.semantics import SemanticMap
+from spade_eval.models.systems.presets import build_generator, preset_of, system_of
 from spade_eval.sources.checkpoints import ReleasedOptions, open_checkpoint, open_generator
 
 _SETTLING_PASSES = 20
@@ -56,21 +56,20 @@ def from_checkpoint(
 
 def random_generator(title: str, preset: str, dataset: Dataset, seed: int) -> FigureGenerator:
     """An untrained generator of a preset, a quarter as wide as the paper's."""
-    layout = layout_of(dataset)
+    layout = layout_for(preset_of(preset).system, dataset)
     network = build_generator(preset, layout.num_labels, dataset.size, width=_WIDTH, seed=seed)
     preserve_variance(network, seed)
     count = min(_SETTLING_IMAGES, len(dataset))
     samples = [dataset[index] for index in range(count)]
     semantics = semantic_map(samples, layout, torch.device("cpu"))
-    figure = FigureGenerator(title, network, layout, is_random=True)
     network.train()
     with torch.no_grad():
         for step in range(_SETTLING_PASSES):
             indices = range(step * count, (step + 1) * count)
-            z = None if figure.z_dim is None else standard_normal(figure.z_dim, seed, indices)
-            network(semantics, z)
+            noise = Noise.of_images(seed, indices)
+            system_of(network).synthesized_by(network, Inputs(semantics, noise))
     network.eval()
-    return figure
+    return FigureGenerator(title, network, layout, is_random=True)
 
 
 def require_latent(generator: FigureGenerator, file: Path | None) -> int:

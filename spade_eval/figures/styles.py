@@ -29,8 +29,8 @@ from spade_eval.figures.networks import (
     synthesize,
 )
 from spade_eval.figures.pictures import Column, save_figure
-from spade_eval.latents import standard_normal
 from spade_eval.models.encoders.variational import ImageEncoder, reparametrise
+from spade_eval.models.inputs import Noise
 from spade_eval.sources.checkpoints import ReleasedOptions
 from spade_eval.training.callbacks import coloured
 
@@ -53,10 +53,10 @@ def multimodal(
     """
     generator = _generator(checkpoint, dataset, released, seed)
     z_dim = require_latent(generator, checkpoint)
-    z = standard_normal(z_dim, seed, range(num_latents))
+    z = Noise.of_images(seed, range(num_latents)).normal("z", z_dim)
 
     def drawn(number: int, indices: Sequence[int]) -> Tensor:
-        return standard_normal(z_dim, seed, indices, number)
+        return Noise.of_images(seed, indices, number).normal("z", z_dim)
 
     samples = _samples(dataset, num_maps)
     images = _each_with_each(generator, samples, z)  # (latents, maps, 3, H, W)
@@ -158,7 +158,7 @@ def _styles(
 
 def _encoded(encoder: ImageEncoder, shown: Sequence[Tensor], seed: int) -> Tensor:
     """(styles, z_dim): each photo encoded alone, because their sizes may differ."""
-    noise = standard_normal(encoder.config.z_dim, seed, range(len(shown)))
+    noise = Noise.of_images(seed, range(len(shown))).normal("z", encoder.config.z_dim)
     with torch.inference_mode():
         encoded = [encoder(photo[None].float() / 127.5 - 1) for photo in shown]
     mu, logvar = (torch.cat(parts) for parts in zip(*encoded, strict=True))

@@ -27,9 +27,9 @@ from spade_eval.figures.networks import (
     synthesize,
 )
 from spade_eval.figures.pictures import Column, save_figure
-from spade_eval.latents import standard_normal
 from spade_eval.models.generators.local_enhancer import LocalEnhancerGenerator
 from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator
+from spade_eval.models.inputs import Noise
 from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.semantics import SemanticMap
 from spade_eval.sources.checkpoints import ReleasedOptions
@@ -149,7 +149,7 @@ def _of_uniform_maps(
     generator: FigureGenerator, values: Sequence[int], size: tuple[int, int], seed: int
 ) -> Tensor:
     """One image a label, all with one latent where there is any."""
-    z = None if generator.z_dim is None else standard_normal(generator.z_dim, seed, [0])
+    z = None if generator.z_dim is None else Noise.of_images(seed, [0]).normal("z", generator.z_dim)
     return torch.cat(
         [synthesize(generator, uniform_map(value, generator.layout, size), z) for value in values]
     )

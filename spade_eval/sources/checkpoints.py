@@ -21,7 +21,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from safetensors import SafetensorError
 from torch import nn
@@ -36,8 +36,12 @@ from spade_eval.models.checkpoints.published import (
     load_published_network,
     without_prefix,
 )
-from spade_eval.models.checkpoints.recognition import Arch, is_critic_or_encoder
-from spade_eval.models.checkpoints.safe_load import load_tensors
+from spade_eval.models.checkpoints.recognition import (
+    families,
+    is_generator,
+    load_released,
+    network_of,
+)
 from spade_eval.models.generators.spade import NUM_UPSAMPLINGS
 from spade_eval.models.labels import RELEASED_LAYOUTS, SemanticLayout, Size
 
@@ -46,7 +50,6 @@ _FIELDS = {
     "format", "network", "config", "model", "layout", "layout_name", "origin", "train",
     "train_config_sha256", "weights", "checkpoint_rule", "notes",
 }  # fmt: skip
-_ARCHITECTURES: dict[str, Arch] = {name: name for name in get_args(Arch)}
 _WRITTEN_LAYOUT = re.compile(r"(\d{1,5})(?:\+unknown-(first|last))?(\+edges)?")
 _FLAGS = "what its shapes cannot tell is said by --arch, --upsampling, --label-layout and --size"
 
@@ -63,7 +66,7 @@ class ReleasedOptions:
 
     def __post_init__(self) -> None:
         if self.arch is not None:
-            lookup(_ARCHITECTURES, self.arch, "released architecture (--arch)")
+            lookup(dict.fromkeys(families()), self.arch, "released architecture (--arch)")
         if self.upsampling is not None:
             lookup(NUM_UPSAMPLINGS, self.upsampling, "number of upsamplings (--upsampling)")
         self.layout()
@@ -188,17 +191,17 @@ def _open_own(file: Path) -> Checkpoint:
 def _open_released(file: Path, options: ReleasedOptions) -> Checkpoint:
     origin = f"released: {file.name}"
     with as_user_error("checkpoint"):
-        tensors = load_tensors(file)
+        tensors = load_released(file)
     try:
         tensors = without_prefix(tensors)
-        if is_critic_or_encoder(tensors):
+        if not is_generator(network_of(tensors)):
             network = load_published_network(tensors)
             return Checkpoint(file, network, description(network, None, None, origin))
         loaded = load_published_generator(
             tensors,
             options.layout(),
-            arch=options.arch,  # type: ignore[arg-type]
-            upsampling=options.upsampling,  # type: ignore[arg-type]
+            arch=options.arch,
+            upsampling=options.upsampling,
             image_size=options.image_size,
             num_features=options.num_features,
         )
@@ -256,7 +259,7 @@ def _require_size(checkpoint: Checkpoint, dataset: Dataset) -> None:
             f"checkpoint {file} makes {fixed} images from its latent, this run is "
             f"{height}x{width}: set --size {fixed}"
         )
-    multiple = int(checkpoint.network.multiple)  # type: ignore[arg-type]
+    multiple = int(getattr(checkpoint.network, "multiple", 1))
     if height % multiple or width % multiple:
         raise UserError(
             f"checkpoint {file} makes images of multiples of {multiple} pixels, this run is "

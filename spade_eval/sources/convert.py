@@ -12,10 +12,8 @@ from torch import Tensor, nn
 from spade_eval.errors import UserError, as_user_error
 from spade_eval.models.checkpoints.files import has_description, save_network
 from spade_eval.models.checkpoints.published import to_published
-from spade_eval.models.checkpoints.recognition import (
-    critic_or_encoder_config_of,
-    generator_config_of,
-)
+from spade_eval.models.checkpoints.recognition import recognised
+from spade_eval.models.released import Told
 from spade_eval.sources.checkpoints import Checkpoint, ReleasedOptions, open_checkpoint
 
 OWN_SUFFIX = ".safetensors"
@@ -70,14 +68,12 @@ def _released_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
 def _read_back(network: nn.Module, tensors: dict[str, Tensor]) -> Any:
     """The configuration that the names and shapes of a released file would give."""
     config: Any = network.config
-    if not hasattr(network, "trunk") and not hasattr(config, "upsampling"):
-        return critic_or_encoder_config_of(tensors)[1]
-    return generator_config_of(
-        tensors,
-        getattr(config, "upsampling", None),
-        getattr(config, "image_size", None),
-        getattr(config, "num_features", 0),
-    )[1]
+    told = Told(
+        upsampling=getattr(config, "upsampling", None),
+        image_size=getattr(config, "image_size", None),
+        num_features=getattr(config, "num_features", 0),
+    )
+    return recognised(tensors, told)[1]
 
 
 def _save_released(path: Path, tensors: dict[str, Tensor]) -> None:

@@ -6,7 +6,8 @@ import copy
 from torch import Tensor, nn
 
 from spade_eval.models.choices import Precision
-from spade_eval.models.semantics import SemanticMap
+from spade_eval.models.inputs import Inputs
+from spade_eval.models.systems.base import System
 from spade_eval.models.training.precision import DTYPES
 
 
@@ -16,18 +17,18 @@ class HalfPrecision:
     The first batch is made in float32 as well, so that every number comes with the difference.
     """
 
-    def __init__(self, generator: nn.Module, precision: Precision) -> None:
-        self.generator, self.precision = generator, precision
+    def __init__(self, system: type[System], generator: nn.Module, precision: Precision) -> None:
+        self.system, self.generator, self.precision = system, generator, precision
         self.dtype = DTYPES[precision]
         self._half = copy.deepcopy(generator).to(self.dtype)
         self._deviation: Tensor | None = None  # of the first batch, in 8-bit levels
 
-    def __call__(self, semantics: SemanticMap, z: Tensor | None) -> Tensor:
+    def __call__(self, inputs: Inputs) -> Tensor:
         """(N, 3, H, W) float32 in [-1, 1]."""
-        half = None if z is None else z.to(self.dtype)
-        images: Tensor = self._half(semantics.to(dtype=self.dtype), half).float()
+        images = self.system.synthesized_by(self._half, inputs.to(self.dtype)).float()
         if self._deviation is None:
-            self._deviation = (images - self.generator(semantics, z)).abs() * 127.5
+            exact = self.system.synthesized_by(self.generator, inputs)
+            self._deviation = (images - exact).abs() * 127.5
         return images
 
     def note(self, name: str) -> str:

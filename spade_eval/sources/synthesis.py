@@ -12,9 +12,10 @@ from torch import Tensor
 from spade_eval.batches import semantic_map, to_8_bit
 from spade_eval.datasets.base import Dataset, Sample
 from spade_eval.errors import UserError, as_user_error
-from spade_eval.latents import standard_normal
 from spade_eval.models.checkpoints.files import has_description
 from spade_eval.models.choices import Precision
+from spade_eval.models.inputs import Inputs, Noise
+from spade_eval.models.systems.presets import system_of
 from spade_eval.protocol import Protocol as ScoringProtocol
 from spade_eval.records import sha256_of_file
 from spade_eval.sources.checkpoints import Checkpoint, ReleasedOptions, open_generator
@@ -47,19 +48,24 @@ class SynthesizedByCheckpoint:
         self.file, self.seed = file, seed
         checkpoint = open_generator(file, dataset, released)
         assert checkpoint.layout is not None
-        self.layout, self.z_dim = checkpoint.layout, checkpoint.z_dim
+        self.layout = checkpoint.layout
         self.generator = checkpoint.network.to(device)
-        self._half = None if precision == "float32" else HalfPrecision(self.generator, precision)
+        self.system = system_of(self.generator)
+        style_input = self.system.style_input(self.generator)
+        self._half = None
+        if precision != "float32":
+            self._half = HalfPrecision(self.system, self.generator, precision)
         self.provenance: Mapping[str, Any] = {
             "source_kind": source_kind,
             "source_sha256": sha256_of_file(file),
-            "style_input": "none" if self.z_dim is None else "random",
+            "style_input": style_input,
             "parameters": sum(weight.numel() for weight in self.generator.parameters()),
             **_training_record(checkpoint),
         }
         self._notes = tuple(map(str, checkpoint.description["notes"]))
         self._notes += _notes_of_choice(name, self.provenance.get("checkpoint_rule"), self._notes)
-        if self.z_dim is not None:
+        is_drawn = style_input == "random"
+        if is_drawn:
             self._notes += (
                 f"{name}: latent z drawn from N(0, 1) for each image, from seed {seed} and the "
                 "image's index.",
@@ -67,7 +73,7 @@ class SynthesizedByCheckpoint:
         # What besides the file decides which images it makes.
         self.identity: Mapping[str, Any] = {
             "checkpoint": self.provenance["source_sha256"],
-            **({} if self.z_dim is None else {"z_seed": seed}),
+            **({"z_seed": seed} if is_drawn else {}),
             **({} if self._half is None else {"precision": precision}),
             **_told(checkpoint),
         }
@@ -101,11 +107,12 @@ class SynthesizedByCheckpoint:
         started = time.perf_counter()
         with as_user_error(f"{self.name}: {self.file}"):
             semantics = semantic_map(samples, self.layout, self.device)
-            z = None
-            if self.z_dim is not None:
-                z = standard_normal(self.z_dim, self.seed, indices, draw).to(self.device)
-            network = self.generator if self._half is None else self._half
-            synthesized: Tensor = network(semantics, z)
+            noise = Noise.of_images(self.seed, indices, draw, self.device)
+            inputs = Inputs(semantics, noise)
+            if self._half is None:
+                synthesized = self.system.synthesized_by(self.generator, inputs)
+            else:
+                synthesized = self._half(inputs)
         finite = torch.isfinite(synthesized).flatten(1).all(dim=1)
         if not finite.all():
             first = samples[int((~finite).nonzero()[0])].name
@@ -153,4 +160,5 @@ def _training_record(checkpoint: Checkpoint) -> dict[str, Any]:
         "train_config_sha256": checkpoint.description["train_config_sha256"],
         "checkpoint_rule": checkpoint.description["checkpoint_rule"],
         "seed": train.get("seed"),
+        "train_settings": train.get("method"),
     }

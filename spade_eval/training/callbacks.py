@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from spade_eval.batches import label_maps, layout_of, photos, semantic_map
+from spade_eval.batches import label_maps, layout_for, photos, semantic_map
 from spade_eval.datasets.base import Dataset, Sample
-from spade_eval.models.training.gan import GANTraining
+from spade_eval.models.inputs import Inputs, Noise
 from spade_eval.models.training.loop import Observer
+from spade_eval.models.training.trainer import Trainer
 
 
 class LossLog:
@@ -56,20 +57,21 @@ class GridWriter:
     def __init__(
         self,
         folder: Path,
-        training: GANTraining,
+        trainer: Trainer,
         dataset: Dataset,
         device: torch.device,
         count: int = 6,
     ) -> None:
-        self.folder, self.training = folder, training
+        self.folder, self.trainer = folder, trainer
         samples = [dataset[index] for index in range(min(count, len(dataset)))]
-        self.semantics = semantic_map(samples, layout_of(dataset), device)
+        semantics = semantic_map(samples, layout_for(type(trainer.system), dataset), device)
+        self.inputs = Inputs(semantics, Noise.of_images(0, range(len(samples)), device=device))
         self.above = torch.cat([coloured(samples, dataset), photos(samples)])
         self.columns = len(samples)
 
     def __call__(self, step: int) -> None:
         images = (
-            ((self.training.preview(self.semantics).cpu() + 1) / 2 * 255)
+            ((self.trainer.synthesized(self.inputs, quick=True).cpu() + 1) / 2 * 255)
             .clamp(0, 255)
             .to(torch.uint8)
         )

@@ -3,35 +3,42 @@
 
 import dataclasses
 import functools
+import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from spade_eval.batches import layout_of, training_batch
+from spade_eval.batches import layout_for, training_batch
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.base import Dataset
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.datasets.scenes.stored import StoredScenes
 from spade_eval.errors import as_user_error
 from spade_eval.models.checkpoints.files import save_network
+from spade_eval.models.inputs import Batch, Noise
 from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.training.distributed import ALONE, World
-from spade_eval.models.training.gan import GANTraining, TrainingBatch
 from spade_eval.models.training.loop import Loop, LoopSettings, Observer, Periodic
 from spade_eval.models.training.order import DataOrder
 from spade_eval.models.training.precision import tf32
+from spade_eval.models.training.trainer import Trainer
+from spade_eval.scoring.scorer import Scorer
 from spade_eval.sources.checkpoints import description
 from spade_eval.training.callbacks import GridWriter, LossLog, tensorboard_log
 from spade_eval.training.memory_estimate import estimate_memory
-from spade_eval.training.scores import BEST_NAME, PeriodicScores, ScoreLog
-from spade_eval.training.setup import build_training, has_perceptual_loss
+from spade_eval.training.scores import BEST, InTraining, PeriodicScores, ScoreLog
+from spade_eval.training.setup import (
+    build_training,
+    data_of,
+    has_perceptual_loss,
+    system_class,
+)
 
 CHECKPOINT_NAME = "generator.safetensors"
-ENCODER_NAME = "encoder.safetensors"
 _NO_PERCEPTUAL = "trained without the perceptual loss (no VGG-19 weights were given)"
 
 
@@ -53,16 +60,15 @@ def train_generator(
     if world.on_first(checkpoint.is_file):
         return checkpoint
     with as_user_error(f"training {config.model}"):
-        num_labels = layout_of(dataset).num_labels
-        training = build_training(config, num_labels, device, weights_dir, world)
-        if world.is_first:
+        data = data_of(config, dataset)
+        trainer = build_training(config, data, device, weights_dir, world)
+        if world.is_first and device.type == "cuda":
             images = config.batch_size // config.accumulate // world.size
-            estimate = estimate_memory(training, config.size, images)
-            print(f"{config.model}: {estimate}", file=sys.stderr)
+            print(f"{config.model}: {estimate_memory(config, data, images)}", file=sys.stderr)
         world.on_first(lambda: fill_store(config, dataset))
         with tf32(config.tf32):
-            _loop(config, dataset, folder, device, training, scores, world).run()
-    world.on_first(lambda: _export(config, dataset, training, folder, CHECKPOINT_NAME))
+            _loop(config, dataset, folder, device, trainer, scores, world).run()
+    world.on_first(lambda: _export(config, dataset, trainer, folder))
     return checkpoint
 
 
@@ -75,9 +81,11 @@ def fill_store(config: TrainConfig, dataset: Dataset) -> None:
     """Compute the samples of a training before its first step, where they are kept."""
     if not isinstance(dataset, StoredScenes):
         return
-    order = DataOrder(num_samples=len(dataset), batch_size=config.batch_size, seed=config.seed)
-    steps = range(min(config.steps, order.steps_per_epoch))
-    needed = sorted(index for step in steps for index in order.at(step)[1])
+    orders = [_order(config, dataset)]
+    if not system_class(config).paired:
+        orders.append(_order(config, dataset, "photos"))
+    steps = range(min(config.steps, orders[0].steps_per_epoch))
+    needed = sorted({index for order in orders for step in steps for index in order.at(step)[1]})
     dataset.fill(tqdm(needed, desc="rendering samples", unit="image"))
 
 
@@ -88,20 +96,39 @@ def prefetch_on(device: torch.device) -> int:
 
 def batches_at(
     config: TrainConfig, dataset: Dataset, device: torch.device, step: int, world: World = ALONE
-) -> list[TrainingBatch]:
+) -> list[Batch]:
     """The micro batches of a step, of each the share of this process."""
-    order = DataOrder(num_samples=len(dataset), batch_size=config.batch_size, seed=config.seed)
-    epoch, indices = order.at(step)
+    layout = layout_for(system_class(config), dataset)
+    epoch, indices = _order(config, dataset).at(step)
+    # Unpaired systems see the photos of other scenes than the label maps'.
+    shown = indices
+    if not system_class(config).paired:
+        shown = _order(config, dataset, "photos").at(step)[1]
     count = config.batch_size // config.accumulate
-    layout = layout_of(dataset)
     micro_batches = []
-    for start in range(0, config.batch_size, count):
-        samples = [
-            dataset.training_sample(index, epoch, config.seed)
-            for index in indices[start : start + count][world.share(count)]
-        ]
-        micro_batches.append(training_batch(samples, layout, device))
+    for micro in range(config.accumulate):
+        share = world.share(count)
+        part = slice(micro * count + share.start, micro * count + share.stop)
+        load = functools.partial(dataset.training_sample, epoch=epoch, seed=config.seed)
+        labelled = [load(index) for index in indices[part]]
+        photographed = labelled if shown is indices else [load(index) for index in shown[part]]
+        noise = Noise.of_step(config.seed, step, micro, count, share, device)
+        micro_batches.append(training_batch(labelled, photographed, layout, noise))
     return micro_batches
+
+
+def finishing_batches(
+    config: TrainConfig, dataset: Dataset, device: torch.device
+) -> Iterator[Batch]:
+    """Batches that no step has seen as they are, without end; see `System.finished`."""
+    for step in itertools.count(config.steps):
+        yield from batches_at(config, dataset, device, step)
+
+
+def _order(config: TrainConfig, dataset: Dataset, name: str = "") -> DataOrder:
+    return DataOrder(
+        num_samples=len(dataset), batch_size=config.batch_size, seed=config.seed, name=name
+    )
 
 
 def _loop(
@@ -109,22 +136,27 @@ def _loop(
     dataset: Dataset,
     folder: Path,
     device: torch.device,
-    training: GANTraining,
+    trainer: Trainer,
     scores: PeriodicScores | None,
     world: World,
-) -> Loop[Sequence[TrainingBatch]]:
+) -> Loop[Sequence[Batch]]:
     every = max(1, config.steps // 20)
     observers: list[Observer] = []
     if world.is_first:
         observers += [LossLog(folder / "losses.jsonl"), *tensorboard_log(folder / "tensorboard")]
-    grids = GridWriter(folder / "grids", training, dataset, device)
+    grids = GridWriter(folder / "grids", trainer, dataset, device)
     periodic = [Periodic(5 * every, grids)]
     if scores is not None:
-        keep = functools.partial(_export, config, dataset, training, folder, BEST_NAME)
-        log = ScoreLog(folder / "scores.jsonl", scores, training, keep)
+        keep = functools.partial(_export, config, dataset, trainer, folder, BEST)
+
+        def source(scorer: Scorer) -> InTraining:
+            network = trainer.finished(finishing_batches(config, dataset, device))
+            return InTraining(trainer, network, config.seed, scorer)
+
+        log = ScoreLog(folder / "scores.jsonl", scores, source, keep)
         periodic.append(Periodic(scores.every, log))
     return Loop(
-        trainable=training,
+        trainable=trainer,
         batch_at=functools.partial(batches_at, config, dataset, device, world=world),
         settings=LoopSettings(
             steps=config.steps,
@@ -145,13 +177,13 @@ def _loop(
 def _export(
     config: TrainConfig,
     dataset: Dataset,
-    training: GANTraining,
+    trainer: Trainer,
     folder: Path,
-    name: str,
+    prefix: str = "",
     rule: str = "last",
     notes: Sequence[str] = (),
 ) -> None:
-    """Write the scored generator and its encoder; the generator last: it says that all is there."""
+    """Write every exported network; the scored one last: it says that all is there."""
     if not config.perceptual and has_perceptual_loss(config):
         notes = (_NO_PERCEPTUAL, *notes)
     known: dict[str, Any] = {
@@ -163,11 +195,11 @@ def _export(
         "notes": list(notes),
     }
     networks: list[tuple[str, torch.nn.Module, SemanticLayout | None]] = [
-        (name, training.scored_generator, layout_of(dataset))
+        (f"{name}.safetensors", network, None)
+        for name, network in trainer.others_exported().items()
     ]
-    if training.encoder is not None:
-        encoder_name = name.replace(CHECKPOINT_NAME, ENCODER_NAME)
-        networks.insert(0, (encoder_name, training.encoder, None))
-    for file_name, network, layout in networks:
+    scored = trainer.finished(finishing_batches(config, dataset, trainer.device))
+    networks.append((CHECKPOINT_NAME, scored, layout_for(type(trainer.system), dataset)))
+    for name, network, layout in networks:
         described = description(network, layout, dataset.name, "trained by spade-eval", **known)
-        save_network(folder / file_name, network.state_dict(), described)
+        save_network(folder / (prefix + name), network.state_dict(), described)

@@ -2,26 +2,26 @@
 """How much memory a training step needs, counted before the first one.
 
 Weights, gradients and Adam's two moments follow from the networks. The tensors that autograd keeps
-for the backward pass are counted in a forward pass on tensors without content (torch's
-FakeTensorMode), at the run's image size, batch and precision. Not counted: temporaries and the
-workspaces of convolutions; and compilation, which keeps less.
+for the backward pass are counted in a forward pass of each update on tensors without content
+(torch's FakeTensorMode), at the run's image size, batch and precision. Not counted: temporaries and
+the workspaces of convolutions; and compilation, which keeps less.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 
-from spade_eval.models.encoders.variational import reparametrise
-from spade_eval.models.labels import Size
-from spade_eval.models.losses.objective import Objective
-from spade_eval.models.losses.perceptual import PerceptualLoss, vgg19_features
+from spade_eval.config import TrainConfig
+from spade_eval.models.inputs import Batch, Noise
 from spade_eval.models.semantics import SemanticMap
-from spade_eval.models.training.gan import GANTraining
+from spade_eval.models.systems.base import Data, System, Update
+from spade_eval.models.systems.presets import preset_of
 from spade_eval.models.training.precision import autocast
+from spade_eval.models.training.trainer import frozen_but
 
 _MIB = 2**20
 _ADAM_MOMENTS = 2
@@ -29,12 +29,12 @@ _ADAM_MOMENTS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryEstimate:
-    """In bytes, at the moment when the generator's backward pass starts."""
+    """In bytes, at the moment when the backward pass of the largest update starts."""
 
     weights: int  # of all networks: the average's and VGG-19's too, with buffers
     gradients: int
     optimizers: int
-    activations: int  # kept for the backward pass of whichever half of a step keeps more
+    activations: int  # kept for the backward pass of whichever update keeps most
 
     @property
     def total(self) -> int:
@@ -49,110 +49,63 @@ class MemoryEstimate:
         )
 
 
-def estimate_memory(training: GANTraining, size: Size, images: int) -> MemoryEstimate:
-    """Of a step with `images` of that (height, width) in each micro batch."""
-    learned = [training.generator, training.discriminator]
-    if training.encoder is not None:
-        learned.append(training.encoder)
-    kept = list(learned)
-    if training.average is not None:
-        kept.append(training.average)
-    if training.objective.perceptual is not None:
-        kept.append(training.objective.perceptual)
-    parameters = sum(_bytes(network.parameters()) for network in learned)
-    return MemoryEstimate(
-        weights=sum(_bytes(network.state_dict().values()) for network in kept),
-        gradients=parameters,
-        optimizers=_ADAM_MOMENTS * parameters,
-        activations=_activations(training, size, images),
-    )
+def estimate_memory(config: TrainConfig, data: Data, images: int) -> MemoryEstimate:
+    """Count what a step needs with `images` in each micro batch; no memory is taken for it."""
+    # Constructors draw first weights; here they must not move the global random state.
+    with torch.random.fork_rng(devices=[]), FakeTensorMode(allow_non_fake_inputs=True):
+        system, vgg19 = _without_content(config, data)
+        batch = Batch(
+            SemanticMap.from_tensor(torch.empty(images, data.num_labels, *data.size)),
+            torch.empty(images, 3, *data.size),
+            Noise.of_step(0, 0, 0, images),
+        )
+        with autocast(config.precision, "cpu"):
+            activations = max(_kept_by(system, update, batch) for update in system.updates())
+        kept = [system.state_dict(), _features_of(vgg19)]
+        if config.ema_decay is not None:
+            kept.append(getattr(system, system.scored).state_dict())
+        parameters = _bytes(system.parameters())
+        return MemoryEstimate(
+            weights=sum(_bytes(tensors.values()) for tensors in kept),
+            gradients=parameters,
+            optimizers=_ADAM_MOMENTS * parameters,
+            activations=activations,
+        )
+
+
+def _without_content(config: TrainConfig, data: Data) -> tuple[System, Mapping[str, Tensor] | None]:
+    """The configuration's system and VGG-19's weights, made in the mode that is on."""
+    preset, vgg19 = preset_of(config.model), None
+    if config.perceptual and preset.system.has_perceptual_loss(config.method):
+        from torchvision.models import vgg19 as torchvision_vgg19
+
+        vgg19 = torchvision_vgg19(weights=None).state_dict()
+    system = preset.system.build(preset, data, config.method, width=config.width, vgg19=vgg19)
+    return system.train(), vgg19
+
+
+def _features_of(vgg19: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+    return {name: item for name, item in (vgg19 or {}).items() if name.startswith("features.")}
+
+
+def _kept_by(system: System, update: Update, batch: Batch) -> int:
+    """Bytes that autograd keeps after an update's forward pass, weights aside."""
+    known = {_storage(tensor) for tensor in system.state_dict().values()}
+    kept: dict[int, int] = {}  # each storage once
+
+    def keep(tensor: Tensor) -> Tensor:
+        if _storage(tensor) not in known:
+            kept[_storage(tensor)] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with frozen_but(system, update.learns), saved_tensors_hooks(keep, lambda tensor: tensor):
+        terms = update.terms(batch)  # holds the graph, so that no storage's place is taken
+    del terms
+    return sum(kept.values())
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-@dataclass(frozen=True)
-class _Shell:
-    """A training's networks without content, and a batch for them; made in FakeTensorMode."""
-
-    generator: nn.Module
-    discriminator: nn.Module
-    encoder: nn.Module | None
-    objective: Objective
-    semantics: SemanticMap
-    photos: Tensor
-    z: Tensor | None
-
-    @classmethod
-    def of(cls, training: GANTraining, size: Size, images: int) -> "_Shell":
-        discriminator = _without_content(training.discriminator)
-        num_labels = int(discriminator.config.num_labels)  # type: ignore[union-attr,arg-type]
-        perceptual = None
-        if training.objective.perceptual is not None:
-            vgg = vgg19_features().state_dict()
-            perceptual = PerceptualLoss({f"features.{name}": vgg[name] for name in vgg})
-        latent = training.latent
-        return cls(
-            _without_content(training.generator),
-            discriminator,
-            None if training.encoder is None else _without_content(training.encoder),
-            Objective(training.objective.config, perceptual),
-            SemanticMap.from_tensor(torch.empty(images, num_labels, *size)),
-            torch.empty(images, 3, *size),
-            None if latent is None else torch.empty(images, latent.z_dim),
-        )
-
-    def generator_pass(self) -> object:
-        mu, logvar, z = None, None, self.z
-        if self.encoder is not None and z is not None:
-            mu, logvar = self.encoder(self.photos)
-            z = reparametrise(mu, logvar, z)
-        self.discriminator.requires_grad_(False)
-        fake = self.generator(self.semantics) if z is None else self.generator(self.semantics, z)
-        return self.objective.generator_terms(
-            self.discriminator, self.semantics, fake.float(), self.photos, mu, logvar
-        )
-
-    def discriminator_pass(self) -> object:
-        self.discriminator.requires_grad_(True)
-        return self.objective.discriminator_terms(
-            self.discriminator, self.semantics, self.photos, self.photos
-        )
-
-    def kept_by(self, forward: Callable[[], object]) -> int:
-        """Bytes that autograd keeps after a forward pass, weights aside; each storage once."""
-        known = {
-            _storage(tensor)
-            for network in (self.generator, self.discriminator, self.encoder)
-            if network is not None
-            for tensor in network.state_dict().values()
-        }
-        kept: dict[int, int] = {}
-
-        def keep(tensor: Tensor) -> Tensor:
-            if _storage(tensor) not in known:
-                kept[_storage(tensor)] = tensor.untyped_storage().nbytes()
-            return tensor
-
-        with saved_tensors_hooks(keep, lambda tensor: tensor):
-            terms = forward()  # holds the graph, so that no storage's place is taken by another
-        del terms
-        return sum(kept.values())
-
-
-def _activations(training: GANTraining, size: Size, images: int) -> int:
-    # Constructors draw first weights; here they must not move the global random state.
-    with torch.random.fork_rng(devices=[]), FakeTensorMode():
-        shell = _Shell.of(training, size, images)
-        with autocast(training.compute.precision, "cpu"):
-            passes = (shell.generator_pass, shell.discriminator_pass)
-            return max(shell.kept_by(forward) for forward in passes)
-
-
-def _without_content(network: nn.Module) -> nn.Module:
-    """The same architecture, made in the mode that is on."""
-    return type(network)(network.config)
 
 
 def _storage(tensor: Tensor) -> int:

@@ -13,19 +13,20 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from spade_eval.batches import layout_of, semantic_map, to_8_bit
+from spade_eval.batches import layout_for, semantic_map, to_8_bit
 from spade_eval.datasets.base import Sample
 from spade_eval.errors import UserError
-from spade_eval.latents import standard_normal
-from spade_eval.models.training.gan import GANTraining
+from spade_eval.models.inputs import Inputs, Noise
 from spade_eval.models.training.precision import tf32
+from spade_eval.models.training.trainer import Trainer
 from spade_eval.scoring.distances import FeatureSet
 from spade_eval.scoring.scorer import Scorer
 from spade_eval.training.callbacks import continued
 
-BEST_NAME = "best-generator.safetensors"
+BEST = "best-"
+"""In front of the names of the weights that scored best."""
 
 
 class Keep(Protocol):
@@ -63,9 +64,13 @@ class ScoreLog:
     """
 
     def __init__(
-        self, path: Path, scores: PeriodicScores, training: GANTraining, keep: Keep
+        self,
+        path: Path,
+        scores: PeriodicScores,
+        source: Callable[[Scorer], "InTraining"],
+        keep: Keep,
     ) -> None:
-        self.path, self.scores, self.training, self.keep = path, scores, training, keep
+        self.path, self.scores, self.source, self.keep = path, scores, source, keep
         self._best: float | None = None
         self._is_first = True
 
@@ -104,8 +109,7 @@ class ScoreLog:
     def _score(self) -> dict[str, float | None]:
         # Scores are float32 as everywhere, whatever the training computes in.
         with tf32(False):
-            source = InTraining(self.training, self._scorer)
-            scores = self._scorer.score(source, self._references)
+            scores = self._scorer.score(self.source(self._scorer), self._references)
         return {**scores.segmentation, **scores.distances}
 
 
@@ -116,9 +120,9 @@ class InTraining:
     provenance: Mapping[str, Any] = {}
     notes: tuple[str, ...] = ()
 
-    def __init__(self, training: GANTraining, scorer: Scorer) -> None:
-        self.training, self.scorer = training, scorer
-        self.layout = layout_of(scorer.dataset)
+    def __init__(self, trainer: Trainer, network: nn.Module, seed: int, scorer: Scorer) -> None:
+        self.trainer, self.network, self.seed, self.scorer = trainer, network, seed, scorer
+        self.layout = layout_for(type(trainer.system), scorer.dataset)
 
     def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
         return to_8_bit(self._synthesized(indices, samples), self.scorer.protocol)
@@ -127,10 +131,10 @@ class InTraining:
         return (self._synthesized(indices, samples) + 1) / 2
 
     def _synthesized(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        latent = self.training.latent
-        z = None if latent is None else standard_normal(latent.z_dim, latent.seed, indices)
-        semantics = semantic_map(samples, self.layout, self.scorer.device)
-        images = self.training.preview(semantics, z)
+        device = self.scorer.device
+        semantics = semantic_map(samples, self.layout, device)
+        noise = Noise.of_images(self.seed, indices, device=device)
+        images = self.trainer.synthesized(Inputs(semantics, noise), self.network)
         if not torch.isfinite(images).all():
             raise ValueError(
                 "the generator's images hold NaN or infinite values, expected numbers in "

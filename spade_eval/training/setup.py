@@ -1,30 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a `TrainConfig` to networks, objective and optimizers; and from a budget to its schedule."""
+"""From a budget to a `TrainConfig` with everything resolved, and from that to a trainer."""
 
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
 
-from spade_eval.config import Budget, TrainConfig
+from spade_eval.batches import layout_for
+from spade_eval.config import Budget, RunConfig, TrainConfig
+from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError, lookup
 from spade_eval.models.checkpoints.safe_load import load_tensors
-from spade_eval.models.choices import SettingSet
-from spade_eval.models.discriminators.multiscale import MultiscaleDiscriminator
-from spade_eval.models.encoders.variational import ImageEncoder
-from spade_eval.models.generators import GENERATORS, build_generator
-from spade_eval.models.initialisation import Scheme, initialise
-from spade_eval.models.inputs import LatentSource
-from spade_eval.models.losses.objective import OBJECTIVES, Objective
-from spade_eval.models.losses.perceptual import PerceptualLoss
-from spade_eval.models.systems.settings import TrainingSettings, training_settings
+from spade_eval.models.systems.base import Data, System
+from spade_eval.models.systems.presets import GENERATORS
+from spade_eval.models.systems.settings import resolved
 from spade_eval.models.training.distributed import ALONE, World
-from spade_eval.models.training.gan import GANTraining, OptimizerSettings
 from spade_eval.models.training.precision import ComputeSettings
-from spade_eval.models.training.schedule import LinearDecay
-from spade_eval.weights import VGG19, installed
+from spade_eval.models.training.schedule import RateSchedule
+from spade_eval.models.training.trainer import Trainer
+from spade_eval.weights import VGG19, installed, is_installed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,15 +33,35 @@ class Schedule:
     decay_every: int
 
 
-def settings_of(model: str, which: SettingSet, dataset: str) -> TrainingSettings:
-    """The settings of a model's method on a dataset, with what the preset changes."""
-    preset = lookup(GENERATORS, model, "generator")
-    return dataclasses.replace(training_settings(preset.method, which, dataset), **preset.training)
+def train_config(model: str, run: RunConfig, split: Dataset, weights_dir: Path) -> TrainConfig:
+    """Resolve how a run trains a model on the training split."""
+    budget = run.budget
+    schedule = schedule_of(model, run.dataset, budget, len(split))
+    method = method_of(model, run.dataset, budget, schedule.batch_size)
+    return TrainConfig(
+        model=model,
+        dataset=run.dataset,
+        dataset_sha256=split.fingerprint(),
+        size=budget.size,
+        **dataclasses.asdict(schedule),
+        settings=budget.settings,
+        method=method,
+        width=budget.width,
+        rate_scale=budget.rate_scale,
+        ema_decay=method.ema_decay,
+        perceptual=is_installed(VGG19, weights_dir),
+        accumulate=budget.accumulate,
+        precision=budget.precision,
+        tf32=budget.tf32,
+        channels_last=budget.channels_last,
+        compile=budget.compile,
+        seed=run.seed,
+    )
 
 
 def schedule_of(model: str, dataset: str, budget: Budget, num_samples: int) -> Schedule:
     """Steps as the budget has them, the second half decaying; or the epochs of the settings."""
-    settings = settings_of(model, budget.settings, dataset)
+    settings = resolved(lookup(GENERATORS, model, "generator"), budget.settings, dataset)
     batch_size = budget.batch_size or settings.batch_size
     if batch_size % budget.accumulate:
         raise UserError(
@@ -68,48 +84,70 @@ def schedule_of(model: str, dataset: str, budget: Budget, num_samples: int) -> S
     )
 
 
+def method_of(model: str, dataset: str, budget: Budget, batch_size: int) -> Any:
+    """Resolve the settings of a model's method, with what the budget changes of them."""
+    settings = resolved(lookup(GENERATORS, model, "generator"), budget.settings, dataset)
+    optimizers = {
+        name: dataclasses.replace(optimizer, rate=optimizer.rate * budget.rate_scale)
+        for name, optimizer in settings.optimizers.items()
+    }
+    ema_decay = settings.ema_decay if budget.ema_decay is None else budget.ema_decay
+    return dataclasses.replace(
+        settings, optimizers=optimizers, batch_size=batch_size, ema_decay=ema_decay
+    )
+
+
+def system_class(config: TrainConfig) -> type[System]:
+    """The method that trains a model."""
+    return lookup(GENERATORS, config.model, "generator").system
+
+
 def has_perceptual_loss(config: TrainConfig) -> bool:
     """Whether the model's objective has one, be its weights there or not."""
-    settings = settings_of(config.model, config.settings, config.dataset)
-    return OBJECTIVES[settings.objective].perceptual_weight > 0
+    return system_class(config).has_perceptual_loss(config.method)
+
+
+def build_system(
+    config: TrainConfig, data: Data, device: torch.device, weights_dir: Path
+) -> System:
+    """Build the networks with their first weights, drawn from the configuration's seed."""
+    preset = lookup(GENERATORS, config.model, "generator")
+    vgg19 = None
+    if config.perceptual and has_perceptual_loss(config):
+        vgg19 = load_tensors(installed(VGG19, weights_dir))
+    return preset.system.build(
+        preset,
+        data,
+        config.method,
+        width=config.width,
+        seed=config.seed,
+        device=device,
+        vgg19=vgg19,
+    )
+
+
+def data_of(config: TrainConfig, dataset: Dataset) -> Data:
+    """What the networks of a training are built for."""
+    layout = layout_for(system_class(config), dataset)
+    return Data(num_labels=layout.num_labels, size=config.size, palette=dataset.label_space.palette)
 
 
 def build_training(
     config: TrainConfig,
-    num_labels: int,
+    data: Data,
     device: torch.device,
     weights_dir: Path,
     world: World = ALONE,
-) -> GANTraining:
-    """All networks with their first weights, drawn from the configuration's seed."""
-    settings = settings_of(config.model, config.settings, config.dataset)
-    generator = build_generator(
-        config.model, num_labels, image_size=config.size, width=config.width, seed=config.seed
-    )
-    initialise(generator, settings.initialisation, config.seed)
-    discriminator = _discriminator(config, settings, num_labels)
-    perceptual = None
-    if config.perceptual and has_perceptual_loss(config):
-        perceptual = PerceptualLoss(load_tensors(installed(VGG19, weights_dir))).to(device)
-    objective = dataclasses.replace(
-        OBJECTIVES[settings.objective], kld_images=settings.kld_images or config.batch_size
-    )
-    return GANTraining(
-        generator.to(device),
-        discriminator.to(device),
-        Objective(objective, perceptual),
-        OptimizerSettings(
-            generator_rate=settings.generator_learning_rate * config.rate_scale,
-            discriminator_rate=settings.discriminator_learning_rate * config.rate_scale,
-            betas=settings.betas,
-            ema_decay=config.ema_decay,
-        ),
-        LinearDecay(
+) -> Trainer:
+    """Build a system and what trains it."""
+    return Trainer(
+        build_system(config, data, device, weights_dir),
+        config.method,
+        RateSchedule(
             constant=config.constant_steps,
             decay=config.steps - config.constant_steps,
             every=config.decay_every,
         ),
-        _latent(config, generator, settings.initialisation, device, world),
         ComputeSettings(
             precision=config.precision,
             channels_last=config.channels_last,
@@ -117,43 +155,3 @@ def build_training(
         ),
         world=world,
     )
-
-
-def _discriminator(
-    config: TrainConfig, settings: TrainingSettings, num_labels: int
-) -> MultiscaleDiscriminator:
-    discriminator = MultiscaleDiscriminator(
-        MultiscaleDiscriminator.Config(
-            num_labels=num_labels,
-            base_channels=max(8, round(64 * config.width)),
-            num_layers=settings.discriminator_layers,
-            num_scales=settings.discriminator_scales,
-            norm=settings.discriminator_norm,
-        )
-    )
-    initialise(discriminator, settings.initialisation, config.seed + 1)
-    return discriminator
-
-
-def _latent(
-    config: TrainConfig, generator: nn.Module, scheme: Scheme, device: torch.device, world: World
-) -> LatentSource | None:
-    """z from N(0, 1), or from an image encoder that is trained along, as the preset says."""
-    kind = GENERATORS[config.model].latent
-    if kind == "none":
-        return None
-    z_dim = int(generator.config.z_dim)  # type: ignore[union-attr,arg-type]
-    encoder: nn.Module | None = None
-    if kind == "encoder":
-        # Images are resized to a power of two; the published 256 for images of that size.
-        shorter = min(256, *config.size)
-        encoder = ImageEncoder(
-            ImageEncoder.Config(
-                base_channels=max(4, round(64 * config.width)),
-                z_dim=z_dim,
-                input_size=1 << (shorter.bit_length() - 1),
-            )
-        )
-        initialise(encoder, scheme, config.seed + 2)
-        encoder.to(device)
-    return LatentSource(z_dim, config.seed, encoder, world.rank, world.size)

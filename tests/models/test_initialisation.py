@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from spade_eval.models.generators import build_generator
 from spade_eval.models.initialisation import Scheme, initialise
 from spade_eval.models.layers.spectral import spectral_norm
+from spade_eval.models.systems.presets import build_generator
 
 
 def _network() -> nn.Sequential:

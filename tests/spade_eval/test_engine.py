@@ -137,14 +137,14 @@ def _kill(patch: pytest.MonkeyPatch, moment: str) -> None:
         original = engine.train_generator
 
         def train(config: object, *arguments: object) -> Path:
-            from spade_eval.models.training.gan import GANTraining
+            from spade_eval.models.training.trainer import Trainer
 
-            step = GANTraining.step
+            step = Trainer.step
 
-            def second_dies(self: GANTraining, batch: object, number: int) -> dict[str, Tensor]:
+            def second_dies(self: Trainer, batch: object, number: int) -> dict[str, Tensor]:
                 return step(self, batch, number) if number == 0 else die()  # type: ignore[arg-type,return-value]
 
-            patch.setattr(GANTraining, "step", second_dies)
+            patch.setattr(Trainer, "step", second_dies)
             return original(config, *arguments)  # type: ignore[arg-type]
 
         patch.setattr(engine, "train_generator", train)

@@ -21,9 +21,9 @@ from spade_eval.figures.washaway import washaway
 from spade_eval.models.checkpoints.files import save_network
 from spade_eval.models.checkpoints.published import to_published
 from spade_eval.models.encoders import ImageEncoder
-from spade_eval.models.generators import build_generator
 from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.semantics import SemanticMap
+from spade_eval.models.systems.presets import build_generator
 from spade_eval.sources.checkpoints import ReleasedOptions, description
 
 SIZE = (64, 64)

@@ -26,7 +26,7 @@ from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.metrics.image_counts import ImageCounts
 from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.models.checkpoints.published import to_published
-from spade_eval.models.generators import build_generator
+from spade_eval.models.systems.presets import build_generator
 from spade_eval.protocol import ResolvedProtocol, protocol_for
 from spade_eval.scoring.distances import Distance
 from spade_eval.scoring.footnotes import footnotes, notes_of_scores

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from spade_eval.models.checkpoints.description import NETWORKS, describe, rebuild
+from spade_eval.models.checkpoints.description import describe, rebuild
 from spade_eval.models.discriminators import MultiscaleDiscriminator
 from spade_eval.models.encoders import ImageEncoder, InstanceFeatureEncoder
-from spade_eval.models.generators import GENERATORS, build_generator
+from spade_eval.models.systems.presets import GENERATORS, build_generator
+from spade_eval.models.systems.presets import networks as known_networks
 
 
 def networks() -> list[nn.Module]:
@@ -25,7 +26,7 @@ def networks() -> list[nn.Module]:
 
 def test_every_network_comes_back_from_json() -> None:
     found = networks()
-    assert {type(network) for network in found} == set(NETWORKS.values())
+    assert {type(network) for network in found} == set(known_networks().values())
     for network in found:
         state = network.state_dict()
         again = rebuild(json.loads(json.dumps(describe(network))), state)

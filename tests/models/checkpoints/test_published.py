@@ -18,9 +18,9 @@ from spade_eval.models.checkpoints.published import (
 )
 from spade_eval.models.discriminators import MultiscaleDiscriminator
 from spade_eval.models.encoders import ImageEncoder, InstanceFeatureEncoder
-from spade_eval.models.generators import build_generator
 from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.semantics import SemanticMap
+from spade_eval.models.systems.presets import build_generator
 
 MakeSemantics = Callable[..., SemanticMap]
 LAYOUT = SemanticLayout(num_classes=5, unknown="last", edges=True)
@@ -143,7 +143,9 @@ def test_another_architecture_is_refused() -> None:
 
 
 def test_other_files_are_refused() -> None:
-    with pytest.raises(ValueError, match="no SPADE or pix2pixHD generator"):
+    with pytest.raises(
+        ValueError, match="no released network's; known are those of SPADEGenerator"
+    ):
         load_published_generator({"weight": torch.zeros(1)})
     with pytest.raises(ValueError, match="not a plain state dict: epoch"):
         without_prefix({"epoch": 3, "weight": torch.zeros(1)})

@@ -20,10 +20,10 @@ from spade_eval.models.fast.modulation import (
 from spade_eval.models.fast.neighbourhoods import distinct_windows
 from spade_eval.models.fast.semantic_convolution import SemanticConv2d
 from spade_eval.models.fast.spade import chosen_windows
-from spade_eval.models.generators import build_generator
 from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.layers.spade import SPADE
 from spade_eval.models.semantics import SemanticMap
+from spade_eval.models.systems.presets import build_generator
 
 CLASSES = 6
 # A sum of some 1200 float32 terms of order one, in another order; the bounds.

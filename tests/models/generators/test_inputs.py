@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from spade_eval.models.generators import build_generator
 from spade_eval.models.generators.spade import published_size
 from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.semantics import SemanticMap
+from spade_eval.models.systems.presets import build_generator
 
 MakeSemantics = Callable[..., SemanticMap]
 

@@ -6,7 +6,12 @@ import torch
 from torch import Tensor
 
 from spade_eval.models.discriminators import MultiscaleDiscriminator
-from spade_eval.models.losses import OBJECTIVES, Objective, PerceptualLoss
+from spade_eval.models.losses import (
+    PIX2PIXHD_OBJECTIVE,
+    Objective,
+    ObjectiveConfig,
+    PerceptualLoss,
+)
 from spade_eval.models.losses.feature_matching import (
     pix2pixhd_feature_matching,
     spade_feature_matching,
@@ -16,6 +21,12 @@ from spade_eval.models.losses.perceptual import vgg19_features
 from spade_eval.models.semantics import SemanticMap
 
 MakeSemantics = Callable[..., SemanticMap]
+OBJECTIVES = {
+    "spade": ObjectiveConfig(),
+    "spade_without_perceptual": ObjectiveConfig(perceptual_weight=0.0),
+    "spade_without_feature_matching": ObjectiveConfig(feature_matching_weight=0.0),
+    "pix2pixhd": PIX2PIXHD_OBJECTIVE,
+}
 
 
 def _images() -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from spade_eval.models.generators import count_parameters
+from spade_eval.models.systems.presets import count_parameters
 
 CHANNELS = (151, 150, 182, 183, 184, 35, 36)  # ADE20K twice, COCO-Stuff three times, Cityscapes
 TABLE_3 = {

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from spade_eval.models.generators import GENERATORS, build_generator, count_parameters
 from spade_eval.models.semantics import SemanticMap
+from spade_eval.models.systems.presets import GENERATORS, build_generator, count_parameters
 
 MakeSemantics = Callable[..., SemanticMap]
 
@@ -102,7 +102,7 @@ def test_forward_leaves_global_randomness_alone(make_semantics: MakeSemantics) -
 @pytest.mark.parametrize("name", GENERATORS)
 def test_rows_describe_themselves(name: str) -> None:
     preset = GENERATORS[name]
-    assert preset.paper_row
+    assert preset.source
     assert preset.description
     if preset.millions is not None:  # as printed for ADE20K
         assert round(count_parameters(name, 151) / 1e6) == preset.millions

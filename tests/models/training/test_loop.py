@@ -107,21 +107,24 @@ def test_gan_training_continues_bitwise(tmp_path: Path, model: str) -> None:
 
 def test_both_networks_move_and_only_their_own_step_moves_them() -> None:
     training = narrow()
-    before = {name: p.detach().clone() for name, p in training.generator.named_parameters()}
+    before = {name: p.detach().clone() for name, p in training.system.generator.named_parameters()}
     losses = training.step(batch_at(0), 0)
     assert {name.split("/")[0] for name in losses} == {"G", "D"}
-    moved = [n for n, p in training.generator.named_parameters() if not torch.equal(p, before[n])]
+    moved = [
+        n for n, p in training.system.generator.named_parameters() if not torch.equal(p, before[n])
+    ]
     assert len(moved) == len(before)
     # The generator's step leaves no gradient in the discriminator: its own step alone does.
-    training.discriminator_optimizer.zero_grad()
-    training._generator_step(batch_at(1), 1)
-    assert all(parameter.grad is None for parameter in training.discriminator.parameters())
-    assert all(parameter.requires_grad for parameter in training.discriminator.parameters())
+    training.optimizers["D"].zero_grad()
+    training._update(training.updates["G"], batch_at(1), 1)
+    discriminator = training.system.discriminator
+    assert all(parameter.grad is None for parameter in discriminator.parameters())
+    assert all(parameter.requires_grad for parameter in discriminator.parameters())
 
 
 def test_the_average_follows_the_weights() -> None:
     training = narrow(ema_decay=0.5)
-    average, plain = training.scored_generator, training.generator
+    average, plain = training.scored_network, training.system.generator
     assert average is not plain
     training.step(batch_at(0), 0)  # the first update copies
     first = [p.detach().clone() for p in plain.parameters()]
@@ -133,5 +136,5 @@ def test_the_average_follows_the_weights() -> None:
 
 def test_without_an_average_the_plain_weights_are_scored() -> None:
     training = narrow(ema_decay=None)
-    assert training.scored_generator is training.generator
-    assert isinstance(training.scored_generator, nn.Module)
+    assert training.scored_network is training.system.generator
+    assert isinstance(training.scored_network, nn.Module)

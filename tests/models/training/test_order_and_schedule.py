@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
-import torch
 
 from spade_eval.models.training.order import DataOrder
-from spade_eval.models.training.schedule import LinearDecay
+from spade_eval.models.training.schedule import RateSchedule
 
 
 def test_every_epoch_is_another_permutation_without_the_incomplete_batch() -> None:
@@ -34,15 +33,28 @@ def test_a_batch_that_cannot_be_filled_is_refused(batch_size: int) -> None:
 def test_decay_by_epoch_is_the_release_s_schedule() -> None:
     # 4 epochs constant, 4 decaying, 10 steps each (spade_family: the first epoch of the decay
     # still runs at the full rate, the last one at 1/4 of it).
-    schedule = LinearDecay(constant=40, decay=40, every=10)
+    schedule = RateSchedule(constant=40, decay=40, every=10)
     by_epoch = [schedule.factor(10 * epoch) for epoch in range(8)]
     assert by_epoch == [1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
     assert [schedule.factor(10 * epoch + 9) for epoch in range(8)] == by_epoch
 
 
 def test_the_rate_of_a_step_forgets_earlier_rates() -> None:
-    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule = LinearDecay(constant=2, decay=2)
-    for step, expected in ((3, 0.5), (0, 1.0), (2, 1.0), (4, 0.0)):
-        schedule.apply(optimizer, 1.0, step)
-        assert optimizer.param_groups[0]["lr"] == expected
+    schedule = RateSchedule(constant=2, decay=2)
+    assert [schedule.factor(step) for step in (3, 0, 2, 4)] == [0.5, 1.0, 1.0, 0.0]
+
+
+def test_other_ways_for_a_rate_to_fall() -> None:
+    schedule = RateSchedule(constant=2, decay=2)
+    assert [schedule.factor(step, "constant") for step in (0, 3, 100)] == [1, 1, 1]
+    halved = [schedule.factor(step, "halving", 10) for step in (0, 9, 10, 19, 20, 35)]
+    assert halved == [1, 1, 0.5, 0.5, 0.25, 0.125]
+    with pytest.raises(ValueError, match="expected a number of steps"):
+        schedule.factor(0, "halving")
+
+
+def test_orders_of_one_seed_are_told_apart_by_name() -> None:
+    labels = DataOrder(num_samples=100, batch_size=8, seed=1)
+    photos = DataOrder(num_samples=100, batch_size=8, seed=1, name="photos")
+    assert labels.at(0)[0] == photos.at(0)[0]
+    assert labels.at(0)[1] != photos.at(0)[1]

@@ -46,28 +46,28 @@ def test_half_precision_is_close_to_float32_and_not_equal(precision: str) -> Non
         # bf16 has 8 bits: 0.4% a rounding, and some thirty layers of them.
         torch.testing.assert_close(found[name], term, rtol=0.05, atol=0.05)
     assert any(not torch.equal(found[name], term) for name, term in expected.items())
-    dtypes = {p.dtype for p in half.generator.parameters()}
+    dtypes = {p.dtype for p in half.system.generator.parameters()}
     assert dtypes == {torch.float32}, "weights stay in float32"
 
 
 def test_an_overflow_leaves_the_step_out_and_halves_the_factor() -> None:
     training = narrow(precision="fp16", ema_decay=None)
-    before = [p.detach().clone() for p in training.generator.parameters()]
-    optimizer = training.generator_optimizer
+    before = [p.detach().clone() for p in training.system.generator.parameters()]
+    optimizer = training.optimizers["G"]
     optimizer.zero_grad()
     scale = optimizer.scaler.get_scale()
-    sum(p.sum() for p in training.generator.parameters()).backward()
-    next(training.generator.parameters()).grad.fill_(float("inf"))  # type: ignore[union-attr]
+    sum(p.sum() for p in training.system.generator.parameters()).backward()
+    next(training.system.generator.parameters()).grad.fill_(float("inf"))  # type: ignore[union-attr]
     optimizer.scaler.scale(torch.ones(()))
     optimizer.step()
-    after = list(training.generator.parameters())
+    after = list(training.system.generator.parameters())
     assert all(torch.equal(p, old) for p, old in zip(after, before, strict=True))
     assert optimizer.scaler.get_scale() == scale / 2
 
 
 def test_channels_last_gives_the_same_losses() -> None:
     plain, other = narrow(), narrow(channels_last=True)
-    weights = [p for p in other.generator.parameters() if p.ndim == 4 and p.shape[-1] > 1]
+    weights = [p for p in other.system.generator.parameters() if p.ndim == 4 and p.shape[-1] > 1]
     assert weights
     assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
     expected, found = plain.step(batch_at(0), 0), other.step(batch_at(0), 0)
@@ -79,9 +79,11 @@ def test_equal_micro_batches_are_one_batch_without_shared_statistics() -> None:
     """Instance norm and no spectral norm share nothing over a batch: 2 x 1 is 1 x 2."""
     whole, parts = (narrow("pix2pixhd", None, "instance") for _ in range(2))
     for training, count in ((whole, 1), (parts, 2)):
-        training.generator_optimizer.zero_grad()
-        training._generator_step(batch_at(0, count), 0)
-    pairs = zip(whole.generator.named_parameters(), parts.generator.parameters(), strict=True)
+        training.optimizers["G"].zero_grad()
+        training._update(training.updates["G"], batch_at(0, count), 0)
+    pairs = zip(
+        whole.system.generator.named_parameters(), parts.system.generator.parameters(), strict=True
+    )
     compared = 0
     for (name, expected), found in pairs:
         assert expected.grad is not None
@@ -125,13 +127,15 @@ def test_a_compiled_training_is_saved_uncompiled_and_continues_bitwise(
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
     plain = narrow()
     whole, first, second = (narrow(compile=True) for _ in range(3))
-    assert whole._generate is not whole.generator
+    assert whole.system.generator._compiled_call_impl is not None
     gan_loop(whole, tmp_path / "whole").run()
     gan_loop(first, tmp_path / "parts", steps=2).run()
     gan_loop(second, tmp_path / "parts").run()
     assert same_bits(whole, second)
-    assert list(whole.generator.state_dict()) == list(plain.generator.state_dict())
-    assert list(whole.discriminator.state_dict()) == list(plain.discriminator.state_dict())
+    assert list(whole.system.generator.state_dict()) == list(plain.system.generator.state_dict())
+    assert list(whole.system.discriminator.state_dict()) == list(
+        plain.system.discriminator.state_dict()
+    )
     expected, found = plain.step(batch_at(0), 0), narrow(compile=True).step(batch_at(0), 0)
     for name, term in expected.items():  # the same kernels, partly decomposed
         torch.testing.assert_close(found[name], term, rtol=1e-4, atol=1e-5)

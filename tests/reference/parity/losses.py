@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from spade_eval.models.checkpoints.published import to_published
 from spade_eval.models.encoders.variational import ImageEncoder, reparametrise
-from spade_eval.models.inputs import Latent, LatentSource
+from spade_eval.models.inputs import Batch, Noise
 from spade_eval.models.losses.feature_matching import (
     pix2pixhd_feature_matching,
     spade_feature_matching,
@@ -29,8 +29,11 @@ from spade_eval.models.losses.gan import (
 from spade_eval.models.losses.kld import kl_divergence
 from spade_eval.models.losses.objective import Objective, ObjectiveConfig
 from spade_eval.models.losses.perceptual import PerceptualLoss, vgg19_features
-from spade_eval.models.training.gan import GANTraining, OptimizerSettings, TrainingBatch
-from spade_eval.models.training.schedule import LinearDecay
+from spade_eval.models.systems.base import Optimizer
+from spade_eval.models.systems.settings import changed, settings_of
+from spade_eval.models.systems.spade import SPADE
+from spade_eval.models.training.schedule import RateSchedule
+from spade_eval.models.training.trainer import Trainer
 
 Networks = dict[str, nn.Module]
 Step = Callable[[int], tuple[dict[str, Tensor], Tensor]]
@@ -138,42 +141,44 @@ def by_the_engine(case: Case, networks: Networks) -> Step:
     """An iteration as `spade-eval train` takes it, at a constant learning rate."""
     options = case.options
     rate, two_time_scale = options["lr"], not options["no_TTUR"]
-    training = GANTraining(
-        networks["G"],
-        networks["D"],
-        Objective(_objective_config(options)),
-        OptimizerSettings(
-            generator_rate=rate / 2 if two_time_scale else rate,
-            discriminator_rate=rate * 2 if two_time_scale else rate,
-            betas=(options["beta1"], options["beta2"]),
-        ),
-        LinearDecay(constant=case.meta["steps"], decay=1),
-        _StoredNoise(256, 0, networks["E"], case=case) if "E" in networks else None,
+    betas = (options["beta1"], options["beta2"])
+    settings = changed(
+        settings_of(SPADE, "release"),
+        {
+            "optimizers.G": Optimizer(rate=rate / 2 if two_time_scale else rate, betas=betas),
+            "optimizers.D": Optimizer(rate=rate * 2 if two_time_scale else rate, betas=betas),
+        },
     )
+    encoder = networks.get("E")
+    z_dim = None if encoder is None else encoder.config.z_dim
+    objective = Objective(_objective_config(options))
+    system = SPADE(networks["G"], networks["D"], encoder, objective, z_dim)
+    training = Trainer(system, settings, RateSchedule(constant=case.meta["steps"], decay=1))
     made: list[Tensor] = []
     networks["G"].register_forward_hook(lambda network, inputs, image: made.append(image.detach()))
 
     def take(step: int) -> tuple[dict[str, Tensor], Tensor]:
         made.clear()
         semantics, real = case.semantics(f"_{step}"), case.image(f"in_image_u8_{step}")
-        terms = training.step([TrainingBatch(semantics, real)], step)
+        terms = training.step(
+            [Batch(semantics, real, _StoredNoise((), case=case, step=step))], step
+        )
         return {_NAMES[name]: term for name, term in terms.items()}, made[0]
 
     return take
 
 
 @dataclass(frozen=True)
-class _StoredNoise(LatentSource):
-    """The encoder's posterior with the noise of the case in both halves of a step."""
+class _StoredNoise(Noise):
+    """The noise of the case, in both halves of a step."""
 
     case: Case | None = None
+    step: int = 0
 
-    def __call__(self, photos: Tensor, step: int, micro: int, phase: str) -> Latent:
-        assert self.encoder is not None
+    def normal(self, name: str, *shape: int) -> Tensor:
         assert self.case is not None
-        mu, logvar = self.encoder(photos)
-        noise = _noise(self.case, mu, step)
-        return Latent(reparametrise(mu, logvar, noise), mu, logvar)
+        semantics = self.case.semantics(f"_{self.step}")
+        return _noise(self.case, (semantics.batch_size, *shape), self.step)
 
 
 def _generator(options: dict[str, Any]) -> nn.Module:
@@ -233,11 +238,11 @@ def _synthesize(
     if "E" not in networks:
         return networks["G"](semantics), None, None
     mu, logvar = networks["E"](real)
-    z = reparametrise(mu, logvar, _noise(case, mu, step))
+    z = reparametrise(mu, logvar, _noise(case, tuple(mu.shape), step))
     return networks["G"](semantics, z), mu, logvar
 
 
-def _noise(case: Case, mu: Tensor, step: int) -> Tensor:
+def _noise(case: Case, shape: tuple[int, ...], step: int) -> Tensor:
     """The noise of the encoder's sample: stored, none, or a rule of the form 'normal:TAG'."""
     for name in (f"in_eps_{step}", f"in_z_{step}", f"in_noise_{step}", "in_eps", "in_z"):
         if name in case.arrays:
@@ -247,8 +252,8 @@ def _noise(case: Case, mu: Tensor, step: int) -> Tensor:
         rule = rule[step]
     assert isinstance(rule, str), "the case says nothing about the encoder's noise"
     if rule.startswith("encoder mean"):
-        return torch.zeros_like(mu)
-    return torch.from_numpy(draw(rule, tuple(mu.shape)))
+        return torch.zeros(shape)
+    return torch.from_numpy(draw(rule, shape))
 
 
 def _update(optimiser: torch.optim.Optimizer | None, terms: dict[str, Tensor]) -> None:

@@ -14,7 +14,7 @@ from spade_eval.bench.maps import BenchMaps, maps_of_folder
 from spade_eval.bench.networks import twin
 from spade_eval.cli import main
 from spade_eval.errors import UserError
-from spade_eval.models.generators import build_generator
+from spade_eval.models.systems.presets import build_generator
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ BENCH = Path(timing.__file__).parent
         ("perf_counter", "timing.py"),
         ("set_form", "networks.py"),
         ("build_training", "train.py"),
-        ("TrainingBatch", "train.py"),
+        ("Batch(", "train.py"),
     ],
 )
 def test_clock_forms_and_training_are_each_met_in_one_file(name: str, home: str) -> None:

@@ -14,7 +14,7 @@ from spade_eval.model_list import (
     table,
     write_csv,
 )
-from spade_eval.models.generators import GENERATORS
+from spade_eval.models.systems.presets import GENERATORS
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import torch
 
 from spade_eval.cli import main
 from spade_eval.models.checkpoints.published import to_published
-from spade_eval.models.generators import build_generator
+from spade_eval.models.systems.presets import build_generator
 from spade_eval.records import RecordStore
 
 REPOSITORY = Path(__file__).resolve().parents[3]

@@ -16,7 +16,7 @@ import torch
 
 from spade_eval.cli import main
 from spade_eval.models.checkpoints.files import load_description, load_weights
-from spade_eval.models.training.gan import GANTraining
+from spade_eval.models.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = ["train", "--budget", "smoke", "--steps", "4", "--batch-size", "2", "--width", "0.0625",
@@ -44,7 +44,6 @@ def test_every_option_reaches_the_training(
     assert run(*flags) == 0
     printed = capsys.readouterr()
     assert printed.out.strip() == str(checkpoint_in(tmp_path / "run"))
-    assert "spade: about " in printed.err, "the memory estimate comes before the start"
     assert torch.backends.cudnn.allow_tf32 is before or not torch.backends.cudnn.allow_tf32
     description = load_description(checkpoint_in(tmp_path / "run"))
     wanted = {"settings": "paper", "accumulate": 2, "precision": "bf16", "ema_decay": 0.9,
@@ -124,9 +123,9 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert run("--out", str(tmp_path / "whole")) == 0
-    step: Callable[..., dict[str, torch.Tensor]] = GANTraining.step
+    step: Callable[..., dict[str, torch.Tensor]] = Trainer.step
 
-    def then_full(self: GANTraining, batch: object, number: int) -> dict[str, torch.Tensor]:
+    def then_full(self: Trainer, batch: object, number: int) -> dict[str, torch.Tensor]:
         if number == 2:
             monkeypatch.setattr(torch, "save", full)
         return step(self, batch, number)
@@ -137,7 +136,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(
     capsys.readouterr()
     with monkeypatch.context() as patch:
         save = torch.save
-        patch.setattr(GANTraining, "step", then_full)
+        patch.setattr(Trainer, "step", then_full)
         assert run("--out", str(tmp_path / "full")) == 2
         patch.setattr(torch, "save", save)
     monkeypatch.setattr(torch, "save", save)

@@ -18,9 +18,10 @@ from spade_eval.batches import layout_of
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.models.checkpoints.files import save_network
-from spade_eval.models.generators import build_generator
 from spade_eval.models.initialisation import initialise
-from spade_eval.models.inputs import LatentSource
+from spade_eval.models.systems.presets import build_generator
+from spade_eval.models.systems.settings import settings_of
+from spade_eval.models.systems.spade import SPADE
 from spade_eval.models.training.distributed import World
 from spade_eval.sources.checkpoints import description
 from spade_eval.sources.image_files import FEW_IMAGES
@@ -121,7 +122,8 @@ def test_two_nodes_are_one_run(checkpoint: Path, by_one: Path, tmp_path: Path) -
 def test_processes_train_on_parts_of_the_same_batches() -> None:
     dataset = Scenes("train", (64, 64), length=20)
     config = TrainConfig(
-        model="spade", dataset="scenes", dataset_sha256="", size=(64, 64), steps=4, batch_size=8,
+        method=settings_of(SPADE, "release"), model="spade", dataset="scenes",
+        dataset_sha256="", size=(64, 64), steps=4, batch_size=8,
         accumulate=2, width=0.125, constant_steps=2, decay_every=1, rate_scale=1.0,
         ema_decay=None, perceptual=False, seed=0, settings="release", precision="float32",
         tf32=False, channels_last=False, compile=False,
@@ -132,12 +134,5 @@ def test_processes_train_on_parts_of_the_same_batches() -> None:
     assert len(whole) == 2
     for micro, batch in enumerate(whole):
         assert torch.equal(batch.photos, torch.cat([part[micro].photos for part in parts]))
-
-
-def test_processes_draw_parts_of_the_same_noise() -> None:
-    photos = torch.zeros(8, 3, 4, 4)
-    whole = LatentSource(5, 0)(photos, 2, 1, "generator").z
-    parts = [
-        LatentSource(5, 0, None, rank, 2)(photos[:4], 2, 1, "generator").z for rank in range(2)
-    ]
-    assert torch.equal(whole, torch.cat(parts))
+        noise = torch.cat([part[micro].noise.normal("generator", 5) for part in parts])
+        assert torch.equal(batch.noise.normal("generator", 5), noise)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from spade_eval.latents import standard_normal
 from torch import nn
 
 from spade_eval.datasets.base import Dataset, LabelSpace
@@ -18,12 +19,11 @@ from spade_eval.datasets.coco_stuff import CocoStuff
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.engine import Benchmark, Request
 from spade_eval.errors import UserError
-from spade_eval.latents import standard_normal
 from spade_eval.models.checkpoints.files import load_description, load_weights, save_network
 from spade_eval.models.checkpoints.published import to_published
 from spade_eval.models.encoders import ImageEncoder
-from spade_eval.models.generators import build_generator
 from spade_eval.models.labels import SemanticLayout
+from spade_eval.models.systems.presets import build_generator
 from spade_eval.protocol import PROFILES
 from spade_eval.sources.checkpoints import (
     ReleasedOptions,

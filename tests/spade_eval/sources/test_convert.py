@@ -13,8 +13,8 @@ from spade_eval.models.checkpoints.files import load_description, save_network
 from spade_eval.models.checkpoints.published import to_published
 from spade_eval.models.discriminators import MultiscaleDiscriminator
 from spade_eval.models.encoders import ImageEncoder
-from spade_eval.models.generators import build_generator
 from spade_eval.models.labels import SemanticLayout
+from spade_eval.models.systems.presets import build_generator
 from spade_eval.sources import convert
 from spade_eval.sources.checkpoints import ReleasedOptions, description
 

@@ -11,15 +11,16 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from spade_eval.batches import layout_of
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.engine import Benchmark
-from spade_eval.models.training.gan import GANTraining
+from spade_eval.models.systems.base import Data
+from spade_eval.models.training.trainer import Trainer
 from spade_eval.training.generator import batches_at
 from spade_eval.training.memory_estimate import estimate_memory
-from spade_eval.training.setup import build_training
+from spade_eval.training.setup import build_training, data_of
 
 Make = Callable[..., Benchmark]
+DATA = Data(num_labels=18, size=(64, 64))
 
 
 class LiveTensors(TorchDispatchMode):
@@ -51,17 +52,14 @@ class LiveTensors(TorchDispatchMode):
         self.now -= size
 
 
-def standing_tensors(training: GANTraining) -> list[torch.Tensor]:
+def standing_tensors(training: Trainer) -> list[torch.Tensor]:
     """Weights, buffers and moments; the gradients of the discriminator's last step are let go."""
-    training.discriminator_optimizer.zero_grad()
-    training.generator_optimizer.zero_grad()
-    found = []
-    for part in (training.generator, training.discriminator, training.encoder):
-        found += [] if part is None else [*part.parameters(), *part.buffers()]
-    for optimizer in (training.generator_optimizer, training.discriminator_optimizer):
+    standing = [*training.system.parameters(), *training.system.buffers()]
+    for optimizer in training.optimizers.values():
+        optimizer.zero_grad()
         for state in optimizer.optimizer.state.values():
-            found += [value for value in state.values() if isinstance(value, torch.Tensor)]
-    return found
+            standing += [value for value in state.values() if isinstance(value, torch.Tensor)]
+    return standing
 
 
 @pytest.mark.parametrize("model", ["spade", "pix2pixhd", "spade_vae"])
@@ -73,10 +71,11 @@ def test_the_estimate_is_near_what_a_step_holds(
         benchmark_in().train_config(model), precision=precision, batch_size=4
     )
     dataset, cpu = Scenes("train", (64, 64), length=8), torch.device("cpu")
-    training = build_training(config, layout_of(dataset).num_labels, cpu, tmp_path)
+    data = data_of(config, dataset)
+    training = build_training(config, data, cpu, tmp_path)
     training.step(batches_at(config, dataset, cpu, 0), 0)  # makes gradients and moments
     batches = batches_at(config, dataset, cpu, 1)
-    estimate = estimate_memory(training, config.size, 4)
+    estimate = estimate_memory(config, data, 4)
     with LiveTensors(standing_tensors(training)) as live:
         training.step(batches, 1)
     # All gradients are made anew in a step. Temporaries are not part of the estimate.
@@ -84,18 +83,13 @@ def test_the_estimate_is_near_what_a_step_holds(
     assert 0.75 < estimate.total / measured < 1.25
 
 
-def test_the_estimate_leaves_networks_and_random_state_alone(
-    benchmark_in: Make, tmp_path: Path
+def test_the_estimate_leaves_random_state_alone_and_grows_with_the_batch(
+    benchmark_in: Make,
 ) -> None:
     config = benchmark_in().train_config("spade_vae")
-    training = build_training(config, 18, torch.device("cpu"), tmp_path)
-    before = {name: p.clone() for name, p in training.generator.state_dict().items()}
     random = torch.get_rng_state()
-    small, large = (estimate_memory(training, config.size, images) for images in (2, 4))
+    small, large = (estimate_memory(config, DATA, images) for images in (2, 4))
     assert torch.equal(torch.get_rng_state(), random)
-    after = training.generator.state_dict()
-    assert all(torch.equal(after[name], before[name]) for name in before)
-    assert all(p.requires_grad for p in training.discriminator.parameters())
     assert small.weights == large.weights
     # Activations grow with the batch, but for the effective weights of spectral norm.
     assert 1.5 < large.activations / small.activations <= 2
@@ -103,13 +97,21 @@ def test_the_estimate_leaves_networks_and_random_state_alone(
 
 def test_every_part_is_stated(benchmark_in: Make, tmp_path: Path) -> None:
     config = benchmark_in().train_config("spade")
-    training = build_training(config, 18, torch.device("cpu"), tmp_path)
-    estimate = estimate_memory(training, config.size, 2)
-    parameters = sum(
-        4 * p.numel()
-        for network in (training.generator, training.discriminator)
-        for p in network.parameters()
-    )
+    training = build_training(config, DATA, torch.device("cpu"), tmp_path)
+    estimate = estimate_memory(config, DATA, 2)
+    parameters = sum(4 * p.numel() for p in training.system.parameters())
     assert (estimate.gradients, estimate.optimizers) == (parameters, 2 * parameters)
     assert estimate.weights >= parameters
     assert "counted, not measured" in str(estimate)
+
+
+@pytest.mark.parametrize("with_them", ["average", "VGG-19"])
+def test_what_else_stands_in_memory_is_counted(benchmark_in: Make, with_them: str) -> None:
+    config = benchmark_in().train_config("spade")
+    changes = {"ema_decay": 0.9} if with_them == "average" else {"perceptual": True}
+    plain, more = (
+        estimate_memory(dataclasses.replace(config, **changed), DATA, 2)
+        for changed in ({}, changes)
+    )
+    assert more.weights > plain.weights
+    assert more.gradients == plain.gradients

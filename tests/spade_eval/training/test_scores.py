@@ -4,7 +4,7 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -12,14 +12,17 @@ import torch
 from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
 from spade_eval.models.checkpoints.files import load_description, load_weights
-from spade_eval.models.training.gan import GANTraining
 from spade_eval.scoring.scorer import Scorer
-from spade_eval.training.scores import BEST_NAME, PeriodicScores, ScoreLog
+from spade_eval.training.scores import BEST, InTraining, PeriodicScores, ScoreLog
 
 Make = Callable[..., Benchmark]
 
 
 def no_scorer() -> Scorer:
+    raise AssertionError("scores are given")
+
+
+def no_source(scorer: Scorer) -> InTraining:
     raise AssertionError("scores are given")
 
 
@@ -30,7 +33,7 @@ class Scripted(ScoreLog):
         self.kept: list[tuple[str, tuple[str, ...]]] = []
         self.mious = iter(mious)
         scores = PeriodicScores(10, images, no_scorer)
-        super().__init__(path, scores, cast(GANTraining, None), self.remember)
+        super().__init__(path, scores, no_source, self.remember)
 
     def remember(self, rule: str, notes: Sequence[str]) -> None:
         self.kept.append((rule, tuple(notes)))
@@ -82,7 +85,7 @@ def test_another_rule_in_the_middle_is_refused(tmp_path: Path) -> None:
 def test_last_and_best_lie_side_by_side(benchmark_in: Make) -> None:
     scored, plain = benchmark_in("scored"), benchmark_in("plain")
     last = scored.train("spade", score_every=1, score_images=2)
-    best = last.with_name(BEST_NAME)
+    best = last.with_name(BEST + last.name)
     assert load_description(last)["checkpoint_rule"] == "last"
     described = load_description(best)
     assert described["checkpoint_rule"] == "best mIoU on the first 2 val images, every 1 steps"

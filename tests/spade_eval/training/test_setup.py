@@ -7,20 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from spade_eval.config import BUDGETS, TrainConfig, budget_for
+from spade_eval.config import BUDGETS, RunConfig, TrainConfig, budget_for
+from spade_eval.datasets.scenes import Scenes
 from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
+from spade_eval.models.systems.settings import changed
+from spade_eval.models.systems.spade import SPADE
+from spade_eval.rows import Request
 from spade_eval.training.setup import (
     Schedule,
     build_training,
+    data_of,
     has_perceptual_loss,
     schedule_of,
-    settings_of,
+    train_config,
 )
 
 Make = Callable[..., Benchmark]
+TINY = RunConfig(
+    dataset="scenes", profile="in-domain", budget_name="smoke", seed=0,
+    budget=budget_for("scenes", "smoke", steps=2, batch_size=2, width=4 / 64, val_limit=4),
+)  # fmt: skip
 
 # Park et al., section 4.1 and Appendix A: images of the training set, epochs, of which decaying.
 PAPER = {
@@ -90,28 +98,79 @@ def test_every_option_that_changes_numbers_changes_the_hash(benchmark_in: Make) 
     assert len(hashes) == 1 + len(dataclasses.fields(config))
 
 
+@pytest.mark.parametrize(
+    "edited",
+    [
+        {"objective.perceptual_weight": 9.0},
+        {"optimizers.D.rate": 1e-3},
+        {"optimizers.G.betas": (0.5, 0.9)},
+        {"initialisation": "as_printed"},
+        {"discriminator_layers": 3},
+    ],
+)
+def test_an_edited_number_of_the_method_changes_the_hash(
+    benchmark_in: Make, monkeypatch: pytest.MonkeyPatch, edited: dict[str, Any]
+) -> None:
+    """Else old states would resume and old rows count as recorded, with other losses."""
+    benchmark = benchmark_in()
+    before = benchmark.train_config("spade")
+    table = {key: changed(item, edited) for key, item in SPADE.settings.items()}
+    monkeypatch.setattr(SPADE, "settings", table)
+    after = benchmark.train_config("spade")
+    assert after.settings == before.settings
+    assert after.sha256 != before.sha256
+
+
+def test_records_hold_the_settings_as_they_were_used(benchmark_in: Make) -> None:
+    benchmark = benchmark_in()
+    benchmark.run(Request(("spade",)))
+    rows = [item for item in benchmark.store if item.source == "spade"]
+    assert rows
+    for row in rows:
+        assert row.train_settings is not None
+        assert row.train_settings["objective"]["feature_matching_weight"] == 10.0
+        # Times the budget's factor, as the optimizer has it.
+        assert row.train_settings["optimizers"]["D"]["rate"] == 4e-4 * 4.0
+    assert all(item.train_settings is None for item in benchmark.store if item.source == "real")
+
+
 def test_paper_and_release_differ_in_what_is_trained(benchmark_in: Make, tmp_path: Path) -> None:
-    benchmark, cpu = benchmark_in(), torch.device("cpu")
-    paper, release = (
-        build_training(config_of(benchmark, "spade_vae", settings=which), 18, cpu, tmp_path)
-        for which in ("paper", "release")
-    )
-    assert paper.settings.betas == (0.0, 0.999)
-    assert release.settings.betas == (0.0, 0.9)
+    place = benchmark_in().place
+    dataset = Scenes("train", (64, 64), length=4)
+    trained = []
+    for which in ("paper", "release"):
+        run = dataclasses.replace(TINY, budget=dataclasses.replace(TINY.budget, settings=which))
+        config = train_config("spade_vae", run, dataset, tmp_path)
+        trained.append(build_training(config, data_of(config, dataset), place.device, tmp_path))
+    paper, release = trained
+    assert paper.settings.optimizers["G"].betas == (0.0, 0.999)
+    assert release.settings.optimizers["G"].betas == (0.0, 0.9)
     # As printed, Glorot with gain 0.02 also where spectral norm is.
     largest = [
-        next(p for name, p in training.generator.named_parameters() if "weight_orig" in name)
+        next(p for name, p in item.system.generator.named_parameters() if "weight_orig" in name)
         .abs()
         .max()
-        for training in (paper, release)
+        for item in trained
     ]
     assert largest[0] < largest[1] / 3
-    assert (paper.objective.config.kld_images, release.objective.config.kld_images) == (4, 2)
+    images = [item.system.objective.config.kld_images for item in trained]
+    assert images == [4, 2]
 
 
-def test_settings_of_a_preset_include_its_changes() -> None:
-    assert settings_of("spade_deeper_discriminator", "paper", "ade20k").discriminator_layers == 5
-    assert settings_of("spade", "paper", "ade20k").discriminator_layers == 4
+def test_settings_of_a_preset_include_its_changes(benchmark_in: Make) -> None:
+    benchmark = benchmark_in()
+    assert config_of(benchmark, "spade_deeper_discriminator").method.discriminator_layers == 5
+    assert config_of(benchmark, "spade").method.discriminator_layers == 4
+
+
+def test_the_budget_decides_on_the_average_and_the_method_where_it_does_not(
+    benchmark_in: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark = benchmark_in()
+    assert config_of(benchmark).ema_decay is None
+    table = {key: changed(item, {"ema_decay": 0.5}) for key, item in SPADE.settings.items()}
+    monkeypatch.setattr(SPADE, "settings", table)
+    assert config_of(benchmark).ema_decay == 0.5
 
 
 def test_who_has_a_perceptual_loss(benchmark_in: Make) -> None:

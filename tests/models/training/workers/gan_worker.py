@@ -9,7 +9,6 @@ import json
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,18 +16,17 @@ from torch import Tensor, nn
 
 from spade_eval.jobs.processes import joined
 from spade_eval.models.checkpoints.files import load_state, save_state
-from spade_eval.models.discriminators.multiscale import MultiscaleDiscriminator
-from spade_eval.models.encoders.variational import ImageEncoder
-from spade_eval.models.generators import GENERATORS, build_generator
 from spade_eval.models.initialisation import initialise
-from spade_eval.models.inputs import LatentSource
+from spade_eval.models.inputs import Batch, Noise
 from spade_eval.models.labels import SemanticLayout
-from spade_eval.models.losses.objective import OBJECTIVES, Objective
 from spade_eval.models.semantics import SemanticMap
+from spade_eval.models.systems.base import Data
+from spade_eval.models.systems.presets import GENERATORS
+from spade_eval.models.systems.settings import changed, resolved
 from spade_eval.models.training.distributed import World
-from spade_eval.models.training.gan import GANTraining, OptimizerSettings, TrainingBatch
 from spade_eval.models.training.loop import Loop, LoopSettings
-from spade_eval.models.training.schedule import LinearDecay
+from spade_eval.models.training.schedule import RateSchedule
+from spade_eval.models.training.trainer import Trainer
 
 LAYOUT = SemanticLayout(num_classes=4, unknown="last", edges=True)
 SIDE = 32
@@ -42,7 +40,7 @@ EPSILON = 1e-4
 RATE = 1e-5
 
 
-def micro_batches_at(step: int, world: World, count: int) -> list[TrainingBatch]:
+def micro_batches_at(step: int, world: World, count: int) -> list[Batch]:
     """This process's share of each micro batch of a random batch of eight."""
     random = torch.Generator().manual_seed(step)
     # The generator begins with every 32nd pixel. Were these equal in all images, batch norm would
@@ -52,10 +50,12 @@ def micro_batches_at(step: int, world: World, count: int) -> list[TrainingBatch]
     labels = labels.repeat_interleave(SIDE // 8, 1).repeat_interleave(SIDE // 8, 2)
     photos = torch.rand(BATCH_SIZE, 3, SIDE, SIDE, generator=random) * 2 - 1
     found = []
-    for micro in torch.arange(BATCH_SIZE).chunk(count):
-        mine = micro[world.share(len(micro))]
+    for number, micro in enumerate(torch.arange(BATCH_SIZE).chunk(count)):
+        share = world.share(len(micro))
+        mine = micro[share]
         semantics = SemanticMap(labels[mine], LAYOUT, labels[mine])
-        found.append(TrainingBatch(semantics, photos[mine]))
+        noise = Noise.of_step(0, step, number, len(micro), share)
+        found.append(Batch(semantics, photos[mine], noise))
     return found
 
 
@@ -73,40 +73,26 @@ def spread(network: nn.Module, seed: int) -> None:
                 weight.normal_(0, weight[0].numel() ** -0.5, generator=random)
 
 
-def training_of(model: str, world: World) -> GANTraining:
+def training_of(model: str, world: World) -> Trainer:
     """Networks as narrow as they get."""
     preset = GENERATORS[model]
-    method = "pix2pixhd" if preset.method == "pix2pixhd" else "spade"
-    generator = build_generator(model, LAYOUT.num_labels, image_size=(SIDE, SIDE), width=4 / 64)
-    spread(generator, seed=0)
-    discriminator = MultiscaleDiscriminator(
-        MultiscaleDiscriminator.Config(
-            num_labels=LAYOUT.num_labels,
-            base_channels=4,
-            norm="instance" if method == "pix2pixhd" else "spectralinstance",
-        )
-    )
-    spread(discriminator, seed=1)
-    latent = None
-    if preset.latent != "none":
-        encoder = ImageEncoder(ImageEncoder.Config(base_channels=4, z_dim=256, input_size=SIDE))
-        spread(encoder, seed=2)
-        latent = LatentSource(256, 0, encoder, world.rank, world.size)
-    training = GANTraining(
-        generator,
-        discriminator,
-        Objective(replace(OBJECTIVES[method], kld_images=4)),
-        OptimizerSettings(generator_rate=RATE, discriminator_rate=4 * RATE, ema_decay=0.9),
-        LinearDecay(constant=10, decay=10),
-        latent,
-        world=world,
-    )
-    for optimizer in (training.generator_optimizer, training.discriminator_optimizer):
+    settings = changed(
+        resolved(preset, "release"),
+        {"objective.kld_images": 4, "ema_decay": 0.9, "batch_size": BATCH_SIZE,
+         "optimizers.G.rate": RATE, "optimizers.D.rate": 4 * RATE,
+         "optimizers.G.betas": (0.0, 0.9), "optimizers.D.betas": (0.0, 0.9)},
+    )  # fmt: skip
+    data = Data(num_labels=LAYOUT.num_labels, size=(SIDE, SIDE))
+    system = preset.system.build(preset, data, settings, width=4 / 64)
+    for seed, network in enumerate(system.children()):
+        spread(network, seed)
+    training = Trainer(system, settings, RateSchedule(constant=10, decay=10), world=world)
+    for optimizer in training.optimizers.values():
         optimizer.optimizer.param_groups[0]["eps"] = EPSILON
     return training
 
 
-def networks_of(training: GANTraining) -> dict[str, Tensor]:
+def networks_of(training: Trainer) -> dict[str, Tensor]:
     state = training.state_dict()
     return {
         f"{network}.{name}": tensor
@@ -115,7 +101,7 @@ def networks_of(training: GANTraining) -> dict[str, Tensor]:
     }
 
 
-def follow(training: GANTraining, step: int, folder: Path) -> float:
+def follow(training: Trainer, step: int, folder: Path) -> float:
     """Take the state that another run had before this step; how far from it this run was."""
     here = networks_of(training)
     training.load_state_dict(load_state(folder / f"before-{step}.pt"))
@@ -153,7 +139,7 @@ def main() -> None:
         training = training_of(given.model, world)
         distances: list[float] = []
 
-        def batch_at(step: int) -> list[TrainingBatch]:
+        def batch_at(step: int) -> list[Batch]:
             if step == given.kill_at:
                 die_once(given.folder, step, world)
             if given.keep:

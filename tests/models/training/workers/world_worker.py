@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from spade_eval.jobs.processes import joined
 from spade_eval.models.layers.norms import LocalBatchNorm2d
-from spade_eval.models.training.distributed import World, reduced
+from spade_eval.models.training.distributed import World
 from spade_eval.models.training.sync_batch_norm import AllReduceBatchNorm2d, synchronise_batch_norm
 
 COUNT = 7
@@ -95,17 +95,20 @@ def converted() -> dict[str, object]:
 
 
 def gradients(world: World) -> dict[str, object]:
-    """Of two micro batches only the last backward averages, and then over both."""
+    """Weights start as the first process has them; gradients of two micro batches are averaged."""
     network = nn.Linear(1, 1, bias=False)
     nn.init.ones_(network.weight)
-    parallel = world.parallel(network)
+    network.weight.data += world.rank
+    world.equalise(list(network.parameters()))
+    started_equal = float(network.weight) == 1.0
     seen = []
     for micro in range(2):
-        with reduced([parallel], now=micro == 1):
-            parallel(torch.full((1, 1), float(world.rank + 10 * micro))).sum().backward()
+        network(torch.full((1, 1), float(world.rank + 10 * micro))).sum().backward()
+        if micro == 1:
+            world.average_gradients(network.parameters())
         assert network.weight.grad is not None
         seen.append(float(network.weight.grad))
-    return {"gradients": seen, "keys": list(network.state_dict())}
+    return {"gradients": seen, "started equal": started_equal}
 
 
 def main() -> None:

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a published method is: networks that learn together, one step of theirs, how they paint.
+
+A method is one `System` in one file beside this one, with its `Settings`, and one or more rows of
+`spade_eval.models.systems.presets`. Nothing else of the suite knows its losses, the order of its
+updates or what noise it takes: the trainer, the bench, the memory estimate, checkpoints and
+previews ask the system.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from spade_eval.models.choices import SettingSet
+from spade_eval.models.initialisation import Scheme
+from spade_eval.models.inputs import CPU, Batch, Inputs
+from spade_eval.models.labels import SemanticLayout, Size, layouts_of
+
+M = TypeVar("M", bound=nn.Module)
+StyleInput = Literal["none", "random", "real image"]
+"""What a generator is given besides the label map; with a real image it is a reconstruction."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """The optimizer of one update, and its learning rate over a run."""
+
+    rate: float
+    betas: tuple[float, float] = (0.0, 0.9)
+    weight_decay: float = 0.0
+    kind: Literal["adam", "adamw"] = "adam"
+    # Constant and then linear to zero as the run's schedule says, halved every so many steps, or
+    # constant to the end.
+    decay: Literal["linear", "halving", "constant"] = "linear"
+    halve_every: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the training of every method states; a method's own settings add its weights.
+
+    Resolved (paper or release, then dataset, then preset) they are part of a training's
+    configuration: printed, saved, hashed, and written into each record.
+    """
+
+    optimizers: dict[str, Optimizer]  # by the name of the update
+    batch_size: int
+    constant_epochs: int
+    decay_epochs: int
+    initialisation: Scheme = "as_trained"
+    ema_decay: float | None = None  # of the scored network's weights; None keeps no average
+    ema_buffers: bool = False  # average buffers as well, instead of copying them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One setting on which a paper and its release differ."""
+
+    setting: str
+    paper: str
+    release: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Update:
+    """The move of one optimizer. While it is computed all other networks are frozen."""
+
+    name: str  # prefix of its terms in losses.jsonl, key of `Settings.optimizers`
+    learns: tuple[str, ...]  # the networks whose parameters it moves
+    terms: Callable[[Batch], dict[str, Tensor]]  # weighted; the loss is their sum
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What networks are built for."""
+
+    num_labels: int  # channels of the semantic map
+    size: Size
+    palette: tuple[tuple[int, int, int], ...] = ()  # for systems that read colour-coded label maps
+
+
+class System(nn.Module):
+    """One method. Its children are its networks (and pools), saved under their names.
+
+    `scored` names the network that is averaged, exported and synthesizes; what it exports must
+    suffice to synthesize, so `synthesized_by` sees that network alone.
+    """
+
+    name: ClassVar[str]
+    labels: ClassVar[str] = "spade"  # the column of LAYOUTS that `layout` reads
+    paired: ClassVar[bool] = True  # whether photos are those of the label maps
+    scored: ClassVar[str] = "generator"
+    # Classes of the other networks that files hold: discriminators, encoders.
+    networks: ClassVar[tuple[type[nn.Module], ...]] = ()
+    # By set of settings and dataset; "" stands for the datasets that are not named.
+    settings: ClassVar[Mapping[tuple[SettingSet, str], Settings]]
+    # Why paper and release differ, by the last part of a setting's name; and where the
+    # architecture does, which is the release's in both sets.
+    setting_notes: ClassVar[Mapping[str, str]] = {}
+    printed_architecture: ClassVar[tuple[Difference, ...]] = ()
+
+    @classmethod
+    def layout(
+        cls, dataset: str, num_classes: int, *, has_unlabelled: bool, has_instances: bool
+    ) -> SemanticLayout:
+        """Return the order of channels in which the method sees label maps."""
+        known = layouts_of(
+            dataset, num_classes, has_unlabelled=has_unlabelled, has_instances=has_instances
+        )
+        return known[cls.labels]
+
+    @classmethod
+    def build(
+        cls,
+        preset: "Preset",
+        data: Data,
+        settings: Any,
+        *,
+        width: float = 1.0,
+        seed: int = 0,
+        device: torch.device = CPU,
+        vgg19: Mapping[str, Tensor] | None = None,
+    ) -> "System":
+        """Return the method with its first weights, drawn from `seed`; no global state changes.
+
+        `width` scales every number of channels, 1.0 is the paper's. Without the weights of VGG-19
+        a method leaves its perceptual term out; one that cannot train without raises `ValueError`.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def has_perceptual_loss(cls, settings: Any) -> bool:
+        """Whether the method compares features of VGG-19, be its weights there or not."""
+        return False
+
+    @classmethod
+    def style_input(cls, network: nn.Module) -> StyleInput:
+        """What the scored network is given besides the label map."""
+        return "none"
+
+    @classmethod
+    def synthesized_by(cls, network: nn.Module, inputs: Inputs, *, quick: bool = False) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] of the scored network; `quick` is for previews."""
+        raise NotImplementedError
+
+    @property
+    def exported(self) -> tuple[str, ...]:
+        """The networks whose weights are written at the end, the scored one among them."""
+        return (self.scored,)
+
+    def updates(self) -> tuple[Update, ...]:
+        """One training step, in order."""
+        raise NotImplementedError
+
+    def synthesize(self, inputs: Inputs, *, quick: bool = False) -> Tensor:
+        """(N, 3, H, W) in [-1, 1]."""
+        return self.synthesized_by(getattr(self, self.scored), inputs, quick=quick)
+
+    def finished(self, network: nn.Module, batches: Iterable[Batch]) -> nn.Module:
+        """Return the scored network as it is to be scored or saved.
+
+        Methods that refresh its statistics do so on a copy, with as many of the endless training
+        `batches` as they need: the training goes on with the network itself.
+        """
+        return network
+
+
+def moved(module: M, device: torch.device) -> M:
+    """Move a module, unless it is made on the CPU: tensors without content cannot be moved."""
+    return module if device == CPU else module.to(device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """One row of GENERATORS: a method, its scored network, and what the row changes of both."""
+
+    system: type[System]
+    network: type[nn.Module]
+    config: Mapping[str, Any] = field(default_factory=dict)  # of the network, at full width
+    changes: Mapping[str, Any] = field(default_factory=dict)  # of the settings, by dotted name
+    source: str = ""  # table and row of the paper
+    millions: int | None = None  # parameters as printed there
+    description: str = ""

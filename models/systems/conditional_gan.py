@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Conditional GANs whose discriminator sees the label map: SPADE, pix2pixHD and their ablations.
+
+Park et al., CVPR 2019, Sec. 3 and 4 and Appendix A; Wang et al., CVPR 2018, Sec. 3. One step is G
+against D, then D against the updated G: the discriminator's half makes the synthesized images anew
+on the same batch, as the published code does.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from spade_eval.models.discriminators.multiscale import DiscriminatorNorm, MultiscaleDiscriminator
+from spade_eval.models.encoders.instance_features import InstanceFeatureEncoder
+from spade_eval.models.encoders.variational import ImageEncoder, reparametrise
+from spade_eval.models.initialisation import build
+from spade_eval.models.inputs import CPU, Batch, Inputs
+from spade_eval.models.losses.objective import Objective, ObjectiveConfig
+from spade_eval.models.losses.perceptual import PerceptualLoss
+from spade_eval.models.systems.base import (
+    Data,
+    Preset,
+    Settings,
+    StyleInput,
+    System,
+    Update,
+    moved,
+)
+from spade_eval.models.systems.scaling import network_config
+
+Posterior = tuple[Tensor, Tensor]
+"""Mean and log-variance of z, each (N, z_dim)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionalGANSettings(Settings):
+    """Losses, the discriminator, and where z comes from."""
+
+    objective: ObjectiveConfig
+    discriminator_norm: DiscriminatorNorm = "spectralinstance"
+    discriminator_layers: int = 4  # convolutions before the last one
+    discriminator_scales: int = 2
+    latent: Literal["none", "encoder", "random"] = "none"
+
+
+class ConditionalGAN(System):
+    """A generator, its discriminators and, for the variational model, an image encoder."""
+
+    networks = (MultiscaleDiscriminator, ImageEncoder, InstanceFeatureEncoder)
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        encoder: nn.Module | None,
+        objective: Objective,
+        z_dim: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.generator, self.discriminator = generator, discriminator
+        if encoder is not None:
+            self.encoder = encoder
+        self.objective, self.z_dim = objective, z_dim
+
+    @classmethod
+    def build(
+        cls,
+        preset: Preset,
+        data: Data,
+        settings: ConditionalGANSettings,
+        *,
+        width: float = 1.0,
+        seed: int = 0,
+        device: torch.device = CPU,
+        vgg19: Mapping[str, Tensor] | None = None,
+    ) -> "ConditionalGAN":
+        """Return the networks with their first weights; see `System.build`."""
+        config = network_config(preset, data.num_labels, data.size, width)
+        scheme, z_dim = settings.initialisation, None
+        if settings.latent != "none":
+            z_dim = int(config.z_dim)
+        perceptual = None
+        if vgg19 is not None and cls.has_perceptual_loss(settings):
+            perceptual = moved(PerceptualLoss(vgg19), device)
+        objective = settings.objective
+        if objective.kld_images is None:
+            objective = replace(objective, kld_images=settings.batch_size)
+        critic = _discriminator_config(data, settings, width)
+        system = cls(
+            build(preset.network, config, scheme, seed),
+            build(MultiscaleDiscriminator, critic, scheme, seed + 1),
+            None
+            if settings.latent != "encoder" or z_dim is None
+            else build(ImageEncoder, _encoder_config(data, z_dim, width), scheme, seed + 2),
+            Objective(objective, perceptual),
+            z_dim,
+        )
+        return moved(system, device)
+
+    @classmethod
+    def has_perceptual_loss(cls, settings: ConditionalGANSettings) -> bool:
+        """Whether the objective gives the VGG-19 loss a weight."""
+        return settings.objective.perceptual_weight > 0
+
+    @classmethod
+    def style_input(cls, network: nn.Module) -> StyleInput:
+        """Return "random" for generators with a latent z."""
+        return "none" if _z_dim(network) is None else "random"
+
+    @classmethod
+    def synthesized_by(cls, network: nn.Module, inputs: Inputs, *, quick: bool = False) -> Tensor:
+        """(N, 3, H, W) in [-1, 1]; z, where the generator takes one, from N(0, 1)."""
+        z_dim = _z_dim(network)
+        z = None if z_dim is None else inputs.noise.normal("z", z_dim)
+        images: Tensor = network(inputs.semantics, z)
+        return images
+
+    @property
+    def exported(self) -> tuple[str, ...]:
+        """The generator, and the encoder that styles are taken with."""
+        return ("generator",) if self._encoder is None else ("generator", "encoder")
+
+    def updates(self) -> tuple[Update, ...]:
+        """Return G (with the encoder), then D."""
+        return (
+            Update("G", self.exported, self.generator_terms),
+            Update("D", ("discriminator",), self.discriminator_terms),
+        )
+
+    def generator_terms(self, batch: Batch) -> dict[str, Tensor]:
+        """Weighted terms of the generator's and the encoder's loss."""
+        fake, posterior = self._synthesized(batch, "generator")
+        mu, logvar = posterior or (None, None)
+        return self.objective.generator_terms(
+            self.discriminator, batch.semantics, fake, batch.photos, mu, logvar
+        )
+
+    def discriminator_terms(self, batch: Batch) -> dict[str, Tensor]:
+        """Weighted terms of the discriminators' loss, on images of the updated generator."""
+        with torch.no_grad():
+            fake, _ = self._synthesized(batch, "discriminator")
+        return self.objective.discriminator_terms(
+            self.discriminator, batch.semantics, fake, batch.photos
+        )
+
+    @property
+    def _encoder(self) -> nn.Module | None:
+        return getattr(self, "encoder", None)
+
+    def _synthesized(self, batch: Batch, half: str) -> tuple[Tensor, Posterior | None]:
+        """Images (N, 3, H, W) in float32 and in [-1, 1], and the posterior of their z if any."""
+        if self.z_dim is None:
+            return self.generator(batch.semantics).float(), None
+        noise = batch.noise.normal(half, self.z_dim)
+        if self._encoder is None:
+            return self.generator(batch.semantics, noise).float(), None
+        # Sampling and divergence take exponentials: in float32 whatever the encoder computes in.
+        mu, logvar = (part.float() for part in self._encoder(batch.photos))
+        z = reparametrise(mu, logvar, noise)
+        return self.generator(batch.semantics, z).float(), (mu, logvar)
+
+
+def _z_dim(network: nn.Module) -> int | None:
+    z_dim: int | None = getattr(network.config, "z_dim", None)
+    return z_dim
+
+
+def _discriminator_config(
+    data: Data, settings: ConditionalGANSettings, width: float
+) -> MultiscaleDiscriminator.Config:
+    return MultiscaleDiscriminator.Config(
+        num_labels=data.num_labels,
+        base_channels=max(8, round(64 * width)),
+        num_layers=settings.discriminator_layers,
+        num_scales=settings.discriminator_scales,
+        norm=settings.discriminator_norm,
+    )
+
+
+def _encoder_config(data: Data, z_dim: int, width: float) -> ImageEncoder.Config:
+    # Images are resized to a power of two; the published 256 for images of that size.
+    shorter = min(256, *data.size)
+    return ImageEncoder.Config(
+        base_channels=max(4, round(64 * width)),
+        z_dim=z_dim,
+        input_size=1 << (shorter.bit_length() - 1),
+    )

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration of a preset's network, for any width."""
+
+import dataclasses
+from typing import Any
+
+from spade_eval.models.labels import Size
+from spade_eval.models.systems.base import Preset
+
+# Below this SPADE's hidden layer tells too few labels apart.
+MIN_HIDDEN_CHANNELS = 16
+
+
+def network_config(
+    preset: Preset,
+    num_labels: int,
+    image_size: Size = (256, 256),
+    width: float = 1.0,
+    **overrides: Any,
+) -> Any:
+    """Return the `Config` of a preset's network; `width` scales its numbers of channels.
+
+    A network whose widths are no `base_channels` (and `hidden_channels` of SPADE layers) scales
+    itself: its `Config` has a method `scaled(width)`. `overrides` are settings as they shall be.
+    """
+    config_class: Any = preset.network.Config  # type: ignore[attr-defined]
+    known = {field.name: field.default for field in dataclasses.fields(config_class)}
+    unknown = sorted({*preset.config, *overrides} - known.keys())
+    if unknown:
+        raise ValueError(
+            f"{preset.network.__name__} has no setting {', '.join(unknown)}; its settings are "
+            f"{', '.join(known)}"
+        )
+    given = {**preset.config, "num_labels": num_labels}
+    if "image_size" in known:
+        given["image_size"] = image_size
+    if hasattr(config_class, "scaled"):
+        return dataclasses.replace(config_class(**given).scaled(width), **overrides)
+    base = given.get("base_channels", known["base_channels"])
+    given["base_channels"] = max(1, round(base * width))
+    if (given | overrides).get("norm", known.get("norm")) == "spade":
+        hidden = given.get("hidden_channels", known["hidden_channels"])
+        given["hidden_channels"] = max(MIN_HIDDEN_CHANNELS, round(hidden * width))
+    return config_class(**{**given, **overrides})
