@@ -11,24 +11,19 @@ from parity.case import layout_of
 from torch import nn
 
 from spade_eval.models.checkpoints.published import to_published
-from spade_eval.models.checkpoints.recognition import (
-    critic_or_encoder_config_of,
-    generator_config_of,
-)
+from spade_eval.models.checkpoints.recognition import recognised
+from spade_eval.models.released import Told
 
 FILES = sorted((Path(__file__).parent / "data" / "keys").glob("*.json"))
 
 
 def _network(stem: str, meta: dict[str, Any], tensors: dict[str, torch.Tensor]) -> nn.Module:
     """The network of a key list, recognised by names and shapes as far as these can tell."""
-    if "_G" in stem:
-        latent = {"image_size": (256, 512)} if "cityscapes_G_vae" in stem else {}
-        features = 3 if "feature" in meta.get("note", "") else 0
-        network, config = generator_config_of(
-            tensors, upsampling=None, image_size=latent.get("image_size"), num_features=features
-        )
-        return network(config)
-    network, config = critic_or_encoder_config_of(tensors)
+    told = Told(
+        image_size=(256, 512) if "cityscapes_G_vae" in stem else None,
+        num_features=3 if "feature" in meta.get("note", "") and "_G" in stem else 0,
+    )
+    network, config = recognised(tensors, told)
     return network(config)
 
 

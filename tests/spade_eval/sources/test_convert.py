@@ -15,8 +15,8 @@ from spade_eval.models.discriminators import MultiscaleDiscriminator
 from spade_eval.models.encoders import ImageEncoder
 from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.systems.presets import build_generator
-from spade_eval.sources import convert
 from spade_eval.sources.checkpoints import ReleasedOptions, description
+from spade_eval.sources.convert import convert
 
 SIZE = (64, 64)
 GENERATORS: list[tuple[str, int, dict[str, Any], ReleasedOptions]] = [
