@@ -11,12 +11,14 @@ import torch
 from torch import nn
 
 from spade_eval.errors import lookup
+from spade_eval.models.generators.crn import CRNGenerator
 from spade_eval.models.generators.local_enhancer import LocalEnhancerGenerator
 from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator
 from spade_eval.models.generators.spade import SPADEGenerator
 from spade_eval.models.initialisation import build
 from spade_eval.models.labels import Size
 from spade_eval.models.systems.base import Preset, System
+from spade_eval.models.systems.crn import CRN
 from spade_eval.models.systems.scaling import network_config
 from spade_eval.models.systems.settings import resolved
 from spade_eval.models.systems.spade import SPADE, Pix2PixHD
@@ -182,6 +184,12 @@ GENERATORS: dict[str, Preset] = {
         network=LocalEnhancerGenerator,
         source="Wang et al., Fig. 3",
         description="pix2pixHD with its local enhancer, for 1024 x 2048",
+    ),
+    "crn": Preset(
+        system=CRN,
+        network=CRNGenerator,
+        source="Chen & Koltun, ICCV 2017, Sec. 3 and 4",
+        description="cascaded refinement by features alone; the first of nine images is scored",
     ),
 }
 

@@ -3,11 +3,12 @@
 
 from collections.abc import Callable
 
-from parity import losses, norms, pix2pixhd, preprocess, segmenters, spade
+from parity import crn, losses, norms, pix2pixhd, preprocess, segmenters, spade
 from parity.case import Case
 
 KINDS: dict[str, Callable[[Case], None]] = {
     "cbn_": norms.check_conditional_batch,
+    "crn_": crn.check_generator,
     "discriminator_": spade.check_discriminator,
     "edges_": spade.check_edges,
     "encoder_": spade.check_encoder,

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CRN: a generator trained by features alone, without a discriminator.
+
+Chen & Koltun, "Photographic Image Synthesis with Cascaded Refinement Networks", ICCV 2017, with the
+nine-image diversity loss of the released 256 x 512 model. The weights of the loss belong to the
+VGG-19 of MatConvNet, which the authors used; here they go with torchvision's, another training.
+Without VGG-19 weights what remains of the loss is its first term, the pixels.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from spade_eval.models.generators.crn import CRNGenerator
+from spade_eval.models.initialisation import build
+from spade_eval.models.inputs import CPU, Batch, Inputs
+from spade_eval.models.labels import SemanticLayout
+from spade_eval.models.losses.diversity import AveragePooledVGG19, diversity_terms, error_table
+from spade_eval.models.systems.base import (
+    Data,
+    Optimizer,
+    Preset,
+    Settings,
+    System,
+    Update,
+    moved,
+)
+from spade_eval.models.systems.scaling import network_config
+
+
+@dataclass(frozen=True, kw_only=True)
+class CRNSettings(Settings):
+    """Adam at a constant rate, one photo a step; weights of the six levels, pixels first."""
+
+    level_weights: tuple[float, ...] = (1.0, 1 / 1.6, 1 / 2.3, 1 / 1.8, 1 / 2.8, 10 / 0.8)
+
+
+_SETTINGS = CRNSettings(
+    optimizers={"G": Optimizer(rate=1e-4, betas=(0.9, 0.999), decay="constant")},
+    batch_size=1,
+    constant_epochs=200,
+    decay_epochs=0,
+    initialisation="glorot",
+)
+
+
+class CRN(System):
+    """The cascade and, as a measure, VGG-19."""
+
+    name = "crn"
+    settings: ClassVar = {("paper", ""): _SETTINGS, ("release", ""): _SETTINGS}
+
+    def __init__(
+        self, generator: CRNGenerator, settings: CRNSettings, vgg19: AveragePooledVGG19 | None
+    ) -> None:
+        super().__init__()
+        self.generator, self.weights = generator, settings.level_weights
+        self._measure = (vgg19,)  # in a tuple: no child, so no part of a state
+
+    @classmethod
+    def layout(
+        cls, dataset: str, num_classes: int, *, has_unlabelled: bool, has_instances: bool
+    ) -> SemanticLayout:
+        """Return classes and then the rest, without instance edges."""
+        unknown = "last" if has_unlabelled else "none"
+        return SemanticLayout(num_classes=num_classes, unknown=unknown)  # type: ignore[arg-type]
+
+    @classmethod
+    def build(
+        cls,
+        preset: Preset,
+        data: Data,
+        settings: CRNSettings,
+        *,
+        width: float = 1.0,
+        seed: int = 0,
+        device: torch.device = CPU,
+        vgg19: Mapping[str, Tensor] | None = None,
+    ) -> "CRN":
+        """Return the cascade with its first weights; see `System.build`."""
+        config = network_config(preset, data.num_labels, data.size, width)
+        generator = build(preset.network, config, settings.initialisation, seed)
+        assert isinstance(generator, CRNGenerator)
+        measure = None if vgg19 is None else moved(AveragePooledVGG19(vgg19), device)
+        return moved(cls(generator, settings, measure), device)
+
+    @classmethod
+    def has_perceptual_loss(cls, settings: CRNSettings) -> bool:
+        """Five of the six levels are features of VGG-19."""
+        return True
+
+    @classmethod
+    def synthesized_by(cls, network: nn.Module, inputs: Inputs, *, quick: bool = False) -> Tensor:
+        """(N, 3, H, W) in [-1, 1]: the first of the images."""
+        images: Tensor = network(inputs.semantics)
+        return images
+
+    def updates(self) -> tuple[Update, ...]:
+        """Return G, the only one."""
+        return (Update("G", ("generator",), self.terms),)
+
+    def terms(self, batch: Batch) -> dict[str, Tensor]:
+        """Weighted terms: the best image of every class, and a little of the mean over images."""
+        images = self.generator.collection(batch.semantics).float()
+        labels = batch.semantics.full
+        return diversity_terms(
+            error_table(self._measure[0], batch.photos, images, labels, self.weights)
+        )
