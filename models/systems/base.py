@@ -9,17 +9,15 @@ previews ask the system.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
 
 from spade_eval.models.choices import SettingSet
 from spade_eval.models.initialisation import Scheme
-from spade_eval.models.inputs import CPU, Batch, Inputs
+from spade_eval.models.inputs import Batch, Inputs
 from spade_eval.models.labels import SemanticLayout, Size, layouts_of
 
-M = TypeVar("M", bound=nn.Module)
 StyleInput = Literal["none", "random", "real image"]
 """What a generator is given besides the label map; with a real image it is a reconstruction."""
 
@@ -122,7 +120,6 @@ class System(nn.Module):
         *,
         width: float = 1.0,
         seed: int = 0,
-        device: torch.device = CPU,
         vgg19: Mapping[str, Tensor] | None = None,
     ) -> "System":
         """Return the method with its first weights, drawn from `seed`; no global state changes.
@@ -152,6 +149,16 @@ class System(nn.Module):
         """The networks whose weights are written at the end, the scored one among them."""
         return (self.scored,)
 
+    @property
+    def measures(self) -> tuple[nn.Module, ...]:
+        """Networks that judge and never learn, as VGG-19: they move along, but are in no state."""
+        return ()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "System":
+        for network in self.measures:
+            network._apply(fn)
+        return super()._apply(fn, recurse)
+
     def updates(self) -> tuple[Update, ...]:
         """One training step, in order."""
         raise NotImplementedError
@@ -167,11 +174,6 @@ class System(nn.Module):
         `batches` as they need: the training goes on with the network itself.
         """
         return network
-
-
-def moved(module: M, device: torch.device) -> M:
-    """Move a module, unless it is made on the CPU: tensors without content cannot be moved."""
-    return module if device == CPU else module.to(device)
 
 
 @dataclass(frozen=True, kw_only=True)

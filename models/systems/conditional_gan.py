@@ -17,7 +17,7 @@ from spade_eval.models.discriminators.multiscale import DiscriminatorNorm, Multi
 from spade_eval.models.encoders.instance_features import InstanceFeatureEncoder
 from spade_eval.models.encoders.variational import ImageEncoder, reparametrise
 from spade_eval.models.initialisation import build
-from spade_eval.models.inputs import CPU, Batch, Inputs
+from spade_eval.models.inputs import Batch, Inputs
 from spade_eval.models.losses.objective import Objective, ObjectiveConfig
 from spade_eval.models.losses.perceptual import PerceptualLoss
 from spade_eval.models.systems.base import (
@@ -27,7 +27,6 @@ from spade_eval.models.systems.base import (
     StyleInput,
     System,
     Update,
-    moved,
 )
 from spade_eval.models.systems.scaling import network_config
 
@@ -74,7 +73,6 @@ class ConditionalGAN(System):
         *,
         width: float = 1.0,
         seed: int = 0,
-        device: torch.device = CPU,
         vgg19: Mapping[str, Tensor] | None = None,
     ) -> "ConditionalGAN":
         """Return the networks with their first weights; see `System.build`."""
@@ -84,12 +82,12 @@ class ConditionalGAN(System):
             z_dim = int(config.z_dim)
         perceptual = None
         if vgg19 is not None and cls.has_perceptual_loss(settings):
-            perceptual = moved(PerceptualLoss(vgg19), device)
+            perceptual = PerceptualLoss(vgg19)
         objective = settings.objective
         if objective.kld_images is None:
             objective = replace(objective, kld_images=settings.batch_size)
         critic = _discriminator_config(data, settings, width)
-        system = cls(
+        return cls(
             build(preset.network, config, scheme, seed),
             build(MultiscaleDiscriminator, critic, scheme, seed + 1),
             None
@@ -98,7 +96,6 @@ class ConditionalGAN(System):
             Objective(objective, perceptual),
             z_dim,
         )
-        return moved(system, device)
 
     @classmethod
     def has_perceptual_loss(cls, settings: ConditionalGANSettings) -> bool:
@@ -122,6 +119,11 @@ class ConditionalGAN(System):
     def exported(self) -> tuple[str, ...]:
         """The generator, and the encoder that styles are taken with."""
         return ("generator",) if self._encoder is None else ("generator", "encoder")
+
+    @property
+    def measures(self) -> tuple[nn.Module, ...]:
+        """VGG-19, where its weights were given."""
+        return () if self.objective.perceptual is None else (self.objective.perceptual,)
 
     def updates(self) -> tuple[Update, ...]:
         """Return G (with the encoder), then D."""

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from spade_eval.models.generators.crn import CRNGenerator
 from spade_eval.models.initialisation import build
-from spade_eval.models.inputs import CPU, Batch, Inputs
+from spade_eval.models.inputs import Batch, Inputs
 from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.losses.diversity import AveragePooledVGG19, diversity_terms, error_table
 from spade_eval.models.systems.base import (
@@ -26,7 +25,6 @@ from spade_eval.models.systems.base import (
     Settings,
     System,
     Update,
-    moved,
 )
 from spade_eval.models.systems.scaling import network_config
 
@@ -58,7 +56,7 @@ class CRN(System):
     ) -> None:
         super().__init__()
         self.generator, self.weights = generator, settings.level_weights
-        self._measure = (vgg19,)  # in a tuple: no child, so no part of a state
+        self._vgg19 = () if vgg19 is None else (vgg19,)  # no child, so in no state
 
     @classmethod
     def layout(
@@ -77,15 +75,14 @@ class CRN(System):
         *,
         width: float = 1.0,
         seed: int = 0,
-        device: torch.device = CPU,
         vgg19: Mapping[str, Tensor] | None = None,
     ) -> "CRN":
         """Return the cascade with its first weights; see `System.build`."""
         config = network_config(preset, data.num_labels, data.size, width)
         generator = build(preset.network, config, settings.initialisation, seed)
         assert isinstance(generator, CRNGenerator)
-        measure = None if vgg19 is None else moved(AveragePooledVGG19(vgg19), device)
-        return moved(cls(generator, settings, measure), device)
+        measure = None if vgg19 is None else AveragePooledVGG19(vgg19)
+        return cls(generator, settings, measure)
 
     @classmethod
     def has_perceptual_loss(cls, settings: CRNSettings) -> bool:
@@ -98,6 +95,11 @@ class CRN(System):
         images: Tensor = network(inputs.semantics)
         return images
 
+    @property
+    def measures(self) -> tuple[AveragePooledVGG19, ...]:
+        """VGG-19, where its weights were given."""
+        return self._vgg19
+
     def updates(self) -> tuple[Update, ...]:
         """Return G, the only one."""
         return (Update("G", ("generator",), self.terms),)
@@ -106,6 +108,5 @@ class CRN(System):
         """Weighted terms: the best image of every class, and a little of the mean over images."""
         images = self.generator.collection(batch.semantics).float()
         labels = batch.semantics.full
-        return diversity_terms(
-            error_table(self._measure[0], batch.photos, images, labels, self.weights)
-        )
+        vgg19 = self.measures[0] if self.measures else None
+        return diversity_terms(error_table(vgg19, batch.photos, images, labels, self.weights))

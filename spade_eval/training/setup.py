@@ -115,15 +115,10 @@ def build_system(
     vgg19 = None
     if config.perceptual and has_perceptual_loss(config):
         vgg19 = load_tensors(installed(VGG19, weights_dir))
-    return preset.system.build(
-        preset,
-        data,
-        config.method,
-        width=config.width,
-        seed=config.seed,
-        device=device,
-        vgg19=vgg19,
+    system = preset.system.build(
+        preset, data, config.method, width=config.width, seed=config.seed, vgg19=vgg19
     )
+    return system.to(device)
 
 
 def data_of(config: TrainConfig, dataset: Dataset) -> Data:

@@ -65,3 +65,10 @@ def test_the_measure_pools_by_averages_and_never_trains() -> None:
     assert not any(parameter.requires_grad for parameter in measure.parameters())
     shapes = [tuple(a.shape[1:]) for a in measure(torch.zeros(1, 3, 32, 32))]
     assert shapes == [(64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4), (512, 2, 2)]
+
+
+def test_the_measure_moves_along_with_the_system() -> None:
+    weights = {f"features.{name}": tensor for name, tensor in _trunk().state_dict().items()}
+    crn = system(weights).to(torch.float64)
+    (measure,) = crn.measures
+    assert {parameter.dtype for parameter in measure.parameters()} == {torch.float64}
