@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that appear whole or not at all, so that a killed report leaves no half table behind."""
+"""Files that appear whole or not at all, so that a killed command leaves no half file behind."""
 
 import os
 from collections.abc import Iterator
@@ -10,18 +10,38 @@ from spade_eval.errors import UserError
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder that becomes `path` when the block succeeds."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+def replaced(path: Path, *, keep: Path | None = None, mark: str = "") -> Iterator[Path]:
+    """Yield a temporary path in the same folder that becomes `path` when the block succeeds.
+
+    The file that stood there becomes `keep`. What fails is an `OSError` with the name of `path`;
+    then both are as they were. Whatever a kill leaves has the same name the next time and is
+    written over, so one process writes at a time, or each with a `mark` of its own.
+    """
+    temporary = path.with_name(f".{path.name}{mark}.part")  # hidden: no listing takes it for data
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        if keep is not None and path.exists():
+            os.replace(path, keep)
         os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    finally:
+        with suppress(OSError):  # the one above says what is wrong
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """`replaced` for what a user can have made again, by several processes at once.
+
+    What fails is a `UserError`.
+    """
+    try:
+        with replaced(path, mark=f".{os.getpid()}") as temporary:
+            yield temporary
     except OSError as error:
         raise UserError(
             f"{path}: cannot be written ({error.strerror or error}); "
             "make the folder writable or free space, then repeat"
         ) from error
-    finally:
-        with suppress(OSError):  # the one above says what is wrong
-            temporary.unlink(missing_ok=True)

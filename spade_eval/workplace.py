@@ -2,11 +2,11 @@
 """The folder of a run: one configuration, stated in config.json."""
 
 import json
-import os
 from pathlib import Path
 
 from spade_eval.config import RunConfig
 from spade_eval.errors import UserError
+from spade_eval.files import replaced
 
 
 def claim_folder(folder: Path, config: RunConfig) -> None:
@@ -19,7 +19,5 @@ def claim_folder(folder: Path, config: RunConfig) -> None:
                 "choose another folder with --out"
             )
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(config.as_json(), indent=2), encoding="utf-8")
-    os.replace(temporary, path)
+    with replaced(path) as temporary:
+        temporary.write_text(json.dumps(config.as_json(), indent=2), encoding="utf-8")

@@ -105,3 +105,19 @@ def test_only_the_command_line_prints_results() -> None:
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print":
                     streams = {keyword.arg for keyword in node.keywords}
                     assert "file" in streams, f"{path}:{node.lineno} prints to stdout"
+
+
+def test_files_are_replaced_in_one_place() -> None:
+    """Whatever is written whole goes through `spade_eval.files`; these move what is whole."""
+    movers = {
+        "spade_eval/files.py",
+        "spade_eval/weights/downloads.py",  # a download that was resumed
+        "models/training/loop.py",  # a damaged state
+        "reports/html/report.py",  # a folder
+    }
+    for package in ("spade_eval", *LINKED):
+        for path in python_files(package):
+            names = {ast.unparse(node) for node in ast.walk(ast.parse(path.read_text()))
+                     if isinstance(node, ast.Attribute)}  # fmt: skip
+            if names & {"os.replace", "os.rename"}:
+                assert path.relative_to(ROOT).as_posix() in movers, path

@@ -9,6 +9,7 @@ a JSON description from which it is rebuilt, in the file's own metadata, so that
 import json
 import os
 import zipfile
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from spade_eval.files import replaced
 from spade_eval.models.checkpoints.safe_load import load_plain
 
 _DESCRIPTION = "spade_eval"
@@ -34,7 +36,7 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
 
     A full disk is an `OSError` with the file's name and leaves both old files as they were.
     """
-    with _written_whole(path, keep=previous_state(path)) as file:
+    with _on_disk(path, keep=previous_state(path)) as file:
         torch.save(dict(state), file)
 
 
@@ -54,8 +56,17 @@ def load_state(path: Path) -> dict[str, Any]:
 def save_network(path: Path, weights: Mapping[str, Tensor], description: object) -> None:
     """Write weights and their JSON description as one safetensors file, atomically."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    with _written_whole(path) as file:
+    with _on_disk(path) as file:
         file.write(save(tensors, {_DESCRIPTION: json.dumps(description, sort_keys=True)}))
+
+
+def save_state_dict(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write weights alone, by name, as published code saves them, atomically."""
+    state = OrderedDict(
+        (name, tensor.detach().cpu().contiguous()) for name, tensor in weights.items()
+    )
+    with _on_disk(path) as file:
+        torch.save(state, file)
 
 
 def has_description(path: Path) -> bool:
@@ -104,26 +115,18 @@ class _Watched:
 
 
 @contextmanager
-def _written_whole(path: Path, keep: Path | None = None) -> Iterator[Any]:
+def _on_disk(path: Path, keep: Path | None = None) -> Iterator[Any]:
     """A file that takes the place of `path` once it is on the disk; `keep` is for the old one."""
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    try:
-        with temporary.open("wb") as raw:
-            watched = _Watched(raw)
-            try:
-                yield watched
-            except RuntimeError as error:
-                if watched.failure is None:
-                    raise
-                raise watched.failure from error
-            raw.flush()
-            os.fsync(raw.fileno())
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    if keep is not None and path.exists():
-        os.replace(path, keep)
-    os.replace(temporary, path)
+    with replaced(path, keep=keep) as temporary, temporary.open("wb") as raw:
+        watched = _Watched(raw)
+        try:
+            yield watched
+        except RuntimeError as error:
+            if watched.failure is None:
+                raise
+            raise watched.failure from error
+        raw.flush()
+        os.fsync(raw.fileno())
 
 
 def _require_checksums(path: Path) -> None:

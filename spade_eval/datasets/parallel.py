@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from spade_eval.files import replaced
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -49,19 +51,11 @@ def run_parallel(
 
 def write_png(path: Path, array: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
     """Write (H, W) or (H, W, 3) as PNG, whole or not at all."""
-    partial = _partial(path)
-    Image.fromarray(array).save(partial, format="PNG")
-    os.replace(partial, path)
+    with replaced(path) as temporary:
+        Image.fromarray(array).save(temporary, format="PNG")
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
-    partial = _partial(path)
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
-
-
-def _partial(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Hidden, so that no listing of images takes it for one.
-    return path.with_name(f".{path.name}.partial")
+    with replaced(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

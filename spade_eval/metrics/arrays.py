@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading and writing the .npz files of the metrics: plain arrays, never pickled objects."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spade_eval.errors import UserError
+from spade_eval.files import replaced
 
 
 def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
     """Write a compressed .npz in one step: an interrupted run leaves no half file at `path`."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    with replaced(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
-    os.replace(partial, path)
 
 
 def read_arrays(path: Path, names: Sequence[str], what: str) -> dict[str, NDArray[Any]]:

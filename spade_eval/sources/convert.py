@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Released checkpoint files into those of this suite, and back; every number stays as it is."""
 
-import os
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from spade_eval.errors import UserError, as_user_error
-from spade_eval.models.checkpoints.files import has_description, save_network
+from spade_eval.models.checkpoints.files import has_description, save_network, save_state_dict
 from spade_eval.models.checkpoints.published import to_published
 from spade_eval.models.checkpoints.recognition import recognised
 from spade_eval.models.released import Told
@@ -33,10 +30,9 @@ def convert(source: Path, target: Path, released: ReleasedOptions) -> Checkpoint
         )
     if target.exists():
         raise UserError(f"{target} exists already; remove it or give another name")
-    target.parent.mkdir(parents=True, exist_ok=True)
     if own:
         with as_user_error(f"checkpoint {source}"):
-            _save_released(target, _released_tensors(checkpoint))
+            save_state_dict(target, _released_tensors(checkpoint))
     else:
         save_network(target, checkpoint.network.state_dict(), dict(checkpoint.description))
     return checkpoint
@@ -74,14 +70,3 @@ def _read_back(network: nn.Module, tensors: dict[str, Tensor]) -> Any:
         num_features=getattr(config, "num_features", 0),
     )
     return recognised(tensors, told)[1]
-
-
-def _save_released(path: Path, tensors: dict[str, Tensor]) -> None:
-    """A plain state dict on the CPU, as the releases write them; whole or not at all."""
-    state = OrderedDict((name, tensor.contiguous()) for name, tensor in tensors.items())
-    temporary = path.with_name(f"{path.name}.tmp")
-    with temporary.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

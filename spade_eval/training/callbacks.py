@@ -2,7 +2,6 @@
 """What watches a training: the loss log, the image grid, TensorBoard. None of them changes it."""
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from spade_eval.batches import label_maps, layout_for, photos, semantic_map
 from spade_eval.datasets.base import Dataset, Sample
+from spade_eval.files import replaced
 from spade_eval.models.inputs import Inputs, Noise
 from spade_eval.models.training.loop import Observer
 from spade_eval.models.training.trainer import Trainer
@@ -45,9 +45,8 @@ def continued(path: Path, step: int) -> list[dict[str, Any]]:
         if line.endswith("\n")
     ]
     kept = [line for line in whole if json.loads(line)["step"] < step]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(kept), encoding="utf-8")
-    os.replace(temporary, path)
+    with replaced(path) as temporary:
+        temporary.write_text("".join(kept), encoding="utf-8")
     return [json.loads(line) for line in kept]
 
 

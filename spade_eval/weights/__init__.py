@@ -6,13 +6,13 @@ state no hash, the hash of the first use is recorded in that folder and a change
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from spade_eval.errors import UserError
+from spade_eval.files import replaced
 from spade_eval.records import sha256_of_file
 
 DEFAULT_WEIGHTS_DIR = Path("~/.cache/spade_eval/weights")
@@ -152,6 +152,5 @@ def _record(folder: Path, key: str, digest: str) -> None:
     recorded = _recorded(folder)
     if key in recorded:
         return
-    temporary = folder / f"{RECORDED}.tmp"
-    temporary.write_text(json.dumps({**recorded, key: digest}, indent=2), "utf-8")
-    os.replace(temporary, folder / RECORDED)
+    with replaced(folder / RECORDED) as temporary:
+        temporary.write_text(json.dumps({**recorded, key: digest}, indent=2), "utf-8")
