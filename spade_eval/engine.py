@@ -18,10 +18,9 @@ from spade_eval.datasets import open_dataset
 from spade_eval.datasets.base import Dataset, set_name_of
 from spade_eval.devices import device_name
 from spade_eval.models.training.distributed import ALONE
-from spade_eval.planned_rows import PlannedRows
 from spade_eval.protocol import protocol_for
 from spade_eval.records import RecordStore, provenance, sha256_of_json
-from spade_eval.rows import Request, Row, Workplace
+from spade_eval.rows import PlannedRows, Request, Row
 from spade_eval.scoring.diversity import Comparison, diversity, left_out, open_comparisons
 from spade_eval.scoring.footnotes import footnotes, notes_of_scores
 from spade_eval.scoring.networks import ScoringNetworks
@@ -33,7 +32,7 @@ from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 from spade_eval.training.generator import train_generator, with_store
 from spade_eval.training.scores import PeriodicScores
 from spade_eval.training.setup import train_config
-from spade_eval.workplace import claim_folder
+from spade_eval.workplace import Workplace, claim_folder
 
 
 class Benchmark:

@@ -1,30 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user asks for and where it happens: the request, its rows, the workplace."""
+"""The rows of a run: the references that stand beside every method, and what the user asks for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from spade_eval.models.training.distributed import ALONE, World
+from spade_eval.config import TrainConfig
+from spade_eval.datasets.base import HasOracle
+from spade_eval.errors import UserError, lookup
+from spade_eval.models.systems.presets import GENERATORS
+from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.sources.checkpoints import ReleasedOptions
-from spade_eval.sources.image_files import FEW_IMAGES
-from spade_eval.sources.source import Source, StyleInput
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workplace:
-    """Where a run happens; none of it changes a number."""
-
-    run_folder: Path
-    data_root: Path
-    weights_dir: Path
-    reference: Path | None = None  # stored statistics of the split's photos: saves computing them
-    device: torch.device
-    save_images: int | None = FEW_IMAGES  # of every row, the first so many; None: all
-    world: World = ALONE  # the processes that share the work; the folders are common to them
+from spade_eval.sources.image_files import LABEL_MAP_FOLDER
+from spade_eval.sources.source import (
+    Grey,
+    LabelColours,
+    Oracle,
+    RealPhotos,
+    Source,
+    StyleInput,
+    SynthesizedFolder,
+)
+from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 
 
 @dataclass(frozen=True)
@@ -47,3 +45,89 @@ class Request:
     released: ReleasedOptions = field(default_factory=ReleasedOptions)
     # What the generators of `images` were given besides label maps, by row, where it is stated.
     style_inputs: Mapping[str, StyleInput] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PlannedRows:
+    """Rows that the networks of a run score; models are trained when their row is opened."""
+
+    networks: ScoringNetworks
+    train: Callable[[str], Path]  # a model's checkpoint
+    train_config: Callable[[str], TrainConfig]
+
+    def of(self, request: Request) -> list[Row]:
+        """Every row of the run; files that a row needs are read, so that errors come first."""
+        distances, count = self.networks.distances, self.networks.count
+        if count < 2 and distances:
+            profile = distances[0].profile_name or "in-domain"
+            raise UserError(
+                f"the distance {profile} compares sets of at least 2 images, but {count} is "
+                "scored; give --limit 2 or more"
+            )
+        rows = [Row("real", {"kind": "real"}, RealPhotos, keep_images=True)]
+        dataset = self.networks.dataset
+        if isinstance(dataset, HasOracle):
+            rows.append(
+                Row("oracle", {"kind": "oracle"}, lambda: Oracle(dataset), keep_images=True)
+            )
+        rows += [
+            Row("grey", {"kind": "grey"}, Grey),
+            Row("label colours", {"kind": "label colours"}, lambda: LabelColours(dataset)),
+        ]
+        given = [*self._folder_rows(request), *self._checkpoint_rows(request)]
+        rows += [*(self._model_row(model) for model in request.models), *given]
+        names = [row.name for row in rows]
+        for name in names:
+            if names.count(name) > 1 or name == LABEL_MAP_FOLDER:
+                raise UserError(
+                    f"the row name {name!r} is taken; give --checkpoint and --images other names"
+                )
+        return rows
+
+    def _folder_rows(self, request: Request) -> Iterator[Row]:
+        for name, directory in request.images.items():
+            style_input = request.style_inputs.get(name)
+            source = SynthesizedFolder(
+                name, directory, self.networks.dataset, self.networks.count, style_input
+            )
+            if any(distance.scores_floats for distance in self.networks.distances):
+                source.floats([], [])  # refused now, not after other rows were scored
+            yield Row(name, dict(source.provenance), _given(source), keep_images=True)
+
+    def _checkpoint_rows(self, request: Request) -> Iterator[Row]:
+        for name, file in request.checkpoints.items():
+            source = self._synthesized(name, file, "checkpoint", request.released)
+            yield Row(name, source.identity, _given(source), keep_images=True)
+
+    def _model_row(self, model: str) -> Row:
+        lookup(GENERATORS, model, "generator")
+        identity = {"train_config": self.train_config(model).sha256}
+        if self.networks.config.synthesis_precision != "float32":
+            identity["precision"] = self.networks.config.synthesis_precision
+        return Row(
+            model,
+            identity,
+            lambda: self._synthesized(model, self.train(model), "generator"),
+            keep_images=True,
+        )
+
+    def _synthesized(
+        self, name: str, file: Path, kind: str, released: ReleasedOptions | None = None
+    ) -> SynthesizedByCheckpoint:
+        networks = self.networks
+        return SynthesizedByCheckpoint(
+            name,
+            file,
+            networks.dataset,
+            networks.protocol,
+            networks.place.device,
+            kind,
+            released=released,
+            seed=networks.config.seed,
+            precision=networks.config.synthesis_precision,
+        )
+
+
+def _given(source: Source) -> Callable[[], Source]:
+    """Opens a source whose files have been read already."""
+    return lambda: source

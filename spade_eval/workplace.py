@@ -1,12 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of a run: one configuration, stated in config.json."""
+"""Where a run happens: its folders, its device, its processes."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from spade_eval.config import RunConfig
 from spade_eval.errors import UserError
 from spade_eval.files import replaced
+from spade_eval.models.training.distributed import ALONE, World
+
+FEW_IMAGES = 16
+"""Of every row, kept unless asked otherwise: those of the picture grid and some more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """Where a run happens; none of it changes a number."""
+
+    run_folder: Path
+    data_root: Path
+    weights_dir: Path
+    reference: Path | None = None  # stored statistics of the split's photos: saves computing them
+    device: torch.device
+    save_images: int | None = FEW_IMAGES  # of every row, the first so many; None: all
+    world: World = ALONE  # the processes that share the work; the folders are common to them
 
 
 def claim_folder(folder: Path, config: RunConfig) -> None:

@@ -36,6 +36,21 @@ MAY_IMPORT = {  # besides itself
         "spade_eval.metrics.counts",
     ),
 }
+# The rooms at the top of `spade_eval/`, from the ground up; each imports from floors below alone.
+FLOORS = (
+    ("errors", "paper_tables", "latents", "memory"),
+    ("files", "records", "devices"),
+    ("config", "weights", "datasets", "model_list"),
+    ("workplace", "metrics"),
+    ("protocol",),
+    ("batches",),
+    ("sources",),
+    ("scoring",),
+    ("rows", "training", "figures"),
+    ("engine", "bench"),
+    ("jobs",),
+    ("cli",),
+)
 # Imported only inside the functions that use them.
 HEAVY = {"mmseg", "mmengine", "mmcv", "cv2", "pytorch_fid", "matplotlib", "tensorboard",
          "torchvision", "transformers", "sklearn"}  # fmt: skip
@@ -80,6 +95,31 @@ def test_everything_of_ours_has_one_import_name(place: str) -> None:
     """A researcher's own `models` package is never found in the place of ours, nor ours in its."""
     for path, name in all_imports(place):
         assert name.split(".")[0] not in LINKED, f"{path} imports {name}"
+
+
+def rooms_of(package: str) -> set[str]:
+    """Folders and files of a package, without those that only open it and without links."""
+    places = (path for path in (ROOT / package).iterdir() if not path.is_symlink())
+    names = {
+        path.stem for path in places if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    return names - {"__init__", "__main__"}
+
+
+def test_no_import_of_the_suite_runs_up() -> None:
+    floor_of = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+    for room in rooms_of("spade_eval"):
+        place = ROOT / "spade_eval" / room
+        for path, name in all_imports(f"spade_eval/{room}{'' if place.is_dir() else '.py'}"):
+            _, _, below = name.partition("spade_eval.")
+            other = below.split(".")[0]
+            if other not in ("", room, *LINKED):
+                assert floor_of[other] < floor_of[room], f"{path} imports {name}"
+
+
+@pytest.mark.parametrize(("package", "most"), [("spade_eval", 24), ("spade_eval/cli", 15)])
+def test_few_rooms_answer_for_everything(package: str, most: int) -> None:
+    assert len(rooms_of(package)) <= most, sorted(rooms_of(package))
 
 
 def test_reports_are_asked_for_by_the_command_line_alone() -> None:

@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 from spade_eval.cli import app, main, options
-from spade_eval.sources.image_files import FEW_IMAGES
+from spade_eval.workplace import FEW_IMAGES
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "speed.md").read_text("utf-8")
 COMMANDS = re.findall(r"^(spade-eval .*)$", PAGE, re.M)

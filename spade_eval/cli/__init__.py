@@ -28,7 +28,7 @@ from spade_eval.cli.train import train
 from spade_eval.cli.weights import weights_app
 from spade_eval.errors import UserError
 from spade_eval.jobs.processes import end_worker, leave_word
-from spade_eval.memory_kept import keep_freed_memory
+from spade_eval.memory import keep_freed_memory
 from spade_eval.models.training.stopping import TrainingStopped
 
 app = typer.Typer(

@@ -12,7 +12,7 @@ from spade_eval.cli.report import show_report
 if TYPE_CHECKING:
     from spade_eval.config import RunConfig
     from spade_eval.models.training.distributed import World
-    from spade_eval.rows import Workplace
+    from spade_eval.workplace import Workplace
 
 Images = Annotated[
     list[str] | None,

@@ -14,9 +14,9 @@ from spade_eval.errors import UserError
 if TYPE_CHECKING:
     from spade_eval.config import RunConfig
     from spade_eval.models.training.distributed import World
-    from spade_eval.rows import Workplace
     from spade_eval.sources.checkpoints import ReleasedOptions
     from spade_eval.sources.source import StyleInput
+    from spade_eval.workplace import Workplace
 
 FEW_IMAGES = "16"  # as many as `Workplace` keeps, which would import torch
 
@@ -198,7 +198,7 @@ def workplace(
     """Where a run of that configuration happens."""
     from spade_eval.devices import resolve_device
     from spade_eval.models.training.distributed import ALONE
-    from spade_eval.rows import Workplace
+    from spade_eval.workplace import Workplace
 
     world = world or ALONE
     return Workplace(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from spade_eval.config import RunConfig
     from spade_eval.jobs.launch import Outcome
     from spade_eval.jobs.study import Study
-    from spade_eval.rows import Workplace
+    from spade_eval.workplace import Workplace
 
 Table = Annotated[
     int | None,

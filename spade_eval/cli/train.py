@@ -12,7 +12,7 @@ from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
     from spade_eval.config import RunConfig
-    from spade_eval.rows import Workplace
+    from spade_eval.workplace import Workplace
 
 
 class What(str, Enum):

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from spade_eval.batches import photos, semantic_map
+from spade_eval.batches import coloured, photos, semantic_map
 from spade_eval.datasets.base import Dataset, Sample
 from spade_eval.datasets.files import read_photo
 from spade_eval.errors import UserError
@@ -32,7 +32,6 @@ from spade_eval.figures.pictures import Column, save_figure
 from spade_eval.models.encoders.variational import ImageEncoder, reparametrise
 from spade_eval.models.inputs import Noise
 from spade_eval.sources.checkpoints import ReleasedOptions
-from spade_eval.training.callbacks import coloured
 
 _RANDOM_PRESET = "spade_vae"
 

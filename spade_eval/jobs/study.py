@@ -18,9 +18,9 @@ from spade_eval.jobs.job import PROGRAM, REFERENCES, Job
 from spade_eval.jobs.launch import Failure, Launch, Outcome
 from spade_eval.paper_tables import PAPER_TABLES, SAME_NETWORK, PaperTable
 from spade_eval.records import sha256_of_json
-from spade_eval.rows import Request, Workplace
+from spade_eval.rows import Request
 from spade_eval.weights import VGG19, is_installed
-from spade_eval.workplace import claim_folder
+from spade_eval.workplace import Workplace, claim_folder
 
 
 @dataclass(frozen=True, kw_only=True)

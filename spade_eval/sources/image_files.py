@@ -12,13 +12,11 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from spade_eval.batches import coloured
 from spade_eval.datasets.base import Dataset, Sample
 from spade_eval.files import written_whole
-from spade_eval.training.callbacks import coloured
 
 LABEL_MAP_FOLDER = "label map"
-FEW_IMAGES = 16
-"""Of every row, kept unless asked otherwise: those of the picture grid and some more."""
 
 _BATCHES_WAITING = 4  # more would hold images of a slow disk in memory
 

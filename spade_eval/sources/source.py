@@ -15,11 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spade_eval.batches import photos
+from spade_eval.batches import coloured, photos
 from spade_eval.datasets.base import Dataset, HasOracle, Sample
 from spade_eval.datasets.images import ImageFolder
 from spade_eval.errors import UserError
-from spade_eval.training.callbacks import coloured
 
 # What a generator is given besides the label map; with a real image it is a reconstruction.
 StyleInput = Literal["none", "random", "real image"]

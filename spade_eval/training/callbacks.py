@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor
 
-from spade_eval.batches import label_maps, layout_for, photos, semantic_map
-from spade_eval.datasets.base import Dataset, Sample
+from spade_eval.batches import coloured, layout_for, photos, semantic_map, tiled
+from spade_eval.datasets.base import Dataset
 from spade_eval.files import replaced
 from spade_eval.models.inputs import Inputs, Noise
 from spade_eval.models.training.loop import Observer
@@ -77,21 +75,6 @@ class GridWriter:
         grid = tiled(torch.cat([self.above, images]), self.columns)
         self.folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(grid.numpy()).save(self.folder / f"step_{step:07d}.png")
-
-
-def tiled(images: Tensor, columns: int, gap: int = 2) -> Tensor:
-    """(N, 3, H, W) uint8 -> one (H', W', 3) picture, row by row, on white."""
-    padded = F.pad(images, (0, gap, 0, gap), value=255)
-    rows = padded.unflatten(0, (-1, columns))  # (rows, columns, 3, H, W)
-    return rows.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
-
-
-def coloured(samples: list[Sample], dataset: Dataset) -> Tensor:
-    """(N, 3, H, W) uint8: label maps in the dataset's colours, unlabelled pixels black."""
-    table = torch.zeros(256, 3, dtype=torch.uint8)
-    palette = torch.tensor(dataset.label_space.palette, dtype=torch.uint8)
-    table[: len(palette)] = palette
-    return table[label_maps(samples)].permute(0, 3, 1, 2)
 
 
 def tensorboard_log(folder: Path) -> tuple[Observer, ...]:

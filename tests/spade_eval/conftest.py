@@ -12,7 +12,7 @@ from spade_eval import datasets
 from spade_eval.config import RunConfig, budget_for
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.engine import Benchmark
-from spade_eval.rows import Workplace
+from spade_eval.workplace import Workplace
 
 STEPS = 2
 # Test folders are no packages; this makes `shell_jobs.py` importable.

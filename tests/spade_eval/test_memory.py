@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(
 # 64 MiB are 16,384 pages of 4 KiB, or 1,024 of 64 KiB; the system gives them one by one.
 FAULTS = """
 import resource
-from spade_eval.memory_kept import keep_freed_memory
+from spade_eval.memory import keep_freed_memory
 if {keep} and not keep_freed_memory():
     raise SystemExit("not here")
 for _ in range(3):
@@ -26,8 +26,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 PEAKS = """
 import torch
-from spade_eval.memory_kept import keep_freed_memory
-from spade_eval.memory import peak_mib, reset_peak
+from spade_eval.memory import keep_freed_memory, peak_mib, reset_peak
 if not keep_freed_memory() or peak_mib(torch.device("cpu")) < 0:
     raise SystemExit("not here")
 for mib in (8, 512, 64):

@@ -22,9 +22,10 @@ from spade_eval.metrics.inception import InceptionFeatures
 from spade_eval.protocol import SHORTHANDS, TABLE, protocol_for
 from spade_eval.records import Measurement
 from spade_eval.reports.measured.grouping import by_protocol
-from spade_eval.rows import Request, Workplace
+from spade_eval.rows import Request
 from spade_eval.scoring import distances, segmenter_input
 from spade_eval.segmenters.entry import SegmenterEntry
+from spade_eval.workplace import Workplace
 
 DATASETS = [name for name in TABLE if name != "ade20k_outdoor"]
 CELLS = [(dataset, profile) for dataset in DATASETS for profile in TABLE[dataset]]

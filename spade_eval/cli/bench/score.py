@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from spade_eval.bench.timing import Row
     from spade_eval.config import RunConfig
     from spade_eval.models.training.distributed import World
-    from spade_eval.rows import Workplace
+    from spade_eval.workplace import Workplace
 
 _COLUMNS = (
     SIZE,

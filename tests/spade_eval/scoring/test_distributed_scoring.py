@@ -24,8 +24,8 @@ from spade_eval.models.systems.settings import settings_of
 from spade_eval.models.systems.spade import SPADE
 from spade_eval.models.training.distributed import World
 from spade_eval.sources.checkpoints import description
-from spade_eval.sources.image_files import FEW_IMAGES
 from spade_eval.training.generator import batches_at
+from spade_eval.workplace import FEW_IMAGES
 
 ROOT = Path(__file__).resolve().parents[3]
 COUNT = 46  # three batches, the last of six images: two processes get two and one
