@@ -16,16 +16,13 @@ import typer
 
 from spade_eval.cli.bench import bench_app
 from spade_eval.cli.benchmark import benchmark, score
-from spade_eval.cli.convert import convert
 from spade_eval.cli.data import data_app
 from spade_eval.cli.figures import figures_app
-from spade_eval.cli.files import bundle
-from spade_eval.cli.lists import models
-from spade_eval.cli.protocol import protocol
+from spade_eval.cli.files import bundle, convert
+from spade_eval.cli.lists import models, protocol, weights_app
 from spade_eval.cli.report import report
 from spade_eval.cli.stats import stats_app
 from spade_eval.cli.train import train
-from spade_eval.cli.weights import weights_app
 from spade_eval.errors import UserError
 from spade_eval.jobs.processes import end_worker, leave_word
 from spade_eval.memory import keep_freed_memory

@@ -1,124 +1,184 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`spade-eval benchmark` and `score`: measure what is missing, then show the table."""
+"""`spade-eval benchmark` and `score`: measure what is missing, show the table, compare rows."""
 
+import dataclasses
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spade_eval.cli import comparisons, options, tables
-from spade_eval.cli.report import show_report
+from spade_eval.cli import options, tables
+from spade_eval.cli.flags import (
+    BudgetFlags,
+    PlaceFlags,
+    ProcessFlags,
+    ReleasedFlags,
+    RunFlags,
+    ScoringFlags,
+    grouped,
+)
+from spade_eval.cli.report import show_paths, show_report
+from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
     from spade_eval.config import RunConfig
     from spade_eval.models.training.distributed import World
     from spade_eval.workplace import Workplace
 
-Images = Annotated[
-    list[str] | None,
-    typer.Option(help="NAME=DIR: score a folder of images named as the val set. Repeatable."),
-]
-Checkpoints = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--checkpoint",
-        help="NAME=FILE: score a checkpoint, ours or a released *_net_G.pth. Repeatable.",
-    ),
-]
+_BOUNDS = ("real", "oracle", "grey", "label colours")
 
 
-def benchmark(
-    context: typer.Context,
-    more_baselines: comparisons.MoreBaselines = None,
-    dataset: options.Dataset = "scenes",
-    data_root: options.DataRoot = None,
-    budget: options.BudgetName = "default",
+@dataclass(frozen=True, kw_only=True)
+class RowFlags:
+    """Which rows are measured, and which of them are compared."""
+
+    # An option takes one word, so the second baseline and all after it arrive as arguments.
+    more_baselines: Annotated[
+        list[str] | None, typer.Argument(help="More baselines of --compare.", show_default=False)
+    ] = None
     model: Annotated[
         list[str] | None,
         typer.Option(
             help="Model to train and score, or none [default: spade, concat, pix2pixhdpp; with "
             "--table, all of it]. Repeatable."
         ),
-    ] = None,
+    ] = None
+    images: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=DIR: score a folder of images named as the val set. Repeatable."),
+    ] = None
+    checkpoint: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=FILE: score a checkpoint, ours or a released *_net_G.pth. Repeatable."
+        ),
+    ] = None
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Rows that the given checkpoints and image folders are compared with, as in "
+            "--compare spade concat; they are trained where they are missing."
+        ),
+    ] = None
+    report: tables.Report = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredPlaceFlags(PlaceFlags):
+    """Where images are scored and kept."""
+
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="Statistics of the real photos, from `spade-eval stats make`."),
+    ] = None
+    save_images: Annotated[
+        str,
+        typer.Option(help="Images of every row to keep as PNG: all, none, or the first so many."),
+    ] = options.FEW_IMAGES
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredRun:
+    """What `benchmark` and `score` have in common: a run, its scores, its place."""
+
+    run: RunFlags
+    style_input: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=none, random or 'real image': what the generator of --images NAME was "
+            "given besides the label map. Repeatable."
+        ),
+    ] = None
+    released: ReleasedFlags
+    scoring: ScoringFlags
+    place: ScoredPlaceFlags
+    processes: ProcessFlags
+
+    def config(self, budget: BudgetFlags, **of_run: Any) -> "RunConfig":
+        """The configuration that the flags describe, `of_run` in the place of theirs."""
+        run = dataclasses.replace(self.run, **of_run)
+        return options.run_config(**vars(run), **vars(budget), **vars(self.scoring))
+
+    def workplace(
+        self, config: "RunConfig", out: Path | None, world: "World | None" = None
+    ) -> "Workplace":
+        """Where that run happens, in the folder `out`."""
+        place = dataclasses.replace(self.place, out=out)
+        return options.workplace(config, **vars(place), world=world)
+
+
+@grouped
+def benchmark(
+    context: typer.Context,
+    *,
+    rows: RowFlags,
+    asked: ScoredRun,
+    budget: BudgetFlags,
     table: tables.Table = None,
     seeds: tables.Seeds = 1,
     jobs: tables.Jobs = None,
     launcher: tables.Launcher = "local",
     sbatch: tables.Sbatch = None,
-    images: Images = None,
-    checkpoint: Checkpoints = None,
-    compare: comparisons.Compare = None,
-    style_input: options.StyleInputs = None,
-    arch: options.Arch = None,
-    upsampling: options.Upsampling = None,
-    label_layout: options.LabelLayout = None,
-    size: options.ImageSize = None,
-    steps: options.Steps = None,
-    batch_size: options.BatchSize = None,
-    width: options.Width = None,
-    profile: options.Profile = None,
-    segmenter: options.Segmenter = None,
-    filled_weights: options.FilledWeights = False,
-    fid_profile: options.FIDProfile = None,
-    reference: options.Reference = None,
-    samples: options.Samples = 0,
-    synthesis_precision: options.SynthesisPrecision = "float32",
-    save_images: options.SaveImages = options.FEW_IMAGES,
-    segmenter_steps: options.SegmenterSteps = None,
-    limit: options.Limit = None,
-    seed: options.Seed = 0,
-    device: options.Device = "auto",
-    gpus: options.GPUs = None,
-    nodes: options.Nodes = 1,
-    rendezvous: options.Rendezvous = None,
-    restarts: options.Restarts = 0,
-    out: options.Out = None,
-    weights_dir: options.WeightsDir = None,
-    report: tables.Report = True,
 ) -> None:
     """Train and score models; prints the table and writes CSV, plots and a picture grid."""
+    if table is None:
+        _measure(context, rows, asked, budget)
+        return
+    first = asked.run.seed
+    of_table = tables.Asked(
+        number=table, datasets=tables.datasets_of(asked.run.dataset),
+        models=tuple(rows.model or ()), seeds=range(first, first + seeds), jobs=jobs,
+        launcher=launcher, sbatch=tuple(sbatch or ()), out=asked.place.out,
+    )  # fmt: skip
+    tables.run_table(
+        context,
+        of_table,
+        lambda name, seed: asked.config(budget, dataset=name, seed=seed),
+        asked.workplace,
+    )
+
+
+@grouped
+def score(
+    context: typer.Context,
+    *,
+    images: Annotated[list[str], typer.Argument(help="NAME=DIR, or NAME=FILE of a checkpoint.")],
+    asked: ScoredRun,
+) -> None:
+    """Score folders of images or checkpoints; trains no generator."""
+    named = options.named_paths("score", images)
+    files = [f"{name}={path}" for name, path in named.items() if _is_checkpoint(path)]
+    folders = [f"{name}={path}" for name, path in named.items() if not _is_checkpoint(path)]
+    _measure(context, RowFlags(model=[], images=folders, checkpoint=files), asked, BudgetFlags())
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return path.suffix in (".safetensors", ".pth", ".pt")
+
+
+def _measure(context: typer.Context, rows: RowFlags, asked: ScoredRun, budget: BudgetFlags) -> None:
     from spade_eval.config import FIRST_THREE
     from spade_eval.engine import Benchmark
     from spade_eval.jobs.job import REFERENCES
     from spade_eval.rows import Request
 
-    def config_for(name: str, number: int) -> "RunConfig":
-        return options.run_config(
-            name, budget, number, size, segmenter, filled_weights, fid_profile, samples, profile,
-            synthesis_precision, steps=steps, batch_size=batch_size, width=width,
-            segmenter_steps=segmenter_steps, val_limit=limit,
-        )  # fmt: skip
-
-    def place_for(
-        config: "RunConfig", folder: Path | None, world: "World | None" = None
-    ) -> "Workplace":
-        return options.workplace(
-            config, folder, data_root, weights_dir, device, reference, world, save_images
-        )
-
-    if table is not None:
-        asked = tables.Asked(
-            number=table, datasets=tables.datasets_of(dataset), models=tuple(model or ()),
-            seeds=range(seed, seed + seeds), jobs=jobs, launcher=launcher,
-            sbatch=tuple(sbatch or ()), out=out,
-        )  # fmt: skip
-        tables.run_table(context, asked, config_for, place_for)
-        return
-    with options.processes(context, gpus, nodes, rendezvous, restarts, device) as world:
-        config = config_for(dataset, seed)
-        folders = options.named_paths("--images", images or ())
-        checkpoints = options.named_paths("--checkpoint", checkpoint or ())
+    with options.processes(context, device=asked.place.device, **vars(asked.processes)) as world:
+        config = asked.config(budget)
+        folders = options.named_paths("--images", rows.images or ())
+        checkpoints = options.named_paths("--checkpoint", rows.checkpoint or ())
         given = (*checkpoints, *folders)
-        compared = comparisons.comparing(compare, more_baselines, given, model)
-        models = compared.models(model, given)
+        compared = comparing(rows.compare, rows.more_baselines, given, rows.model)
+        models = compared.models(rows.model, given)
         request = Request(
             FIRST_THREE if models is None else tuple(name for name in models if name != REFERENCES),
             checkpoints,
             folders,
-            options.released_options(arch, upsampling, label_layout),
-            options.style_inputs(style_input or (), folders),
+            options.released_options(**vars(asked.released)),
+            options.style_inputs(asked.style_input or (), folders),
         )
-        place = place_for(config, out, world)
+        place = asked.workplace(config, asked.place.out, world)
         run = Benchmark(config, place)
         if world.is_first:
             typer.echo("\n".join([*run.protocol.lines(), ""]))
@@ -126,57 +186,55 @@ def benchmark(
         if world.is_first:
             names = ", ".join(measured) or "nothing, all rows were recorded"
             typer.echo(f"measured now: {names}\n")
-            if report:
+            if rows.report:
                 show_report(place.run_folder)
-            comparisons.show_comparison(place.run_folder, compared)
+            _show_comparison(place.run_folder, compared)
 
 
-def score(
-    context: typer.Context,
-    images: Annotated[list[str], typer.Argument(help="NAME=DIR, or NAME=FILE of a checkpoint.")],
-    style_input: options.StyleInputs = None,
-    arch: options.Arch = None,
-    upsampling: options.Upsampling = None,
-    label_layout: options.LabelLayout = None,
-    dataset: options.Dataset = "scenes",
-    data_root: options.DataRoot = None,
-    budget: options.BudgetName = "default",
-    size: options.ImageSize = None,
-    profile: options.Profile = None,
-    segmenter: options.Segmenter = None,
-    filled_weights: options.FilledWeights = False,
-    fid_profile: options.FIDProfile = None,
-    reference: options.Reference = None,
-    samples: options.Samples = 0,
-    synthesis_precision: options.SynthesisPrecision = "float32",
-    save_images: options.SaveImages = options.FEW_IMAGES,
-    segmenter_steps: options.SegmenterSteps = None,
-    limit: options.Limit = None,
-    seed: options.Seed = 0,
-    device: options.Device = "auto",
-    gpus: options.GPUs = None,
-    nodes: options.Nodes = 1,
-    rendezvous: options.Rendezvous = None,
-    restarts: options.Restarts = 0,
-    out: options.Out = None,
-    weights_dir: options.WeightsDir = None,
-) -> None:
-    """Score folders of images or checkpoints; trains no generator."""
-    named = options.named_paths("score", images)
-    files = [f"{name}={path}" for name, path in named.items() if _is_checkpoint(path)]
-    folders = [f"{name}={path}" for name, path in named.items() if not _is_checkpoint(path)]
-    benchmark(
-        context, dataset=dataset, data_root=data_root, budget=budget, model=[], images=folders,
-        checkpoint=files, style_input=style_input, arch=arch, upsampling=upsampling,
-        label_layout=label_layout,
-        size=size, profile=profile, segmenter=segmenter, filled_weights=filled_weights,
-        fid_profile=fid_profile, reference=reference, samples=samples,
-        synthesis_precision=synthesis_precision, save_images=save_images,
-        segmenter_steps=segmenter_steps, limit=limit, seed=seed,
-        device=device, gpus=gpus, nodes=nodes, rendezvous=rendezvous, restarts=restarts, out=out,
-        weights_dir=weights_dir,
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Comparing:
+    """Who is compared with whom; nobody where --compare was not given."""
+
+    subjects: tuple[str, ...]
+    baselines: tuple[str, ...]
+
+    def models(self, asked: Sequence[str] | None, given: Collection[str]) -> Sequence[str] | None:
+        """Models to train: those of --model, else the baselines that are no given rows."""
+        if asked is not None or not self.baselines:
+            return asked
+        return [name for name in self.baselines if name not in (*given, *_BOUNDS)]
 
 
-def _is_checkpoint(path: Path) -> bool:
-    return path.suffix in (".safetensors", ".pth", ".pt")
+def comparing(
+    compare: Sequence[str] | None,
+    more: Sequence[str] | None,
+    given: Collection[str],
+    models: Sequence[str] | None,
+) -> Comparing:
+    """Who the flags compare; `given` are the rows of --checkpoint and --images."""
+    if not compare:
+        if more:
+            raise UserError(
+                f"unexpected {' '.join(more)!r}; expected flags, or names behind --compare"
+            )
+        return Comparing((), ())
+    baselines = tuple(dict.fromkeys([*compare, *(more or ())]))
+    subjects = tuple(name for name in given if name not in baselines)
+    subjects = subjects or tuple(name for name in models or () if name not in baselines)
+    if not subjects:
+        raise UserError(
+            f"--compare {' '.join(baselines)} has nothing to compare with them; give --checkpoint "
+            "NAME=FILE, --images NAME=DIR or --model NAME"
+        )
+    return Comparing(subjects, baselines)
+
+
+def _show_comparison(run_folder: Path, compared: Comparing) -> None:
+    """Write and print the comparisons of a run; nothing where none was asked for."""
+    if not compared.baselines:
+        return
+    from spade_eval.reports.run_comparison import write_comparisons
+
+    written = write_comparisons(run_folder, compared.subjects, compared.baselines)
+    typer.echo(f"\n{written.text}")
+    show_paths(written, run_folder, "The comparison is in")

@@ -1,12 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`spade-eval bundle`: results in one file that another machine verifies and merges."""
+"""`spade-eval convert` and `bundle`: checkpoints in another form, and results in one file."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from spade_eval.cli import options
+from spade_eval.cli.flags import ReleasedFlags, grouped
 from spade_eval.errors import UserError
+
+
+@grouped
+def convert(
+    *,
+    source: Annotated[Path, typer.Argument(help="A released *.pth, or a .safetensors of ours.")],
+    target: Annotated[Path, typer.Argument(help="The file to write, in the other form.")],
+    released: ReleasedFlags,
+    size: Annotated[
+        str | None,
+        typer.Option("--size", "--image-size", help="Of latent-input generators: N, or HxW."),
+    ] = None,
+    num_features: Annotated[
+        int, typer.Option(min=0, help="Of pix2pixHD generators trained with instance features: 3.")
+    ] = 0,
+) -> None:
+    """Convert a checkpoint from the key layout of SPADE or pix2pixHD, or to it."""
+    from spade_eval.sources.convert import convert as converted
+
+    said = options.released_options(**vars(released), size=size, num_features=num_features)
+    checkpoint = converted(source, target, said)
+    settings = ", ".join(f"{name}={value}" for name, value in vars(checkpoint.config).items())
+    typer.echo(f"{checkpoint.description['network']}({settings})")
+    if checkpoint.layout is not None:
+        typer.echo(f"label layout: {checkpoint.description['layout_name']} ({checkpoint.layout})")
+    typer.echo(f"written: {target}")
 
 
 def bundle(

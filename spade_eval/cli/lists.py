@@ -1,10 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`spade-eval models`: the generators and their sizes, or what paper and release disagree on."""
+"""`spade-eval models`, `protocol` and `weights`: what the suite knows, as lists.
+
+Weights are of other people's networks: their files and hashes, checked and fetched when asked.
+"""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from spade_eval.cli import options
+from spade_eval.errors import UserError, lookup
+
+weights_app = typer.Typer(help="Weight files: what is known, what is there, what to fetch.")
+
+Names = Annotated[
+    list[str] | None, typer.Argument(help="Words of a file's name or use [default: all].")
+]
 
 
 def models(
@@ -27,3 +39,90 @@ def models(
     if csv is not None:
         write_csv(found, csv)
         typer.echo(f"\nwritten: {csv}")
+
+
+def protocol(
+    dataset: Annotated[
+        str | None, typer.Argument(help="A dataset: everything its profiles fix [default: table].")
+    ] = None,
+    profile: options.Profile = None,
+    segmenter: options.Segmenter = None,
+    fid_profile: options.FIDProfile = None,
+) -> None:
+    """Print how images are scored, by every profile or by one."""
+    from spade_eval.config import BUDGETS
+    from spade_eval.protocol import SHORTHANDS, profiles_of, protocol_for, table_lines
+
+    if dataset is None:
+        if profile or segmenter or fid_profile:
+            raise UserError(
+                "protocol: name a dataset too, for example `spade-eval protocol ade20k`"
+            )
+        typer.echo("\n".join(table_lines()))
+        for short, meant in SHORTHANDS.items():
+            spelled = ", ".join(f"{name} on {dataset}" for dataset, name in meant.items())
+            typer.echo(f"{short} is {spelled}")
+        return
+    lookup(BUDGETS, dataset, "dataset")
+    names = profiles_of(dataset) if profile is None else [profile]
+    texts = ["\n".join(protocol_for(name, dataset, segmenter, fid_profile).lines())
+             for name in names]  # fmt: skip
+    typer.echo("\n\n".join(texts))
+
+
+@weights_app.command(name="list")
+def list_files(names: Names = None, weights_dir: options.WeightsDir = None) -> None:
+    """Print every known file: use, licence, preprocessing, published score, origin, presence."""
+    from spade_eval.weights import is_installed
+    from spade_eval.weights.table import choose
+
+    folder = options.weights_dir_or_default(weights_dir)
+    for file in choose(names or []):
+        scores = ", ".join(f"{name} {100 * value:.2f}%" for name, value in file.published.items())
+        facts = {
+            "for": file.used_for,
+            "network": file.title,
+            "labels": file.labels,
+            "input": file.preprocessing,
+            "published": scores,
+            "licence": file.licence,
+            "sha-256": file.sha256_prefix or "recorded on first use",
+            "origin": file.origin,
+        }
+        present = "present" if is_installed(file, folder) else "absent"
+        typer.echo(f"{file.file_name} ({present})")
+        for name, value in facts.items():
+            if value:
+                typer.echo(f"  {name:<10}{value}")
+    typer.echo(f"folder: {folder}")
+
+
+@weights_app.command()
+def check(names: Names = None, weights_dir: options.WeightsDir = None) -> None:
+    """Hash every file that is there; exit code 1 if one is not what it was."""
+    from spade_eval.weights import is_installed
+    from spade_eval.weights.table import choose
+
+    folder, changed = options.weights_dir_or_default(weights_dir), False
+    for file in choose(names or []):
+        try:
+            state = "ok" if is_installed(file, folder) else "absent"
+        except UserError as error:
+            state, changed = f"CHANGED: {error}", True
+        typer.echo(f"{file.file_name}: {state}")
+    if changed:
+        raise typer.Exit(1)
+
+
+@weights_app.command()
+def fetch(
+    names: Annotated[list[str], typer.Argument(help="Words of a file's name or use.")],
+    weights_dir: options.WeightsDir = None,
+) -> None:
+    """Download files with a progress bar; started again, resumes. Nothing else ever downloads."""
+    from spade_eval.weights.downloads import fetch as download
+    from spade_eval.weights.table import choose
+
+    folder = options.weights_dir_or_default(weights_dir)
+    for file in choose(names):
+        typer.echo(f"{download(file, folder)}: ok")

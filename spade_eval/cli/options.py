@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flags that commands share, and what they mean together."""
+"""Single flags that commands share, and what flags mean together."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,13 +37,9 @@ Instances = Annotated[
 ]
 BudgetName = Annotated[str, typer.Option("--budget", help="smoke, default, large or paper.")]
 ImageSize = Annotated[str | None, typer.Option(help="Instead of the budget's: N, or HxW.")]
-Steps = Annotated[int | None, typer.Option(min=1, help="Training steps instead of the budget's.")]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Instead of the budget's.")]
 Width = Annotated[
     float | None, typer.Option(min=0.01, help="Network width; 1 is the paper's number of channels.")
-]
-SegmenterSteps = Annotated[
-    int | None, typer.Option(min=1, help="Where an in-domain segmenter has to be trained.")
 ]
 Profile = Annotated[
     str | None,
@@ -67,56 +63,15 @@ FIDProfile = Annotated[
         "oasis-train or none.",
     ),
 ]
-StyleInputs = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--style-input",
-        help="NAME=none, random or 'real image': what the generator of --images NAME was given "
-        "besides the label map. Repeatable.",
-    ),
-]
-Reference = Annotated[
-    Path | None, typer.Option(help="Statistics of the real photos, from `spade-eval stats make`.")
-]
-Samples = Annotated[
-    int,
-    typer.Option(min=0, help="Measure the diversity of so many images of each label map."),
-]
 FilledWeights = Annotated[
     bool,
     typer.Option(help="Try the chain with noise for the segmenter's weights; scores mean nothing."),
 ]
-SynthesisPrecision = Annotated[
-    str,
-    typer.Option(
-        help="In which generators make the images to score: float32, bf16 or fp16. Half precision "
-        "is faster where hardware has it, and is marked with its deviation."
-    ),
-]
-SaveImages = Annotated[
-    str,
-    typer.Option(help="Images of every row to keep as PNG: all, none, or the first so many."),
-]
-Limit = Annotated[int | None, typer.Option(min=1, help="Score only the first so many samples.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of initialisation, data order and augmentation.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
 WeightsDir = Annotated[
     Path | None,
     typer.Option(help="Folder of downloaded weights [default: ~/.cache/spade_eval/weights]."),
-]
-Arch = Annotated[
-    str | None,
-    typer.Option(help="Of released files, checked against them: spade, pix2pixhd, pix2pixhdpp."),
-]
-Upsampling = Annotated[
-    str | None, typer.Option(help="Of released SPADE files: normal, more or most.")
-]
-LabelLayout = Annotated[
-    str | None,
-    typer.Option(
-        help="Of released files: coco_stuff, ade20k_raw, ade20k_shifted, cityscapes, "
-        "cityscapes_without_edges, or written as 19+unknown-last+edges."
-    ),
 ]
 GPUs = Annotated[
     int | None,
@@ -126,15 +81,6 @@ GPUs = Annotated[
         help="Processes on this machine, one for each GPU; with --device cpu, so many on the CPU.",
     ),
 ]
-Nodes = Annotated[int, typer.Option(min=1, help="Machines; start the same command on each.")]
-Rendezvous = Annotated[
-    str | None, typer.Option(help="HOST:PORT of one of the --nodes, the same on all of them.")
-]
-Restarts = Annotated[
-    int,
-    typer.Option(min=0, help="Continue up to so often by itself when a process of --gpus ends."),
-]
-Out = Annotated[Path | None, typer.Option(help="Run folder [default: runs/<name of the run>].")]
 
 
 def data_root_or_default(given: Path | None) -> Path:

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """`spade-eval train`: a generator, or a dataset's in-domain segmenter."""
 
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from spade_eval.cli import options
+from spade_eval.cli.flags import BudgetFlags, PlaceFlags, ProcessFlags, RunFlags, grouped
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,65 +64,68 @@ ScoreEvery = Annotated[
 ScoreImages = Annotated[int, typer.Option(min=1, help="The first so many val images, for that.")]
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingFlags:
+    """How a generator is trained; names are those of the budget's fields."""
+
+    settings: TrainingSettings = None
+    accumulate: Accumulate = None
+    precision: TrainingPrecision = None
+    ema_decay: EMA = None
+    tf32: TF32 = False
+    channels_last: ChannelsLast = False
+    compile: Compile = False
+
+    def changes(self) -> dict[str, Any]:
+        """What differs from the budget: a flag that was not given does not."""
+        given = {name: getattr(value, "value", value) for name, value in vars(self).items()}
+        return {name: value for name, value in given.items() if value is not False}
+
+
+@grouped
 def train(
     context: typer.Context,
+    *,
     what: Annotated[What, typer.Argument(help="generator or segmenter.")] = What.generator,
     model: Annotated[str, typer.Option(help="Generator to train.")] = "spade",
-    dataset: options.Dataset = "scenes",
-    data_root: options.DataRoot = None,
-    budget: options.BudgetName = "default",
-    size: options.ImageSize = None,
-    steps: options.Steps = None,
-    batch_size: options.BatchSize = None,
-    width: options.Width = None,
-    settings: TrainingSettings = None,
-    accumulate: Accumulate = None,
-    precision: TrainingPrecision = None,
-    ema: EMA = None,
-    tf32: TF32 = False,
-    channels_last: ChannelsLast = False,
-    compile: Compile = False,
+    run: RunFlags,
+    budget: BudgetFlags,
+    training: TrainingFlags,
     score_every: ScoreEvery = None,
     score_images: ScoreImages = 50,
-    seed: options.Seed = 0,
-    device: options.Device = "auto",
-    gpus: options.GPUs = None,
-    nodes: options.Nodes = 1,
-    rendezvous: options.Rendezvous = None,
-    restarts: options.Restarts = 0,
-    out: options.Out = None,
-    weights_dir: options.WeightsDir = None,
+    place: PlaceFlags,
+    processes: ProcessFlags,
 ) -> None:
     """Train; started again, continues where it was stopped. Prints the checkpoint's path."""
     if what is What.segmenter:
-        if gpus is not None:
-            raise UserError(
-                f"--gpus {gpus}: the in-domain segmenter is small and trains in one process; "
-                "leave --gpus out"
-            )
-        config = options.run_config(
-            dataset, budget, seed, size, segmenter_steps=steps, segmenter_batch_size=batch_size
-        )
-        place = options.workplace(config, out, data_root, weights_dir, device)
-        _train_segmenter(config, place, out or place.weights_dir)
+        _train_segmenter(run, budget, place, processes)
         return
     from spade_eval.engine import Benchmark
 
-    config = options.run_config(
-        dataset, budget, seed, size, steps=steps, batch_size=batch_size, width=width,
-        settings=None if settings is None else settings.value,
-        precision=None if precision is None else precision.value,
-        accumulate=accumulate, ema_decay=ema, tf32=tf32 or None,
-        channels_last=channels_last or None, compile=compile or None,
-    )  # fmt: skip
-    with options.processes(context, gpus, nodes, rendezvous, restarts, device) as world:
-        place = options.workplace(config, out, data_root, weights_dir, device, world=world)
-        checkpoint = Benchmark(config, place).train(model, score_every, score_images)
+    config = options.run_config(**vars(run), **vars(budget), **training.changes())
+    with options.processes(context, device=place.device, **vars(processes)) as world:
+        workplace = options.workplace(config, **vars(place), world=world)
+        checkpoint = Benchmark(config, workplace).train(model, score_every, score_images)
         if world.is_first:
             typer.echo(checkpoint)
 
 
-def _train_segmenter(config: "RunConfig", place: "Workplace", folder: Path) -> None:
+def _train_segmenter(
+    run: RunFlags, budget: BudgetFlags, place: PlaceFlags, processes: ProcessFlags
+) -> None:
+    if processes.gpus is not None:
+        raise UserError(
+            f"--gpus {processes.gpus}: the in-domain segmenter is small and trains in one process; "
+            "leave --gpus out"
+        )
+    config = options.run_config(
+        **vars(run), segmenter_steps=budget.steps, segmenter_batch_size=budget.batch_size
+    )
+    workplace = options.workplace(config, **vars(place))
+    _train_and_show(config, workplace, place.out or workplace.weights_dir)
+
+
+def _train_and_show(config: "RunConfig", place: "Workplace", folder: Path) -> None:
     from spade_eval.datasets import open_dataset
     from spade_eval.scoring.in_domain import (
         SHIPPED_SIZES,

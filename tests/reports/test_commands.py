@@ -10,7 +10,7 @@ import typer.main
 from counted import write_run
 
 from spade_eval.cli import app, main
-from spade_eval.cli.comparisons import Comparing, comparing
+from spade_eval.cli.benchmark import Comparing, comparing
 from spade_eval.errors import UserError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reports.md"

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flags that commands share, in groups that are declared once."""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spade_eval.cli import options
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """Show Typer the fields of a command's groups as flags, one by one.
+
+    A group is a parameter whose type is a dataclass; a field of it may be a group again.
+    """
+    signature = inspect.signature(command)
+    parameters = signature.parameters.values()
+
+    @functools.wraps(command)
+    def called(**flags: Any) -> None:
+        command(**{item.name: _value(item.name, item.annotation, flags) for item in parameters})
+
+    flat = [
+        flag for item in parameters for flag in _flags(item.name, item.annotation, item.default)
+    ]
+    called.__signature__ = signature.replace(parameters=flat)  # type: ignore[attr-defined]
+    called.__annotations__ = {flag.name: flag.annotation for flag in flat}
+    return called
+
+
+def _flags(name: str, kind: Any, default: Any) -> Iterator[inspect.Parameter]:
+    if is_dataclass(kind):
+        for field in fields(kind):
+            yield from _flags(field.name, field.type, field.default)
+        return
+    default = inspect.Parameter.empty if default is MISSING else default
+    yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+
+def _value(name: str, kind: Any, flags: Mapping[str, Any]) -> Any:
+    if not is_dataclass(kind):
+        return flags[name]
+    values = {field.name: _value(field.name, field.type, flags) for field in fields(kind)}
+    return kind(**values)  # type: ignore[operator]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFlags:
+    """Which run: its data, its budget, its seed."""
+
+    dataset: options.Dataset = "scenes"
+    budget: options.BudgetName = "default"
+    size: options.ImageSize = None
+    seed: options.Seed = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetFlags:
+    """What a run trains with instead of what its budget says."""
+
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Training steps instead of the budget's.")
+    ] = None
+    batch_size: options.BatchSize = None
+    width: options.Width = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringFlags:
+    """How images are synthesized and scored, and how many."""
+
+    profile: options.Profile = None
+    segmenter: options.Segmenter = None
+    filled_weights: options.FilledWeights = False
+    fid_profile: options.FIDProfile = None
+    samples: Annotated[
+        int, typer.Option(min=0, help="Measure the diversity of so many images of each label map.")
+    ] = 0
+    synthesis_precision: Annotated[
+        str,
+        typer.Option(
+            help="In which generators make the images to score: float32, bf16 or fp16. Half "
+            "precision is faster where hardware has it, and is marked with its deviation."
+        ),
+    ] = "float32"
+    segmenter_steps: Annotated[
+        int | None, typer.Option(min=1, help="Where an in-domain segmenter has to be trained.")
+    ] = None
+    val_limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Score only the first so many samples.")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleasedFlags:
+    """What released files do not say of themselves."""
+
+    arch: Annotated[
+        str | None,
+        typer.Option(
+            help="Of released files, checked against them: spade, pix2pixhd, pix2pixhdpp."
+        ),
+    ] = None
+    upsampling: Annotated[
+        str | None, typer.Option(help="Of released SPADE files: normal, more or most.")
+    ] = None
+    label_layout: Annotated[
+        str | None,
+        typer.Option(
+            help="Of released files: coco_stuff, ade20k_raw, ade20k_shifted, cityscapes, "
+            "cityscapes_without_edges, or written as 19+unknown-last+edges."
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceFlags:
+    """Where a run happens."""
+
+    data_root: options.DataRoot = None
+    weights_dir: options.WeightsDir = None
+    device: options.Device = "auto"
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder [default: runs/<name of the run>].")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessFlags:
+    """The processes that share a run."""
+
+    gpus: options.GPUs = None
+    nodes: Annotated[int, typer.Option(min=1, help="Machines; start the same command on each.")] = 1
+    rendezvous: Annotated[
+        str | None, typer.Option(help="HOST:PORT of one of the --nodes, the same on all of them.")
+    ] = None
+    restarts: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Continue up to so often by itself when a process of --gpus ends."
+        ),
+    ] = 0
