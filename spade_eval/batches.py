@@ -86,14 +86,14 @@ def to_8_bit(synthesized: Tensor, protocol: Protocol) -> Tensor:
 
 
 def tiled(images: Tensor, columns: int, gap: int = 2) -> Tensor:
-    """(N, 3, H, W) uint8 -> one (H', W', 3) picture, row by row, on white."""
+    """Lay (N, 3, H, W) uint8 out as one (H', W', 3) picture, row by row, on white."""
     padded = F.pad(images, (0, gap, 0, gap), value=255)
     rows = padded.unflatten(0, (-1, columns))  # (rows, columns, 3, H, W)
     return rows.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
 
 
 def coloured(samples: Sequence[Sample], dataset: Dataset) -> Tensor:
-    """(N, 3, H, W) uint8: label maps in the dataset's colours, unlabelled pixels black."""
+    """Return (N, 3, H, W) uint8: label maps in their colours, unlabelled pixels black."""
     table = torch.zeros(256, 3, dtype=torch.uint8)
     palette = torch.tensor(dataset.label_space.palette, dtype=torch.uint8)
     table[: len(palette)] = palette

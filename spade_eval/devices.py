@@ -8,7 +8,7 @@ from spade_eval.models.training.distributed import ALONE, World
 
 
 def resolve_device(name: str, world: World = ALONE) -> torch.device:
-    """'auto' is CUDA where there is one; a device this machine lacks is an error.
+    """Find a device; 'auto' is CUDA where there is one, and one that is not here is an error.
 
     Of several processes on a machine each has the GPU of its number there.
     """
@@ -30,5 +30,5 @@ def resolve_device(name: str, world: World = ALONE) -> torch.device:
 
 
 def device_name(device: torch.device) -> str:
-    """The device as records name it."""
+    """Return the device as records name it."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

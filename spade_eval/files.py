@@ -33,7 +33,7 @@ def replaced(path: Path, *, keep: Path | None = None, mark: str = "") -> Iterato
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """`replaced` for what a user can have made again, by several processes at once.
+    """Do as `replaced` for what can be made again, by several processes at once.
 
     What fails is a `UserError`.
     """

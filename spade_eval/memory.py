@@ -19,7 +19,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 def keep_freed_memory() -> bool:
-    """For the whole process, from now on; whether this system's C library can.
+    """Keep it for the whole process, from now on; return whether this system's C library can.
 
     Memory goes back to the system when the process ends; its peak stays what it was.
     """
@@ -30,7 +30,7 @@ def keep_freed_memory() -> bool:
 
 
 def wait_for(device: "torch.device") -> None:
-    """Until everything that was asked of the device is done."""
+    """Wait until everything that was asked of the device is done."""
     if device.type == "cuda":
         import torch
 
@@ -58,7 +58,7 @@ def reset_peak(device: "torch.device") -> None:
 
 
 def peak_mib(device: "torch.device") -> float:
-    """MiB, or -1 where the system does not tell."""
+    """Return the peak in MiB, or -1 where the system does not tell."""
     if device.type == "cuda":
         import torch
 

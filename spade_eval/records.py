@@ -119,10 +119,6 @@ class RecordStore:
             if present[measurement.job_sha256] >= measurement.job_size:
                 yield measurement
 
-    def has_job(self, job_sha256: str) -> bool:
-        """Whether every measurement of that job is recorded."""
-        return any(measurement.job_sha256 == job_sha256 for measurement in self)
-
     def append(self, measurements: Sequence[Measurement]) -> None:
         """Add a job's measurements: all of them or, on a full disk, none."""
         lines = "".join(measurement.to_json() + "\n" for measurement in measurements).encode()

@@ -56,7 +56,7 @@ class PlannedRows:
     train_config: Callable[[str], TrainConfig]
 
     def of(self, request: Request) -> list[Row]:
-        """Every row of the run; files that a row needs are read, so that errors come first."""
+        """Return every row of a run; files that a row needs are read, so that errors come first."""
         distances, count = self.networks.distances, self.networks.count
         if count < 2 and distances:
             profile = distances[0].profile_name or "in-domain"

@@ -97,14 +97,14 @@ class ScoredRun:
     processes: ProcessFlags
 
     def config(self, budget: BudgetFlags, **of_run: Any) -> "RunConfig":
-        """The configuration that the flags describe, `of_run` in the place of theirs."""
+        """Return what the flags describe, with `of_run` in the place of theirs."""
         run = dataclasses.replace(self.run, **of_run)
         return options.run_config(**vars(run), **vars(budget), **vars(self.scoring))
 
     def workplace(
         self, config: "RunConfig", out: Path | None, world: "World | None" = None
     ) -> "Workplace":
-        """Where that run happens, in the folder `out`."""
+        """Return where that run happens, in the folder `out`."""
         place = dataclasses.replace(self.place, out=out)
         return options.workplace(config, **vars(place), world=world)
 
@@ -199,7 +199,7 @@ class Comparing:
     baselines: tuple[str, ...]
 
     def models(self, asked: Sequence[str] | None, given: Collection[str]) -> Sequence[str] | None:
-        """Models to train: those of --model, else the baselines that are no given rows."""
+        """Return models to train: those of --model, else the baselines that are no given rows."""
         if asked is not None or not self.baselines:
             return asked
         return [name for name in self.baselines if name not in (*given, *_BOUNDS)]
@@ -211,7 +211,7 @@ def comparing(
     given: Collection[str],
     models: Sequence[str] | None,
 ) -> Comparing:
-    """Who the flags compare; `given` are the rows of --checkpoint and --images."""
+    """Tell whom the flags compare; `given` are the rows of --checkpoint and --images."""
     if not compare:
         if more:
             raise UserError(

@@ -39,12 +39,12 @@ def check(
     root = options.data_root_or_default(data_root)
     try:
         with _bar(f"checking {dataset}") as progress:
-            found = _check(dataset, root, size, _workers(workers), progress)
+            report = _check(dataset, root, size, _workers(workers), progress)
     except NoDescriptionError:
         _propose(root, _workers(workers))
         raise typer.Exit(1) from None
-    typer.echo("\n".join(found.lines()))
-    if found.problems:
+    typer.echo("\n".join(report.lines()))
+    if report.problems:
         raise typer.Exit(1)
 
 
@@ -69,15 +69,15 @@ def stats(
     )
 
     root = options.data_root_or_default(data_root)
-    found = []
+    counted = []
     for opened in _opened(dataset, root, split, options.parse_size(size or "64")):
         with _bar(f"counting {dataset} {opened.split}") as progress:
-            found.append(label_statistics(opened, _workers(workers), progress))
-        typer.echo("\n".join(found[-1].lines()))
+            counted.append(label_statistics(opened, _workers(workers), progress))
+        typer.echo("\n".join(counted[-1].lines()))
     if out is not None:
         texts = {
-            "labels": csv_of_labels(found),
-            "classes_per_image": csv_of_classes_per_image(found),
+            "labels": csv_of_labels(counted),
+            "classes_per_image": csv_of_classes_per_image(counted),
         }
         for name, text in texts.items():
             write_text(out / f"{name}.csv", text)
@@ -248,18 +248,18 @@ def _splits_below(dataset: str, root: Path) -> list[str]:
     from spade_eval.datasets.coco_stuff import label_folders
     from spade_eval.datasets.file_dataset import SPLITS, AbsentSplitError, first_folder
 
-    found = []
+    present = []
     for split in SPLITS:
         if dataset == "cocostuff":
             if first_folder(root, label_folders(split)) is not None:
-                found.append(split)
+                present.append(split)
             continue
         try:
             Ade20k.find(root, split)
         except AbsentSplitError:
             continue
-        found.append(split)
-    return found or list(SPLITS)
+        present.append(split)
+    return present or list(SPLITS)
 
 
 def _line(written: "Written") -> str:

@@ -32,11 +32,11 @@ class FigureFlags:
     out: Annotated[Path, typer.Option("--out", help="Folder of the pictures.")] = Path("figures")
 
     def said(self) -> "ReleasedOptions":
-        """What the flags say about released files."""
+        """Return what the flags say about released files."""
         return options.released_options(**vars(self.released))
 
     def split(self, checkpoint: Path | None) -> "Dataset":
-        """The val split, at a latent-input checkpoint's own size unless a size is given."""
+        """Open the val split, at a latent-input checkpoint's own size unless one is given."""
         from spade_eval.datasets import open_dataset
         from spade_eval.figures.networks import latent_size
 

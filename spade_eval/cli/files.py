@@ -90,13 +90,13 @@ def _write(runs: list[Path], path: Path) -> None:
 def _verify(path: Path, sha256: str | None) -> None:
     from spade_eval.reports.bundle_check import verify_bundle
 
-    found = verify_bundle(path)
-    faults = list(found.faults)
-    if sha256 is not None and sha256.lower() != found.sha256:
-        faults.insert(0, f"identity {found.sha256}, expected {sha256}")
-    typer.echo(f"{path}: runs {', '.join(found.runs)}")
-    typer.echo(f"{found.num_files:,} files, {found.num_measurements:,} measurements")
-    typer.echo(f"identity (SHA-256 of its manifest): {found.sha256}")
+    checked = verify_bundle(path)
+    faults = list(checked.faults)
+    if sha256 is not None and sha256.lower() != checked.sha256:
+        faults.insert(0, f"identity {checked.sha256}, expected {sha256}")
+    typer.echo(f"{path}: runs {', '.join(checked.runs)}")
+    typer.echo(f"{checked.num_files:,} files, {checked.num_measurements:,} measurements")
+    typer.echo(f"identity (SHA-256 of its manifest): {checked.sha256}")
     for fault in faults:
         typer.echo(f"fault: {fault}")
     if faults:

@@ -34,10 +34,10 @@ def models(
     if diff:
         typer.echo("\n".join(settings_differences(name)))
         return
-    found = listed_models(() if name is None else (name,))
-    typer.echo("\n".join(table(found)))
+    listed = listed_models(() if name is None else (name,))
+    typer.echo("\n".join(table(listed)))
     if csv is not None:
-        write_csv(found, csv)
+        write_csv(listed, csv)
         typer.echo(f"\nwritten: {csv}")
 
 

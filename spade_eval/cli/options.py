@@ -84,12 +84,12 @@ GPUs = Annotated[
 
 
 def data_root_or_default(given: Path | None) -> Path:
-    """`--data-root`, else $SPADE_EVAL_DATA, else data/."""
+    """Return `--data-root`, else $SPADE_EVAL_DATA, else data/."""
     return given or Path(os.environ.get("SPADE_EVAL_DATA") or "data")
 
 
 def weights_dir_or_default(given: Path | None) -> Path:
-    """`--weights-dir`, else the cache of this user."""
+    """Return `--weights-dir`, else the cache of this user."""
     from spade_eval.weights import DEFAULT_WEIGHTS_DIR
 
     return (given or DEFAULT_WEIGHTS_DIR).expanduser()
@@ -108,7 +108,7 @@ def run_config(
     synthesis_precision: str = "float32",
     **changes: Any,
 ) -> "RunConfig":
-    """The configuration that these flags describe; `changes` are fields of the budget."""
+    """Return the configuration that flags describe; `changes` are fields of the budget."""
     from spade_eval.config import PRECISIONS, RunConfig, budget_for
     from spade_eval.errors import lookup
     from spade_eval.protocol import profile_name, protocol_for
@@ -141,7 +141,7 @@ def workplace(
     world: "World | None" = None,
     save_images: str = FEW_IMAGES,
 ) -> "Workplace":
-    """Where a run of that configuration happens."""
+    """Return where a run of that configuration happens."""
     from spade_eval.devices import resolve_device
     from spade_eval.models.training.distributed import ALONE
     from spade_eval.workplace import Workplace
@@ -167,7 +167,7 @@ def processes(
     restarts: int,
     device: str,
 ) -> "Iterator[World]":
-    """The processes of this command as one; where it is to start them, it ends with them."""
+    """Join the processes of this command; where it is to start them, it ends with them."""
     from spade_eval.jobs.processes import Plan, joined, launch, starts_others
 
     plan = Plan(gpus=gpus, nodes=nodes, rendezvous=rendezvous, restarts=restarts, device=device)
@@ -184,7 +184,7 @@ def released_options(
     size: str | None = None,
     num_features: int = 0,
 ) -> "ReleasedOptions":
-    """What the flags say about files in the released key layout."""
+    """Return what the flags say about files in the released key layout."""
     from spade_eval.sources.checkpoints import ReleasedOptions
 
     return ReleasedOptions(
@@ -197,7 +197,7 @@ def released_options(
 
 
 def style_inputs(pairs: Sequence[str], folders: Mapping[str, Path]) -> "dict[str, StyleInput]":
-    """NAME=STYLE flags; names are rows of `--images`."""
+    """Parse NAME=STYLE flags; names are rows of `--images`."""
     from spade_eval.errors import lookup
     from spade_eval.sources.source import STYLE_INPUTS
 
@@ -215,7 +215,7 @@ def style_inputs(pairs: Sequence[str], folders: Mapping[str, Path]) -> "dict[str
 
 
 def number_of_images(text: str) -> int | None:
-    """'all' (None), 'none' (0) or a number."""
+    """Parse 'all' (None), 'none' (0) or a number."""
     if text in ("all", "none"):
         return None if text == "all" else 0
     if not text.isdecimal():
@@ -224,7 +224,7 @@ def number_of_images(text: str) -> int | None:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """'256' or '256x512' (height x width)."""
+    """Parse '256' or '256x512' (height x width)."""
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
         raise UserError(f"--size {text!r}: expected N or HEIGHTxWIDTH, for example 256 or 256x512")
@@ -232,7 +232,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def named_paths(flag: str, pairs: Sequence[str]) -> dict[str, Path]:
-    """NAME=PATH flags; a name becomes a row and a folder, so it holds no path characters."""
+    """Parse NAME=PATH flags; a name becomes a row and a folder, so it has no path characters."""
     named: dict[str, Path] = {}
     for pair in pairs:
         name, separator, path = pair.partition("=")

@@ -77,7 +77,7 @@ class TrainingFlags:
     compile: Compile = False
 
     def changes(self) -> dict[str, Any]:
-        """What differs from the budget: a flag that was not given does not."""
+        """Return what may differ from the budget; a switch that was not given does not."""
         given = {name: getattr(value, "value", value) for name, value in vars(self).items()}
         return {name: value for name, value in given.items() if value is not False}
 

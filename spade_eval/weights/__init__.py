@@ -95,7 +95,7 @@ WEIGHT_FILES = (INCEPTION, VGG19, INCEPTION_IMAGENET, ALEXNET, LPIPS_LINEAR)
 
 
 def is_installed(weights: WeightFile, folder: Path) -> bool:
-    """Whether the file is there; a file with other content is an error, not an absence."""
+    """Tell whether the file is there; one with other content is an error, not an absence."""
     if _find(weights, folder) is None:
         return False
     installed(weights, folder)
@@ -103,7 +103,7 @@ def is_installed(weights: WeightFile, folder: Path) -> bool:
 
 
 def installed(weights: WeightFile, folder: Path) -> Path:
-    """The file's path, unchanged since it was published or first used; else `UserError`."""
+    """Return the file's path, unchanged since published or first used; else `UserError`."""
     path = _find(weights, folder)
     if path is None:
         size = f" ({weights.mebibytes} MiB)" if weights.mebibytes else ""
@@ -126,7 +126,7 @@ def installed(weights: WeightFile, folder: Path) -> Path:
 
 
 def sha256_of_weights(path: Path) -> str:
-    """SHA-256 of a file that may be large; computed once per process and change."""
+    """Return the SHA-256 of a file that may be large, computed once per process and change."""
     return _sha256(path, path.stat().st_mtime_ns)
 
 

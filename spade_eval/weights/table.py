@@ -8,13 +8,13 @@ from spade_eval.weights import WEIGHT_FILES, WeightFile
 
 
 def files_of_segmenter(name: str) -> tuple[WeightFile, ...]:
-    """The files of a row of `SEGMENTERS`, in the order in which it loads them."""
+    """Return the files of a row of `SEGMENTERS`, in the order in which it loads them."""
     entry = SEGMENTERS[name]
     return tuple(_weight_file(name, entry, file) for file in entry.files)
 
 
 def all_weight_files() -> dict[str, WeightFile]:
-    """Every file, by file name."""
+    """Return every file, by file name."""
     of_segmenters = [file for name in SEGMENTERS for file in files_of_segmenter(name)]
     table: dict[str, WeightFile] = {}
     for file in (*WEIGHT_FILES, *of_segmenters):
@@ -23,18 +23,18 @@ def all_weight_files() -> dict[str, WeightFile]:
 
 
 def choose(names: list[str]) -> list[WeightFile]:
-    """Files whose name, use or title holds each word given, all of them where none is."""
+    """Choose files whose name, use or title holds a word given, or all where none is."""
     table = all_weight_files()
     chosen = {}
     for name in names:
-        found = [
+        matching = [
             file
             for file in table.values()
             if name.lower() in f"{file.file_name} {file.used_for} {file.title}".lower()
         ]
-        if not found:
+        if not matching:
             raise UserError(f"no weight file is called {name!r}; known: {', '.join(table)}")
-        chosen.update({file.file_name: file for file in found})
+        chosen.update({file.file_name: file for file in matching})
     return list(chosen.values()) if names else list(table.values())
 
 

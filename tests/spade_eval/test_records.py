@@ -83,7 +83,6 @@ def test_a_number_that_is_none_is_refused(store: RecordStore, value: float) -> N
 
 def test_missing_file_is_an_empty_store(store: RecordStore) -> None:
     assert list(store) == []
-    assert not store.has_job("job")
 
 
 def test_torn_last_line_is_not_read_and_then_overwritten(store: RecordStore) -> None:
@@ -102,9 +101,7 @@ def test_incomplete_job_is_ignored_until_it_is_appended_again(
 ) -> None:
     store.append(job("cut")[:num_lines])
     assert list(store) == []
-    assert not store.has_job("cut")
     store.append(job("cut"))
-    assert store.has_job("cut")
     # Measurements come once each, although some lines now stand twice in the file.
     assert list(store) == job("cut")
 
@@ -113,7 +110,6 @@ def test_a_job_cut_off_twice_is_still_incomplete(store: RecordStore) -> None:
     store.append(job("cut")[:2])
     store.append(job("cut")[:2])
     assert list(store) == []
-    assert not store.has_job("cut")
 
 
 def test_duplicate_job_counts_once(store: RecordStore) -> None:
