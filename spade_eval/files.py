@@ -10,14 +10,15 @@ from spade_eval.errors import UserError
 
 
 @contextmanager
-def replaced(path: Path, *, keep: Path | None = None, mark: str = "") -> Iterator[Path]:
+def replaced(path: Path, keep: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path in the same folder that becomes `path` when the block succeeds.
 
     The file that stood there becomes `keep`. What fails is an `OSError` with the name of `path`;
-    then both are as they were. Whatever a kill leaves has the same name the next time and is
-    written over, so one process writes at a time, or each with a `mark` of its own.
+    then both are as they were. Several processes may write a file at once; where one is kept, a
+    single one writes, and what a kill leaves of its temporary file is written over by the next.
     """
-    temporary = path.with_name(f".{path.name}{mark}.part")  # hidden: no listing takes it for data
+    process = "" if keep else f".{os.getpid()}"
+    temporary = path.with_name(f".{path.name}{process}.part")  # hidden from listings of images
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -33,12 +34,9 @@ def replaced(path: Path, *, keep: Path | None = None, mark: str = "") -> Iterato
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Do as `replaced` for what can be made again, by several processes at once.
-
-    What fails is a `UserError`.
-    """
+    """Do as `replaced` for what a user can have made again; what fails is a `UserError`."""
     try:
-        with replaced(path, mark=f".{os.getpid()}") as temporary:
+        with replaced(path) as temporary:
             yield temporary
     except OSError as error:
         raise UserError(
