@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`spade-eval benchmark` and `score`: measure what is missing, show the table, compare rows."""
 
-import dataclasses
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -80,10 +79,9 @@ class ScoredPlaceFlags(PlaceFlags):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoredRun:
-    """What `benchmark` and `score` have in common: a run, its scores, its place."""
+class ScoredFlags:
+    """What `benchmark` and `score` have in common: how images are scored, and where."""
 
-    run: RunFlags
     style_input: Annotated[
         list[str] | None,
         typer.Option(
@@ -96,16 +94,15 @@ class ScoredRun:
     place: ScoredPlaceFlags
     processes: ProcessFlags
 
-    def config(self, budget: BudgetFlags, **of_run: Any) -> "RunConfig":
-        """Return what the flags describe, with `of_run` in the place of theirs."""
-        run = dataclasses.replace(self.run, **of_run)
+    def config(self, run: RunFlags, budget: BudgetFlags) -> "RunConfig":
+        """Return the configuration that the flags describe."""
         return options.run_config(**vars(run), **vars(budget), **vars(self.scoring))
 
     def workplace(
         self, config: "RunConfig", out: Path | None, world: "World | None" = None
     ) -> "Workplace":
         """Return where that run happens, in the folder `out`."""
-        place = dataclasses.replace(self.place, out=out)
+        place = replace(self.place, out=out)
         return options.workplace(config, **vars(place), world=world)
 
 
@@ -113,9 +110,10 @@ class ScoredRun:
 def benchmark(
     context: typer.Context,
     *,
-    rows: RowFlags,
-    asked: ScoredRun,
+    run: RunFlags,
     budget: BudgetFlags,
+    rows: RowFlags,
+    asked: ScoredFlags,
     table: tables.Table = None,
     seeds: tables.Seeds = 1,
     jobs: tables.Jobs = None,
@@ -124,18 +122,17 @@ def benchmark(
 ) -> None:
     """Train and score models; prints the table and writes CSV, plots and a picture grid."""
     if table is None:
-        _measure(context, rows, asked, budget)
+        _measure(context, run, budget, rows, asked)
         return
-    first = asked.run.seed
     of_table = tables.Asked(
-        number=table, datasets=tables.datasets_of(asked.run.dataset),
-        models=tuple(rows.model or ()), seeds=range(first, first + seeds), jobs=jobs,
-        launcher=launcher, sbatch=tuple(sbatch or ()), out=asked.place.out,
+        number=table, datasets=tables.datasets_of(run.dataset), models=tuple(rows.model or ()),
+        seeds=range(run.seed, run.seed + seeds), jobs=jobs, launcher=launcher,
+        sbatch=tuple(sbatch or ()), out=asked.place.out,
     )  # fmt: skip
     tables.run_table(
         context,
         of_table,
-        lambda name, seed: asked.config(budget, dataset=name, seed=seed),
+        lambda name, seed: asked.config(replace(run, dataset=name, seed=seed), budget),
         asked.workplace,
     )
 
@@ -145,27 +142,35 @@ def score(
     context: typer.Context,
     *,
     images: Annotated[list[str], typer.Argument(help="NAME=DIR, or NAME=FILE of a checkpoint.")],
-    asked: ScoredRun,
+    run: RunFlags,
+    asked: ScoredFlags,
 ) -> None:
     """Score folders of images or checkpoints; trains no generator."""
     named = options.named_paths("score", images)
     files = [f"{name}={path}" for name, path in named.items() if _is_checkpoint(path)]
     folders = [f"{name}={path}" for name, path in named.items() if not _is_checkpoint(path)]
-    _measure(context, RowFlags(model=[], images=folders, checkpoint=files), asked, BudgetFlags())
+    rows = RowFlags(model=[], images=folders, checkpoint=files)
+    _measure(context, run, BudgetFlags(), rows, asked)
 
 
 def _is_checkpoint(path: Path) -> bool:
     return path.suffix in (".safetensors", ".pth", ".pt")
 
 
-def _measure(context: typer.Context, rows: RowFlags, asked: ScoredRun, budget: BudgetFlags) -> None:
+def _measure(
+    context: typer.Context,
+    run: RunFlags,
+    budget: BudgetFlags,
+    rows: RowFlags,
+    asked: ScoredFlags,
+) -> None:
     from spade_eval.config import FIRST_THREE
     from spade_eval.engine import Benchmark
     from spade_eval.jobs.job import REFERENCES
     from spade_eval.rows import Request
 
     with options.processes(context, device=asked.place.device, **vars(asked.processes)) as world:
-        config = asked.config(budget)
+        config = asked.config(run, budget)
         folders = options.named_paths("--images", rows.images or ())
         checkpoints = options.named_paths("--checkpoint", rows.checkpoint or ())
         given = (*checkpoints, *folders)
@@ -179,10 +184,10 @@ def _measure(context: typer.Context, rows: RowFlags, asked: ScoredRun, budget: B
             options.style_inputs(asked.style_input or (), folders),
         )
         place = asked.workplace(config, asked.place.out, world)
-        run = Benchmark(config, place)
+        suite = Benchmark(config, place)
         if world.is_first:
-            typer.echo("\n".join([*run.protocol.lines(), ""]))
-        measured = run.run(request)
+            typer.echo("\n".join([*suite.protocol.lines(), ""]))
+        measured = suite.run(request)
         if world.is_first:
             names = ", ".join(measured) or "nothing, all rows were recorded"
             typer.echo(f"measured now: {names}\n")
