@@ -7,12 +7,16 @@ A label map holds one class index a pixel; a semantic map holds one channel a la
 share one resized map (nearest, source index floor(target * scale), as the published networks do).
 """
 
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spade_eval.models.fast.neighbourhoods import Padding, Windows, distinct_windows
 from spade_eval.models.labels import IGNORE_INDEX, SemanticLayout, Size
+
+Made = TypeVar("Made")
 
 
 def instance_edges(instance_map: Tensor) -> Tensor:
@@ -104,9 +108,7 @@ class SemanticMap:
         self.size: Size = (source.shape[-2], source.shape[-1])
         self.num_labels = num_labels
         self.dtype = dtype  # of the dense maps
-        self._dense_at: dict[Size, Tensor] = {}
-        self._labels_at: dict[Size, Tensor] = {}
-        self._windows_at: dict[tuple[Size, int, str, int], Windows] = {}
+        self._made: dict[Hashable, Any] = {}
 
     @property
     def _source(self) -> Tensor:
@@ -136,50 +138,26 @@ class SemanticMap:
     def at(self, size: Size) -> Tensor:
         """(N, num_labels, h, w) float, computed once per resolution."""
         size = (int(size[0]), int(size[1]))
-        if size not in self._dense_at:
-            self._dense_at[size] = self._dense(size)
-        return self._dense_at[size]
+        return self.memo(("dense", size), lambda: self._dense(size))
 
     def labels_at(self, size: Size) -> Tensor:
         """(N, h, w) int64 channel indices of a hard map (edges aside), once per resolution."""
-        if self._channels is None:
+        channels = self._channels
+        if channels is None:
             raise ValueError("a soft semantic map has no label a pixel; use at(size)")
         size = (int(size[0]), int(size[1]))
-        if size not in self._labels_at:
-            self._labels_at[size] = _nearest(self._channels, size)
-        return self._labels_at[size]
+        return self.memo(("labels", size), lambda: _nearest(channels, size))
 
     def edges_at(self, size: Size) -> Tensor | None:
         """(N, h, w) bool instance edges, or None where the layout has no edge channel."""
         return None if self._edges is None else _nearest(self._edges, size)
 
-    def symbols_at(self, size: Size) -> Tensor:
-        """(N, h, w) int64 in 0..num_symbols-1: the label, counted on past all labels on edges."""
-        labels, edges = self.labels_at(size), self.edges_at(size)
-        return labels if edges is None else labels + (self.num_labels - 1) * edges
-
-    @property
-    def num_symbols(self) -> int:
-        """What a pixel of a hard map can hold: a label, with or without an instance edge."""
-        return 2 * (self.num_labels - 1) if self.has_edges else self.num_labels
-
-    def windows_at(
-        self, size: Size, kernel_size: int, *, padding: Padding = "zeros", layer: int = 1
-    ) -> Windows:
-        """The distinct windows of a hard map that a convolution sees, once per resolution.
-
-        Those of the symbols for the first of several convolutions (`layer=1`). The second sees
-        windows of the first one's outputs, and these are numbered as the first one's windows are.
-        """
-        size = (int(size[0]), int(size[1]))
-        key = (size, kernel_size, padding, layer)
-        if key not in self._windows_at:
-            symbols, count = self.symbols_at(size), self.num_symbols
-            if layer > 1:
-                below = self.windows_at(size, kernel_size, padding=padding, layer=layer - 1)
-                symbols, count = below.ids, below.count
-            self._windows_at[key] = distinct_windows(symbols, count, kernel_size, padding)
-        return self._windows_at[key]
+    def memo(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What `make` gives, once for the batch: it may depend on the key and on this map alone."""
+        if key not in self._made:
+            self._made[key] = make()
+        made: Made = self._made[key]
+        return made
 
     def label_fractions(self) -> Tensor:
         """(N, num_labels): the share of the image that each channel covers."""

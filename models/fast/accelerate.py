@@ -1,25 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which form the layers of a network take: as the rules choose, or always one, for comparisons."""
+"""The door to the fast forms: layers become their fast twins, which compute the same."""
+
+from typing import TypeVar
 
 from torch import nn
+from torch.nn.utils.spectral_norm import SpectralNorm
 
-from spade_eval.models.fast.convolution import Conv2d, Form
+from spade_eval.models.fast.resblocks import FastConvNorm, FastSPADEResBlock
+from spade_eval.models.fast.semantic_convolution import FastSemanticConv2d
+from spade_eval.models.fast.spade import FastSPADE
+from spade_eval.models.fast.spectral import FoldedSpectralNorm
+from spade_eval.models.fast.winograd import FastConv2d
+from spade_eval.models.generators.spade import SPADEGenerator
 from spade_eval.models.layers.resblocks import ConvNorm, SPADEResBlock
+from spade_eval.models.layers.semantic_convolution import SemanticConv2d
 from spade_eval.models.layers.spade import SPADE
-from spade_eval.models.layers.spectral import FoldedSpectralNorm
+
+Network = TypeVar("Network", bound=nn.Module)
+
+_TWINS: dict[type[nn.Module], type[nn.Module]] = {
+    SPADE: FastSPADE,
+    SPADEResBlock: FastSPADEResBlock,
+    ConvNorm: FastConvNorm,
+    SemanticConv2d: FastSemanticConv2d,
+}
 
 
-def set_form(network: nn.Module, form: Form, *, compiled: bool = False) -> None:
-    """Dense is the equations as written, with spectral norm divided out in every forward.
+def accelerate(network: Network, *, always: bool = False, compiled: bool = False) -> Network:
+    """Give the layers of a network their fast forms, in place; parameters, buffers and keys stay.
 
-    Chosen is what a new network does; fast takes the fast forms at every size. `compiled` lets
-    torch.compile fuse the last step of fast SPADE layers, where gradients are off.
+    Which form a layer then takes is a function of the batch; with `always` it is the fast one
+    wherever that exists. `compiled` lets torch.compile fuse the last step of SPADE layers, where
+    gradients are off. A whole network is compiled after this call. Layers without a fast twin stay
+    as they are, subclasses of those above too.
     """
-    for layer in network.modules():
-        if isinstance(layer, (SPADE, Conv2d, ConvNorm, SPADEResBlock)):
-            layer.form = form
-        if isinstance(layer, SPADE):
-            layer.compiled = compiled
-        for hook in layer._forward_pre_hooks.values():
-            if isinstance(hook, FoldedSpectralNorm):
-                hook.fold = form != "dense"
+    for module in list(network.modules()):
+        _give_twin(module)
+    for module in network.modules():
+        if isinstance(module, (FastSPADE, FastConv2d)):
+            module.always = always
+        if isinstance(module, FastSPADE):
+            module.compiled = compiled
+        if type(module) is SPADEGenerator:  # a chain: nobody else reads what goes into a block
+            for block in module.blocks:
+                if isinstance(block, FastSPADEResBlock):
+                    block.overwrite = True
+    return network
+
+
+def _give_twin(module: nn.Module) -> None:
+    module.__class__ = _TWINS.get(type(module), type(module))
+    for hook in module._forward_pre_hooks.values():
+        if type(hook) is SpectralNorm:
+            hook.__class__ = FoldedSpectralNorm
+    # What a network does before and after its blocks is little, and stays torch's.
+    if isinstance(module, (FastSPADE, FastSPADEResBlock, FastConvNorm)):
+        for layer in module.modules():
+            if type(layer) is nn.Conv2d:
+                layer.__class__ = FastConv2d

@@ -54,7 +54,7 @@ def stacked_convolutions(
 ) -> Tensor:
     """(count of the second windows, C): convolution, ReLU, convolution.
 
-    Each convolution is (weight, bias) and has its windows (`SemanticMap.windows_at`, layers 1, 2).
+    Each convolution is (weight, bias) and has its windows (`windows_at`, layers 1, 2).
     """
     hidden = F.relu(label_convolution(windows[0], *first, edges=edges))
     # Zeros are padded after the ReLU: outside, the last row, the hidden layer is zero.

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 _VALUES_AT_ONCE = 2**19  # of x; with its rows of the table a few megabytes
 _LONGEST_SEGMENT = 512  # rows that are added one after another
@@ -61,11 +62,30 @@ def mixed_modulation(
     for rows in _pieces(x, width):
         y = _modulated(x[rows], table, ids[rows], slope, torch.empty_like(x[rows]))
         image = y.view(1, -1, width, x.shape[1]).permute(0, 3, 1, 2)
-        found = mix(image).permute(0, 2, 3, 1).flatten(0, 2)
-        mixed = x.new_empty(x.shape[0], found.shape[1]) if mixed is None else mixed
-        mixed[rows] = found
+        piece = mix(image).permute(0, 2, 3, 1).flatten(0, 2)
+        mixed = x.new_empty(x.shape[0], piece.shape[1]) if mixed is None else mixed
+        mixed[rows] = piece
     assert mixed is not None
     return mixed
+
+
+def leaky_relu(x: Tensor, slope: float) -> Tensor:
+    """Without a pass over memory where the slope is 1; slope 0 is ReLU."""
+    if slope in (0, 1):
+        return F.relu(x) if slope == 0 else x
+    return F.leaky_relu(x, slope)
+
+
+def fixed_scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor] | None:
+    """(C,) each, where the norm is batch norm and its statistics are fixed: x * scale + shift."""
+    if not isinstance(norm, _BatchNorm) or norm.training or norm.running_var is None:
+        return None
+    assert norm.running_mean is not None
+    scale = (norm.running_var + norm.eps).rsqrt()
+    if norm.affine:
+        scale = scale * norm.weight
+    shift = -norm.running_mean * scale
+    return scale, shift + norm.bias if norm.affine else shift
 
 
 def scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor, slope: float) -> Tensor:

@@ -19,6 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spade_eval.models.labels import Size
+from spade_eval.models.semantics import SemanticMap
+
 Padding = Literal["zeros", "reflect"]
 """What a convolution sees outside the image."""
 
@@ -46,6 +49,44 @@ class Windows:
     def pixels(self) -> Tensor:
         """(N * H * W,): the window of each pixel."""
         return self.ids.flatten()
+
+
+def windows_at(
+    semantics: SemanticMap,
+    size: Size,
+    kernel_size: int,
+    *,
+    padding: Padding = "zeros",
+    layer: int = 1,
+) -> Windows:
+    """The distinct windows of a hard map that a convolution sees, once per batch and resolution.
+
+    Those of the symbols for the first of several convolutions (`layer=1`). The second sees windows
+    of the first one's outputs, and these are numbered as the first one's windows are.
+    """
+    size = (int(size[0]), int(size[1]))
+
+    def make() -> Windows:
+        if layer == 1:
+            symbols, count = symbols_at(semantics, size)
+        else:
+            below = windows_at(semantics, size, kernel_size, padding=padding, layer=layer - 1)
+            symbols, count = below.ids, below.count
+        return distinct_windows(symbols, count, kernel_size, padding)
+
+    return semantics.memo(("windows", size, kernel_size, padding, layer), make)
+
+
+def symbols_at(semantics: SemanticMap, size: Size) -> tuple[Tensor, int]:
+    """(N, h, w) int64 in 0..count-1, and count, of a hard map: what a pixel can hold.
+
+    The label, counted on past all labels where the pixel is on an instance edge.
+    """
+    labels, edges = semantics.labels_at(size), semantics.edges_at(size)
+    if edges is None:
+        return labels, semantics.num_labels
+    classes = semantics.num_labels - 1
+    return labels + classes * edges, 2 * classes
 
 
 def distinct_windows(

@@ -1,38 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A convolution of the semantic map, alone or concatenated to features.
+"""Convolutions of the semantic map by look-up, alone or concatenated to features.
 
-What it computes is torch's convolution of the concatenated channels. A hard map's part of that is a
-sum of table rows per distinct window, looked up at the pixels; features take the rest of the
-weight. Neither the one-hot map nor the concatenation is made then.
+A hard map's part of the convolution is a sum of table rows per distinct window, looked up at the
+pixels; features take the rest of the weight. Neither the one-hot map nor the concatenation is made.
 """
 
 import torch
 from torch import Tensor
 
-from spade_eval.models.fast.convolution import Conv2d
 from spade_eval.models.fast.label_convolution import LOOKUP_COST, label_convolution
-from spade_eval.models.fast.neighbourhoods import Padding, Windows
+from spade_eval.models.fast.neighbourhoods import Padding, Windows, windows_at
+from spade_eval.models.fast.winograd import FastConv2d
 from spade_eval.models.labels import Size
+from spade_eval.models.layers.semantic_convolution import SemanticConv2d
 from spade_eval.models.semantics import SemanticMap
 
 _LEAST_WORK = 2e8  # multiplications of the dense form below which finding windows cannot pay
 
 
-class SemanticConv2d(Conv2d):
-    """Stride 1, odd kernel, output as large as the input; the map's channels are the last ones."""
+class FastSemanticConv2d(SemanticConv2d, FastConv2d):
+    """`SemanticConv2d`, equal but for the order of additions."""
 
     def forward(self, x: Tensor | None, semantics: SemanticMap | None = None) -> Tensor:
-        """Features (N, C, H, W), or None for the map alone at its own size -> (N, out, H, W).
-
-        Without a semantic map, x has all channels and this is torch's convolution.
-        """
-        if semantics is None:
-            assert x is not None
-            return super().forward(x)
-        size = semantics.size if x is None else (x.shape[-2], x.shape[-1])
-        windows = self._chosen_windows(semantics, size)
-        if windows is None:
-            return super().forward(concat_semantics(x, semantics))
+        """The map's part looked up where that is faster, or `always` where it can be."""
+        windows = None if semantics is None else self._chosen_windows(x, semantics)
+        if semantics is None or windows is None:
+            return super().forward(x, semantics)
         of_map = label_convolution(
             windows,
             self.weight[:, -semantics.num_labels :],
@@ -45,26 +38,20 @@ class SemanticConv2d(Conv2d):
         y = self._conv_forward(channels, self.weight[:, : x.shape[1]], None)
         return y.add_(_at_pixels(of_map.to(y.dtype), windows))
 
-    def _chosen_windows(self, semantics: SemanticMap, size: Size) -> Windows | None:
+    def _chosen_windows(self, x: Tensor | None, semantics: SemanticMap) -> Windows | None:
         """None for the dense form; a function of the batch alone, counted in multiplications."""
-        if self.form == "dense" or not semantics.is_hard or torch.compiler.is_compiling():
+        if not semantics.is_hard or torch.compiler.is_compiling():
             return None
+        size: Size = semantics.size if x is None else (x.shape[-2], x.shape[-1])
         pixels = semantics.batch_size * size[0] * size[1]
         taps = self.kernel_size[0] ** 2
         dense = pixels * taps * semantics.num_labels
-        if self.form == "chosen" and dense * self.out_channels < _LEAST_WORK:
+        if not self.always and dense * self.out_channels < _LEAST_WORK:
             return None
         padding: Padding = "reflect" if self.padding_mode == "reflect" else "zeros"
-        windows = semantics.windows_at(size, self.kernel_size[0], padding=padding)
+        windows = windows_at(semantics, size, self.kernel_size[0], padding=padding)
         cost = LOOKUP_COST * (windows.count * taps + pixels)
-        return windows if self.form == "fast" or cost <= dense else None
-
-
-def concat_semantics(x: Tensor | None, semantics: SemanticMap) -> Tensor:
-    """(N, C, H, W) -> (N, C + num_labels, H, W): x, then the semantic map at its resolution."""
-    if x is None:
-        return semantics.full
-    return torch.cat([x, semantics.at((x.shape[-2], x.shape[-1])).to(x.dtype)], dim=1)
+        return windows if self.always or cost <= dense else None
 
 
 def _at_pixels(table: Tensor, windows: Windows) -> Tensor:

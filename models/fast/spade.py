@@ -11,12 +11,16 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from spade_eval.models.fast.convolution import Form
 from spade_eval.models.fast.label_convolution import LOOKUP_COST, stacked_convolutions
-from spade_eval.models.fast.modulation import mixed_modulation, modulate
-from spade_eval.models.fast.neighbourhoods import Windows
+from spade_eval.models.fast.modulation import (
+    fixed_scale_and_shift,
+    leaky_relu,
+    mixed_modulation,
+    modulate,
+)
+from spade_eval.models.fast.neighbourhoods import Windows, windows_at
 from spade_eval.models.labels import Size
-from spade_eval.models.layers.norms import fixed_scale_and_shift
+from spade_eval.models.layers.spade import SPADE
 from spade_eval.models.semantics import SemanticMap
 
 # Multiplications of the dense form, in one layer, below which finding windows cannot pay.
@@ -26,8 +30,80 @@ _WEIGHTS_COST = 512
 _MOST_COST = 0.9  # of the dense form's
 
 
+class FastSPADE(SPADE):
+    """`SPADE`, which looks up where that is faster, or `always` where it can.
+
+    `compiled` lets torch.compile fuse the last step, where gradients are off.
+    """
+
+    always = False
+    compiled = False
+
+    def forward(self, x: Tensor, semantics: SemanticMap) -> Tensor:
+        """As `SPADE.forward`."""
+        return self.activated(x, semantics)
+
+    def activated(
+        self,
+        x: Tensor,
+        semantics: SemanticMap,
+        slope: float = 1.0,
+        *,
+        overwrite: bool = False,
+        mix: nn.Module | None = None,
+    ) -> Tensor:
+        """Modulated x, then leaky ReLU of that slope (1: none), then a 1x1 convolution if given.
+
+        With `overwrite`, the memory of x may hold the result where no gradient is wanted.
+        """
+        size = (x.shape[-2], x.shape[-1])
+        windows = chosen_windows(semantics, size, self.mlp_gamma, always=self.always)
+        if windows is None:
+            y = leaky_relu(super().forward(x, semantics), slope)
+            return y if mix is None else mix(y)
+        fixed = fixed_scale_and_shift(self.param_free_norm)
+        if fixed is None:
+            x = self.param_free_norm(x)
+            overwrite = True
+        table = self._table(windows, fixed, edges=semantics.has_edges).to(x.dtype)
+        ids = windows[1].pixels
+        batch, channels, height, width = x.shape
+        # Of one image that is not channels-last, rows would be columns of memory without a copy.
+        rows = x.permute(0, 2, 3, 1).reshape(-1, channels).contiguous()
+        if mix is not None and not torch.is_grad_enabled():
+            y = mixed_modulation(rows, table, ids, slope, mix, width)
+            return y.view(batch, height, width, -1).permute(0, 3, 1, 2)
+        y = modulate(rows, table, ids, slope, overwrite=overwrite, compiled=self.compiled)
+        y = y.view(batch, height, width, channels).permute(0, 3, 1, 2)
+        return y if mix is None else mix(y)
+
+    def _table(
+        self, windows: tuple[Windows, Windows], fixed: tuple[Tensor, Tensor] | None, *, edges: bool
+    ) -> Tensor:
+        """(distinct windows, 2 * C): 1 + gamma and beta of each.
+
+        In evaluation mode batch norm is one scale and shift a channel (`fixed`) and goes into the
+        weights of gamma and beta.
+        """
+        shared = cast(nn.Conv2d, self.mlp_shared[0])
+        gamma_weight, gamma_bias = self.mlp_gamma.weight, 1 + _bias(self.mlp_gamma)
+        beta_weight, beta_bias = self.mlp_beta.weight, _bias(self.mlp_beta)
+        if fixed is not None:
+            scale, shift = fixed
+            beta_weight = beta_weight + gamma_weight * shift.view(-1, 1, 1, 1)
+            beta_bias = beta_bias + gamma_bias * shift
+            gamma_weight = gamma_weight * scale.view(-1, 1, 1, 1)
+            gamma_bias = gamma_bias * scale
+        return stacked_convolutions(
+            windows,
+            (shared.weight, _bias(shared)),
+            (torch.cat([gamma_weight, beta_weight]), torch.cat([gamma_bias, beta_bias])),
+            edges=edges,
+        )
+
+
 def chosen_windows(
-    semantics: SemanticMap, size: Size, second: nn.Conv2d, form: Form = "chosen"
+    semantics: SemanticMap, size: Size, second: nn.Conv2d, *, always: bool = False
 ) -> tuple[Windows, Windows] | None:
     """What the two convolutions look up at that resolution, or None for the dense form.
 
@@ -37,73 +113,18 @@ def chosen_windows(
     """
     # A network that is compiled as a whole stays dense: how many windows there are depends on the
     # batch, so that every batch would be compiled anew.
-    if form == "dense" or not semantics.is_hard or torch.compiler.is_compiling():
+    if not semantics.is_hard or torch.compiler.is_compiling():
         return None
     kernel_size, hidden = second.kernel_size[0], second.in_channels
     pixels = semantics.batch_size * size[0] * size[1]
     work = 2 * pixels * second.weight.numel()
     least = _LEAST_WORK.get(semantics.device.type, _LEAST_WORK["cuda"])
-    if form == "chosen" and work < least:
+    if not always and work < least:
         return None
-    inner = semantics.windows_at(size, kernel_size)
-    outer = semantics.windows_at(size, kernel_size, layer=2)
+    inner = windows_at(semantics, size, kernel_size)
+    outer = windows_at(semantics, size, kernel_size, layer=2)
     cost = inner.count + LOOKUP_COST / hidden * outer.count + _WEIGHTS_COST
-    return (inner, outer) if form == "fast" or cost <= _MOST_COST * pixels else None
-
-
-def spade_by_lookup(
-    x: Tensor,
-    windows: tuple[Windows, Windows],
-    norm: nn.Module,
-    convolutions: tuple[nn.Conv2d, nn.Conv2d, nn.Conv2d],
-    *,
-    edges: bool,
-    slope: float,
-    overwrite: bool = False,
-    compiled: bool = False,
-    mix: nn.Module | None = None,
-) -> Tensor:
-    """(N, C, H, W) -> norm(x) * (1 + gamma) + beta, then leaky ReLU; channels-last in memory.
-
-    `convolutions` are the shared one, gamma's and beta's. In evaluation mode batch norm is one
-    scale and shift a channel and goes into the weights of gamma and beta. `mix`: a 1x1 convolution
-    of the result.
-    """
-    shared, of_gamma, of_beta = convolutions
-    gamma_weight, gamma_bias = of_gamma.weight, 1 + _bias(of_gamma)
-    beta_weight, beta_bias = of_beta.weight, _bias(of_beta)
-    fixed = fixed_scale_and_shift(norm)
-    if fixed is None:
-        x = norm(x)
-        overwrite = True
-    else:
-        scale, shift = fixed
-        beta_weight = beta_weight + gamma_weight * shift.view(-1, 1, 1, 1)
-        beta_bias = beta_bias + gamma_bias * shift
-        gamma_weight = gamma_weight * scale.view(-1, 1, 1, 1)
-        gamma_bias = gamma_bias * scale
-    table = stacked_convolutions(
-        windows,
-        (shared.weight, _bias(shared)),
-        (torch.cat([gamma_weight, beta_weight]), torch.cat([gamma_bias, beta_bias])),
-        edges=edges,
-    )
-    batch, channels, height, width = x.shape
-    # Of one image that is not channels-last, the rows would be columns of memory without a copy.
-    rows = x.permute(0, 2, 3, 1).reshape(-1, channels).contiguous()
-    if mix is not None and not torch.is_grad_enabled():
-        y = mixed_modulation(rows, table.to(x.dtype), windows[1].pixels, slope, mix, width)
-        return y.view(batch, height, width, -1).permute(0, 3, 1, 2)
-    y = modulate(
-        rows,
-        table.to(x.dtype),
-        windows[1].pixels,
-        slope,
-        overwrite=overwrite,
-        compiled=compiled,
-    )
-    y = y.view(batch, height, width, channels).permute(0, 3, 1, 2)
-    return y if mix is None else mix(y)
+    return (inner, outer) if always or cost <= _MOST_COST * pixels else None
 
 
 def _bias(conv: nn.Conv2d) -> Tensor:

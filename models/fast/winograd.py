@@ -16,12 +16,57 @@ from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 TILE = 4  # pixels of the output on each side; of the input two more
 _A, _B = 2 / 3, 3 / 2  # the points; their product is 1, which the sums below make use of
 _A2, _B2 = _A**2, _B**2
 _TILES_AT_ONCE = 512  # more would leave the cache before they are used; measured
+
+# In multiplications of the direct form, measured, see docs/speed.md. Like all rules that choose a
+# form this one reads the batch, never a clock: a repeated run takes the same form.
+_PIXEL_COST = 300  # transforming a value of the input or the output
+_WEIGHT_COST = 2000  # transforming a kernel
+_MOST_COST = 0.9  # of the direct form's
+_PRODUCTS = 36 / TILE**2  # multiplications a pixel and pair of channels, 9 in the direct form
+
+
+class FastConv2d(nn.Conv2d):
+    """`nn.Conv2d`, equal but for the order of additions.
+
+    It takes Winograd's form where that is faster, or `always` where it can, if no gradient is
+    wanted. On GPUs cuDNN chooses its algorithms by itself.
+    """
+
+    always = False
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self._allows_winograd(input, weight) and (
+            self.always or winograd_is_faster(input, weight)
+        ):
+            return winograd_convolution(input, weight, bias, self.padding_mode)
+        return super()._conv_forward(input, weight, bias)
+
+    def _allows_winograd(self, x: Tensor, weight: Tensor) -> bool:
+        return (
+            not torch.is_grad_enabled()
+            and not torch.compiler.is_compiling()
+            and not torch.is_autocast_enabled("cpu")
+            and x.device.type == "cpu"
+            and x.dtype == weight.dtype == torch.float32
+            and self.kernel_size == (3, 3)
+            and self.stride == self.dilation == self.padding == (1, 1)
+            and self.groups == 1
+            and self.padding_mode in ("zeros", "reflect")
+            and x.shape[-2] % TILE == x.shape[-1] % TILE == 0
+        )
+
+
+def winograd_is_faster(x: Tensor, weight: Tensor) -> bool:
+    """x (N, C, H, W), weight (out, C, 3, 3); a function of the shapes alone."""
+    pixels, pairs = x[:, 0].numel(), weight[:, :, 0, 0].numel()
+    cost = pixels * (_PRODUCTS * pairs + _PIXEL_COST * sum(weight.shape[:2])) + _WEIGHT_COST * pairs
+    return cost <= _MOST_COST * pixels * 9 * pairs
 
 
 def winograd_convolution(

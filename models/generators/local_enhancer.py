@@ -94,11 +94,11 @@ class Enhancer(nn.Module):
     def forward(self, x: Tensor | None, coarse: Tensor, semantics: SemanticMap) -> Tensor:
         """x (N, inputs, H, W), None for the map itself; coarse (N, 2 * channels, H / 2, W / 2)
         -> (N, channels, H, W)."""
-        x = self.stem(x, semantics, slope=0.0)
-        x = self.down(x, semantics, slope=0.0) + coarse
+        x = self.stem(x, semantics)
+        x = self.down(x, semantics) + coarse
         for block in self.blocks:
             x = block(x, semantics)
-        upsampled: Tensor = self.up(x, semantics, slope=0.0)
+        upsampled: Tensor = self.up(x, semantics)
         return upsampled
 
 

@@ -12,11 +12,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from spade_eval.models.fast.convolution import Conv2d
-from spade_eval.models.fast.semantic_convolution import SemanticConv2d
 from spade_eval.models.generators.base import check_semantics, refuse_latent
 from spade_eval.models.layers.norms import NormKind, ParamFreeNorm, make_condition
 from spade_eval.models.layers.resblocks import ConvNorm, ReflectResBlock
+from spade_eval.models.layers.semantic_convolution import SemanticConv2d
 from spade_eval.models.layers.spade import MakeNorm, norm_maker
 from spade_eval.models.layers.spectral import spectral_norm
 from spade_eval.models.released import Published, Shapes, numbered
@@ -90,13 +89,13 @@ class Trunk(nn.Module):
     def forward(self, x: Tensor | None, semantics: SemanticMap) -> Tensor:
         """(N, num_labels + num_features, H, W), or None for the semantic map at its own size ->
         (N, base_channels, H, W)."""
-        x = self.stem(x, semantics, slope=0.0)
+        x = self.stem(x, semantics)
         for layer in self.down:
-            x = layer(x, semantics, slope=0.0)
+            x = layer(x, semantics)
         for block in self.blocks:
             x = block(x, semantics)
         for layer in self.up:
-            x = layer(x, semantics, slope=0.0)
+            x = layer(x, semantics)
         return x
 
 
@@ -126,11 +125,10 @@ class ConvNormMaker:
         )
         return self._wrap(conv, out_channels)
 
-    def reflect(self, in_channels: int, out_channels: int, kernel_size: int) -> ConvNorm:
-        return self._wrap(
-            reflect_conv(in_channels, out_channels, kernel_size, self.config.conv_bias),
-            out_channels,
-        )
+    def reflect(self, in_channels: int, out_channels: int, *, relu: bool) -> ConvNorm:
+        config = self.config
+        conv = reflect_conv(in_channels, out_channels, config.block_kernel_size, config.conv_bias)
+        return self._wrap(conv, out_channels, relu=relu)
 
     def down(self, in_channels: int, out_channels: int) -> ConvNorm:
         bias = self.config.conv_bias
@@ -148,22 +146,21 @@ class ConvNormMaker:
         config = self.config
         extra = config.num_labels if config.concat else 0
         return ReflectResBlock(
-            self.reflect(channels + extra, channels, config.block_kernel_size),
-            self.reflect(channels, channels, config.block_kernel_size),
+            self.reflect(channels + extra, channels, relu=True),
+            self.reflect(channels, channels, relu=False),
             concat=config.concat,
         )
 
-    def _wrap(self, conv: nn.Module, channels: int) -> ConvNorm:
-        return ConvNorm(
-            spectral_norm(conv) if self.config.spectral else conv, self.make_norm(channels)
-        )
+    def _wrap(self, conv: nn.Module, channels: int, *, relu: bool = True) -> ConvNorm:
+        conv = spectral_norm(conv) if self.config.spectral else conv
+        return ConvNorm(conv, self.make_norm(channels), relu=relu)
 
 
 def reflect_conv(
     in_channels: int, out_channels: int, kernel_size: int, bias: bool = True
-) -> Conv2d:
+) -> nn.Conv2d:
     """A convolution that keeps the size, with reflection padding."""
-    return Conv2d(
+    return nn.Conv2d(
         in_channels,
         out_channels,
         kernel_size,

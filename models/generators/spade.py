@@ -119,7 +119,7 @@ class SPADEGenerator(nn.Module):
         for index, block in enumerate(self.blocks):
             if index in doubled:
                 x = F.interpolate(x, scale_factor=2, mode="nearest")
-            x = block(x, semantics, overwrite=True)
+            x = block(x, semantics)
         rgb: Tensor = self.to_rgb(F.leaky_relu(x, 0.2, inplace=True))
         return rgb.tanh()
 

@@ -9,12 +9,9 @@ generator makes from the semantic map (`make_condition`); the layers get it as a
 import math
 from typing import Literal, get_args
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from spade_eval.models.fast.modulation import scale_and_shift
 from spade_eval.models.semantics import SemanticMap
 
 NormKind = Literal[
@@ -30,46 +27,11 @@ STYLE_CHANNELS = 64
 class ConditionalNorm(nn.Module):
     """Base of the layers whose forward is `(x (N, C, H, W), semantics) -> (N, C, H, W)`."""
 
-    activates = False  # whether forward takes slope and overwrite, as `apply_norm` does
 
-
-def apply_norm(
-    norm: nn.Module,
-    x: Tensor,
-    semantics: SemanticMap,
-    slope: float = 1.0,
-    overwrite: bool = False,
-) -> Tensor:
-    """Call a layer, with the semantic map if it takes one; then leaky ReLU, none with slope 1.
-
-    `overwrite` tells that the caller has no further use for the values of x. Then, without
-    gradients, batch norm with fixed statistics and the activation are one pass in the memory of x.
-    """
-    if (
-        overwrite
-        and not torch.is_grad_enabled()
-        and x.is_contiguous(memory_format=torch.channels_last)
-    ):
-        fixed = fixed_scale_and_shift(norm)
-        if fixed is not None and fixed[0].dtype == x.dtype:
-            return scale_and_shift(x, *fixed, slope)
-    if isinstance(norm, ConditionalNorm) and norm.activates:
-        activated: Tensor = norm(x, semantics, slope, overwrite)
-        return activated
+def apply_norm(norm: nn.Module, x: Tensor, semantics: SemanticMap) -> Tensor:
+    """Call a layer, with the semantic map if it takes one."""
     normalised: Tensor = norm(x, semantics) if isinstance(norm, ConditionalNorm) else norm(x)
-    return normalised if slope == 1 else F.leaky_relu(normalised, slope)
-
-
-def fixed_scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor] | None:
-    """(C,) each, where the norm is batch norm and its statistics are fixed: x * scale + shift."""
-    if not isinstance(norm, _BatchNorm) or norm.training or norm.running_var is None:
-        return None
-    assert norm.running_mean is not None
-    scale = (norm.running_var + norm.eps).rsqrt()
-    if norm.affine:
-        scale = scale * norm.weight
-    shift = -norm.running_mean * scale
-    return scale, shift + norm.bias if norm.affine else shift
+    return normalised
 
 
 class LocalBatchNorm2d(nn.BatchNorm2d):

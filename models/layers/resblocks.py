@@ -5,14 +5,17 @@ Both can take the semantic map a second way, concatenated to the input of their 
 "w/ Concat" baselines of the paper's Table 3.
 """
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spade_eval.models.fast.convolution import Form
-from spade_eval.models.fast.semantic_convolution import SemanticConv2d, concat_semantics
 from spade_eval.models.layers.norms import apply_norm
-from spade_eval.models.layers.spade import SPADE, MakeNorm
+from spade_eval.models.layers.semantic_convolution import SemanticConv2d, concat_semantics
+from spade_eval.models.layers.spade import MakeNorm
 from spade_eval.models.layers.spectral import spectral_norm
 from spade_eval.models.semantics import SemanticMap
+
+BLOCK_SLOPE = 0.2
+"""Of the leaky ReLUs in SPADE blocks."""
 
 
 class SPADEResBlock(nn.Module):
@@ -35,7 +38,6 @@ class SPADEResBlock(nn.Module):
         super().__init__()
         middle = min(in_channels, out_channels)
         self.concat = concat_channels > 0
-        self.form: Form = "chosen"
         wrap = spectral_norm if spectral else lambda conv: conv
         extra = concat_channels
         self.conv_0 = wrap(SemanticConv2d(in_channels + extra, middle, 3, padding=1))
@@ -46,26 +48,15 @@ class SPADEResBlock(nn.Module):
             self.conv_s = wrap(SemanticConv2d(in_channels + extra, out_channels, 1, bias=False))
             self.norm_s = make_norm(in_channels)
 
-    def forward(self, x: Tensor, semantics: SemanticMap, overwrite: bool = False) -> Tensor:
-        """(N, in_channels, H, W) -> (N, out_channels, H, W); without gradients, `overwrite` allows
-        to use the memory of x."""
+    def forward(self, x: Tensor, semantics: SemanticMap) -> Tensor:
+        """(N, in_channels, H, W) -> (N, out_channels, H, W)."""
         shortcut = x
         if self.learned_shortcut:
-            shortcut = self._mixed(x, semantics)
-        in_place = self.form != "dense"
-        overwrite = overwrite and self.learned_shortcut and in_place
-        x = apply_norm(self.norm_0, x, semantics, slope=0.2, overwrite=overwrite)
+            shortcut = self._conv(self.conv_s, apply_norm(self.norm_s, x, semantics), semantics)
+        x = F.leaky_relu(apply_norm(self.norm_0, x, semantics), BLOCK_SLOPE)
         x = self._conv(self.conv_0, x, semantics)
-        x = apply_norm(self.norm_1, x, semantics, slope=0.2, overwrite=in_place)
-        # In place: no layer needs a convolution's output to find its gradient.
-        return self._conv(self.conv_1, x, semantics).add_(shortcut)
-
-    def _mixed(self, x: Tensor, semantics: SemanticMap) -> Tensor:
-        """The learned shortcut: norm and 1x1 convolution, in one go where that saves memory."""
-        if isinstance(self.norm_s, SPADE) and not self.concat:
-            mixed: Tensor = self.norm_s(x, semantics, mix=self.conv_s)
-            return mixed
-        return self._conv(self.conv_s, apply_norm(self.norm_s, x, semantics), semantics)
+        x = F.leaky_relu(apply_norm(self.norm_1, x, semantics), BLOCK_SLOPE)
+        return self._conv(self.conv_1, x, semantics) + shortcut
 
     def _conv(self, conv: nn.Module, x: Tensor, semantics: SemanticMap) -> Tensor:
         convolved: Tensor = conv(x, semantics if self.concat else None)
@@ -73,25 +64,26 @@ class SPADEResBlock(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """A convolution, the normalisation that follows it, and an activation."""
+    """A convolution, the normalisation that follows it, and ReLU unless it is left out."""
 
-    def __init__(self, conv: nn.Module, norm: nn.Module) -> None:
+    def __init__(self, conv: nn.Module, norm: nn.Module, *, relu: bool = True) -> None:
         super().__init__()
         self.conv = conv
         self.norm = norm
-        self.form: Form = "chosen"
+        self.relu = relu
 
-    def forward(self, x: Tensor | None, semantics: SemanticMap, slope: float = 1.0) -> Tensor:
-        """None where the semantic map itself is the input, which a `SemanticConv2d` can read.
+    def forward(self, x: Tensor | None, semantics: SemanticMap) -> Tensor:
+        """None where the semantic map itself is the input, which a `SemanticConv2d` can read."""
+        normalised = apply_norm(self.norm, self._convolved(x, semantics), semantics)
+        return F.relu(normalised) if self.relu else normalised
 
-        Then leaky ReLU of that slope: 0 is ReLU, 1 none.
-        """
-        convolved = self.conv(None, semantics) if x is None else self.conv(x)
-        return apply_norm(self.norm, convolved, semantics, slope, overwrite=self.form != "dense")
+    def _convolved(self, x: Tensor | None, semantics: SemanticMap) -> Tensor:
+        convolved: Tensor = self.conv(None, semantics) if x is None else self.conv(x)
+        return convolved
 
 
 class ReflectResBlock(nn.Module):
-    """pix2pixHD's block: x + convnorm_1(relu(convnorm_0(x))), reflection padding."""
+    """pix2pixHD's block: x + second(first(x)), `ConvNorm`s with reflection padding."""
 
     def __init__(self, first: ConvNorm, second: ConvNorm, concat: bool = False) -> None:
         super().__init__()
@@ -101,6 +93,5 @@ class ReflectResBlock(nn.Module):
     def forward(self, x: Tensor, semantics: SemanticMap) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
         inputs = concat_semantics(x, semantics) if self.concat else x
-        hidden = self.first(inputs, semantics, slope=0.0)
-        residual: Tensor = self.second(hidden, semantics)
+        residual: Tensor = self.second(self.first(inputs, semantics), semantics)
         return x + residual

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from spade_eval.errors import lookup
+from spade_eval.models.fast.accelerate import accelerate
 from spade_eval.models.generators.crn import CRNGenerator
 from spade_eval.models.generators.local_enhancer import LocalEnhancerGenerator
 from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator
@@ -228,7 +229,7 @@ def system_of(network: nn.Module) -> type[System]:
     )
 
 
-def build_generator(
+def plain_generator(
     name: str,
     num_labels: int,
     image_size: Size = (256, 256),
@@ -236,7 +237,9 @@ def build_generator(
     seed: int = 0,
     **overrides: Any,
 ) -> nn.Module:
-    """Return the scored network of a row with its method's released initialisation from `seed`.
+    """Return the scored network of a row as its equations stand, with first weights from `seed`.
+
+    The initialisation is that of its method's release.
 
     `image_size` (height, width) fixes the output of latent-input generators; the others follow the
     semantic map. `width=1.0` is the paper's; miniatures scale every width. Further settings of the
@@ -245,6 +248,11 @@ def build_generator(
     preset = preset_of(name)
     config = network_config(preset, num_labels, image_size, width, **overrides)
     return build(preset.network, config, resolved(preset, "release").initialisation, seed)
+
+
+def build_generator(name: str, num_labels: int, *arguments: Any, **keywords: Any) -> nn.Module:
+    """Return `plain_generator` of the same arguments with its fast forms, which are equal."""
+    return accelerate(plain_generator(name, num_labels, *arguments, **keywords))
 
 
 def count_parameters(name: str, num_labels: int, **overrides: Any) -> int:

@@ -18,8 +18,9 @@ from spade_eval.bench.maps import BenchMaps
 from spade_eval.bench.networks import calibrate, synthesized, twin
 from spade_eval.bench.timing import Clock, Row, Run, alternating
 from spade_eval.bench.train import training_run
+from spade_eval.models.fast.neighbourhoods import windows_at
 from spade_eval.models.semantics import SemanticMap
-from spade_eval.models.systems.presets import build_generator, system_of
+from spade_eval.models.systems.presets import plain_generator, system_of
 from spade_eval.models.training.precision import DTYPES, tf32
 
 Work = Literal["synthesis", "training"]
@@ -76,7 +77,7 @@ def time_generator(
     """
     size = (maps.labels.shape[1], maps.labels.shape[2])
     num_labels = maps.layout.num_labels
-    generator = build_generator(model, num_labels, size, width).to(device)
+    generator = plain_generator(model, num_labels, size, width).to(device)
     runs: list[Run[Tensor | None]]
     if work == "training":
         runs = [training_run(model, maps, batch_size, width, v.fast, device) for v in chosen]
@@ -147,5 +148,5 @@ def _deviation(image: Tensor | None, reference: Tensor | None) -> float | None:
 
 def _distinct_fraction(semantics: SemanticMap) -> float:
     """Of the pixels at full size: windows that two 3x3 convolutions tell apart."""
-    windows = semantics.windows_at(semantics.size, 3, layer=2)
+    windows = windows_at(semantics, semantics.size, 3, layer=2)
     return windows.count / windows.pixels.numel()

@@ -6,7 +6,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from spade_eval.models.fast.accelerate import set_form
+from spade_eval.models.fast.accelerate import accelerate
 from spade_eval.models.inputs import Inputs, Noise
 from spade_eval.models.semantics import SemanticMap
 from spade_eval.models.systems.base import System
@@ -38,16 +38,10 @@ def synthesized(
     return (system or system_of(network)).synthesized_by(network, inputs)
 
 
-def take_form(network: nn.Module, *, fast: bool, compiled: bool = False) -> None:
-    """Dense layers, or the fast ones that the rules choose; `compiled` fuses their last step."""
-    set_form(network, "chosen" if fast else "dense", compiled=compiled)
-
-
 def twin(
     generator: nn.Module, *, fast: bool, compiled: bool = False, dtype: torch.dtype = torch.float32
 ) -> nn.Module:
-    """A copy in one form; in float32 both have the same weights in memory."""
+    """A copy, plain as `generator` is or with fast forms; in float32 they share their weights."""
     tensors = [*generator.parameters(), *generator.buffers()] if dtype == torch.float32 else []
     network = copy.deepcopy(generator, {id(tensor): tensor for tensor in tensors}).to(dtype)
-    take_form(network, fast=fast, compiled=compiled)
-    return network
+    return accelerate(network, compiled=compiled) if fast else network

@@ -20,7 +20,7 @@ from spade_eval.batches import layout_of, semantic_map, to_8_bit
 from spade_eval.bench.networks import calibrate, synthesized, twin
 from spade_eval.bench.timing import Clock, Row, Run, alternating
 from spade_eval.datasets.base import Dataset, LabelSpace, Sample
-from spade_eval.models.systems.presets import build_generator
+from spade_eval.models.systems.presets import plain_generator
 from spade_eval.scoring.distances import FeatureSet
 from spade_eval.scoring.scorer import Scorer
 from spade_eval.sources.image_files import ImageWriter, write_images
@@ -129,20 +129,20 @@ def time_score(
 
 
 def untrained(scorer: Scorer, model: str, width: float) -> Untrained:
-    """A new generator whose images are neither flat nor torn; see `calibrate`."""
+    """A new plain generator whose images are neither flat nor torn; see `calibrate`."""
     dataset = scorer.dataset
     layout = layout_of(dataset)
-    generator = build_generator(model, layout.num_labels, dataset.size, width).to(scorer.device)
+    generator = plain_generator(model, layout.num_labels, dataset.size, width).to(scorer.device)
     samples = [dataset[index] for index in range(2)]
     calibrate(generator, semantic_map(samples, layout, scorer.device))
-    return Untrained(twin(generator, fast=True), scorer)
+    return Untrained(generator, scorer)
 
 
 def _run_of(
     way: Way, scorer: Scorer, source: Untrained, references: Mapping[str, FeatureSet]
 ) -> Run[Numbers]:
-    if way == "three steps, dense":
-        source = Untrained(twin(source.generator, fast=False), scorer)
+    if way != "three steps, dense":
+        source = Untrained(twin(source.generator, fast=True), scorer)
 
     def run(number: int, clock: Clock) -> Numbers:
         with tempfile.TemporaryDirectory() as folder:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from spade_eval.bench.maps import BenchMaps
-from spade_eval.bench.networks import take_form
 from spade_eval.bench.timing import Clock, Row, Run, alternating, resident_bytes
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.base import Dataset
@@ -96,8 +95,7 @@ def training_run(
         precision="float32", tf32=False, channels_last=False, compile=False, seed=0,
     )  # fmt: skip
     data = Data(num_labels=maps.layout.num_labels, size=size)
-    training = build_training(config, data, device, Path())
-    take_form(training.scored_network, fast=fast)
+    training = build_training(config, data, device, Path(), fast=fast)
 
     def run(number: int, clock: Clock) -> None:
         semantics = maps.batch(max(number, 0), batch_size, device)

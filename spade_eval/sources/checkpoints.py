@@ -42,6 +42,7 @@ from spade_eval.models.checkpoints.recognition import (
     load_released,
     network_of,
 )
+from spade_eval.models.fast.accelerate import accelerate
 from spade_eval.models.generators.spade import NUM_UPSAMPLINGS
 from spade_eval.models.labels import RELEASED_LAYOUTS, SemanticLayout, Size
 
@@ -143,9 +144,10 @@ def open_checkpoint(file: Path, released: ReleasedOptions | None = None) -> Chec
             f"checkpoint {file} does not exist; expected a .safetensors file as `spade-eval train` "
             "writes it, or a released *_net_G.pth"
         )
-    if has_description(file):
-        return _open_own(file)
-    return _open_released(file, released or ReleasedOptions())
+    own = has_description(file)
+    opened = _open_own(file) if own else _open_released(file, released or ReleasedOptions())
+    accelerate(opened.network)
+    return opened
 
 
 def open_generator(

@@ -13,6 +13,7 @@ from spade_eval.config import Budget, RunConfig, TrainConfig
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError, lookup
 from spade_eval.models.checkpoints.safe_load import load_tensors
+from spade_eval.models.fast.accelerate import accelerate
 from spade_eval.models.systems.base import Data, System
 from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.models.systems.settings import resolved
@@ -108,9 +109,12 @@ def has_perceptual_loss(config: TrainConfig) -> bool:
 
 
 def build_system(
-    config: TrainConfig, data: Data, device: torch.device, weights_dir: Path
+    config: TrainConfig, data: Data, device: torch.device, weights_dir: Path, *, fast: bool = True
 ) -> System:
-    """Build the networks with their first weights, drawn from the configuration's seed."""
+    """Build the networks with their first weights, drawn from the configuration's seed.
+
+    With their fast forms, but for a bench that compares these with the plain ones.
+    """
     preset = lookup(GENERATORS, config.model, "generator")
     vgg19 = None
     if config.perceptual and has_perceptual_loss(config):
@@ -118,7 +122,7 @@ def build_system(
     system = preset.system.build(
         preset, data, config.method, width=config.width, seed=config.seed, vgg19=vgg19
     )
-    return system.to(device)
+    return (accelerate(system) if fast else system).to(device)
 
 
 def data_of(config: TrainConfig, dataset: Dataset) -> Data:
@@ -133,10 +137,12 @@ def build_training(
     device: torch.device,
     weights_dir: Path,
     world: World = ALONE,
+    *,
+    fast: bool = True,
 ) -> Trainer:
     """Build a system and what trains it."""
     return Trainer(
-        build_system(config, data, device, weights_dir),
+        build_system(config, data, device, weights_dir, fast=fast),
         config.method,
         RateSchedule(
             constant=config.constant_steps,

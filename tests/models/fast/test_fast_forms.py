@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The look-up forms against the dense ones, and windows against brute force."""
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spade_eval.models.fast.accelerate import set_form
+from spade_eval.models.fast.accelerate import accelerate
 from spade_eval.models.fast.label_convolution import convolve_rows, plain_convolve_rows
 from spade_eval.models.fast.modulation import (
     _compiled_modulation,
@@ -17,13 +18,13 @@ from spade_eval.models.fast.modulation import (
     modulate,
     plain_modulation,
 )
-from spade_eval.models.fast.neighbourhoods import distinct_windows
-from spade_eval.models.fast.semantic_convolution import SemanticConv2d
+from spade_eval.models.fast.neighbourhoods import distinct_windows, windows_at
 from spade_eval.models.fast.spade import chosen_windows
 from spade_eval.models.labels import SemanticLayout
+from spade_eval.models.layers.semantic_convolution import SemanticConv2d
 from spade_eval.models.layers.spade import SPADE
 from spade_eval.models.semantics import SemanticMap
-from spade_eval.models.systems.presets import build_generator
+from spade_eval.models.systems.presets import plain_generator
 
 CLASSES = 6
 # A sum of some 1200 float32 terms of order one, in another order; the issue's bounds.
@@ -79,10 +80,9 @@ def test_spade_in_evaluation(name: str, kernel_size: int, edges: bool) -> None:
     semantics = _semantics(name, edges)
     layer = _spade(semantics, kernel_size).eval()
     x = torch.randn(semantics.batch_size, 5, *semantics.size, generator=_random())
-    set_form(layer, "dense")
-    dense = layer(x, semantics, 0.2)
-    set_form(layer, "fast")
-    torch.testing.assert_close(layer(x, semantics, 0.2), dense, **EVALUATED)
+    dense = F.leaky_relu(layer(x, semantics), 0.2)
+    fast = accelerate(layer, always=True).activated(x, semantics, 0.2)
+    torch.testing.assert_close(fast, dense, **EVALUATED)
 
 
 @pytest.mark.parametrize("slope", [1.0, 0.2, 0.0])
@@ -92,12 +92,15 @@ def test_spade_in_evaluation(name: str, kernel_size: int, edges: bool) -> None:
 def test_spade_in_training(name: str, kernel_size: int, norm: str, slope: float) -> None:
     semantics = _semantics(name, edges=True)
     layer = _spade(semantics, kernel_size, norm)
+    dense_layer, fast_layer = layer, accelerate(copy.deepcopy(layer), always=True)
     results = []
-    for form in ("dense", "fast"):
-        set_form(layer, form)
+    for layer in (dense_layer, fast_layer):
         x = torch.randn(semantics.batch_size, 5, *semantics.size, generator=_random())
         x.requires_grad_()
-        y = layer(x, semantics, slope)
+        if layer is dense_layer:
+            y = F.leaky_relu(layer(x, semantics), slope)
+        else:
+            y = layer.activated(x, semantics, slope)
         weights = torch.randn(y.shape, generator=_random())
         results.append((y, torch.autograd.grad((y * weights).sum(), [x, *layer.parameters()])))
     (dense, of_dense), (fast, of_fast) = results
@@ -130,9 +133,9 @@ def test_windows_whose_keys_outgrow_64_bits() -> None:
 
 def test_tables_are_shared_by_layers() -> None:
     semantics = _semantics("random", edges=True)
-    first = semantics.windows_at((11, 13), 3, layer=2)
-    assert semantics.windows_at(torch.Size((11, 13)), 3, layer=2) is first
-    assert semantics.windows_at((11, 13), 1, layer=2) is not first
+    first = windows_at(semantics, (11, 13), 3, layer=2)
+    assert windows_at(semantics, torch.Size((11, 13)), 3, layer=2) is first
+    assert windows_at(semantics, (11, 13), 1, layer=2) is not first
 
 
 def test_fused_steps_are_their_formulas() -> None:
@@ -174,13 +177,10 @@ def test_rows_added_in_segments_equal_index_add() -> None:
 
 def test_two_training_passes_give_the_same_bits() -> None:
     semantics = _semantics("one_pixel_classes", edges=True)
-    layer = _spade(semantics, 3)
-    set_form(layer, "fast")
+    layer = accelerate(_spade(semantics, 3), always=True)
     x = torch.randn(2, 5, 12, 15, generator=_random())
-    runs = [
-        torch.autograd.grad(layer(x, semantics, 0.2).square().sum(), [*layer.parameters()])
-        for _ in range(2)
-    ]
+    squares = (layer.activated(x, semantics, 0.2).square().sum() for _ in range(2))
+    runs = [torch.autograd.grad(square, [*layer.parameters()]) for square in squares]
     assert all(torch.equal(first, second) for first, second in zip(*runs, strict=True))
 
 
@@ -189,8 +189,7 @@ def test_gradients_in_half_precision_are_summed_in_float32() -> None:
     semantics = SemanticMap(
         torch.zeros(1, 64, 64, dtype=torch.int64), SemanticLayout(num_classes=2)
     )
-    layer = _spade(semantics, 1)
-    set_form(layer, "fast")
+    layer = accelerate(_spade(semantics, 1), always=True)
     x = torch.randn(1, 5, 64, 64, generator=_random()).bfloat16()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y = layer(x, semantics)
@@ -209,8 +208,7 @@ def test_the_rule_reads_the_batch() -> None:
     assert chosen_windows(uniform, (64, 64), narrow) is None
     assert chosen_windows(noise, (64, 64), conv) is None
     assert chosen_windows(soft, (64, 64), conv) is None
-    assert chosen_windows(soft, (64, 64), conv, "fast") is None
-    assert chosen_windows(uniform, (64, 64), conv, "dense") is None
+    assert chosen_windows(soft, (64, 64), conv, always=True) is None
 
 
 @pytest.mark.parametrize("edges", [False, True])
@@ -228,10 +226,9 @@ def test_semantic_convolution(kernel_size: int, padding: str, edges: bool, featu
     )
     x = torch.randn(2, features, 11, 13, generator=_random()) if features else None
     gradients = []
-    for form in ("dense", "fast"):
-        set_form(conv, form)
-        y = conv(x, semantics)
-        gradients.append((y, *torch.autograd.grad(y.square().sum(), [*conv.parameters()])))
+    for layer in (conv, accelerate(copy.deepcopy(conv), always=True)):
+        y = layer(x, semantics)
+        gradients.append((y, *torch.autograd.grad(y.square().sum(), [*layer.parameters()])))
     for expected, found in zip(*gradients, strict=True):
         assert (expected - found).abs().max() <= GRADIENT * expected.abs().max().clamp(min=1)
     torch.testing.assert_close(gradients[1][0], gradients[0][0], **EVALUATED)
@@ -244,15 +241,16 @@ def test_whole_generators(name: str) -> None:
     labels = labels.repeat_interleave(8, 1).repeat_interleave(8, 2)
     layout = SemanticLayout(num_classes=5, unknown="last", edges=True)
     semantics = SemanticMap(labels, layout, labels)
-    generator = build_generator(name, 7, width=1 / 16)
+    generator = plain_generator(name, 7, width=1 / 16)
     with torch.no_grad():
         for _ in range(20):  # running statistics and spectral norms of a network in use
             generator(semantics)
         generator.eval().to_rgb.weight.mul_(50)  # from the small images of an untrained network
-        images = []
-        for form in ("dense", "fast", "chosen"):
-            set_form(generator, form)
-            images.append(generator(SemanticMap(labels, layout, labels)))
+        fast = accelerate(copy.deepcopy(generator), always=True)
+        chosen = accelerate(copy.deepcopy(generator))
+        images = [
+            network(SemanticMap(labels, layout, labels)) for network in (generator, fast, chosen)
+        ]
     assert images[0].std() > 0.01
     torch.testing.assert_close(images[1], images[0], **EVALUATED)
     torch.testing.assert_close(images[2], images[0], **EVALUATED)

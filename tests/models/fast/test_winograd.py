@@ -4,10 +4,14 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from spade_eval.models.fast.convolution import Conv2d, winograd_is_faster
-from spade_eval.models.fast.winograd import _pieces, winograd_convolution
+from spade_eval.models.fast.winograd import (
+    FastConv2d,
+    _pieces,
+    winograd_convolution,
+    winograd_is_faster,
+)
 
 # Sums of up to 9 * 64 float64 products of order one; a wrong tap would be off by order one.
 EXACT = {"atol": 1e-12, "rtol": 0.0}
@@ -73,22 +77,22 @@ def test_rounds_about_as_the_direct_sum_does(channels: int) -> None:
     assert error <= 2e-5  # the bound of all fast forms
 
 
-def _layer(form: str = "fast", **options: object) -> Conv2d:
+def _layer(kind: type[nn.Conv2d] = FastConv2d, **options: object) -> nn.Conv2d:
     torch.manual_seed(0)
     settings = {"in_channels": 4, "out_channels": 6, "kernel_size": 3, "padding": 1, **options}
-    layer = Conv2d(**settings)
-    layer.form = form
+    layer = kind(**settings)
+    layer.always = True
     return layer
 
 
-def _takes_winograd(layer: Conv2d, x: Tensor, monkeypatch: pytest.MonkeyPatch) -> bool:
+def _takes_winograd(layer: nn.Conv2d, x: Tensor, monkeypatch: pytest.MonkeyPatch) -> bool:
     taken = []
 
     def spy(*arguments: object) -> Tensor:
         taken.append(arguments)
         return winograd_convolution(*arguments)
 
-    monkeypatch.setattr("spade_eval.models.fast.convolution.winograd_convolution", spy)
+    monkeypatch.setattr("spade_eval.models.fast.winograd.winograd_convolution", spy)
     layer(x)
     return bool(taken)
 
@@ -118,9 +122,8 @@ def test_taken_where_it_is_the_same(
     layer, x = _layer(**options), _random(*shape, dtype=torch.float32)
     assert _takes_winograd(layer, x, monkeypatch) is expected
     found = layer(x)
-    layer.form = "dense"
     # Up to 9 * 4 float32 products of order one.
-    torch.testing.assert_close(found, layer(x), atol=2e-6, rtol=0.0)
+    torch.testing.assert_close(found, _layer(nn.Conv2d, **options)(x), atol=2e-6, rtol=0.0)
 
 
 def test_not_taken_with_gradients_nor_in_half_precision(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +133,7 @@ def test_not_taken_with_gradients_nor_in_half_precision(monkeypatch: pytest.Monk
         assert _takes_winograd(layer, x, monkeypatch)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert not _takes_winograd(layer, x, monkeypatch)
-        assert not _takes_winograd(_layer("dense"), x, monkeypatch)
+        assert not _takes_winograd(_layer(nn.Conv2d), x, monkeypatch)
         assert not _takes_winograd(_layer().bfloat16(), x.bfloat16(), monkeypatch)
 
 

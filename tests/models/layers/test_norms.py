@@ -9,13 +9,10 @@ from spade_eval.models.layers.norms import (
     AdaptiveInstanceNorm,
     LocalBatchNorm2d,
     ShiftExactInstanceNorm2d,
-    apply_norm,
     unconditional_norm,
 )
 from spade_eval.models.layers.spade import SPADE
 from spade_eval.models.semantics import SemanticMap
-
-SEMANTICS = SemanticMap(torch.zeros(2, 6, 7, dtype=torch.int64), SemanticLayout(num_classes=2))
 
 
 def test_spade_is_the_equation_at_every_pixel() -> None:
@@ -79,33 +76,3 @@ def test_unknown_kinds_are_refused() -> None:
         SPADE(3, 4, param_free="group")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="expected one of spade, batch"):
         unconditional_norm("weight", 3)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("slope", [0.0, 0.2, 1.0])
-@pytest.mark.parametrize("kind", ["batch", "syncbatch"])
-@torch.no_grad()
-def test_fixed_batch_norm_and_activation_are_one_pass(kind: str, slope: float) -> None:
-    """In place, and equal to torch's layers; nothing is written that the caller still needs."""
-    torch.manual_seed(0)
-    norm = unconditional_norm(kind, 5).eval()
-    for values in (norm.weight, norm.bias, norm.running_mean):
-        values.uniform_(-1, 1)
-    norm.running_var.uniform_(0.5, 2)
-    x = torch.randn(2, 5, 6, 7).contiguous(memory_format=torch.channels_last)
-    kept = x.clone()
-    expected = F.leaky_relu(norm(x), slope)
-    assert torch.equal(apply_norm(norm, x, SEMANTICS, slope), expected)
-    assert torch.equal(x, kept)
-    found = apply_norm(norm, x, SEMANTICS, slope, overwrite=True)
-    assert found.data_ptr() == x.data_ptr()
-    # Two roundings of values of order one instead of three.
-    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0.0)
-
-
-@torch.no_grad()
-def test_batch_norm_in_training_is_never_folded() -> None:
-    torch.manual_seed(0)
-    norm = unconditional_norm("batch", 5).train()
-    x = torch.randn(2, 5, 6, 7).contiguous(memory_format=torch.channels_last)
-    expected = F.batch_norm(x, None, None, norm.weight, norm.bias, training=True)
-    assert torch.equal(apply_norm(norm, x, SEMANTICS, overwrite=True), expected)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spade_eval.models.discriminators.multiscale import DiscriminatorNorm
+from spade_eval.models.fast.accelerate import accelerate
 from spade_eval.models.inputs import Batch, Noise
 from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.semantics import SemanticMap
@@ -36,7 +37,7 @@ def narrow(
     changes = {"ema_decay": ema_decay, "discriminator_norm": discriminator_norm}
     settings = changed(settings_of(SPADE, "release"), {**preset.changes, **changes})
     data = Data(num_labels=LAYOUT.num_labels, size=(64, 64))
-    system = preset.system.build(preset, data, settings, width=4 / 64)
+    system = accelerate(preset.system.build(preset, data, settings, width=4 / 64))
     return Trainer(system, settings, RateSchedule(constant=2, decay=2), ComputeSettings(**compute))
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from spade_eval.latents import standard_normal
 from torch import nn
 
 from spade_eval.datasets.base import Dataset, LabelSpace
