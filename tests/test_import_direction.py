@@ -13,6 +13,7 @@ LINKED = ("models", "segmenters", "reports")
 OURS = {"spade_eval", *LINKED, "run_benchmark"}
 # Leaves, which themselves import nothing else of ours.
 MISMATCH, LABELS = "spade_eval.models.mismatch", "spade_eval.models.labels"
+SEMANTICS, FAST = "spade_eval.models.semantics", "spade_eval.models.fast"
 ERRORS, FILES = "spade_eval.errors", "spade_eval.files"
 MAY_IMPORT = {  # besides itself
     "spade_eval/errors.py": (),
@@ -21,6 +22,8 @@ MAY_IMPORT = {  # besides itself
     "models/labels.py": (),
     "models/choices.py": (),
     "models/mismatch.py": (),
+    "models/semantics.py": (LABELS,),
+    "models/layers": (SEMANTICS, LABELS),
     "segmenters": (MISMATCH, LABELS),
     "spade_eval/metrics": (ERRORS, FILES, "spade_eval.weights", MISMATCH),
     "spade_eval/datasets": (ERRORS, FILES, LABELS),
@@ -38,7 +41,7 @@ MAY_IMPORT = {  # besides itself
 }
 # The rooms at the top of `spade_eval/`, from the ground up; each imports from floors below alone.
 FLOORS = (
-    ("errors", "paper_tables", "latents", "memory"),
+    ("errors", "paper_tables", "memory"),
     ("files", "records", "devices"),
     ("config", "weights", "datasets", "model_list"),
     ("workplace", "metrics"),
@@ -50,6 +53,13 @@ FLOORS = (
     ("engine", "bench"),
     ("jobs",),
     ("cli",),
+)
+# Where networks are built for use or opened, and the bench, which compares both.
+MAY_ACCELERATE = (
+    "models/systems/presets.py",
+    "spade_eval/training/setup.py",
+    "spade_eval/sources/checkpoints.py",
+    "spade_eval/bench",
 )
 # Imported only inside the functions that use them.
 HEAVY = {"mmseg", "mmengine", "mmcv", "cv2", "pytorch_fid", "matplotlib", "tensorboard",
@@ -120,6 +130,17 @@ def test_no_import_of_the_suite_runs_up() -> None:
 @pytest.mark.parametrize(("package", "most"), [("spade_eval", 24), ("spade_eval/cli", 12)])
 def test_few_rooms_answer_for_everything(package: str, most: int) -> None:
     assert len(rooms_of(package)) <= most, sorted(rooms_of(package))
+)
+def test_the_fast_forms_have_one_door() -> None:
+    """Networks are written, and correct, without them: equations know nothing of speed."""
+    for package in ("spade_eval", *LINKED):
+        for path, name in all_imports(package):
+            place = path.relative_to(ROOT).as_posix()
+            if not name.startswith(FAST) or place.startswith("models/fast/"):
+                continue
+            assert place.startswith(MAY_ACCELERATE), f"{path} imports {name}"
+            inside = place.startswith("spade_eval/bench/")
+            assert inside or name == f"{FAST}.accelerate", f"{path} imports {name}"
 
 
 def test_reports_are_asked_for_by_the_command_line_alone() -> None:

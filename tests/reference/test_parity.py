@@ -25,6 +25,9 @@ CASES = [
     pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if is_slow(path.stem) else [])
     for path in FILES
 ]
+# Whose networks have layers with a fast twin.
+_TWINS = ("spade_", "pix2pixhd_encoder", "pix2pixhd_global", "pix2pixhd_local", "pix2pixhdpp_")
+ACCELERATED = [path for path in FILES if path.stem.startswith(_TWINS)]
 
 
 def test_folder_has_files() -> None:
@@ -45,6 +48,13 @@ def test_parity(path: Path, record_property: Callable[[str, object], None]) -> N
     check(case)
     assert case.differences, "nothing was compared"
     record_property("max_abs_difference", max(case.differences.values()))
+
+
+@pytest.mark.parametrize("path", ACCELERATED, ids=lambda path: path.stem)
+def test_parity_of_the_fast_forms(path: Path) -> None:
+    case = Case(path, fast=True)
+    check_of(path.stem)(case)
+    assert case.differences, "nothing was compared"
 
 
 def test_unknown_kind_fails() -> None:

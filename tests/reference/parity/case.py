@@ -13,6 +13,7 @@ from parity.fill import fill
 from torch import Tensor, nn
 
 from spade_eval.models.checkpoints.published import Names
+from spade_eval.models.fast.accelerate import accelerate
 from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.semantics import SemanticMap
 
@@ -23,10 +24,14 @@ INSTANCE_NORM_TOLERANCE = 1e-4
 
 
 class Case:
-    """An .npz file; `meta` says everything but the kind, which its name says."""
+    """An .npz file; `meta` says everything but the kind, which its name says.
 
-    def __init__(self, path: Path) -> None:
+    With `fast`, networks take their fast forms at every size.
+    """
+
+    def __init__(self, path: Path, *, fast: bool = False) -> None:
         self.path = path
+        self.fast = fast
         with np.load(path, allow_pickle=False) as arrays:
             self.arrays = {name: arrays[name] for name in arrays.files if name != "meta"}
             self.meta: dict[str, Any] = json.loads(str(arrays["meta"]))
@@ -67,6 +72,8 @@ class Case:
     ) -> nn.Module:
         """The network with filled weights, in the case's mode."""
         fill(network, self.fill_prefix if prefix is None else prefix, names)
+        if self.fast:
+            accelerate(network, always=True)
         return network.train(self.meta.get("mode") == "train")
 
     def close(self, name: str, actual: Tensor, expected: Any, tolerance: float) -> None:

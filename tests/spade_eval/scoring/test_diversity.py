@@ -84,9 +84,9 @@ def test_ms_ssim_needs_its_five_scales(
 def test_the_draws_of_an_image_differ_and_the_first_is_the_scored_one(
     benchmark_in: Callable[..., Benchmark],
 ) -> None:
-    from spade_eval.latents import standard_normal
+    from spade_eval.models.inputs import Noise
 
-    first, second = (standard_normal(8, 1, [5], draw) for draw in (0, 1))
-    assert torch.equal(first, standard_normal(8, 1, [5]))
+    first, second = (Noise.of_images(1, [5], draw).normal("z", 8) for draw in (0, 1))
+    assert torch.equal(first, Noise.of_images(1, [5]).normal("z", 8))
     assert not torch.equal(first, second)
     assert module.LEAST_SIDE == 161

@@ -21,6 +21,8 @@ from spade_eval.errors import UserError
 from spade_eval.models.checkpoints.files import load_description, load_weights, save_network
 from spade_eval.models.checkpoints.published import to_published
 from spade_eval.models.encoders import ImageEncoder
+from spade_eval.models.fast.spade import FastSPADE
+from spade_eval.models.inputs import Noise
 from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.systems.presets import build_generator
 from spade_eval.protocol import PROFILES
@@ -255,6 +257,12 @@ def test_a_checkpoint_is_what_its_content_says_not_its_name(
         open_generator(cut, scenes)
 
 
+@pytest.mark.parametrize("write", [own, released])
+def test_opened_networks_take_the_fast_forms(tmp_path: Path, write: Callable[..., Path]) -> None:
+    opened = open_checkpoint(write(tmp_path / "net_G.pth", generator()), TOLD)
+    assert any(isinstance(layer, FastSPADE) for layer in opened.network.modules())
+
+
 @pytest.mark.parametrize(
     ("size", "network", "message"),
     [
@@ -272,10 +280,10 @@ def test_sizes_and_inputs_that_do_not_fit_are_refused(
 
 
 def test_latents_belong_to_seed_and_image() -> None:
-    together = standard_normal(8, 5, [0, 1, 2])
-    assert torch.equal(together[1:], standard_normal(8, 5, [1, 2]))
-    assert not torch.equal(together, standard_normal(8, 6, [0, 1, 2]))
-    many = standard_normal(100, 0, range(100))
+    together = Noise.of_images(5, [0, 1, 2]).normal("z", 8)
+    assert torch.equal(together[1:], Noise.of_images(5, [1, 2]).normal("z", 8))
+    assert not torch.equal(together, Noise.of_images(6, [0, 1, 2]).normal("z", 8))
+    many = Noise.of_images(0, range(100)).normal("z", 100)
     # 10,000 numbers: their mean lies within 0.01 of 0 with deviation, five deviations allowed.
     assert abs(float(many.mean())) < 0.05
     assert float(many.std()) == pytest.approx(1, abs=0.05)
