@@ -130,7 +130,8 @@ def test_no_import_of_the_suite_runs_up() -> None:
 @pytest.mark.parametrize(("package", "most"), [("spade_eval", 24), ("spade_eval/cli", 12)])
 def test_few_rooms_answer_for_everything(package: str, most: int) -> None:
     assert len(rooms_of(package)) <= most, sorted(rooms_of(package))
-)
+
+
 def test_the_fast_forms_have_one_door() -> None:
     """Networks are written, and correct, without them: equations know nothing of speed."""
     for package in ("spade_eval", *LINKED):

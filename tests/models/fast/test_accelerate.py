@@ -14,7 +14,6 @@ from spade_eval.models.fast.semantic_convolution import FastSemanticConv2d
 from spade_eval.models.fast.spade import FastSPADE
 from spade_eval.models.fast.spectral import FoldedSpectralNorm
 from spade_eval.models.fast.winograd import FastConv2d
-from spade_eval.models.generators import build_generator
 from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator
 from spade_eval.models.generators.spade import SPADEGenerator
 from spade_eval.models.labels import SemanticLayout
@@ -22,6 +21,7 @@ from spade_eval.models.layers.norms import ConditionalNorm
 from spade_eval.models.layers.resblocks import SPADEResBlock
 from spade_eval.models.layers.spade import SPADE, norm_maker
 from spade_eval.models.semantics import SemanticMap
+from spade_eval.models.systems.presets import build_generator
 from spade_eval.models.training.sync_batch_norm import AllReduceBatchNorm2d, synchronise_batch_norm
 
 LAYOUT = SemanticLayout(num_classes=3)
