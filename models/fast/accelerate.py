@@ -53,7 +53,7 @@ def _give_twin(module: nn.Module) -> None:
     for hook in module._forward_pre_hooks.values():
         if type(hook) is SpectralNorm:
             hook.__class__ = FoldedSpectralNorm
-    # What a network does before and after its blocks is little, and stays torch's.
+    # A network's own convolutions, before and after its blocks, stay torch's: few, and unmeasured.
     if isinstance(module, (FastSPADE, FastSPADEResBlock, FastConvNorm)):
         for layer in module.modules():
             if type(layer) is nn.Conv2d:

@@ -39,9 +39,9 @@ def refuse_latent(z: Tensor | None, network: str) -> None:
 def check_latent(z: Tensor | None, batch_size: int, z_dim: int) -> Tensor:
     """The latent (N, z_dim), or `ValueError` if it is missing or of another shape."""
     if z is None or tuple(z.shape) != (batch_size, z_dim):
-        found = "no z" if z is None else f"z of shape {tuple(z.shape)}"
+        given = "no z" if z is None else f"z of shape {tuple(z.shape)}"
         raise ValueError(
-            f"{found} was given, expected ({batch_size}, {z_dim}): draw it from N(0, 1) or take it "
+            f"{given} was given, expected ({batch_size}, {z_dim}): draw it from N(0, 1) or take it "
             "from the encoder; for a network without latent set z_dim=None"
         )
     return z

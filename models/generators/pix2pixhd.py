@@ -181,9 +181,9 @@ def join_features(
     if (features is None) != (num_features == 0) or (
         features is not None and tuple(features.shape) != expected
     ):
-        found = "no features" if features is None else f"features of shape {tuple(features.shape)}"
+        given = "no features" if features is None else f"features of shape {tuple(features.shape)}"
         wanted = f"features of shape {expected}" if num_features else "none"
-        raise ValueError(f"{found} given, expected {wanted}; num_features is {num_features}")
+        raise ValueError(f"{given} given, expected {wanted}; num_features is {num_features}")
     return None if features is None else torch.cat([semantics.full, features], dim=1)
 
 

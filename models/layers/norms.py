@@ -97,7 +97,7 @@ class AdaptiveInstanceNorm(ConditionalNorm):
         style = semantics.at((1, 1)).flatten(1)
         scale, shift = self.to_scale(style), self.to_shift(style)
         normalised: Tensor = self.param_free_norm(x)
-        return normalised * scale[:, :, None, None] + shift[:, :, None, None]
+        return normalised * scale[:, :, None, None] + shift[:, :, None, None]  # Eq. 8
 
 
 class SpatialFeatureTransform(ConditionalNorm):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """SPADE: normalisation whose scale and shift are convolutions of the semantic map.
 
-Park et al., CVPR 2019, Eq. 1 and Fig. 10.
+Park et al., CVPR 2019, Eq. 1 and Fig. 10. As in the published code, gamma is an offset from one;
+the paper prints gamma alone.
 """
 
 from collections.abc import Callable
@@ -46,9 +47,9 @@ class SPADE(ConditionalNorm):
         self.mlp_beta = conv(hidden_channels, channels)
 
     def forward(self, x: Tensor, semantics: SemanticMap) -> Tensor:
-        """Modulate the normalised x; as published, gamma is an offset from one."""
+        """Normalise x, then modulate it by the map at its size."""
         gamma, beta = self.modulation(semantics, (x.shape[-2], x.shape[-1]))
-        normalised: Tensor = self.param_free_norm(x)  # (x - mu) / sigma of Eq. 2 and 3
+        normalised: Tensor = self.param_free_norm(x)  # by mean and deviation, Eq. 2 and 3
         return normalised * (1 + gamma) + beta  # Eq. 1
 
     def modulation(self, semantics: SemanticMap, size: Size) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ Layer = TypeVar("Layer", bound=nn.Module)
 
 
 def spectral_norm(layer: Layer) -> Layer:
-    """Divide the weight of a convolution or linear layer by its largest singular value."""
+    """Divide the weight of a convolution or linear layer by its largest singular value (Eq. 8)."""
     nn.utils.spectral_norm(layer)
     layer.register_forward_hook(_detach_weight)
     return layer

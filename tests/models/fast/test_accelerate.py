@@ -129,9 +129,9 @@ def test_a_norm_without_a_twin_is_what_it_was(norm: type[nn.Module]) -> None:
     block = SPADEResBlock(4, 6, norm, spectral=False).eval()
     x = torch.randn(2, 4, 32, 64)
     expected = block(x, _semantics())
-    found = accelerate(block, always=True)(x, _semantics())
+    actual = accelerate(block, always=True)(x, _semantics())
     assert type(block.norm_0) is norm
-    torch.testing.assert_close(found, expected, atol=2e-5, rtol=0.0)
+    torch.testing.assert_close(actual, expected, atol=2e-5, rtol=0.0)
 
 
 @torch.no_grad()

@@ -105,8 +105,8 @@ def test_spade_in_training(name: str, kernel_size: int, norm: str, slope: float)
         results.append((y, torch.autograd.grad((y * weights).sum(), [x, *layer.parameters()])))
     (dense, of_dense), (fast, of_fast) = results
     torch.testing.assert_close(fast, dense, **EVALUATED)
-    for expected, found in zip(of_dense, of_fast, strict=True):
-        assert (expected - found).abs().max() <= GRADIENT * expected.abs().max().clamp(min=1)
+    for expected, actual in zip(of_dense, of_fast, strict=True):
+        assert (expected - actual).abs().max() <= GRADIENT * expected.abs().max().clamp(min=1)
 
 
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
@@ -160,9 +160,9 @@ def test_nothing_is_compiled_where_nothing_can(monkeypatch: pytest.MonkeyPatch) 
     _compiled_modulation.cache_clear()
     x, table, ids = torch.randn(3, 2), torch.randn(4, 4), torch.arange(3)
     with torch.no_grad(), pytest.warns(UserWarning, match="no compiler; going on without"):
-        found = modulate(x, table, ids, 0.2, compiled=True)
+        actual = modulate(x, table, ids, 0.2, compiled=True)
     _compiled_modulation.cache_clear()
-    assert torch.equal(found, plain_modulation(x, table, ids, 0.2))
+    assert torch.equal(actual, plain_modulation(x, table, ids, 0.2))
 
 
 def test_rows_added_in_segments_equal_index_add() -> None:
@@ -171,8 +171,8 @@ def test_rows_added_in_segments_equal_index_add() -> None:
     ids = torch.repeat_interleave(counts)[torch.randperm(2215, generator=_random())]
     rows = torch.randn(2215, 3, generator=_random(), dtype=torch.float64)
     expected = torch.zeros(5, 3, dtype=torch.float64).index_add_(0, ids, rows)
-    found = _segment_sums(rows, torch.argsort(ids, stable=True), torch.bincount(ids))
-    torch.testing.assert_close(found, expected)
+    actual = _segment_sums(rows, torch.argsort(ids, stable=True), torch.bincount(ids))
+    torch.testing.assert_close(actual, expected)
 
 
 def test_two_training_passes_give_the_same_bits() -> None:
@@ -193,8 +193,8 @@ def test_gradients_in_half_precision_are_summed_in_float32() -> None:
     x = torch.randn(1, 5, 64, 64, generator=_random()).bfloat16()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y = layer(x, semantics)
-    (found,) = torch.autograd.grad(y.float().sum(), [layer.mlp_beta.bias])
-    torch.testing.assert_close(found, torch.full((5,), 4096.0))
+    (actual,) = torch.autograd.grad(y.float().sum(), [layer.mlp_beta.bias])
+    torch.testing.assert_close(actual, torch.full((5,), 4096.0))
 
 
 def test_the_rule_reads_the_batch() -> None:
@@ -229,8 +229,8 @@ def test_semantic_convolution(kernel_size: int, padding: str, edges: bool, featu
     for layer in (conv, accelerate(copy.deepcopy(conv), always=True)):
         y = layer(x, semantics)
         gradients.append((y, *torch.autograd.grad(y.square().sum(), [*layer.parameters()])))
-    for expected, found in zip(*gradients, strict=True):
-        assert (expected - found).abs().max() <= GRADIENT * expected.abs().max().clamp(min=1)
+    for expected, actual in zip(*gradients, strict=True):
+        assert (expected - actual).abs().max() <= GRADIENT * expected.abs().max().clamp(min=1)
     torch.testing.assert_close(gradients[1][0], gradients[0][0], **EVALUATED)
 
 

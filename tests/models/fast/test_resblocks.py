@@ -33,10 +33,10 @@ def test_fixed_batch_norm_and_activation_are_one_pass(kind: str, slope: float) -
     expected = F.leaky_relu(norm(x), slope)
     assert torch.equal(activated_norm(norm, x, SEMANTICS, slope, overwrite=False), expected)
     assert torch.equal(x, kept)
-    found = activated_norm(norm, x, SEMANTICS, slope, overwrite=True)
-    assert found.data_ptr() == x.data_ptr()
+    actual = activated_norm(norm, x, SEMANTICS, slope, overwrite=True)
+    assert actual.data_ptr() == x.data_ptr()
     # Two roundings of values of order one instead of three.
-    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0.0)
+    torch.testing.assert_close(actual, expected, atol=1e-6, rtol=0.0)
 
 
 @torch.no_grad()

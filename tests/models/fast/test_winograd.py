@@ -51,9 +51,9 @@ def test_equals_the_direct_convolution(
     x = _random(batch, channels, height, width).contiguous(memory_format=memory_format)
     weight, bias = _random(out, channels, 3, 3, seed=1), _random(out, seed=2)
     for given in (bias, None):
-        found = winograd_convolution(x, weight, given, padding_mode)
-        torch.testing.assert_close(found, _direct(x, weight, given, padding_mode), **EXACT)
-        assert found.is_contiguous(memory_format=torch.channels_last)
+        actual = winograd_convolution(x, weight, given, padding_mode)
+        torch.testing.assert_close(actual, _direct(x, weight, given, padding_mode), **EXACT)
+        assert actual.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_pieces_cover_every_tile_once() -> None:
@@ -70,9 +70,9 @@ def test_rounds_about_as_the_direct_sum_does(channels: int) -> None:
     x = F.leaky_relu(_random(2, channels, 32, 32), 0.2)
     weight = _random(64, channels, 3, 3, seed=1) / (9 * channels) ** 0.5
     exact = F.conv2d(x, weight, padding=1)
-    found = winograd_convolution(x.float(), weight.float(), None)
+    actual = winograd_convolution(x.float(), weight.float(), None)
     direct = F.conv2d(x.float(), weight.float(), padding=1)
-    error = (found - exact).abs().max().item()
+    error = (actual - exact).abs().max().item()
     assert error <= 3 * (direct - exact).abs().max().item()
     assert error <= 2e-5  # the bound of all fast forms
 
@@ -121,9 +121,9 @@ def test_taken_where_it_is_the_same(
 ) -> None:
     layer, x = _layer(**options), _random(*shape, dtype=torch.float32)
     assert _takes_winograd(layer, x, monkeypatch) is expected
-    found = layer(x)
+    actual = layer(x)
     # Up to 9 * 4 float32 products of order one.
-    torch.testing.assert_close(found, _layer(nn.Conv2d, **options)(x), atol=2e-6, rtol=0.0)
+    torch.testing.assert_close(actual, _layer(nn.Conv2d, **options)(x), atol=2e-6, rtol=0.0)
 
 
 def test_not_taken_with_gradients_nor_in_half_precision(monkeypatch: pytest.MonkeyPatch) -> None:
