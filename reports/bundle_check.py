@@ -20,8 +20,8 @@ from spade_eval.reports.bundle.bundle import (
 )
 from spade_eval.reports.bundle.safe_zip import opened_zip
 from spade_eval.reports.measured.counts import average_of, counts_path
-from spade_eval.reports.measured.grouping import Row, by_protocol, rows
-from spade_eval.reports.report_data import RunData
+from spade_eval.reports.measured.grouping import Row, own_folder
+from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.runs import open_run
 from spade_eval.reports.statistics.bootstrap import resampled
 from spade_eval.reports.tables.scores import per_class_table, scores_table
@@ -60,11 +60,10 @@ def _run_faults(folder: Path) -> tuple[RunData | None, list[str]]:
     except UserError as error:
         return None, [_inside(str(error), folder)]
     faults = []
-    groups = by_protocol(run.measurements)
-    for key, group in groups.items():
-        for row in rows(group):
+    for group in run.groups:
+        for row in group.rows:
             faults += [f"runs/{run.name}: {fault}" for fault in _count_faults(row, folder)]
-        inner = folder / "tables" / (key.slug if len(groups) > 1 else "")
+        inner = folder / "tables" / own_folder(group, run.groups)
         for file, frame, index in (
             ("scores.csv", scores_table(group), None),
             ("per_class_iou.csv", per_class_table(group), "class"),

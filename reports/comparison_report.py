@@ -1,21 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A comparison as one page: text, Markdown, CSV files and figures."""
+"""Comparisons within one run folder: of each subject text, Markdown, CSV files, figures, a page."""
 
-import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from spade_eval.errors import UserError
+from spade_eval.reports.html.report_data import ReportData
+from spade_eval.reports.measured.grouping import ProtocolGroup
+from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.plots.differences import plot_class_differences, plot_differences
-from spade_eval.reports.report_data import Plot, RunReport
-from spade_eval.reports.statistics.comparison import Comparison, Pair
+from spade_eval.reports.plots.page import Plot
+from spade_eval.reports.run_report import RunReport, files_of, has_plots, write_page
+from spade_eval.reports.runs import open_run
+from spade_eval.reports.statistics.comparison import Comparison, Pair, compare
+from spade_eval.reports.statistics.intervals import intervals_of
 from spade_eval.reports.tables.formats import as_latex, as_markdown, as_text, markdown_escaped
 from spade_eval.reports.tables.printed import Column, Printed, name_column, rounded
 from spade_eval.reports.tables.writing import write_csv, write_text
 
 _CLASSES_SHOWN = 10
+
+
+def write_comparisons(
+    run_folder: Path, subjects: Sequence[str], baselines: Sequence[str]
+) -> RunReport:
+    """Compare each subject with all baselines of a run; files go to `compare/SUBJECT`.
+
+    `UserError` for a name that no row of the run has.
+    """
+    run = open_run(run_folder)
+    paths: list[Path] = []
+    texts = []
+    for subject in subjects:
+        group = _group_with([subject, *baselines], run)
+        comparison = compare(group, subject, baselines, run_folder)
+        folder = run_folder / "compare" / re.sub(r"[^A-Za-z0-9._+-]+", "-", subject)
+        written, plots = write_comparison(comparison, folder)
+        page = ReportData(
+            title=run.name,
+            runs=(run,),
+            groups=(group,),
+            intervals=intervals_of([group], [run.folder]),
+            comparison=comparison,
+            plots=tuple(plots),
+        )
+        paths += [*written.paths, *write_page(page, folder / "html")]
+        texts.append(written.text)
+    return RunReport(tuple(paths), "\n\n".join(texts))
+
+
+def _group_with(names: Sequence[str], run: RunData) -> ProtocolGroup:
+    """The group of the one protocol under which all of these rows were scored."""
+    missing: list[str] = []
+    for group in run.groups:
+        titles = [row.title for row in group.rows]
+        missing = [name for name in names if name not in titles]
+        if not missing:
+            return group
+    raise UserError(
+        f"no row is called {missing[0]!r} where the others are; give models with --model, or "
+        "--checkpoint NAME=FILE and --images NAME=DIR, and compare by those names"
+    )
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> tuple[RunReport, list[Plot]]:
@@ -37,8 +85,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> tuple[RunReport, l
         write_csv(classes_frame(comparison), folder / "classes.csv"),
         write_csv(images_frame(comparison), folder / "images.csv"),
     ]
-    paths += [path for plot in plots for path in (plot.png, plot.pdf, plot.svg)]
-    return RunReport(tuple(paths), text), plots
+    return RunReport((*paths, *files_of(plots)), text), plots
 
 
 def differences_frame(comparison: Comparison) -> pd.DataFrame:
@@ -79,7 +126,7 @@ def images_frame(comparison: Comparison) -> pd.DataFrame:
 
 
 def _plots(comparison: Comparison, folder: Path) -> list[Plot]:
-    if importlib.util.find_spec("matplotlib") is None:
+    if not has_plots():
         return []
     plots = plot_differences(comparison, folder)
     for pair in comparison.pairs:

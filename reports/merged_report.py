@@ -4,41 +4,57 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from spade_eval.reports.measured.groups import protocol_groups
+from spade_eval.reports.html.report_data import ReportData
+from spade_eval.reports.measured.grouping import by_protocol, own_folder
+from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.plots.bars import plot_leaderboard
-from spade_eval.reports.report_data import Plot, RunData, RunReport
-from spade_eval.reports.run_report import has_plots, missing_parts, write_page
+from spade_eval.reports.plots.page import Plot
+from spade_eval.reports.run_report import (
+    RunReport,
+    files_of,
+    has_plots,
+    missing_parts,
+    write_page,
+)
 from spade_eval.reports.runs import Merged, merged
+from spade_eval.reports.statistics.intervals import intervals_of
 from spade_eval.reports.tables.formats import as_text
-from spade_eval.reports.tables.leaderboard import different, leaderboards, printed_leaderboard
+from spade_eval.reports.tables.leaderboard import different, leaderboard, printed_leaderboard
 from spade_eval.reports.tables.writing import write_forms
 
 
 def write_merged_report(runs: Sequence[RunData], folder: Path) -> RunReport:
     """Write leaderboards, figures and the web page of all runs together into a folder."""
-    found = merged(runs)
-    boards = leaderboards(found.measurements)
+    together = merged(runs)
+    groups = by_protocol(together.measurements)
     paths: list[Path] = []
     plots: list[Plot] = []
     texts = []
-    for key, board in boards.items():
-        place = folder / (key.slug if len(boards) > 1 else "")
+    for group in groups:
+        board, place = leaderboard(group), folder / own_folder(group, groups)
         printed = printed_leaderboard(board)
         paths += write_forms(board, printed, place, "leaderboard")
         plots += plot_leaderboard(board, place) if has_plots() else []
         notes = [f"Note: {note}" for note in printed.notes]
         texts.append("\n".join([printed.title, "", as_text(printed), *notes]))
-    paths += [path for plot in plots for path in (plot.png, plot.pdf, plot.svg)]
-    said = _about_the_merge(runs, found)
-    if len(boards) > 1:
-        said.append(f"{different(list(boards))}: their numbers stand in tables of their own.")
-    groups = protocol_groups(runs, found.measurements)
-    paths += write_page(runs, groups, plots, folder / "html", notes=said)
+    said = _about_the_merge(runs, together)
+    if len(groups) > 1:
+        keys = [group.key for group in groups]
+        said.append(f"{different(keys)}: their numbers stand in tables of their own.")
+    page = ReportData(
+        title=", ".join(run.name for run in runs),
+        runs=tuple(runs),
+        groups=groups,
+        intervals=intervals_of(groups, [run.folder for run in runs]),
+        plots=tuple(plots),
+        notes=tuple(said),
+    )
+    paths += [*files_of(plots), *write_page(page, folder / "html")]
     return RunReport(tuple(paths), "\n\n".join([*texts, "\n".join([*said, *missing_parts()])]))
 
 
-def _about_the_merge(runs: Sequence[RunData], found: Merged) -> list[str]:
+def _about_the_merge(runs: Sequence[RunData], together: Merged) -> list[str]:
     said = [f"{len(runs)} runs: {', '.join(run.name for run in runs)}."]
-    if found.num_duplicates:
-        said.append(f"{found.num_duplicates:,} numbers stand in several runs and are equal.")
-    return [*said, *(item.sentence() for item in found.disagreements)]
+    if together.num_duplicates:
+        said.append(f"{together.num_duplicates:,} numbers stand in several runs and are equal.")
+    return [*said, *(item.sentence() for item in together.disagreements)]

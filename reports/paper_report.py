@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A table of the paper over given runs, in every form: frame, text, Markdown, LaTeX, plots."""
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from spade_eval.reports.html.report_data import ReportData
+from spade_eval.reports.measured.grouping import by_protocol
+from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.plots.papers import plot_paper_table
 from spade_eval.reports.plots.slopes import plot_ablation_slopes
-from spade_eval.reports.report_data import RunData, RunReport
-from spade_eval.reports.run_report import write_page
+from spade_eval.reports.run_report import RunReport, files_of, has_plots, write_page
 from spade_eval.reports.runs import merged, open_run
 from spade_eval.reports.statistics.ordering import ordering_lines
 from spade_eval.reports.tables.formats import as_markdown, as_text, markdown_escaped
@@ -36,9 +37,10 @@ def write_table_of_runs(
     number: int, runs: Sequence[RunData], folder: Path, *, unverified: bool = False
 ) -> RunReport:
     """The same for runs that are open already."""
-    found = merged(runs)
-    table = paper_table(number, found.measurements, unverified=unverified)
-    table.attrs["notes"] += [item.sentence() for item in found.disagreements]
+    together = merged(runs)
+    groups = by_protocol(together.measurements)
+    table = paper_table(number, groups, unverified=unverified)
+    table.attrs["notes"] += [item.sentence() for item in together.disagreements]
     parts = [printed_paper(table)]
     paths = write_forms(table, parts[0], folder, f"table{number}")
     published = paper_table(number, [], unverified=unverified)
@@ -53,8 +55,13 @@ def write_table_of_runs(
     write_text(f"{page}\n", folder / f"table{number}.md")
     paths += _plots(number, table, published, folder)
     shown = [table] if len(parts) == 1 else [table, published]
-    page_folder = folder / f"table{number}_html"
-    paths += write_page(runs, (), (), page_folder, notes=order, paper_tables=shown)
+    web_page = ReportData(
+        title=", ".join(run.name for run in runs),
+        runs=tuple(runs),
+        paper_tables=tuple(shown),
+        notes=tuple(order),
+    )
+    paths += write_page(web_page, folder / f"table{number}_html")
     return RunReport(tuple(paths), text)
 
 
@@ -64,7 +71,7 @@ def _text(printed: Printed) -> str:
 
 
 def _plots(number: int, table: pd.DataFrame, published: pd.DataFrame, folder: Path) -> list[Path]:
-    if importlib.util.find_spec("matplotlib") is None:
+    if not has_plots():
         return []
     paths = [
         plot_paper_table(table, folder / f"table{number}.{form}", published)
@@ -74,4 +81,4 @@ def _plots(number: int, table: pd.DataFrame, published: pd.DataFrame, folder: Pa
     both = pd.concat([table, published[~published["dataset"].isin(table["dataset"])]])
     both.attrs = table.attrs
     plots = plot_ablation_slopes(both, folder) if number == _SLOPES_OF else []
-    return [*paths, *(path for plot in plots for path in (plot.png, plot.pdf, plot.svg))]
+    return [*paths, *files_of(plots)]

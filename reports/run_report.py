@@ -6,30 +6,22 @@ files directly in `tables/` and `plots/`; under several, each has a folder there
 """
 
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from spade_eval.figures.grid import MAX_ROWS, samples_grid
-from spade_eval.records import Measurement
-from spade_eval.reports.measured.grouping import (
-    REFERENCE_KINDS,
-    ProtocolKey,
-    by_protocol,
-    footnotes,
-    protocol_details,
-    protocol_title,
-)
-from spade_eval.reports.measured.groups import protocol_groups
+from spade_eval.reports.html.report_data import ReportData
+from spade_eval.reports.measured.grouping import REFERENCE_KINDS, ProtocolGroup, own_folder
+from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.plots.bars import plot_metric_bars
 from spade_eval.reports.plots.classes import plot_per_class_iou
+from spade_eval.reports.plots.page import Plot
 from spade_eval.reports.plots.sample_size import plot_distance_against_count
 from spade_eval.reports.plots.tradeoff import plot_precision_recall, plot_tradeoff
 from spade_eval.reports.plots.training import plot_training
-from spade_eval.reports.report_data import Plot, ProtocolGroup, ReportData, RunData, RunReport
 from spade_eval.reports.runs import open_run
-from spade_eval.reports.statistics.comparison import Comparison
+from spade_eval.reports.statistics.intervals import Intervals, intervals_of
 from spade_eval.reports.tables.formats import as_text
 from spade_eval.reports.tables.scores import printed_scores, scores_table, write_tables
 from spade_eval.reports.tables.writing import NO_PARQUET, has_parquet
@@ -44,69 +36,66 @@ NO_PLOTS = "No plots: matplotlib is not installed; tables and samples are comple
 NO_PAGE = "No web page: jinja2 is not installed; tables and plots are complete."
 
 
+@dataclass(frozen=True)
+class RunReport:
+    """What was written, and the text that the command line prints."""
+
+    paths: tuple[Path, ...]
+    text: str
+
+
 def write_report(run_folder: Path, *, thorough: bool = False) -> RunReport:
     """Write everything of one run; `UserError` where nothing is recorded yet.
 
     `thorough` adds what takes minutes on Inception features: intervals of FID, FID against N.
     """
     run = open_run(run_folder)
-    keyed = by_protocol(run.measurements)
-    groups = protocol_groups([run], run.measurements, thorough=thorough)
+    intervals = intervals_of(run.groups, [run.folder], thorough=thorough)
     paths = write_run_tables(run)
-    plots = list(_plots(run, keyed, groups, thorough)) if has_plots() else []
-    paths += [path for plot in plots for path in (plot.png, plot.pdf, plot.svg)]
-    if len(groups) > 1:
+    plots = list(_plots(run, intervals, thorough)) if has_plots() else []
+    paths += files_of(plots)
+    if len(run.groups) > 1:
         _remove_single_report(run_folder)
-    paths += _write_samples(run_folder, run.measurements)
-    paths += write_page([run], groups, plots, run_folder / "html")
-    texts = [report_text(group) for group in keyed.values()]
+    paths += _write_samples(run)
+    page = ReportData(
+        title=run.name, runs=(run,), groups=run.groups, intervals=intervals, plots=tuple(plots)
+    )
+    paths += write_page(page, run_folder / "html")
+    texts = [report_text(group) for group in run.groups]
     return RunReport(tuple(paths), "\n\n".join([*texts, *missing_parts()]))
 
 
 def write_run_tables(run: RunData) -> list[Path]:
     """Write the tables of a run folder, a folder a protocol where there are several."""
-    keyed = by_protocol(run.measurements)
     return [
         path
-        for key, group in keyed.items()
-        for path in write_tables(group, run.folder / "tables" / _inner(key, keyed))
+        for group in run.groups
+        for path in write_tables(group, run.folder / "tables" / own_folder(group, run.groups))
     ]
 
 
-def write_page(
-    runs: Sequence[RunData],
-    groups: Sequence[ProtocolGroup],
-    plots: Sequence[Plot],
-    folder: Path,
-    comparison: Comparison | None = None,
-    notes: Sequence[str] = (),
-    paper_tables: Sequence[pd.DataFrame] = (),
-) -> list[Path]:
-    """Write the web page of these runs; returns its path, none without jinja2."""
+def write_page(report: ReportData, folder: Path) -> list[Path]:
+    """Write the web page of a report; returns its path, none without jinja2."""
     if not has_page():
         return []
-    from spade_eval.reports.html import write_html
+    from spade_eval.reports.html.report import write_html
 
-    data = ReportData(
-        title=", ".join(run.name for run in runs),
-        runs=tuple(runs),
-        groups=tuple(groups),
-        paper_tables=tuple(paper_tables),
-        comparison=comparison,
-        plots=tuple(plots),
-        notes=tuple(notes),
-    )
-    return write_html(data, folder)[:1]
+    return write_html(report, folder)[:1]
 
 
-def report_text(measurements: Sequence[Measurement]) -> str:
+def report_text(group: ProtocolGroup) -> str:
     """Title, table and footnotes of one protocol as text."""
-    printed = printed_scores(scores_table(measurements))
+    printed = printed_scores(scores_table(group))
     notes = ["↑ larger is better, ↓ smaller is better"]
     if printed.has_marks:
         notes[0] += ", * best model of the column"
-    lines = [protocol_title(measurements), protocol_details(measurements), "", as_text(printed)]
-    return "\n".join([*lines, *notes, *(f"Note: {note}" for note in footnotes(measurements))])
+    lines = [group.title, group.details, "", as_text(printed)]
+    return "\n".join([*lines, *notes, *(f"Note: {note}" for note in group.notes)])
+
+
+def files_of(plots: list[Plot]) -> list[Path]:
+    """Every file of some plots."""
+    return [path for plot in plots for path in (plot.png, plot.pdf, plot.svg)]
 
 
 def has_plots() -> bool:
@@ -131,19 +120,10 @@ def missing_parts() -> list[str]:
     return missing
 
 
-def _inner(key: ProtocolKey, keyed: dict[ProtocolKey, list[Measurement]]) -> str:
-    return key.slug if len(keyed) > 1 else ""
-
-
-def _plots(
-    run: RunData,
-    keyed: dict[ProtocolKey, list[Measurement]],
-    groups: Sequence[ProtocolGroup],
-    thorough: bool,
-) -> Iterator[Plot]:
-    for (key, group), shown in zip(keyed.items(), groups, strict=True):
-        folder = run.folder / "plots" / _inner(key, keyed)
-        yield from plot_metric_bars(group, folder, shown.intervals)
+def _plots(run: RunData, intervals: Intervals, thorough: bool) -> Iterator[Plot]:
+    for group in run.groups:
+        folder = run.folder / "plots" / own_folder(group, run.groups)
+        yield from plot_metric_bars(group, folder, intervals[group.key])
         yield from plot_per_class_iou(group, folder)
         yield from plot_tradeoff(group, folder)
         yield from plot_precision_recall(group, folder)
@@ -159,17 +139,17 @@ def _remove_single_report(run_folder: Path) -> None:
                 (run_folder / folder / f"{stem}.{form}").unlink(missing_ok=True)
 
 
-def _write_samples(run_folder: Path, measurements: Sequence[Measurement]) -> list[Path]:
-    images = run_folder / "images"
+def _write_samples(run: RunData) -> list[Path]:
+    images = run.folder / "images"
     present = sorted(folder.name for folder in images.iterdir()) if images.is_dir() else []
     present = [name for name in present if any((images / name).glob("*.png"))]
     if not present:
         return []
-    order = dict.fromkeys([*_FIRST_COLUMNS, *(item.source for item in measurements), *present])
+    order = dict.fromkeys([*_FIRST_COLUMNS, *(item.source for item in run.measurements), *present])
     titles = [name for name in order if name in present]
     stems = sorted(path.stem for path in (images / titles[0]).glob("*.png"))[:MAX_ROWS]
     columns = {title: [images / title / f"{stem}.png" for stem in stems] for title in titles}
     # With several protocols in one folder nothing says which of them the images belong to.
-    title = [f"{protocol_title(measurements)}."] if len(by_protocol(measurements)) == 1 else []
-    caption = " ".join([*title, *footnotes(measurements)])
-    return [samples_grid(columns, run_folder / "samples.png", caption)]
+    title = [f"{group.title}." for group in run.groups] if len(run.groups) == 1 else []
+    notes = dict.fromkeys(note for group in run.groups for note in group.notes)
+    return [samples_grid(columns, run.folder / "samples.png", " ".join([*title, *notes]))]

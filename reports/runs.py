@@ -15,7 +15,7 @@ from typing import Any
 from spade_eval.errors import UserError
 from spade_eval.records import Measurement, RecordStore
 from spade_eval.reports.bundle.bundle import extract_bundle
-from spade_eval.reports.report_data import RunData
+from spade_eval.reports.measured.run_data import RunData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ def _config(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise UserError(f"{path}: not the JSON that a run writes ({error}); restore it") from error
-    return found if isinstance(found, dict) else None
+    return config if isinstance(config, dict) else None

@@ -61,6 +61,11 @@ MAY_ACCELERATE = (
     "spade_eval/sources/checkpoints.py",
     "spade_eval/bench",
 )
+# Rooms of `reports/`, in order: each may import itself and those before it; what lies at the top of
+# the folder puts them together and is imported by none of them.
+REPORT_ROOMS = ("measured", "statistics", "tables", "plots", "bench", "bundle", "html")
+# At most so many files and folders at the top of a package.
+MOST_ROOMS = {"spade_eval": 24, "reports": 15}
 # Imported only inside the functions that use them.
 HEAVY = {"mmseg", "mmengine", "mmcv", "cv2", "pytorch_fid", "matplotlib", "tensorboard",
          "torchvision", "transformers", "sklearn"}  # fmt: skip
@@ -148,6 +153,36 @@ def test_reports_are_asked_for_by_the_command_line_alone() -> None:
     for path, name in all_imports("spade_eval"):
         if "cli" not in path.relative_to(ROOT).parts:
             assert not name.startswith("spade_eval.reports"), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("place", range(len(REPORT_ROOMS)))
+def test_no_import_runs_up_inside_reports(place: int) -> None:
+    below = tuple(f"spade_eval.reports.{room}." for room in REPORT_ROOMS[: place + 1])
+    for path, name in all_imports(f"reports/{REPORT_ROOMS[place]}"):
+        if name.startswith("spade_eval.reports"):
+            assert f"{name}.".startswith(below), f"{path} imports {name}"
+
+
+def test_every_room_of_reports_has_its_place() -> None:
+    folders = {path.parent.name for path in (ROOT / "reports").glob("*/__init__.py")}
+    assert folders == set(REPORT_ROOMS)
+
+
+@pytest.mark.parametrize(
+    "package",
+    [
+        pytest.param("spade_eval", marks=pytest.mark.xfail(strict=True, reason="26 rooms as yet")),
+        "reports",
+    ],
+)
+def test_the_top_of_a_package_can_be_overlooked(package: str) -> None:
+    beside = ("__init__.py", "__main__.py", "__pycache__", *LINKED)
+    rooms = [
+        path.name
+        for path in (ROOT / package).iterdir()
+        if path.name not in beside and (path.is_dir() or path.suffix == ".py")
+    ]
+    assert len(rooms) <= MOST_ROOMS[package], sorted(rooms)
 
 
 @pytest.mark.parametrize("package", ["spade_eval", *LINKED])

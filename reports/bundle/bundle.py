@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from spade_eval.errors import UserError
+from spade_eval.files import written_whole
 from spade_eval.records import provenance, sha256_of_bytes, sha256_of_file
 from spade_eval.reports.bundle.safe_zip import SafeZip, opened_zip, write_zip
 
@@ -54,13 +55,8 @@ def write_bundle(run_folders: Sequence[Path], path: Path) -> str:
         found = sorted({file for part in _PARTS for file in folder.glob(part) if file.is_file()})
         files |= {f"runs/{name}/{file.relative_to(folder).as_posix()}": file for file in found}
     manifest = _manifest(files)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    try:
+    with written_whole(path) as partial:
         write_zip(partial, {MANIFEST: manifest, **files})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return sha256_of_bytes(manifest)
 
 

@@ -6,19 +6,17 @@ holds the places of its facts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spade_eval.records import Measurement
 from spade_eval.reports.measured.provenance import command_to_repeat, provenance_lines
-
-if TYPE_CHECKING:
-    from spade_eval.reports.report_data import RunData
+from spade_eval.reports.measured.run_data import RunData
 
 
 class Details:
     """Collects the provenance of the numbers shown; a number is known by the place it gets."""
 
-    def __init__(self, runs: Iterable["RunData"]) -> None:
+    def __init__(self, runs: Iterable[RunData]) -> None:
         self._run_of_job = {item.job_sha256: run for run in runs for item in run.measurements}
         self._facts: dict[tuple[str, str], int] = {}
         self._texts: dict[str, int] = {}

@@ -10,10 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from spade_eval.reports.report_data import Plot
+from spade_eval.reports.plots.page import Plot
 
 # Ground, ink and lines of `plots/page.py`, and matplotlib's own black; ground as in report.css.
 _DARK = {
@@ -38,7 +36,7 @@ class Figure:
     height: float
 
 
-def write_figures(plots: Sequence["Plot"], folder: Path) -> list[Figure]:
+def write_figures(plots: Sequence[Plot], folder: Path) -> list[Figure]:
     """Write both variants of every plot into `folder`/plots."""
     figures = []
     for number, plot in enumerate(plots):

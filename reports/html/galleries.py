@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spade_eval.errors import UserError
 from spade_eval.metrics.counts import StoredCounts
@@ -19,9 +19,7 @@ from spade_eval.records import Measurement
 from spade_eval.reports.html.image_scores import ImageScores, image_scores
 from spade_eval.reports.measured.counts import stored_counts
 from spade_eval.reports.measured.grouping import REFERENCE_KINDS
-
-if TYPE_CHECKING:
-    from spade_eval.reports.report_data import RunData
+from spade_eval.reports.measured.run_data import RunData
 
 LABEL_MAP = "label map"
 _SHARED_KINDS = (LABEL_MAP, *REFERENCE_KINDS)  # equal in every run on the same data
@@ -73,7 +71,7 @@ class Gallery:
         }
 
 
-def galleries(runs: Sequence["RunData"]) -> list[Gallery]:
+def galleries(runs: Sequence[RunData]) -> list[Gallery]:
     """One gallery for each set of data that any image is kept of, in order of the runs."""
     groups: dict[tuple[str, ...], list[RunData]] = {}
     for run in runs:
@@ -101,7 +99,7 @@ def _link(path: Path, target: Path) -> None:
         shutil.copyfile(path, target)
 
 
-def _gallery(runs: Sequence["RunData"], prefix: str) -> Gallery:
+def _gallery(runs: Sequence[RunData], prefix: str) -> Gallery:
     columns: dict[tuple[str, str], GalleryColumn] = {}
     for run in runs:
         for kind, source, item in _sources(run):
@@ -132,7 +130,7 @@ def _gallery(runs: Sequence["RunData"], prefix: str) -> Gallery:
     )
 
 
-def _sources(run: "RunData") -> Iterable[tuple[str, str, Measurement | None]]:
+def _sources(run: RunData) -> Iterable[tuple[str, str, Measurement | None]]:
     """Kind, name and last measurement of everything that may have pictures in a run."""
     last: dict[tuple[str, str], Measurement] = {}
     for item in sorted(run.measurements, key=lambda item: item.started):
@@ -164,7 +162,7 @@ def _classes_of_job(measurements: Iterable[Measurement], job_sha256: str) -> tup
     )
 
 
-def _colors(runs: Sequence["RunData"]) -> dict[str, tuple[int, int, int]]:
+def _colors(runs: Sequence[RunData]) -> dict[str, tuple[int, int, int]]:
     """Colours of the label maps as the run states them; none is guessed from the pictures."""
     for run in runs:
         path = run.folder / "classes.json"

@@ -2,12 +2,13 @@
 """The tables of the paper beside the measured numbers; both kinds of number name their origin."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from spade_eval.records import Measurement
 from spade_eval.reports.html.details import Details
+from spade_eval.reports.html.report_data import ReportData
 from spade_eval.reports.html.views import (
     Cell,
     Column,
@@ -18,9 +19,6 @@ from spade_eval.reports.html.views import (
     number,
 )
 from spade_eval.reports.measured.grouping import REFERENCE_KINDS
-
-if TYPE_CHECKING:
-    from spade_eval.reports.report_data import ReportData
 
 _TEXTS = ("dataset", "row", "group", "kind", "model", "profile")
 _MILLION = 1e6
@@ -33,7 +31,7 @@ _FACTS = {
 }
 
 
-def paper_section(frame: pd.DataFrame, report: "ReportData", details: Details) -> Section:
+def paper_section(frame: pd.DataFrame, report: ReportData, details: Details) -> Section:
     """One table of the paper as `spade_eval.reports.tables.paper_tables.paper_table` gives it."""
     drawn = _PaperTable(frame, report, details)
     number_of = frame.attrs["number"]
@@ -57,7 +55,7 @@ def paper_section(frame: pd.DataFrame, report: "ReportData", details: Details) -
 class _PaperTable:
     """The columns of a frame that hold anything, and its rows in them."""
 
-    def __init__(self, frame: pd.DataFrame, report: "ReportData", details: Details) -> None:
+    def __init__(self, frame: pd.DataFrame, report: ReportData, details: Details) -> None:
         self.frame, self.details = frame, details
         self.measured = [item for run in report.runs for item in run.measurements]
         self.texts = [name for name in _TEXTS if (frame[name].fillna("") != "").any()]

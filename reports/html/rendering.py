@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -20,10 +20,8 @@ from markupsafe import Markup
 from spade_eval.reports.html.details import Details
 from spade_eval.reports.html.figures import Figure
 from spade_eval.reports.html.galleries import Gallery
+from spade_eval.reports.html.report_data import ReportData
 from spade_eval.reports.html.views import Section
-
-if TYPE_CHECKING:
-    from spade_eval.reports.report_data import ReportData
 
 MARK = '<meta name="generator" content="spade-eval report">'
 _STYLES = ("page.css", "tables.css", "gallery.css")
@@ -31,7 +29,7 @@ _SCRIPTS = ("theme.js", "tables.js", "details.js", "gallery.js", "zoom.js")
 
 
 def rendered(
-    report: "ReportData",
+    report: ReportData,
     sections: Sequence[Section],
     figures: Sequence[Figure],
     galleries: Sequence[Gallery],

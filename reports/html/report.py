@@ -10,22 +10,19 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from spade_eval.errors import UserError
 from spade_eval.reports.html.details import Details
 from spade_eval.reports.html.figures import write_figures
 from spade_eval.reports.html.galleries import galleries, link_images
 from spade_eval.reports.html.rendering import MARK, rendered
+from spade_eval.reports.html.report_data import ReportData
 from spade_eval.reports.html.sections import sections
-
-if TYPE_CHECKING:
-    from spade_eval.reports.report_data import ReportData
 
 PAGE = "index.html"
 
 
-def write_html(report: "ReportData", folder: Path) -> list[Path]:
+def write_html(report: ReportData, folder: Path) -> list[Path]:
     """Write the page into `folder`; returns its path, then those of the plots.
 
     An earlier page in that folder is replaced as a whole. A folder with anything else in it is a

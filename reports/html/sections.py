@@ -5,13 +5,13 @@ Numbers are those of the printed tables, at full precision wherever they are sor
 copied. Each carries the place of its provenance.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 from spade_eval.records import Measurement
 from spade_eval.reports.html.comparisons import comparison_section
 from spade_eval.reports.html.details import Details
 from spade_eval.reports.html.paper import paper_section
+from spade_eval.reports.html.report_data import ReportData
 from spade_eval.reports.html.views import (
     Cell,
     Column,
@@ -22,15 +22,15 @@ from spade_eval.reports.html.views import (
     number,
     ranked,
 )
-from spade_eval.reports.measured.grouping import Row, metric_names
+from spade_eval.reports.measured.grouping import ProtocolGroup, Row, metric_names
+from spade_eval.reports.statistics.intervals import Interval
 
-if TYPE_CHECKING:
-    from spade_eval.reports.report_data import ProtocolGroup, ReportData
+Ends = Mapping[tuple[str, str], Interval]
 
 _MARKS = "abcdefghijklmnopqrstuvwxyz"
 
 
-def sections(report: "ReportData", details: Details) -> list[Section]:
+def sections(report: ReportData, details: Details) -> list[Section]:
     """Parts of the page that hold tables, in reading order."""
     found = [_group_section(report, place, details) for place in range(1, len(report.groups) + 1)]
     if report.comparison is not None:
@@ -38,9 +38,9 @@ def sections(report: "ReportData", details: Details) -> list[Section]:
     return [*found, *(paper_section(table, report, details) for table in report.paper_tables)]
 
 
-def _group_section(report: "ReportData", place: int, details: Details) -> Section:
+def _group_section(report: ReportData, place: int, details: Details) -> Section:
     group = report.groups[place - 1]
-    tables = [_scores(group, details)]
+    tables = [_scores(group, report.intervals.get(group.key, {}), details)]
     classes = _classes(group, details)
     return Section(
         anchor=f"scores-{place}",
@@ -51,7 +51,7 @@ def _group_section(report: "ReportData", place: int, details: Details) -> Sectio
     )
 
 
-def _scores(group: "ProtocolGroup", details: Details) -> Table:
+def _scores(group: ProtocolGroup, ends: Ends, details: Details) -> Table:
     metrics = metric_names(group.rows)
     notes = _Notes([item for row in group.rows for item in row.scores.values()])
     facts, fact_cells = _facts(group.rows, details)
@@ -60,7 +60,7 @@ def _scores(group: "ProtocolGroup", details: Details) -> Table:
     rows = []
     for place, row in enumerate(group.rows):
         cells = [Cell(text=row.title), Cell(text=row.kind), *fact_cells[place]]
-        cells += [_score(group, row, name, notes, details) for name in metrics]
+        cells += [_score(group, ends, row, name, notes, details) for name in metrics]
         rows.append(TableRow(cells=tuple(cells), kind=row.kind, is_reference=row.is_reference))
     common = [("", note) for note in group.notes if note not in notes.own]
     return Table(
@@ -131,18 +131,20 @@ def _metric_column(rows: Sequence[Row], name: str) -> Column:
     )
 
 
-def _score(group: "ProtocolGroup", row: Row, name: str, notes: _Notes, details: Details) -> Cell:
+def _score(
+    group: ProtocolGroup, ends: Ends, row: Row, name: str, notes: _Notes, details: Details
+) -> Cell:
     item = row.scores.get(name)
     if item is None:
         return Cell()
     values = [other.scores[name].value for other in group.rows if name in other.scores]
     decimals = decimals_of(values, item.unit)
     text, value = number(item.value, item.unit, decimals)
-    low, high = group.intervals.get((row.title, name), (None, None))
+    low, high = ends.get((row.title, name), (None, None))
     extra = ""
     if low is not None and high is not None:
-        ends = [number(end, item.unit, decimals)[0] for end in (low, high)]
-        extra = f"{ends[0]} to {ends[1]}"
+        shown = [number(end, item.unit, decimals)[0] for end in (low, high)]
+        extra = f"{shown[0]} to {shown[1]}"
     return Cell(
         text=text,
         value=value,
@@ -152,7 +154,7 @@ def _score(group: "ProtocolGroup", row: Row, name: str, notes: _Notes, details: 
     )
 
 
-def _classes(group: "ProtocolGroup", details: Details) -> Table:
+def _classes(group: ProtocolGroup, details: Details) -> Table:
     """Classes x sources; a class without ground truth has no IoU and sorts last."""
     rows = [row for row in group.rows if row.class_iou]
     names = list(dict.fromkeys(name for row in rows for name in row.class_iou))

@@ -73,52 +73,86 @@ class Row:
         return self.kind in REFERENCE_KINDS
 
 
-def by_protocol(measurements: Iterable[Measurement]) -> dict[ProtocolKey, list[Measurement]]:
-    """Measurements that may share a table, in order of first appearance.
+@dataclass(frozen=True, kw_only=True)
+class ProtocolGroup:
+    """Measurements that may share a table, the rows they make, and what must be said of them."""
+
+    key: ProtocolKey
+    measurements: tuple[Measurement, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """What was measured on what, for the head of a table or a figure."""
+        key = self.key
+        plural = "" if key.num_images == 1 else "s"
+        order = "" if key.height == key.width else " (height x width)"
+        return (
+            f"{key.dataset} {key.split}, {key.num_images} image{plural} of "
+            f"{key.height}x{key.width}{order}, profile {key.profile}"
+        )
+
+    @property
+    def details(self) -> str:
+        """Networks and hashes behind a table, in one line."""
+        first = self.measurements[0]
+        parts = [f"protocol version {first.protocol_version} ({first.protocol_sha256[:8]})"]
+        for kind in ("segmenter", "features"):
+            used = dict.fromkeys(
+                (getattr(item, kind), getattr(item, f"{kind}_sha256")) for item in self.measurements
+            )
+            parts += [f"{kind} {name} ({(sha or 'no hash')[:8]})" for name, sha in used if name]
+        return ", ".join(parts)
+
+
+def by_protocol(measurements: Iterable[Measurement]) -> tuple[ProtocolGroup, ...]:
+    """Group measurements that may share a table, in order of first appearance.
 
     A metric that needs no segmenter (or no features) has None there, so the networks are looked up
     per job; a job that used none at all joins the others where there is only one choice.
     """
     measurements = list(measurements)
-    networks = {
-        name: _network_of_jobs(measurements, name)
-        for name in ("segmenter_sha256", "features_sha256")
-    }
-    groups: dict[ProtocolKey, list[Measurement]] = defaultdict(list)
-    for measurement in measurements:
+    segmenters = _network_of_jobs(measurements, "segmenter_sha256")
+    features = _network_of_jobs(measurements, "features_sha256")
+    members: dict[ProtocolKey, list[Measurement]] = defaultdict(list)
+    for item in measurements:
         key = ProtocolKey(
-            *_data_and_profile(measurement),
-            segmenter_sha256=networks["segmenter_sha256"][measurement.job_sha256],
-            features_sha256=networks["features_sha256"][measurement.job_sha256],
+            *_data_and_profile(item),
+            segmenter_sha256=segmenters[item.job_sha256],
+            features_sha256=features[item.job_sha256],
         )
-        groups[key].append(measurement)
-    return dict(groups)
+        members[key].append(item)
+    return tuple(_group(key, items) for key, items in members.items())
 
 
-def one_protocol(measurements: Iterable[Measurement]) -> list[Measurement]:
-    """The measurements as a list; `ValueError` if they belong into more than one table."""
-    groups = by_protocol(measurements)
-    if len(groups) > 1:
-        raise ValueError(
-            f"{len(groups)} protocols in one table: {', '.join(key.slug for key in groups)}; "
-            "split the measurements with by_protocol first"
-        )
-    return [measurement for group in groups.values() for measurement in group]
+def own_folder(group: ProtocolGroup, groups: Sequence[ProtocolGroup]) -> str:
+    """Name the folder of a group's files: none of its own where it is the only one."""
+    return group.key.slug if len(groups) > 1 else ""
 
 
-def rows(measurements: Iterable[Measurement]) -> list[Row]:
-    """Rows of one table: real, oracle, then the others in order of first appearance."""
+def rows_of(measurements: Iterable[Measurement]) -> list[Row]:
+    """Rows of one protocol's table: bounds, then the others in order of first appearance."""
     sources: dict[tuple[str, str], list[Measurement]] = defaultdict(list)
-    for measurement in one_protocol(measurements):
+    for measurement in measurements:
         sources[measurement.source_kind, measurement.source].append(measurement)
     names = [source for _, source in sources]
-    found = [
-        _row(group, f"{source} ({kind})" if names.count(source) > 1 else source)
-        for (kind, source), group in sources.items()
+    table_rows = [
+        _row(items, f"{source} ({kind})" if names.count(source) > 1 else source)
+        for (kind, source), items in sources.items()
     ]
     places = {kind: place for place, kind in enumerate(REFERENCE_KINDS)}
-    shown = [row for row in found if row.measurements]
+    shown = [row for row in table_rows if row.measurements]
     return sorted(shown, key=lambda row: places.get(row.kind, len(places)))
+
+
+def footnotes(table_rows: Sequence[Row]) -> list[str]:
+    """Notes that the numbers shown must never be without: each once, in order of appearance."""
+    notes = dict.fromkeys(note for row in table_rows for item in row.measurements
+                          for note in item.notes)  # fmt: skip
+    notes |= dict.fromkeys(_superseded_note(row) for row in table_rows if row.num_superseded)
+    notes |= dict.fromkeys(_reference_notes(table_rows))
+    return list(notes)
 
 
 def metric_names(table_rows: Iterable[Row]) -> list[str]:
@@ -143,40 +177,14 @@ def shortened(name: str, limit: int) -> str:
     return f"{name[: limit - 1 - end]}…{name[len(name) - end :]}"
 
 
-def protocol_title(measurements: Sequence[Measurement]) -> str:
-    """One line that says what was measured on what, for the head of a table or a figure."""
-    first = measurements[0]
-    plural = "" if first.num_images == 1 else "s"
-    order = "" if first.height == first.width else " (height x width)"
-    return (
-        f"{first.dataset} {first.split}, {first.num_images} image{plural} of "
-        f"{first.height}x{first.width}{order}, profile {first.profile}"
+def _group(key: ProtocolKey, measurements: Sequence[Measurement]) -> ProtocolGroup:
+    table_rows = tuple(rows_of(measurements))
+    return ProtocolGroup(
+        key=key,
+        measurements=tuple(measurements),
+        rows=table_rows,
+        notes=tuple(footnotes(table_rows)),
     )
-
-
-def protocol_details(measurements: Sequence[Measurement]) -> str:
-    """Networks and hashes behind a table, in one line."""
-    first = measurements[0]
-    parts = [f"protocol version {first.protocol_version} ({first.protocol_sha256[:8]})"]
-    for kind in ("segmenter", "features"):
-        used = dict.fromkeys(
-            (getattr(measurement, kind), getattr(measurement, f"{kind}_sha256"))
-            for measurement in measurements
-        )
-        parts += [f"{kind} {name} ({(sha or 'no hash')[:8]})" for name, sha in used if name]
-    return ", ".join(parts)
-
-
-def footnotes(measurements: Iterable[Measurement]) -> list[str]:
-    """Notes that the numbers shown must never be without: each once, in order of appearance."""
-    notes: dict[str, None] = {}
-    for group in by_protocol(measurements).values():
-        table_rows = rows(group)
-        for row in table_rows:
-            notes |= dict.fromkeys(note for item in row.measurements for note in item.notes)
-        notes |= dict.fromkeys(_superseded_note(row) for row in table_rows if row.num_superseded)
-        notes |= dict.fromkeys(_reference_notes(table_rows))
-    return list(notes)
 
 
 def _data_and_profile(measurement: Measurement) -> tuple[str, str, str, int, int, int, str, str]:

@@ -16,10 +16,10 @@ from typing import Any
 from spade_eval.records import Measurement
 from spade_eval.reports.measured.grouping import (
     REFERENCE_KINDS,
+    ProtocolGroup,
     Row,
     metric_names,
-    one_protocol,
-    rows,
+    rows_of,
     value_of,
 )
 
@@ -72,22 +72,19 @@ def summary(values: Iterable[float]) -> Summary:
     )
 
 
-def seeded_rows(measurements: Iterable[Measurement]) -> list[SeededRow]:
-    """Rows of one protocol over all seeds: references first, then in order of appearance.
-
-    `ValueError` if the measurements belong to more than one protocol.
-    """
+def seeded_rows(group: ProtocolGroup) -> list[SeededRow]:
+    """Rows of one protocol over all seeds: references first, then in order of appearance."""
     trained: dict[Hashable, list[Measurement]] = defaultdict(list)
-    for item in one_protocol(measurements):
+    for item in group.measurements:
         trained[_way(item)].append(item)
-    groups = [_versions(group) for group in trained.values()]
-    titles = _titles([versions[0] for versions in groups])
-    found = [
+    versions_of_rows = [_versions(items) for items in trained.values()]
+    titles = _titles([versions[0] for versions in versions_of_rows])
+    seeded = [
         SeededRow(title=title, versions=tuple(versions))
-        for title, versions in zip(titles, groups, strict=True)
+        for title, versions in zip(titles, versions_of_rows, strict=True)
     ]
     order = {kind: place for place, kind in enumerate(REFERENCE_KINDS)}
-    return sorted(found, key=lambda row: order.get(row.kind, len(order)))
+    return sorted(seeded, key=lambda row: order.get(row.kind, len(order)))
 
 
 def metrics_of(found: Sequence[SeededRow]) -> dict[str, dict[str, Any]]:
@@ -123,10 +120,10 @@ def _way(item: Measurement) -> Hashable:
 def _versions(measurements: list[Measurement]) -> list[Row]:
     """One row a seed, in order of the seeds; a reference has one."""
     if measurements[0].source_kind in REFERENCE_KINDS:
-        return rows(measurements)[:1]
+        return rows_of(measurements)[:1]
     seeds = sorted({item.seed for item in measurements}, key=lambda seed: (seed is None, seed or 0))
     return [
-        row for seed in seeds for row in rows(item for item in measurements if item.seed == seed)
+        row for seed in seeds for row in rows_of(item for item in measurements if item.seed == seed)
     ]
 
 

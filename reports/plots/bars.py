@@ -6,20 +6,17 @@ printed table. Fractions are shown times 100.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from spade_eval.records import Measurement
 from spade_eval.reports.measured.grouping import (
     REFERENCE_KINDS,
-    footnotes,
+    ProtocolGroup,
     metric_names,
-    protocol_title,
-    rows,
     shortened,
     value_of,
 )
@@ -29,12 +26,13 @@ from spade_eval.reports.plots.page import (
     MARGIN,
     WIDTH,
     Page,
+    Plot,
     settings,
     styles,
     text_width,
     tidy,
 )
-from spade_eval.reports.report_data import Interval, Plot
+from spade_eval.reports.statistics.intervals import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,32 +69,29 @@ class BarPanel:
 
 
 def plot_metric_bars(
-    measurements: Iterable[Measurement],
+    group: ProtocolGroup,
     folder: Path,
     intervals: Mapping[tuple[str, str], Interval] | None = None,
 ) -> list[Plot]:
     """Write `scores`: a panel a metric, a bar a source, with a line from low to high.
 
-    `intervals` are those of (row title, metric). All measurements must belong to one protocol
-    (`ValueError` otherwise).
+    `intervals` are those of (row title, metric).
     """
-    measurements = list(measurements)
-    table_rows = rows(measurements)
     known = intervals or {}
     nothing = (float("nan"), float("nan"))
     panels = []
-    for metric in metric_names(table_rows):
-        about = next(row.scores[metric] for row in table_rows if metric in row.scores)
+    for metric in metric_names(group.rows):
+        about = next(row.scores[metric] for row in group.rows if metric in row.scores)
         bars = tuple(
             Bar(row.title, row.kind, value_of(row.scores.get(metric)),
                 *known.get((row.title, metric), nothing))
-            for row in table_rows
+            for row in group.rows
         )  # fmt: skip
         panels.append(BarPanel(about.label, about.unit, about.larger_is_better, bars))
-    notes = footnotes(measurements)
+    notes = list(group.notes)
     if known:
         notes.insert(0, "Lines: 95% intervals over the images of the split.")
-    return draw_bars(panels, protocol_title(measurements), notes, folder, "scores")
+    return draw_bars(panels, group.title, notes, folder, "scores")
 
 
 def plot_leaderboard(table: pd.DataFrame, folder: Path) -> list[Plot]:

@@ -6,16 +6,13 @@ printed table. Fractions are shown times 100.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spade_eval.records import Measurement
 from spade_eval.reports.measured.grouping import (
+    ProtocolGroup,
     Row,
-    footnotes,
-    protocol_title,
-    rows,
     shortened,
     value_of,
 )
@@ -24,13 +21,13 @@ from spade_eval.reports.plots.page import (
     MARGIN,
     WIDTH,
     Page,
+    Plot,
     marker_style,
     settings,
     styles,
     text_width,
     tidy,
 )
-from spade_eval.reports.report_data import Plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,19 +37,17 @@ _FOOT = 0.28  # inches below a panel: its numbers
 _LEGEND_SIZE = 7.5
 
 
-def plot_per_class_iou(measurements: Iterable[Measurement], folder: Path) -> list[Plot]:
+def plot_per_class_iou(group: ProtocolGroup, folder: Path) -> list[Plot]:
     """Write `per_class_iou`: a line a class, a mark a source, best class first.
 
-    Classes without a value in any row are left out and counted in the footer. All measurements
-    must belong to one protocol (`ValueError` otherwise).
+    Classes without a value in any row are left out and counted in the footer.
     """
-    measurements = list(measurements)
-    table_rows = [row for row in rows(measurements) if row.class_iou]
+    table_rows = [row for row in group.rows if row.class_iou]
     classes = _classes_by_mean(table_rows)
     if not classes:
         return []
     absent = len({name for row in table_rows for name in row.class_iou}) - len(classes)
-    notes = ["Classes in order of their mean over the rows shown.", *footnotes(measurements)]
+    notes = ["Classes in order of their mean over the rows shown.", *group.notes]
     if absent:
         notes[0] += f" Classes without a value in any row are left out: {absent}."
     num_columns = min(4, math.ceil(len(classes) / 24))
@@ -62,7 +57,7 @@ def plot_per_class_iou(measurements: Iterable[Measurement], folder: Path) -> lis
         legend_columns, legend_height = _legend_size(table_rows)
         column_width = (WIDTH - MARGIN) / num_columns
         left = text_width([shortened(name, _LONGEST_CLASS) for name in classes], size) + 0.08
-        title = f"IoU by class, % ↑: {protocol_title(measurements)}"
+        title = f"IoU by class, % ↑: {group.title}"
         page = Page(title, notes, legend_height + per_column * pitch + _FOOT)
         for column in range(num_columns):
             x = MARGIN + column * column_width + left

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spade_eval.reports.measured.grouping import shortened
-from spade_eval.reports.plots.page import INK, MARGIN, WIDTH, Page, settings, text_width, tidy
-from spade_eval.reports.report_data import Plot
+from spade_eval.reports.plots.page import INK, MARGIN, WIDTH, Page, Plot, settings, text_width, tidy
 from spade_eval.reports.statistics.comparison import ClassDifference, Comparison, Difference, Pair
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ Positions are in inches: the number of rows sets the height, and not the other w
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spade_eval.files import written_whole
 from spade_eval.reports.measured.grouping import REFERENCE_KINDS
-from spade_eval.reports.report_data import Plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,6 +49,17 @@ _SETTINGS: Any = {  # a dict; newer matplotlib types its keys one by one
     "svg.hashsalt": "spade-eval",  # else identifiers are drawn anew each time
     "pdf.fonttype": 42,  # editable text
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plot:
+    """One figure in three formats, and what it shows."""
+
+    title: str
+    caption: str
+    png: Path
+    pdf: Path
+    svg: Path
 
 
 @contextmanager

@@ -7,23 +7,22 @@ rows of a few random orders are compared with all of the photos.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from spade_eval.records import Measurement
-from spade_eval.reports.measured.grouping import Row, footnotes, protocol_title, rows, shortened
+from spade_eval.reports.measured.grouping import ProtocolGroup, Row, shortened
 from spade_eval.reports.plots.page import (
     INK,
     WIDTH,
     Page,
+    Plot,
     both_grids,
     marker_style,
     settings,
     styles,
 )
-from spade_eval.reports.report_data import Plot
 from spade_eval.reports.statistics.feature_distances import Floats, frechet
 from spade_eval.reports.statistics.stored_distances import is_quick, stored_features
 
@@ -53,19 +52,16 @@ def distances_by_count(
 
 
 def plot_distance_against_count(
-    measurements: Sequence[Measurement], run_folder: Path, folder: Path, *, thorough: bool = False
+    group: ProtocolGroup, run_folder: Path, folder: Path, *, thorough: bool = False
 ) -> list[Plot]:
     """Write `distance_against_n`; nothing where the run kept no features.
 
     On Inception features it takes half a minute a row and is left to `thorough`.
     """
-    table_rows = rows(measurements)
-    found = {
-        row.title: by_count for row in table_rows if (by_count := _of(row, run_folder, thorough))
+    curves = {
+        row.title: by_count for row in group.rows if (by_count := _of(row, run_folder, thorough))
     }
-    if not found:
-        return []
-    return _draw(found, table_rows, list(measurements), folder)
+    return _draw(curves, group, folder) if curves else []
 
 
 def _of(row: Row, run_folder: Path, thorough: bool) -> dict[int, tuple[float, float]]:
@@ -77,11 +73,9 @@ def _of(row: Row, run_folder: Path, thorough: bool) -> dict[int, tuple[float, fl
 
 
 def _draw(
-    found: Mapping[str, Mapping[int, tuple[float, float]]],
-    table_rows: Sequence[Row],
-    measurements: list[Measurement],
-    folder: Path,
+    curves: Mapping[str, Mapping[int, tuple[float, float]]], group: ProtocolGroup, folder: Path
 ) -> list[Plot]:
+    table_rows = group.rows
     looks = dict(
         zip([row.title for row in table_rows], styles(r.kind for r in table_rows), strict=True)
     )
@@ -92,12 +86,12 @@ def _draw(
     )
     with settings():
         page = Page(
-            f"{label} ↓ against the number of synthesized images: {protocol_title(measurements)}",
-            [caption, *footnotes(measurements)],
+            f"{label} ↓ against the number of synthesized images: {group.title}",
+            [caption, *group.notes],
             _HEIGHT + 0.45,
         )
         axes = page.axes(0.62, 0.05, WIDTH - 2.3, _HEIGHT)
-        for title, by_count in found.items():
+        for title, by_count in curves.items():
             color, marker = looks[title]
             style = marker_style(color, marker) | {"linestyle": "-"}
             means = [mean for mean, _ in by_count.values()]
@@ -106,7 +100,7 @@ def _draw(
             for count, (mean, spread) in by_count.items():
                 axes.plot([count] * 2, [mean - spread, mean + spread], color=color, lw=1.6)
         axes.set_xscale("log")
-        ticks = sorted({count for by_count in found.values() for count in by_count})
+        ticks = sorted({count for by_count in curves.values() for count in by_count})
         axes.set_xticks(ticks, labels=[f"{tick:,}" for tick in ticks])
         axes.minorticks_off()
         axes.set_xlabel("N", fontsize=8, color=INK)

@@ -18,12 +18,12 @@ from spade_eval.reports.plots.page import (
     MARGIN,
     WIDTH,
     Page,
+    Plot,
     both_grids,
     marker_style,
     settings,
     styles,
 )
-from spade_eval.reports.report_data import Plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

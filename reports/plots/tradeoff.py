@@ -6,17 +6,14 @@ many parameters. Names stand beside their marks; colours and shapes are those of
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spade_eval.records import Measurement
 from spade_eval.reports.measured.grouping import (
+    ProtocolGroup,
     Row,
-    footnotes,
-    protocol_title,
-    rows,
     shortened,
     value_of,
 )
@@ -25,12 +22,12 @@ from spade_eval.reports.plots.page import (
     MARGIN,
     WIDTH,
     Page,
+    Plot,
     both_grids,
     marker_style,
     settings,
     styles,
 )
-from spade_eval.reports.report_data import Plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,24 +49,22 @@ class _Point:
     marker: str
 
 
-def plot_tradeoff(measurements: Iterable[Measurement], folder: Path) -> list[Plot]:
+def plot_tradeoff(group: ProtocolGroup, folder: Path) -> list[Plot]:
     """Write `tradeoff`: mIoU against FID (or FD in-domain), area in proportion to parameters."""
-    measurements = list(measurements)
-    table_rows = rows(measurements)
-    distance = next((name for name in _DISTANCES if _has(table_rows, name)), None)
+    distance = next((name for name in _DISTANCES if _has(group.rows, name)), None)
     if distance is None:
         return []
     return _draw(
-        measurements, folder, "tradeoff", distance, "miou",
+        group, folder, "tradeoff", distance, "miou",
         "The area of a circle is the generator's number of parameters; best is top left.",
         sized=True,
     )  # fmt: skip
 
 
-def plot_precision_recall(measurements: Iterable[Measurement], folder: Path) -> list[Plot]:
+def plot_precision_recall(group: ProtocolGroup, folder: Path) -> list[Plot]:
     """Write `precision_recall`: how real images are against how many photos they cover."""
     return _draw(
-        list(measurements), folder, "precision_recall", "recall", "precision",
+        group, folder, "precision_recall", "recall", "precision",
         "Precision: share of synthesized images among the photos; recall: share of photos among "
         "the synthesized images. Best is top right.",
         sized=False,
@@ -81,7 +76,7 @@ def _has(table_rows: Sequence[Row], metric: str) -> bool:
 
 
 def _draw(
-    measurements: list[Measurement],
+    group: ProtocolGroup,
     folder: Path,
     stem: str,
     x: str,
@@ -89,13 +84,13 @@ def _draw(
     caption: str,
     sized: bool,
 ) -> list[Plot]:
-    points = _points(rows(measurements), x, y, sized)
+    points = _points(group.rows, x, y, sized)
     if len(points) < 2:
         return []
     with settings():
         page = Page(
-            f"{_label(points, y)} against {_label(points, x)}: {protocol_title(measurements)}",
-            [caption, *footnotes(measurements)],
+            f"{_label(points, y)} against {_label(points, x)}: {group.title}",
+            [caption, *group.notes],
             _HEIGHT + 0.45,
         )
         axes = page.axes(0.62, 0.05, WIDTH - 0.62 - MARGIN, _HEIGHT)

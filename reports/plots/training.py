@@ -13,8 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spade_eval.reports.measured.grouping import shortened
-from spade_eval.reports.plots.page import INK, MARGIN, WIDTH, Page, both_grids, settings, styles
-from spade_eval.reports.report_data import Plot
+from spade_eval.reports.plots.page import (
+    INK,
+    MARGIN,
+    WIDTH,
+    Page,
+    Plot,
+    both_grids,
+    settings,
+    styles,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spade_eval.metrics.counts import ClassAverage, StoredCounts, iou_of
+from spade_eval.metrics.counts import ClassAverage, StoredCounts, iou_of, miou_of
 
 Floats = NDArray[np.float64]
 NUM_RESAMPLES = 1000
@@ -108,7 +108,7 @@ def _scores(pooled: Floats, ignored: Floats, average: ClassAverage) -> Resampled
     recall = hits / np.maximum(target, 1)
     with np.errstate(invalid="ignore"):
         return Resampled(
-            miou=np.where(averaged, iou, 0.0).sum(axis=1) / averaged.sum(axis=1),
+            miou=miou_of(pooled, average),
             acc_valid=correct / valid,
             acc_all=correct / (valid + ignored),
             mean_accuracy=recall.sum(axis=1) / (target > 0).sum(axis=1),

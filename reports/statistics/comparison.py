@@ -16,14 +16,11 @@ import numpy as np
 
 from spade_eval.errors import UserError, lookup
 from spade_eval.metrics.counts import StoredCounts
-from spade_eval.records import Measurement
 from spade_eval.reports.measured.counts import average_of, stored_counts
 from spade_eval.reports.measured.grouping import (
+    ProtocolGroup,
     Row,
-    footnotes,
     metric_names,
-    protocol_title,
-    rows,
     value_of,
 )
 from spade_eval.reports.statistics.bootstrap import (
@@ -106,18 +103,18 @@ class Comparison:
 
 
 def compare(
-    measurements: Sequence[Measurement],
+    group: ProtocolGroup,
     subject: str,
     baselines: Sequence[str],
     run_folder: Path,
 ) -> Comparison:
     """Compare rows of one protocol by title; `UserError` for a name that no row has."""
-    by_title = {row.title: row for row in rows(measurements)}
+    by_title = {row.title: row for row in group.rows}
     mine = _Side.open(lookup(by_title, subject, "row"), run_folder)
     others = [_Side.open(lookup(by_title, name, "row"), run_folder) for name in baselines]
-    notes = [*_notes(mine, others), *footnotes(measurements)]
+    notes = [*_notes(mine, others), *group.notes]
     return Comparison(
-        title=f"{subject} against {', '.join(baselines)}: {protocol_title(measurements)}",
+        title=f"{subject} against {', '.join(baselines)}: {group.title}",
         subject=subject,
         pairs=tuple(_pair(mine, other, run_folder) for other in others),
         notes=tuple(notes),

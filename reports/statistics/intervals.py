@@ -6,8 +6,7 @@ from pathlib import Path
 
 from spade_eval.metrics.counts import StoredCounts
 from spade_eval.reports.measured.counts import average_of, counts_path
-from spade_eval.reports.measured.grouping import Row
-from spade_eval.reports.report_data import Interval
+from spade_eval.reports.measured.grouping import ProtocolGroup, ProtocolKey, Row
 from spade_eval.reports.statistics.bootstrap import (
     RESAMPLED_METRICS,
     draw_counts,
@@ -16,6 +15,19 @@ from spade_eval.reports.statistics.bootstrap import (
     resampled,
 )
 from spade_eval.reports.statistics.stored_distances import left_out_distances
+
+Interval = tuple[float, float]
+# Of each protocol, {(row title, metric): (low, high)}; fractions as recorded.
+Intervals = Mapping[ProtocolKey, Mapping[tuple[str, str], Interval]]
+
+
+def intervals_of(
+    groups: Sequence[ProtocolGroup], run_folders: Sequence[Path], *, thorough: bool = False
+) -> Intervals:
+    """Compute `row_intervals` of every group."""
+    return {
+        group.key: row_intervals(group.rows, run_folders, thorough=thorough) for group in groups
+    }
 
 
 def row_intervals(

@@ -10,9 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from spade_eval.errors import UserError
-from spade_eval.records import Measurement
-from spade_eval.reports.measured.grouping import ProtocolKey, by_protocol, footnotes, protocol_title
+from spade_eval.reports.measured.grouping import (
+    ProtocolGroup,
+    ProtocolKey,
+    footnotes,
+    rows_of,
+)
 from spade_eval.reports.measured.seeds import SeededRow, metrics_of, seeded_rows
 from spade_eval.reports.tables.printed import (
     Printed,
@@ -26,18 +29,12 @@ from spade_eval.reports.tables.printed import (
 FACTS = ("row", "kind", "seeds", "style_input", "parameters", "train_steps", "N")
 
 
-def leaderboard(measurements: Sequence[Measurement]) -> pd.DataFrame:
+def leaderboard(group: ProtocolGroup) -> pd.DataFrame:
     """One row a source, its seeds together: `<metric>` and `<metric>_spread`, as recorded.
 
-    Bounds first, then models by their first metric. `UserError` for more than one protocol.
+    Bounds first, then models by their first metric.
     """
-    groups = by_protocol(measurements)
-    if len(groups) > 1:
-        raise UserError(
-            f"{different(list(groups))}, expected one protocol in a column; give runs of one, or "
-            "ask for a table each"
-        )
-    rows = seeded_rows(measurements)
+    rows = seeded_rows(group)
     metrics = metrics_of(rows)
     rows = _ranked(rows, metrics)
     frame = pd.DataFrame([_line(row, list(metrics)) for row in rows])
@@ -45,15 +42,10 @@ def leaderboard(measurements: Sequence[Measurement]) -> pd.DataFrame:
     frame = frame.astype(dict.fromkeys(whole, "Int64"))
     frame.attrs = {
         "metrics": metrics,
-        "title": f"Leaderboard: {protocol_title(measurements)}",
-        "notes": _notes(measurements),
+        "title": f"Leaderboard: {group.title}",
+        "notes": _notes(group),
     }
     return frame
-
-
-def leaderboards(measurements: Sequence[Measurement]) -> dict[ProtocolKey, pd.DataFrame]:
-    """`leaderboard` of every protocol, in order of first appearance."""
-    return {key: leaderboard(group) for key, group in by_protocol(measurements).items()}
 
 
 def different(keys: Sequence[ProtocolKey]) -> str:
@@ -111,8 +103,8 @@ def _line(row: SeededRow, metrics: Sequence[str]) -> dict[str, Any]:
         "N": first.num_images,
     }
     for metric in metrics:
-        found = row.summary(metric)
-        line |= {metric: found.mean, f"{metric}_spread": found.spread}
+        summary = row.summary(metric)
+        line |= {metric: summary.mean, f"{metric}_spread": summary.spread}
     return line
 
 
@@ -130,10 +122,10 @@ def _ranked(rows: Sequence[SeededRow], metrics: dict[str, dict[str, Any]]) -> li
     return [*bounds, *sorted((row for row in rows if row not in bounds), key=place)]
 
 
-def _notes(measurements: Sequence[Measurement]) -> list[str]:
+def _notes(group: ProtocolGroup) -> list[str]:
     """Footnotes of the rows that are shown, each seed being one of them."""
-    found: dict[str, None] = {}
-    for seed in dict.fromkeys(item.seed for item in measurements):
-        notes = footnotes(item for item in measurements if item.seed == seed)
-        found |= dict.fromkeys(notes)
-    return ["± is the sample standard deviation over seeds.", *found]
+    notes: dict[str, None] = {}
+    for seed in dict.fromkeys(item.seed for item in group.measurements):
+        of_seed = rows_of(item for item in group.measurements if item.seed == seed)
+        notes |= dict.fromkeys(footnotes(of_seed))
+    return ["± is the sample standard deviation over seeds.", *notes]

@@ -16,8 +16,7 @@ import pandas as pd
 
 from spade_eval.errors import UserError, lookup
 from spade_eval.paper_tables import PAPER_TABLES, SAME_NETWORK, PaperRow, PaperTable
-from spade_eval.records import Measurement
-from spade_eval.reports.measured.grouping import by_protocol
+from spade_eval.reports.measured.grouping import ProtocolGroup, ProtocolKey
 from spade_eval.reports.measured.seeds import SeededRow, metrics_of, seeded_rows
 from spade_eval.reports.tables.paper_notes import (
     comparable,
@@ -58,7 +57,7 @@ _Numbers = Mapping[tuple[str, str, str, str], PaperNumber]
 
 
 def paper_table(
-    number: int, measurements: Sequence[Measurement], *, unverified: bool = False
+    number: int, measured: Sequence[ProtocolGroup], *, unverified: bool = False
 ) -> pd.DataFrame:
     """Table `number` over all given runs: several seeds, and for Table 1 several datasets.
 
@@ -68,7 +67,7 @@ def paper_table(
     """
     table = lookup({str(key): value for key, value in PAPER_TABLES.items()}, str(number), "table")
     numbers = paper_numbers(number, unverified=unverified)
-    groups = _one_protocol_a_dataset(measurements)
+    groups = _one_protocol_a_dataset(measured)
     metrics = _metrics(number, groups)
     lines: list[dict[str, Any]] = []
     notes: dict[str, None] = {}
@@ -180,27 +179,27 @@ class _Block:
         return round(found.value * 1e6) if found and not math.isnan(found.value) else None
 
 
-def _one_protocol_a_dataset(measurements: Sequence[Measurement]) -> dict[str, list[SeededRow]]:
+def _one_protocol_a_dataset(measured: Sequence[ProtocolGroup]) -> dict[str, list[SeededRow]]:
     """Rows of each dataset; the paper's datasets without rows where nothing is given."""
-    if not measurements:
+    if not measured:
         return {name: [] for name in DATASETS}
-    groups: dict[str, list[list[Measurement]]] = defaultdict(list)
-    for key, group in by_protocol(measurements).items():
-        groups[key.dataset].append(group)
-    for dataset, found in groups.items():
-        if len(found) > 1:
-            profiles = ", ".join(sorted({_protocol_name(group[0]) for group in found}))
+    by_dataset: dict[str, list[ProtocolGroup]] = defaultdict(list)
+    for group in measured:
+        by_dataset[group.key.dataset].append(group)
+    for dataset, groups in by_dataset.items():
+        if len(groups) > 1:
+            profiles = ", ".join(sorted({_protocol_name(group.key) for group in groups}))
             raise UserError(
-                f"{dataset} was measured under {len(found)} protocols ({profiles}), expected one "
+                f"{dataset} was measured under {len(groups)} protocols ({profiles}), expected one "
                 "in a column; give the run folders of one of them"
             )
-    return {dataset: seeded_rows(found[0]) for dataset, found in groups.items()}
+    return {dataset: seeded_rows(groups[0]) for dataset, groups in by_dataset.items()}
 
 
-def _protocol_name(item: Measurement) -> str:
+def _protocol_name(key: ProtocolKey) -> str:
     return (
-        f"{item.profile} {item.protocol_sha256[:8]}, {item.num_images} images of "
-        f"{item.height}x{item.width}"
+        f"{key.profile} {key.protocol_sha256[:8]}, {key.num_images} images of "
+        f"{key.height}x{key.width}"
     )
 
 

@@ -6,7 +6,7 @@ multiplies fractions by 100 and rounds. One table holds one protocol (see `measu
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,9 @@ import pandas as pd
 
 from spade_eval.records import Measurement
 from spade_eval.reports.measured.grouping import (
-    ProtocolKey,
+    ProtocolGroup,
     Row,
-    by_protocol,
-    footnotes,
     metric_names,
-    protocol_title,
-    rows,
     shortened,
     value_of,
 )
@@ -35,15 +31,6 @@ from spade_eval.reports.tables.printed import (
     rules_between,
 )
 from spade_eval.reports.tables.writing import write_forms
-
-__all__ = [
-    "footnotes",
-    "per_class_table",
-    "printed_table",
-    "scores_table",
-    "tables_by_protocol",
-    "write_tables",
-]
 
 _ROW_COLUMNS = (
     "source",
@@ -102,23 +89,18 @@ _PROVENANCE = (
 _LONGEST_NAME = 32
 
 
-def scores_table(measurements: Iterable[Measurement]) -> pd.DataFrame:
+def scores_table(group: ProtocolGroup) -> pd.DataFrame:
     """One row a source, one column a metric; fractions in [0, 1], NaN where there is no value.
 
-    `ValueError` if the measurements belong to more than one protocol. Label, unit and direction of
-    each metric are in `attrs["metrics"]`, where `printed_table` finds them.
+    Label, unit and direction of each metric are in `attrs["metrics"]`, where `printed_table` finds
+    them.
     """
-    return _scores_frame(rows(measurements))
+    return _scores_frame(group.rows)
 
 
-def tables_by_protocol(measurements: Iterable[Measurement]) -> dict[ProtocolKey, pd.DataFrame]:
-    """`scores_table` of every protocol that occurs, in order of first appearance."""
-    return {key: scores_table(group) for key, group in by_protocol(measurements).items()}
-
-
-def per_class_table(measurements: Iterable[Measurement]) -> pd.DataFrame:
+def per_class_table(group: ProtocolGroup) -> pd.DataFrame:
     """IoU in [0, 1], classes (index, in order of appearance) x sources; NaN outside the average."""
-    table_rows = [row for row in rows(measurements) if row.class_iou]
+    table_rows = [row for row in group.rows if row.class_iou]
     classes = list(dict.fromkeys(name for row in table_rows for name in row.class_iou))
     columns = {
         row.title: [value_of(row.class_iou.get(name)) for name in classes] for row in table_rows
@@ -175,20 +157,15 @@ def printed_classes(classes: pd.DataFrame, title: str) -> Printed:
     return Printed(title=title, columns=tuple(columns))
 
 
-def write_tables(measurements: Iterable[Measurement], folder: Path) -> list[Path]:
-    """Write `scores` (with provenance) and `per_class_iou` in every form; return their paths.
-
-    A metric of one protocol is one column of one file, so `ValueError` for several protocols.
-    """
-    measurements = list(measurements)
-    table_rows = rows(measurements)
-    table, title = _scores_frame(table_rows), protocol_title(measurements)
-    scores = pd.concat([table, _provenance_frame(table_rows)], axis="columns")
-    printed = printed_scores(table, title, footnotes(measurements), speed=True)
+def write_tables(group: ProtocolGroup, folder: Path) -> list[Path]:
+    """Write `scores` (with provenance) and `per_class_iou` in every form; return their paths."""
+    table = scores_table(group)
+    scores = pd.concat([table, _provenance_frame(group.rows)], axis="columns")
+    printed = printed_scores(table, group.title, group.notes, speed=True)
     paths = write_forms(scores, printed, folder, "scores")
-    classes = per_class_table(measurements)
+    classes = per_class_table(group)
     if len(classes):
-        by_class = printed_classes(classes, f"IoU by class, %: {title}")
+        by_class = printed_classes(classes, f"IoU by class, %: {group.title}")
         paths += write_forms(classes, by_class, folder, "per_class_iou")
     return paths
 

@@ -238,7 +238,7 @@ def _show_comparison(run_folder: Path, compared: Comparing) -> None:
     """Write and print the comparisons of a run; nothing where none was asked for."""
     if not compared.baselines:
         return
-    from spade_eval.reports.run_comparison import write_comparisons
+    from spade_eval.reports.comparison_report import write_comparisons
 
     written = write_comparisons(run_folder, compared.subjects, compared.baselines)
     typer.echo(f"\n{written.text}")

@@ -11,7 +11,7 @@ import typer
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
-    from spade_eval.reports.report_data import RunReport
+    from spade_eval.reports.run_report import RunReport
 
 
 def report(
@@ -90,7 +90,7 @@ def _show_together(
     show_paths(written, folder, "Written into")
     if into is not None and table is not None:
         from spade_eval.paper_tables import PAPER_TABLES
-        from spade_eval.reports.measured.measured_with import measured_with
+        from spade_eval.reports.measured.provenance import measured_with
         from spade_eval.reports.tables.filled_page import fill_with_table
 
         measurements = [item for run in found for item in run.measurements]

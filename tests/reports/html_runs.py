@@ -13,16 +13,11 @@ from PIL import Image
 
 from spade_eval.config import RunConfig, budget_for
 from spade_eval.records import Measurement, RecordStore
+from spade_eval.reports.html.report_data import ReportData
 from spade_eval.reports.measured.counts import counts_path
-from spade_eval.reports.measured.grouping import (
-    by_protocol,
-    footnotes,
-    protocol_details,
-    protocol_title,
-    rows,
-)
-from spade_eval.reports.report_data import Plot, ProtocolGroup, ReportData, RunData
-from spade_eval.reports.tables.scores import per_class_table, scores_table
+from spade_eval.reports.measured.grouping import by_protocol
+from spade_eval.reports.measured.run_data import RunData
+from spade_eval.reports.plots.page import Plot
 
 CLASSES = ("sky", "tree", "car")
 COLORS = ((70, 130, 180), (20, 100, 45), (0, 200, 220))
@@ -108,11 +103,11 @@ def report_of(
     return ReportData(
         title=title,
         runs=tuple(runs),
-        groups=tuple(_group(key, items) for key, items in groups.items()),
-        paper_tables=(),
-        comparison=None,
+        groups=groups,
+        intervals={
+            group.key: {(row.title, "miou"): (0.1, 0.2) for row in group.rows} for group in groups
+        },
         plots=tuple(plots),
-        notes=(),
     )
 
 
@@ -128,17 +123,3 @@ def measurements(
 ) -> list[Measurement]:
     """A run on `SIZE` x `SIZE` images."""
     return synthetic.run(models, classes=classes, height=SIZE, width=SIZE, **changes)
-
-
-def _group(key: Any, items: Sequence[Measurement]) -> ProtocolGroup:
-    table_rows = rows(items)
-    return ProtocolGroup(
-        key=key,
-        title=protocol_title(items),
-        details=protocol_details(items),
-        scores=scores_table(items),
-        classes=per_class_table(items),
-        rows=tuple(table_rows),
-        notes=tuple(footnotes(items)),
-        intervals={(row.title, "miou"): (0.1, 0.2) for row in table_rows},
-    )

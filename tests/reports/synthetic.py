@@ -2,10 +2,11 @@
 """Measurements as the engine would record them, with values drawn from a seed."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from spade_eval.records import Measurement, sha256_of_json
+from spade_eval.reports.measured.grouping import ProtocolGroup, by_protocol
 
 METRICS = {
     "miou": ("mIoU", "%", True),
@@ -100,3 +101,9 @@ def run(
     """A whole run: the models first, so that the order of rows is the tables' doing."""
     found = [item for model in models for item in job(model, **changes)]
     return [*found, *job("oracle", "oracle", **changes), *job("real", "real", **changes)]
+
+
+def group(measurements: Iterable[Measurement]) -> ProtocolGroup:
+    """The one group of measurements of one protocol."""
+    (only,) = by_protocol(measurements)
+    return only

@@ -165,8 +165,8 @@ def test_two_profiles_never_share_a_column(
     other = config_of("cityscapes", "modern", segmenter="drn-d-105-ms")
     records += run(other, root, tmp_path / "other")
     groups = by_protocol(records)
-    assert [key.profile for key in groups] == [*names, "modern with drn-d-105-ms"]
-    assert len({key.protocol_sha256 for key in groups}) == len(groups)
+    assert [group.key.profile for group in groups] == [*names, "modern with drn-d-105-ms"]
+    assert len({group.key.protocol_sha256 for group in groups}) == len(groups)
 
 
 def test_the_real_row_is_scored_with_the_same_resizing(

@@ -9,7 +9,7 @@ from typing import Any
 import html_runs
 import pytest
 
-from spade_eval.reports.html import write_html
+from spade_eval.reports.html.report import write_html
 
 ESCAPE, ENTER = "\ue00c", "\ue007"
 LEFT, UP, RIGHT, DOWN, PAGE_DOWN = "\ue012", "\ue013", "\ue014", "\ue015", "\ue00f"

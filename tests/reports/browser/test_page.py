@@ -9,7 +9,7 @@ import html_runs
 import pytest
 import synthetic
 
-from spade_eval.reports.html import write_html
+from spade_eval.reports.html.report import write_html
 
 ESCAPE, TAB, ENTER = "\ue00c", "\ue004", "\ue007"
 LEFT, UP, RIGHT, DOWN = "\ue012", "\ue013", "\ue014", "\ue015"

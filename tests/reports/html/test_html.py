@@ -25,12 +25,12 @@ from spade_eval.cli import app, main
 from spade_eval.errors import UserError
 from spade_eval.metrics.counts import StoredCounts
 from spade_eval.reports.html import report as page_module
-from spade_eval.reports.html import write_html
 from spade_eval.reports.html.figures import darkened
 from spade_eval.reports.html.galleries import galleries
 from spade_eval.reports.html.image_scores import image_scores
 from spade_eval.reports.html.rendering import embedded
-from spade_eval.reports.report_data import RunData
+from spade_eval.reports.html.report import write_html
+from spade_eval.reports.measured.run_data import RunData
 
 STEMS = [f"val_{number:03d}" for number in range(6)]
 HOSTILE = "<img src=x onerror=alert(1)>"

@@ -11,9 +11,11 @@ import synthetic
 from spade_eval.reports.html.comparisons import comparison_section
 from spade_eval.reports.html.details import Details
 from spade_eval.reports.html.paper import paper_section
+from spade_eval.reports.html.report_data import ReportData
 from spade_eval.reports.html.sections import sections
 from spade_eval.reports.html.views import Cell, Column, Table, TableRow, decimals_of, number, ranked
-from spade_eval.reports.report_data import ReportData, RunData
+from spade_eval.reports.measured.grouping import by_protocol
+from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.statistics.comparison import (
     ClassDifference,
     Comparison,
@@ -111,7 +113,7 @@ def test_a_mean_over_seeds_names_every_record() -> None:
     found = [item for seed in (0, 1) for item in synthetic.job("spade", seed=seed)]
     report = report_of(found)
     details = Details(report.runs)
-    frame = paper_table(3, found)
+    frame = paper_table(3, by_protocol(found))
     (table,) = paper_section(frame, report, details).tables
     names = [column.title for column in table.columns]
     row = next(row for row in table.rows if "decoder w/ SPADE" in [c.text for c in row.cells])

@@ -3,22 +3,22 @@
 
 import dataclasses
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from synthetic import IN_DOMAIN, TOO_FEW, job, run
+from synthetic import IN_DOMAIN, TOO_FEW, group, job, run
 
 from spade_eval.errors import UserError
 from spade_eval.figures.grid import samples_grid
 from spade_eval.files import written_whole
-from spade_eval.records import Measurement
+from spade_eval.reports.measured.grouping import ProtocolGroup
 from spade_eval.reports.plots.bars import plot_metric_bars
 from spade_eval.reports.plots.classes import plot_per_class_iou
 from spade_eval.reports.plots.page import WIDTH, Page
-from spade_eval.reports.report_data import Plot as DrawnPlot
+from spade_eval.reports.plots.page import Plot as DrawnPlot
 
 CASES = {
     "typical": run(classes=["sea", "sky"]),
@@ -27,13 +27,13 @@ CASES = {
     "twelve rows, long names": run([f"model-{'x' * 60}-$a_{i}$" for i in range(10)], classes=["a"]),
     "182 classes": run(classes=[f"class-{index}" for index in range(182)]),
 }
-Plot = Callable[[Iterable[Measurement], Path], list[DrawnPlot]]
+Plot = Callable[[ProtocolGroup, Path], list[DrawnPlot]]
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("plot", [plot_metric_bars, plot_per_class_iou])
 def test_plots_are_paper_wide_and_not_blank(plot: Plot, case: str, tmp_path: Path) -> None:
-    (drawn,) = plot(CASES[case], tmp_path / "plots")
+    (drawn,) = plot(group(CASES[case]), tmp_path / "plots")
     with Image.open(drawn.png) as image:
         assert image.width == round(150 * WIDTH)
         assert image.height < 2000
@@ -57,8 +57,8 @@ def test_plots_are_reproducible_and_carry_the_notes(
         return save(page, path)
 
     monkeypatch.setattr(Page, "save", spy)
-    measurements = run(classes=["sea"], notes=(TOO_FEW,))
-    (first,), (second,) = plot(measurements, tmp_path / "a"), plot(measurements, tmp_path / "b")
+    measured = group(run(classes=["sea"], notes=(TOO_FEW,)))
+    (first,), (second,) = plot(measured, tmp_path / "a"), plot(measured, tmp_path / "b")
     for form in ("png", "pdf", "svg"):
         assert getattr(first, form).read_bytes() == getattr(second, form).read_bytes(), form
     text = "\n".join(shown)
@@ -68,9 +68,9 @@ def test_plots_are_reproducible_and_carry_the_notes(
 
 def test_missing_values_do_not_break_a_plot(tmp_path: Path) -> None:
     empty = [dataclasses.replace(item, value=None) for item in job("spade", classes=["sea"])]
-    assert len(plot_metric_bars(empty, tmp_path)) == 1
-    assert plot_per_class_iou(empty, tmp_path) == []
-    assert len(plot_per_class_iou([*empty, *job("concat", classes=["sea"])], tmp_path)) == 1
+    assert len(plot_metric_bars(group(empty), tmp_path)) == 1
+    assert plot_per_class_iou(group(empty), tmp_path) == []
+    assert len(plot_per_class_iou(group([*empty, *job("concat", classes=["sea"])]), tmp_path)) == 1
 
 
 def _images(folder: Path, count: int, height: int, width: int) -> list[Path]:

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from counted import write_run
 from PIL import Image
-from synthetic import job, run
+from synthetic import group, job, run
 
 from spade_eval.records import RecordStore
+from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.plots.differences import plot_class_differences
-from spade_eval.reports.plots.page import WIDTH
+from spade_eval.reports.plots.page import WIDTH, Plot
 from spade_eval.reports.plots.sample_size import distances_by_count, plot_distance_against_count
 from spade_eval.reports.plots.slopes import plot_ablation_slopes
 from spade_eval.reports.plots.tradeoff import plot_precision_recall, plot_tradeoff
 from spade_eval.reports.plots.training import curves_of, plot_training, smoothed
-from spade_eval.reports.report_data import Plot
 from spade_eval.reports.statistics.comparison import ClassDifference, Pair
 from spade_eval.reports.statistics.feature_distances import frechet
 from spade_eval.reports.tables.paper_tables import paper_table
@@ -38,8 +38,8 @@ def assert_drawn(plots: list[Plot]) -> None:
 
 def test_tradeoff(tmp_path: Path) -> None:
     names = ["spade", "concat", "pix2pixhdpp", "$x_1$ & <b>"]
-    assert_drawn(plot_tradeoff(run(names), tmp_path))
-    assert plot_tradeoff(run(metrics=["miou"]), tmp_path) == []
+    assert_drawn(plot_tradeoff(group(run(names)), tmp_path))
+    assert plot_tradeoff(group(run(metrics=["miou"])), tmp_path) == []
 
 
 def test_precision_and_recall(tmp_path: Path) -> None:
@@ -49,8 +49,8 @@ def test_precision_and_recall(tmp_path: Path) -> None:
         for name in ("precision", "recall")
         for item in job(source, metrics=["miou"])
     ]
-    assert_drawn(plot_precision_recall(both, tmp_path))
-    assert plot_precision_recall(run(), tmp_path) == []
+    assert_drawn(plot_precision_recall(group(both), tmp_path))
+    assert plot_precision_recall(group(run()), tmp_path) == []
 
 
 def test_training_curves(tmp_path: Path) -> None:
@@ -74,9 +74,9 @@ def test_training_curves(tmp_path: Path) -> None:
 
 def test_ablation_slopes(tmp_path: Path) -> None:
     measured = [*job("spade"), *job("spade_kernel1"), *job("spade", seed=1)]
-    assert_drawn(plot_ablation_slopes(paper_table(4, measured), tmp_path))
+    assert_drawn(plot_ablation_slopes(paper_table(4, by_protocol(measured)), tmp_path))
     assert_drawn(plot_ablation_slopes(paper_table(4, [], unverified=True), tmp_path))
-    assert plot_ablation_slopes(paper_table(3, measured), tmp_path) == []
+    assert plot_ablation_slopes(paper_table(3, by_protocol(measured)), tmp_path) == []
 
 
 def test_distance_against_the_number_of_images(tmp_path: Path) -> None:
@@ -88,9 +88,9 @@ def test_distance_against_the_number_of_images(tmp_path: Path) -> None:
     assert math.isnan(found[210][1])
     assert found[50][0] > found[210][0]  # biased upward at small N
     write_run(tmp_path, {"real": 0.1, "spade": 0.4})
-    measurements = list(RecordStore(tmp_path / "records.jsonl"))
-    assert_drawn(plot_distance_against_count(measurements, tmp_path, tmp_path / "plots"))
-    assert plot_distance_against_count(measurements, tmp_path / "x", tmp_path / "plots") == []
+    measured = group(RecordStore(tmp_path / "records.jsonl"))
+    assert_drawn(plot_distance_against_count(measured, tmp_path, tmp_path / "plots"))
+    assert plot_distance_against_count(measured, tmp_path / "x", tmp_path / "plots") == []
 
 
 @pytest.mark.parametrize("num_classes", [3, 182])

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from counted import CLASSES, write_run
 from PIL import Image
+from synthetic import group
 
 from spade_eval.errors import UserError
 from spade_eval.records import RecordStore
+from spade_eval.reports.comparison_report import write_comparisons
 from spade_eval.reports.measured.counts import average_of, stored_counts
-from spade_eval.reports.measured.grouping import rows
-from spade_eval.reports.run_comparison import write_comparisons
 from spade_eval.reports.statistics.bootstrap import draw_counts, drawn_images, interval, resampled
 from spade_eval.reports.statistics.comparison import NUM_IMAGES_SHOWN, compare, verdict
 from spade_eval.reports.statistics.intervals import row_intervals
@@ -31,7 +31,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_clear_difference_is_shown_and_none_is_not(run_folder: Path) -> None:
     measurements = list(RecordStore(run_folder / "records.jsonl"))
-    comparison = compare(measurements, "mine", ["bad", "same"], run_folder)
+    comparison = compare(group(measurements), "mine", ["bad", "same"], run_folder)
     bad, same = comparison.pairs
     shown = {item.metric: item for item in bad.differences}
     assert {item.verdict for item in shown.values()} == {"better"}
@@ -50,7 +50,7 @@ def test_a_clear_difference_is_shown_and_none_is_not(run_folder: Path) -> None:
 
 def test_a_row_against_itself_has_no_difference(run_folder: Path) -> None:
     measurements = list(RecordStore(run_folder / "records.jsonl"))
-    (pair,) = compare(measurements, "mine", ["mine"], run_folder).pairs
+    (pair,) = compare(group(measurements), "mine", ["mine"], run_folder).pairs
     for item in pair.differences:
         assert (item.difference, item.low, item.high) == (0, 0, 0)
         assert item.verdict == "no difference shown"
@@ -59,14 +59,14 @@ def test_a_row_against_itself_has_no_difference(run_folder: Path) -> None:
 def test_intervals_are_of_the_difference_and_paired(run_folder: Path) -> None:
     """The same resamples on both sides: computed here from the stored counts directly."""
     measurements = list(RecordStore(run_folder / "records.jsonl"))
-    by_title = {row.title: row for row in rows(measurements)}
+    by_title = {row.title: row for row in group(measurements).rows}
     times = draw_counts(drawn_images(60))
     drawn = {}
     for title in ("mine", "bad"):
         counts = stored_counts(run_folder, by_title[title].measurements[0])
         drawn[title] = resampled(counts, times, average_of(by_title[title], counts)).miou
     low, high = interval(drawn["mine"] - drawn["bad"])
-    (pair,) = compare(measurements, "mine", ["bad"], run_folder).pairs
+    (pair,) = compare(group(measurements), "mine", ["bad"], run_folder).pairs
     (miou,) = [item for item in pair.differences if item.metric == "miou"]
     assert (miou.low, miou.high) == (low, high)
     assert low < miou.difference < high
@@ -77,7 +77,7 @@ def test_images_that_differ_most_come_first(run_folder: Path) -> None:
     pictures.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (4, 4)).save(pictures / "image0003.png")
     measurements = list(RecordStore(run_folder / "records.jsonl"))
-    (pair,) = compare(measurements, "mine", ["bad"], run_folder).pairs
+    (pair,) = compare(group(measurements), "mine", ["bad"], run_folder).pairs
     assert len(pair.images) == NUM_IMAGES_SHOWN
     sizes = [abs(item.difference) for item in pair.images]
     assert sizes == sorted(sizes, reverse=True)
@@ -134,10 +134,10 @@ def test_without_counts_there_are_no_intervals(tmp_path: Path) -> None:
     for path in (tmp_path / "counts").glob("bad-*.npz"):
         path.unlink()
     measurements = list(RecordStore(tmp_path / "records.jsonl"))
-    comparison = compare(measurements, "mine", ["bad"], tmp_path)
+    comparison = compare(group(measurements), "mine", ["bad"], tmp_path)
     assert {item.verdict for item in comparison.pairs[0].differences} == {"no interval"}
     assert any("No intervals" in note and "bad" in note for note in comparison.notes)
-    found = row_intervals(rows(measurements), [tmp_path])
+    found = row_intervals(group(measurements).rows, [tmp_path])
     assert {title for title, _ in found} == {"mine"}
     low, high = found["mine", "miou"]
     (value,) = [i.value for i in measurements if i.metric == "miou" and i.source == "mine"]

@@ -7,7 +7,7 @@ import pytest
 from synthetic import job
 
 from spade_eval.errors import UserError
-from spade_eval.reports.measured.measured_with import measured_with
+from spade_eval.reports.measured.provenance import measured_with
 from spade_eval.reports.tables.filled_page import fill_page, fill_with_figure, fill_with_table
 
 PAGE = "# Title\n\n<!-- table3 -->\nold\n<!-- /table3 -->\n\nEnd <!-- table4 -->\n"

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from synthetic import run
+from synthetic import group, run
 
 from spade_eval.reports.tables.formats import (
     as_latex,
@@ -89,7 +89,8 @@ def test_latex_is_booktabs_with_bold_best_and_underlined_second() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX on this machine")
 def test_latex_compiles(tmp_path: Path) -> None:
-    tables = [hostile_table(), printed_scores(scores_table(run()), "Scores", ["% of pixels"])]
+    scores = scores_table(group(run()))
+    tables = [hostile_table(), printed_scores(scores, "Scores", ["% of pixels"])]
     body = "\n".join(as_latex(table, f"tab:{place}") for place, table in enumerate(tables))
     document = (
         "\\documentclass{article}\\usepackage{booktabs}\\usepackage[T1]{fontenc}"

@@ -6,17 +6,16 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 from counted import write_run
-from synthetic import job
+from synthetic import group, job
 
-from spade_eval.errors import UserError
 from spade_eval.records import Measurement
+from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.measured.provenance import command_to_repeat, provenance_lines
 from spade_eval.reports.measured.seeds import seeded_rows
 from spade_eval.reports.merged_report import write_merged_report
 from spade_eval.reports.runs import merged, open_run
-from spade_eval.reports.tables.leaderboard import leaderboard, leaderboards, printed_leaderboard
+from spade_eval.reports.tables.leaderboard import different, leaderboard, printed_leaderboard
 
 
 def valued(source: str, value: float, **changes: object) -> list[Measurement]:
@@ -31,7 +30,7 @@ def test_golden_leaderboard() -> None:
         *valued("real", 0.9, kind="real", seed=0), *valued("real", 0.9, kind="real", seed=1),
         *valued("grey", 0.1, kind="grey"),
     ]  # fmt: skip
-    table = leaderboard(measurements)
+    table = leaderboard(group(measurements))
     assert table["row"].tolist() == ["real", "grey", "concat", "spade"]
     assert table["seeds"].tolist() == [1, 1, 1, 2]
     np.testing.assert_allclose(table["miou"], [0.9, 0.1, 0.6, 0.4])
@@ -48,7 +47,7 @@ def test_rows_of_one_name_that_were_made_otherwise_stay_apart() -> None:
         *valued("mine", 0.3, source_sha256="1" * 64, **ours),
         *valued("mine", 0.4, source_sha256="2" * 64, **ours),
     ]  # fmt: skip
-    assert [row.title for row in seeded_rows(measurements)] == [
+    assert [row.title for row in seeded_rows(group(measurements))] == [
         "spade (generator, 400 steps)", "spade (generator, 9 steps)",
         "mine (checkpoint, 11111111)", "mine (checkpoint, 22222222)",
     ]  # fmt: skip
@@ -56,11 +55,10 @@ def test_rows_of_one_name_that_were_made_otherwise_stay_apart() -> None:
 
 def test_profiles_are_never_one_column() -> None:
     mixed = [*valued("spade", 0.3), *valued("spade", 0.5, profile="modern")]
-    with pytest.raises(
-        UserError, match=r"2 protocols that differ in profile \(in-domain, modern\)"
-    ):
-        leaderboard(mixed)
-    assert [len(table) for table in leaderboards(mixed).values()] == [1, 1]
+    groups = by_protocol(mixed)
+    said = different([one.key for one in groups])
+    assert said == "2 protocols that differ in profile (in-domain, modern)"
+    assert [len(leaderboard(one)) for one in groups] == [1, 1]
 
 
 def test_duplicates_that_disagree_are_named(tmp_path: Path) -> None:

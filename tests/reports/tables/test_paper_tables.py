@@ -14,6 +14,7 @@ from synthetic import job
 
 from spade_eval.errors import UserError
 from spade_eval.records import Measurement
+from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.paper_report import write_paper_table
 from spade_eval.reports.tables.paper_tables import FACTS, paper_table
 from spade_eval.reports.tables.printed_paper import printed_paper
@@ -39,7 +40,7 @@ def valued(source: str, miou: float, **changes: object) -> list[Measurement]:
 def test_golden_table_3() -> None:
     seeds = [valued("spade", 0.36, seed=0), valued("spade", 0.34, seed=1)]
     measurements = [*valued("concat", 0.3), *seeds[0], *seeds[1], *valued("real", 0.39)]
-    table = paper_table(3, measurements)
+    table = paper_table(3, by_protocol(measurements))
     assert list(table.columns) == [
         *FACTS, "miou", "miou_spread", "miou_paper", "miou_difference", "recalled", "source",
         "notes",
@@ -97,7 +98,7 @@ def test_table_1_over_datasets_takes_other_methods_too() -> None:
         *valued("spade", 0.4), *valued("mine", 0.5), *valued("spade", 0.6, **city),
         *valued("real", 0.7, **city),
     ]  # fmt: skip
-    table = paper_table(1, measurements)
+    table = paper_table(1, by_protocol(measurements))
     coco = table[table["dataset"] == "cocostuff"]
     assert coco["row"].tolist() == ["CRN", "SIMS", "pix2pixHD", "SPADE", "mine"]
     assert math.isnan(coco.iloc[-1]["miou_paper"])
@@ -116,7 +117,7 @@ def test_table_1_over_datasets_takes_other_methods_too() -> None:
     ],
 )
 def test_every_difference_of_protocol_has_a_footnote(changes: dict[str, object], said: str) -> None:
-    table = paper_table(3, valued("spade", 0.4, **changes))
+    table = paper_table(3, by_protocol(valued("spade", 0.4, **changes)))
     assert any(said in note for note in table.attrs["notes"]), table.attrs["notes"]
     comparable = changes.get("segmenter_weights") is None and "dataset" not in changes
     assert table["miou_difference"].notna().any() == comparable
@@ -125,7 +126,7 @@ def test_every_difference_of_protocol_has_a_footnote(changes: dict[str, object],
 def test_the_paper_fid_is_noted() -> None:
     (item,) = valued("spade", 30.0)
     fid = dataclasses.replace(item, metric="fid", label="FID", unit="", larger_is_better=False)
-    table = paper_table(1, [fid])
+    table = paper_table(1, by_protocol([fid]))
     assert table.set_index("row").loc["SPADE", "fid_difference"] == pytest.approx(30 - 22.6)
     assert any("legacy-2019a" in note for note in table.attrs["notes"])
 
@@ -133,10 +134,10 @@ def test_the_paper_fid_is_noted() -> None:
 def test_rows_that_cannot_be_told_apart_are_refused() -> None:
     two_protocols = [*valued("spade", 0.4), *valued("concat", 0.4, profile="oasis")]
     with pytest.raises(UserError, match="cocostuff was measured under 2 protocols"):
-        paper_table(3, two_protocols)
+        paper_table(3, by_protocol(two_protocols))
     two_budgets = [*valued("spade", 0.4), *valued("spade", 0.5, train_steps=9, seed=1)]
     with pytest.raises(UserError, match="spade was trained in two ways"):
-        paper_table(3, two_budgets)
+        paper_table(3, by_protocol(two_budgets))
     with pytest.raises(UserError, match="no table is called '2'"):
         paper_table(2, [])
 

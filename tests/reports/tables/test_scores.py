@@ -8,15 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import DISTANCE, IN_DOMAIN, METRICS, TOO_FEW, job, run
+from synthetic import DISTANCE, IN_DOMAIN, METRICS, TOO_FEW, group, job, run
 
 from spade_eval.records import Measurement
+from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.tables.scores import (
-    footnotes,
     per_class_table,
     printed_table,
     scores_table,
-    tables_by_protocol,
     write_tables,
 )
 from spade_eval.reports.tables.writing import has_parquet, write_parquet
@@ -37,7 +36,7 @@ OTHER_PROTOCOLS = [
 def test_rows_and_columns_have_a_fixed_order() -> None:
     measurements = run(metrics=[*reversed(METRICS)])
     unknown = [dataclasses.replace(item, metric=f"new_{item.metric}") for item in measurements[:2]]
-    table = scores_table([*unknown, *measurements])
+    table = scores_table(group([*unknown, *measurements]))
     assert list(table["source"]) == ["real", "oracle", "spade", "concat", "pix2pixhdpp"]
     facts = [
         "source", "kind", "style_input", "parameters", "train_steps", "N", "N_real", "weights",
@@ -49,7 +48,7 @@ def test_rows_and_columns_have_a_fixed_order() -> None:
 
 def test_values_are_the_recorded_bits() -> None:
     measurements = run()
-    table = scores_table(measurements).set_index("source")
+    table = scores_table(group(measurements)).set_index("source")
     for item in measurements:
         assert table.loc[item.source, item.metric] == item.value
     assert table.loc["real", "train_steps"] is pd.NA
@@ -59,11 +58,9 @@ def test_values_are_the_recorded_bits() -> None:
 @pytest.mark.parametrize("change", OTHER_PROTOCOLS, ids=lambda change: next(iter(change)))
 def test_protocols_never_share_a_table(change: dict[str, object]) -> None:
     mixed = [*job("spade"), *job("concat", **change)]
-    tables = tables_by_protocol(mixed)
-    assert [list(table["source"]) for table in tables.values()] == [["spade"], ["concat"]]
-    assert len({key.slug for key in tables}) == 2
-    with pytest.raises(ValueError, match="2 protocols in one table"):
-        scores_table(mixed)
+    groups = by_protocol(mixed)
+    assert [list(scores_table(one)["source"]) for one in groups] == [["spade"], ["concat"]]
+    assert len({one.key.slug for one in groups}) == 2
 
 
 def test_feature_networks_never_share_a_table() -> None:
@@ -72,13 +69,13 @@ def test_feature_networks_never_share_a_table() -> None:
         dataclasses.replace(item, features_sha256="0" * 64) if item.features else item
         for item in second
     ]
-    assert len(tables_by_protocol([*first, *second])) == 1
-    assert len(tables_by_protocol([*first, *changed])) == 2
+    assert len(by_protocol([*first, *second])) == 1
+    assert len(by_protocol([*first, *changed])) == 2
 
 
 def test_a_job_without_a_distance_joins_the_only_table() -> None:
     partial = job("concat", metrics=["miou"])
-    (table,) = tables_by_protocol([*partial, *job("spade")]).values()
+    table = scores_table(group([*partial, *job("spade")]))
     assert np.isnan(table.set_index("source").loc["concat", "fd_in_domain"])
 
 
@@ -90,10 +87,10 @@ def test_a_source_measured_again_shows_its_latest_version(change: dict[str, obje
         for item in job("spade", started="2026-01-02T00:00:00+00:00", **change)
     ]
     for measurements in ([*old, *new], [*new, *old]):
-        table = scores_table(measurements)
+        table = scores_table(group(measurements))
         assert len(table) == 1
         assert table.loc[0, "miou"] == new[0].value
-        (note,) = [note for note in footnotes(measurements) if "versions" in note]
+        (note,) = [note for note in group(measurements).notes if "versions" in note]
         assert note.startswith("spade: 2 versions are recorded")
         assert "2026-01-02" in note
 
@@ -103,27 +100,27 @@ def test_metrics_added_later_to_one_version_complete_its_row() -> None:
         *job("spade", metrics=["miou"]),
         *job("spade", metrics=["acc_valid"], started="2026-02-01T00:00:00+00:00"),
     ]
-    table = scores_table(both)
+    table = scores_table(group(both))
     assert len(table) == 1
     assert table[["miou", "acc_valid"]].notna().all(axis=None)
-    assert not any("versions" in note for note in footnotes(both))
+    assert not any("versions" in note for note in group(both).notes)
 
 
 def test_one_name_for_a_model_and_a_folder_makes_two_rows() -> None:
     both = [*job("spade", classes=["sky"]), *job("spade", "images", classes=["sky"])]
-    assert list(scores_table(both)["kind"]) == ["generator", "images"]
-    assert list(per_class_table(both).columns) == ["spade (generator)", "spade (images)"]
+    assert list(scores_table(group(both))["kind"]) == ["generator", "images"]
+    assert list(per_class_table(group(both)).columns) == ["spade (generator)", "spade (images)"]
 
 
 def test_footnotes_come_once_in_order() -> None:
     measurements = [*run(), *job("spade", notes=(IN_DOMAIN, TOO_FEW))]
-    assert footnotes(measurements) == [IN_DOMAIN, DISTANCE, TOO_FEW]
+    assert group(measurements).notes == (IN_DOMAIN, DISTANCE, TOO_FEW)
 
 
 def test_different_reference_statistics_are_noted() -> None:
     measurements = [*job("spade", reference_sha256="1"), *job("concat", reference_sha256="2")]
-    assert any("same reference statistics" in note for note in footnotes(measurements))
-    assert not any("statistics" in note for note in footnotes(run(reference_sha256="1")))
+    assert any("same reference statistics" in note for note in group(measurements).notes)
+    assert not any("statistics" in note for note in group(run(reference_sha256="1")).notes)
 
 
 def test_per_class_table_keeps_absent_classes_empty() -> None:
@@ -131,7 +128,7 @@ def test_per_class_table_keeps_absent_classes_empty() -> None:
         return dataclasses.replace(item, value=None) if item.class_name == "sky" else item
 
     measurements = run(classes=["sea", "sky"])
-    table = per_class_table([absent_sky(item) for item in measurements])
+    table = per_class_table(group([absent_sky(item) for item in measurements]))
     assert list(table.index) == ["sea", "sky"]
     assert list(table.columns) == ["real", "oracle", "spade", "concat", "pix2pixhdpp"]
     assert table.loc["sky"].isna().all()
@@ -146,7 +143,7 @@ def test_printed_table_marks_the_best_model_only() -> None:
         for name, value in scores.items()
         for item in job(name, kinds.get(name, "generator"), metrics=["miou", "fd_in_domain"])
     ]
-    text = printed_table(scores_table(measurements))
+    text = printed_table(scores_table(group(measurements)))
     lines = text.splitlines()
     cells = {line.split()[0]: line.split()[-2:] for line in lines if line.split()[0] in scores}
     assert cells == {
@@ -161,18 +158,19 @@ def test_printed_table_marks_the_best_model_only() -> None:
 
 def test_printed_table_of_one_model_has_no_mark_and_shows_gaps_as_dashes() -> None:
     (item,) = job("spade", metrics=["miou"])
-    text = printed_table(scores_table([dataclasses.replace(item, value=None)]))
+    text = printed_table(scores_table(group([dataclasses.replace(item, value=None)])))
     assert "*" not in text
     assert text.splitlines()[-1].split()[-1] == "-"
 
 
 def test_small_distances_keep_digits() -> None:
     (item,) = job("spade", metrics=["fd_in_domain"])
-    assert "0.0123" in printed_table(scores_table([dataclasses.replace(item, value=0.01234)]))
+    small = group([dataclasses.replace(item, value=0.01234)])
+    assert "0.0123" in printed_table(scores_table(small))
 
 
 def test_printed_columns_are_aligned() -> None:
-    text = printed_table(scores_table(run(["spade", "x" * 70 + "-a", "x" * 70 + "-b"])))
+    text = printed_table(scores_table(group(run(["spade", "x" * 70 + "-a", "x" * 70 + "-b"]))))
     lines = text.splitlines()
     assert max(map(len, lines)) < 150
     # Every row ends at the rule's end, or one before it where no mark stands.
@@ -183,7 +181,7 @@ def test_printed_columns_are_aligned() -> None:
 
 def test_csv_holds_full_precision_and_provenance(tmp_path: Path) -> None:
     measurements = run(classes=["sea", "sky"])
-    paths = {path.name: path for path in write_tables(measurements, tmp_path / "tables")}
+    paths = {path.name: path for path in write_tables(group(measurements), tmp_path / "tables")}
     scores, classes = paths["scores.csv"], paths["per_class_iou.csv"]
     with scores.open(newline="") as file:
         read = {row["source"]: row for row in csv.DictReader(file)}
@@ -208,18 +206,18 @@ def test_csv_holds_full_precision_and_provenance(tmp_path: Path) -> None:
 
 def test_unequal_counts_and_style_inputs_are_said() -> None:
     measurements = [*job("spade", num_reference_images=400), *job("sean", style_input="real image")]
-    text = printed_table(scores_table(measurements))
+    text = printed_table(scores_table(group(measurements)))
     assert "real image" in text
     assert "400" in text
-    assert any("500 synthesized images against 400" in note for note in footnotes(measurements))
+    assert any("500 synthesized images against 400" in note for note in group(measurements).notes)
     equal = job("spade", num_reference_images=500)
-    assert "N real" not in printed_table(scores_table(equal))
-    assert not any("against" in note for note in footnotes(equal))
+    assert "N real" not in printed_table(scores_table(group(equal)))
+    assert not any("against" in note for note in group(equal).notes)
 
 
 def test_parquet_holds_the_frame(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
-    table = scores_table(run())
+    table = scores_table(group(run()))
     (path,) = write_parquet(table, tmp_path / "scores.parquet")
     # pandas 3 reads text as its own dtype; the values are what has to be equal, every bit.
     read = pd.read_parquet(path)
