@@ -1,12 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of the paper's Tables 1, 3, 4 and 5, and which model of the suite is each of them.
+"""The tables of papers, a row of data each, and which model of the suite is which of their lines.
 
-Park et al., "Semantic Image Synthesis with Spatially-Adaptive Normalization", CVPR 2019. A row
-joins the published numbers by (method, variant) and the measured ones by the name of the model.
+A line joins the published numbers by (method, variant) and the measured ones by the name of the
+model. A further table is one more `PaperTable` in `PAPER_TABLES`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
+
+from spade_eval.errors import lookup
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paper:
+    """A publication, and how its numbers were measured as far as that is known."""
+
+    key: str  # "park2019"
+    authors: str
+    venue: str
+    numbers: str  # what `reports/published.csv` calls it
+    # Datasets here are named as the paper names them.
+    image_counts: Mapping[str, int] = field(default_factory=dict)
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # (height, width)
+    usual_size: tuple[int, int] = (256, 256)
+    counts_unlabelled: tuple[str, ...] = ()  # as wrong, in accuracy
+    unknown_accuracy: tuple[str, ...] = ()  # whether they are counted was not found
+    unpublished_lists: tuple[str, ...] = ()  # of images
+    fid_profile: str = ""  # that probably made its FID
+    fid_network: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,16 +44,58 @@ class PaperRow:
 
 @dataclass(frozen=True, kw_only=True)
 class PaperTable:
-    """One table of the paper; the first row of a group is what the others vary."""
+    """One table of a paper; the first row of a group is what the others vary."""
 
+    paper: Paper
     number: int
     title: str
     rows: tuple[PaperRow, ...]
+    metrics: tuple[str, ...] = ("miou",)  # that it prints
+    open_to_others: bool = False  # shows further methods that were measured
+    slopes: bool = False  # its groups are drawn as lines from variant to variant
+    published_as: str = ""  # its name in `reports/published.csv`, if not "Table N"
+
+    @property
+    def key(self) -> str:
+        """Name of the table on the command line: "park2019-3"."""
+        return f"{self.paper.key}-{self.number}"
+
+    @property
+    def short(self) -> str:
+        """The number alone where that is enough, else the key."""
+        return str(self.number) if self.paper is PARK_2019 else self.key
+
+    @property
+    def stem(self) -> str:
+        """Name of its files and folders."""
+        return f"table{self.short}"
+
+    @property
+    def name(self) -> str:
+        return f"Table {self.number}"
 
     @property
     def models(self) -> tuple[str, ...]:
         """The suite's models that the table needs, each once, in the order of the rows."""
         return tuple(dict.fromkeys(row.model for row in self.rows if row.model is not None))
+
+
+# "Semantic Image Synthesis with Spatially-Adaptive Normalization".
+PARK_2019 = Paper(
+    key="park2019",
+    authors="Park et al.",
+    venue="CVPR 2019",
+    numbers="SPADE (arXiv 1903.07291)",
+    image_counts={"COCO-Stuff": 5000, "ADE20K": 2000, "Cityscapes": 500},
+    sizes={"Cityscapes": (256, 512)},
+    # 81.9 of SPADE on Cityscapes counts unlabelled pixels as wrong, 93.5 leaves them out
+    # (SPADE#100).
+    counts_unlabelled=("Cityscapes",),
+    unknown_accuracy=("COCO-Stuff", "ADE20K", "ADE20K-outdoor"),
+    unpublished_lists=("ADE20K-outdoor",),
+    fid_profile="legacy-2019a",
+    fid_network="torchvision's Inception",
+)
 
 
 def _row(
@@ -44,12 +108,15 @@ def _variant(title: str, model: str, variant: str, group: str = "") -> PaperRow:
     return _row(title, model, "SPADE", variant, group)
 
 
-PAPER_TABLES: dict[int, PaperTable] = {
-    table.number: table
+PAPER_TABLES: dict[str, PaperTable] = {
+    table.key: table
     for table in (
         PaperTable(
+            paper=PARK_2019,
             number=1,
             title="Methods",
+            metrics=("miou", "acc_valid", "acc_all", "fid"),
+            open_to_others=True,
             rows=(
                 _row("CRN", None),
                 _row("SIMS", None),
@@ -58,6 +125,7 @@ PAPER_TABLES: dict[int, PaperTable] = {
             ),
         ),
         PaperTable(
+            paper=PARK_2019,
             number=3,
             title="Architectures",
             rows=(
@@ -72,8 +140,10 @@ PAPER_TABLES: dict[int, PaperTable] = {
             ),
         ),
         PaperTable(
+            paper=PARK_2019,
             number=4,
             title="Variants of the SPADE generator",
+            slopes=True,
             rows=(
                 _variant("segmap input", "spade", "segmap input", "input"),
                 _variant("random input", "spade_random", "random input", "input"),
@@ -89,6 +159,7 @@ PAPER_TABLES: dict[int, PaperTable] = {
             ),
         ),
         PaperTable(
+            paper=PARK_2019,
             number=5,
             title="Losses and normalisation",
             rows=(
@@ -127,6 +198,12 @@ PAPER_TABLES: dict[int, PaperTable] = {
         ),
     )
 }
+
+
+def paper_table_called(name: str) -> PaperTable:
+    """Return a table by its key, or one of Park et al. by its number; `UserError` for others."""
+    short = {table.short: table for table in PAPER_TABLES.values()}
+    return lookup({**PAPER_TABLES, **short}, name, "table of the paper")
 
 
 @dataclass(frozen=True, kw_only=True)

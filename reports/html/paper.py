@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from spade_eval.paper_tables import PaperTable
 from spade_eval.records import Measurement
 from spade_eval.reports.html.details import Details
 from spade_eval.reports.html.report_data import ReportData
@@ -31,10 +32,11 @@ _FACTS = {
 }
 
 
-def paper_section(frame: pd.DataFrame, report: ReportData, details: Details) -> Section:
-    """One table of the paper as `spade_eval.reports.tables.paper_tables.paper_table` gives it."""
+def paper_section(
+    paper_table: PaperTable, frame: pd.DataFrame, report: ReportData, details: Details
+) -> Section:
+    """One table of a paper as `spade_eval.reports.tables.paper_tables.paper_table` gives it."""
     drawn = _PaperTable(frame, report, details)
-    number_of = frame.attrs["number"]
     as_printed = bool((frame["kind"] == "paper").all())
     table = Table(
         title=frame.attrs["title"],
@@ -43,11 +45,11 @@ def paper_section(frame: pd.DataFrame, report: ReportData, details: Details) -> 
         notes=tuple(("", note) for note in frame.attrs.get("notes", ())),
     )
     return Section(
-        anchor=f"table-{number_of}{'-printed' if as_printed else ''}",
-        nav=f"Table {number_of}{' as printed' if as_printed else ''}",
+        anchor=f"table-{paper_table.short}{'-printed' if as_printed else ''}",
+        nav=f"{paper_table.name}{' as printed' if as_printed else ''}",
         title="The paper's table",
-        lead="Park et al., CVPR 2019: measured here, printed there, and the difference where "
-        "both follow one protocol.",
+        lead=f"{paper_table.paper.authors}, {paper_table.paper.venue}: measured here, printed "
+        "there, and the difference where both follow one protocol.",
         tables=(table,),
     )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from spade_eval.paper_tables import PaperTable
 from spade_eval.reports.measured.grouping import ProtocolGroup
 from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.plots.page import Plot
@@ -23,7 +24,7 @@ class ReportData:
     runs: tuple[RunData, ...]
     groups: tuple[ProtocolGroup, ...] = ()
     intervals: "Intervals" = field(default_factory=dict)  # 95%, where images were counted
-    paper_tables: tuple[pd.DataFrame, ...] = ()
+    paper_tables: tuple[tuple[PaperTable, pd.DataFrame], ...] = ()
     comparison: "Comparison | None" = None
     plots: tuple[Plot, ...] = ()
     notes: tuple[str, ...] = ()

@@ -35,7 +35,7 @@ def sections(report: ReportData, details: Details) -> list[Section]:
     found = [_group_section(report, place, details) for place in range(1, len(report.groups) + 1)]
     if report.comparison is not None:
         found.insert(0, comparison_section(report.comparison, details))
-    return [*found, *(paper_section(table, report, details) for table in report.paper_tables)]
+    return [*found, *(paper_section(*table, report, details) for table in report.paper_tables)]
 
 
 def _group_section(report: ReportData, place: int, details: Details) -> Section:

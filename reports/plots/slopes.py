@@ -35,8 +35,8 @@ _LONGEST_NAME = 16
 Line = tuple[str, str, str, bool]
 
 
-def plot_ablation_slopes(table: pd.DataFrame, folder: Path) -> list[Plot]:
-    """Write `tableN_slopes` of a `paper_table`; nothing where no group has two numbers."""
+def plot_ablation_slopes(table: pd.DataFrame, folder: Path, stem: str) -> list[Plot]:
+    """Draw a `paper_table`; nothing where no group has two numbers."""
     table = table[~table["kind"].isin(REFERENCE_KINDS)]
     groups = [name for name in dict.fromkeys(table["group"]) if _num_points(table, name) > 1]
     if not groups:
@@ -57,7 +57,6 @@ def plot_ablation_slopes(table: pd.DataFrame, folder: Path) -> list[Plot]:
             axes.set_title(group, fontsize=8, loc="left", pad=3, color=INK)
             _draw_group(axes, table, group, lines, looks)
         _legend(page, lines, looks)
-        stem = f"table{table.attrs['number']}_slopes"
         return [page.save_forms(folder, stem, "What each variation does to mIoU.")]
 
 

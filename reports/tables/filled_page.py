@@ -12,26 +12,29 @@ from pathlib import Path
 
 from spade_eval.errors import UserError
 from spade_eval.files import written_whole
+from spade_eval.paper_tables import PaperTable
 
 
-def fill_with_table(page: Path, number: int, folder: Path, lines: Sequence[str]) -> list[Path]:
+def fill_with_table(
+    page: Path, table: PaperTable, folder: Path, lines: Sequence[str]
+) -> list[Path]:
     """Put a paper's table, as `write_paper_table` left it in a folder, into its block of a page.
 
     The figure and the CSV file are copied beside the page; `lines` follow the table.
     """
-    name = f"table{number}"
+    name = table.stem
     _block(page, name)  # refused before anything is copied
     copies = []
     for ending in ("png", "csv"):
         source = folder / f"{name}.{ending}"
         if source.is_file():
             copies.append(_copied(source, page.with_name(f"{page.stem}-{name}.{ending}")))
-    pictures = [f"![Table {number}]({path.name})\n" for path in copies if path.suffix == ".png"]
+    pictures = [f"![{table.name}]({path.name})\n" for path in copies if path.suffix == ".png"]
     files = [f"- the same at full precision: [{path.name}]({path.name})"
              for path in copies if path.suffix == ".csv"]  # fmt: skip
-    table = (folder / f"{name}.md").read_text(encoding="utf-8").strip()
+    text = (folder / f"{name}.md").read_text(encoding="utf-8").strip()
     said = [f"- {line}" for line in lines]
-    return [fill_page(page, name, "\n".join([*pictures, table, *files, *said])), *copies]
+    return [fill_page(page, name, "\n".join([*pictures, text, *files, *said])), *copies]
 
 
 def fill_with_figure(page: Path, picture: Path, lines: Sequence[str]) -> list[Path]:
@@ -59,13 +62,13 @@ def _block(page: Path, name: str) -> tuple[str, int, int]:
         raise UserError(f"--into {page}: no such file; expected a page with a block {begin}")
     text = page.read_text(encoding="utf-8")
     pattern = rf"^{re.escape(begin)}$(.*?)^{re.escape(end)}$"
-    found = list(re.finditer(pattern, text, re.DOTALL | re.MULTILINE))
-    if len(found) != 1:
+    blocks = list(re.finditer(pattern, text, re.DOTALL | re.MULTILINE))
+    if len(blocks) != 1:
         raise UserError(
             f"--into {page}: expected exactly one block that begins with a line {begin} and ends "
             f"with a line {end}; write both where the table is to stand"
         )
-    return text, *found[0].span(1)
+    return text, *blocks[0].span(1)
 
 
 def _copied(source: Path, target: Path) -> Path:

@@ -3,19 +3,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from spade_eval.paper_tables import PaperTable
+from spade_eval.paper_tables import Paper, PaperTable
 from spade_eval.records import Measurement
 from spade_eval.reports.tables.published import RECALLED, paper_dataset
 
 IN_DOMAIN = "in-domain"
 # Segmenters without real weights: their scores mean nothing.
 MEANINGLESS = ("filled", "random")
-# Images of the validation sets and their size (height, width), as the paper has them.
-_PAPER_COUNTS = {"COCO-Stuff": 5000, "ADE20K": 2000, "Cityscapes": 500}
-_PAPER_SIZES = {"Cityscapes": (256, 512)}
-_USUAL_SIZE = (256, 256)
-# Whether the paper counts unlabelled pixels in these datasets' accuracy was not found.
-_UNKNOWN_ACCURACY = ("COCO-Stuff", "ADE20K", "ADE20K-outdoor")
 
 
 def comparable(item: Measurement) -> bool:
@@ -28,7 +22,7 @@ def comparable(item: Measurement) -> bool:
 
 
 def protocol_notes(
-    dataset: str, measured: Sequence[Measurement], metrics: Collection[str]
+    paper: Paper, dataset: str, measured: Sequence[Measurement], metrics: Collection[str]
 ) -> list[str]:
     """How one dataset's protocol differs from the paper's, each difference in a sentence."""
     name = paper_dataset(dataset)
@@ -39,8 +33,8 @@ def protocol_notes(
     first = measured[0]
     return [
         *_segmenter_notes(dataset, first),
-        *_set_notes(dataset, name, first),
-        *_metric_notes(dataset, name, metrics),
+        *_set_notes(paper, dataset, name, first),
+        *_metric_notes(paper, dataset, name, metrics),
     ]
 
 
@@ -61,47 +55,47 @@ def _segmenter_notes(dataset: str, first: Measurement) -> list[str]:
     ]
 
 
-def _set_notes(dataset: str, name: str, first: Measurement) -> list[str]:
+def _set_notes(paper: Paper, dataset: str, name: str, first: Measurement) -> list[str]:
     notes = []
-    count, size = _PAPER_COUNTS.get(name), (first.height, first.width)
+    count, size = paper.image_counts.get(name), (first.height, first.width)
     if count is not None and first.num_images != count:
         notes.append(
             f"{dataset}: N = {first.num_images:,} images, where the paper scores {count:,}."
         )
-    paper_size = _PAPER_SIZES.get(name, _USUAL_SIZE)
+    paper_size = paper.sizes.get(name, paper.usual_size)
     if size != paper_size:
         notes.append(
             f"{dataset}: images of {size[0]}x{size[1]}, where the paper's are "
             f"{paper_size[0]}x{paper_size[1]} (height x width)."
         )
-    if name == "ADE20K-outdoor":
+    if name in paper.unpublished_lists:
         notes.append(f"{dataset}: the paper's list of images was never published.")
     return notes
 
 
-def _metric_notes(dataset: str, name: str, metrics: Collection[str]) -> list[str]:
+def _metric_notes(paper: Paper, dataset: str, name: str, metrics: Collection[str]) -> list[str]:
     notes = []
-    if name in _UNKNOWN_ACCURACY and "acc_valid" in metrics:
+    if name in paper.unknown_accuracy and "acc_valid" in metrics:
         notes.append(
             f"{dataset}: whether the paper's accuracy counts unlabelled pixels was not found; it "
             "stands beside accuracy (valid)."
         )
-    if name == "Cityscapes" and "acc_all" in metrics:
+    if name in paper.counts_unlabelled and "acc_all" in metrics:
         notes.append(
             f"{dataset}: the paper's accuracy counts unlabelled pixels as wrong, so it stands "
             "beside accuracy (all)."
         )
-    if "fid" in metrics:
+    if "fid" in metrics and paper.fid_profile:
         notes.append(
-            f"{dataset}: by its date the paper's FID was made with torchvision's Inception "
-            "(profile legacy-2019a); other profiles differ by more than methods do."
+            f"{dataset}: by its date the paper's FID was made with {paper.fid_network} "
+            f"(profile {paper.fid_profile}); other profiles differ by more than methods do."
         )
     return notes
 
 
-def recalled_note(number: int) -> str:
+def recalled_note(table: PaperTable) -> str:
     """Said of a table that shows numbers nobody here has seen in print."""
-    return f"Some of the paper's numbers in Table {number} are {RECALLED} (column `recalled`)."
+    return f"Some of the paper's numbers in {table.name} are {RECALLED} (column `recalled`)."
 
 
 def unmeasured_notes(

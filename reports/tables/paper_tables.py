@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables 1, 3, 4 and 5 of the SPADE paper beside what was measured, as one frame each.
+"""Tables of papers beside what was measured, as one frame each.
 
 A line is one row of the paper on one dataset; real photos, oracle and floors of a dataset stand
 above it. Measured numbers are means over seeds, in fractions where the unit is "%", and so are the
@@ -14,8 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from spade_eval.errors import UserError, lookup
-from spade_eval.paper_tables import PAPER_TABLES, SAME_NETWORK, PaperRow, PaperTable
+from spade_eval.errors import UserError
+from spade_eval.paper_tables import SAME_NETWORK, PaperRow, PaperTable
 from spade_eval.reports.measured.grouping import ProtocolGroup, ProtocolKey
 from spade_eval.reports.measured.seeds import SeededRow, metrics_of, seeded_rows
 from spade_eval.reports.tables.paper_notes import (
@@ -52,23 +52,21 @@ _ABOUT: dict[str, dict[str, Any]] = {
     "acc_all": {"label": "accuracy (all)", "unit": "%", "larger_is_better": True},
     "fid": {"label": "FID", "unit": "", "larger_is_better": False},
 }
-_PRINTED_IN = {1: ("miou", "acc_valid", "acc_all", "fid")}
 _Numbers = Mapping[tuple[str, str, str, str], PaperNumber]
 
 
 def paper_table(
-    number: int, measured: Sequence[ProtocolGroup], *, unverified: bool = False
+    table: PaperTable, measured: Sequence[ProtocolGroup], *, unverified: bool = False
 ) -> pd.DataFrame:
-    """Table `number` over all given runs: several seeds, and for Table 1 several datasets.
+    """A paper's table over all given runs: several seeds, several datasets.
 
     Without measurements it is the paper's own table. `unverified` adds numbers that were recalled
-    and never seen in a copy of the paper. `attrs` holds number, title, metrics and notes. A
-    `UserError` if a dataset was measured under two protocols, or a row with two budgets.
+    and never seen in a copy of the paper. `attrs` holds the table's key, title, metrics and
+    notes. A `UserError` if a dataset was measured under two protocols, or a row with two budgets.
     """
-    table = lookup({str(key): value for key, value in PAPER_TABLES.items()}, str(number), "table")
-    numbers = paper_numbers(number, unverified=unverified)
+    numbers = paper_numbers(table, unverified=unverified)
     groups = _one_protocol_a_dataset(measured)
-    metrics = _metrics(number, groups)
+    metrics = _metrics(table, groups)
     lines: list[dict[str, Any]] = []
     notes: dict[str, None] = {}
     for dataset, rows in groups.items():
@@ -76,13 +74,13 @@ def paper_table(
         lines += block.lines()
         notes |= dict.fromkeys(block.notes())
     if unverified and any(not found.verified for found in numbers.values()):
-        notes |= dict.fromkeys([recalled_note(number)])
+        notes |= dict.fromkeys([recalled_note(table)])
     names = [f"{metric}{suffix}" for metric in metrics for suffix in _SUFFIXES]
     frame = pd.DataFrame(lines, columns=[*FACTS, *names, "recalled", "source", "notes"])
     frame = _typed(frame, names)
     frame.attrs = {
-        "number": number,
-        "title": f"Table {number}: {table.title}",
+        "table": table.key,
+        "title": f"{table.name}: {table.title}",
         "metrics": metrics,
         "notes": list(notes),
     }
@@ -106,8 +104,7 @@ class _Block:
         models = [row for row in rows if not row.versions[0].is_reference]
         self.by_model = _by_model(models, table)
         shown = list(self.by_model.values())
-        # Table 1 is open to any method; the others ask about the rows that they name.
-        self.others = [row for row in models if row not in shown] if table.number == 1 else []
+        self.others = [row for row in models if row not in shown] if table.open_to_others else []
 
     def lines(self) -> list[dict[str, Any]]:
         """Bounds first, then the rows in the paper's order, then other methods."""
@@ -117,9 +114,10 @@ class _Block:
 
     def notes(self) -> list[str]:
         """Footnotes of this dataset: how its protocol differs from the paper's."""
+        paper = self.table.paper
         measured = [*self.references, *self.by_model.values(), *self.others]
         return [
-            *protocol_notes(self.dataset, [row.first for row in measured], self.metrics),
+            *protocol_notes(paper, self.dataset, [row.first for row in measured], self.metrics),
             *(note for row in measured for item in row.versions[0].measurements
               for note in item.notes),
             *unmeasured_notes(self.table, set(self.by_model), SAME_NETWORK),
@@ -166,7 +164,7 @@ class _Block:
         return {f"{metric}{suffix}": value for suffix, value in zip(_SUFFIXES, values, strict=True)}
 
     def _paper(self, row: PaperRow | None, metric: str) -> PaperNumber:
-        name = paper_metric(metric, self.paper_name)
+        name = paper_metric(self.table.paper, metric, self.paper_name)
         missing = PaperNumber(float("nan"), "", True)
         if row is None or name is None:
             return missing
@@ -222,11 +220,13 @@ def _by_model(rows: Sequence[SeededRow], table: PaperTable) -> dict[str, SeededR
     return found
 
 
-def _metrics(number: int, groups: Mapping[str, Sequence[SeededRow]]) -> dict[str, dict[str, Any]]:
+def _metrics(
+    table: PaperTable, groups: Mapping[str, Sequence[SeededRow]]
+) -> dict[str, dict[str, Any]]:
     """What the columns are: metrics that were measured, and those that the paper prints."""
     rows = [row for found in groups.values() for row in found]
     about = metrics_of(rows)
-    missing = [name for name in _PRINTED_IN.get(number, ("miou",)) if name not in about]
+    missing = [name for name in table.metrics if name not in about]
     return {**{name: _ABOUT[name] for name in missing}, **about} if missing else about
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from spade_eval.paper_tables import PaperTable
 from spade_eval.reports.measured.grouping import REFERENCE_KINDS
 from spade_eval.reports.tables.printed import (
     ABSENT,
@@ -45,7 +46,7 @@ def printed_paper(table: pd.DataFrame) -> Printed:
     )
 
 
-def printed_published(table: pd.DataFrame) -> Printed:
+def printed_published(paper_table: PaperTable, table: pd.DataFrame) -> Printed:
     """The paper's own table, a `paper_table` of no measurements: rows down, datasets across."""
     rows = table.drop_duplicates(["group", "row"])
     columns = [name_column("row", rows["row"].tolist()), *_parameters(rows)]
@@ -64,7 +65,7 @@ def printed_published(table: pd.DataFrame) -> Printed:
     groups = rows["group"].tolist()
     notes = [f"{_RECALLED_MARK} {RECALLED}"] if table["recalled"].any() else []
     return Printed(
-        title=f"Park et al., Table {table.attrs['number']}, as printed",
+        title=f"{paper_table.paper.authors}, {paper_table.name}, as printed",
         columns=tuple(columns),
         rules=_rules([""] * len(groups), groups, [""] * len(groups)),
         notes=tuple(notes),

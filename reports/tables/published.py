@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from spade_eval.paper_tables import Paper, PaperTable
+
 FILE = Path(__file__).parents[1] / "published.csv"
-SPADE_PAPER = "SPADE (arXiv 1903.07291)"
 RECALLED = "recalled, unverified"
 # What identifies a number; two sources of the same number are joined into one row.
 KEY = ("paper", "table", "dataset", "method", "variant", "metric")
@@ -24,7 +25,7 @@ DATASETS = {
     "ade20k_outdoor": "ADE20K-outdoor",
     "cityscapes": "Cityscapes",
 }
-# Our metric -> the papers'. Which accuracy a paper printed depends on the dataset.
+# Our metric -> the papers'. Which accuracy a paper printed depends on paper and dataset.
 METRICS = {
     "miou": "mIoU",
     "fid": "FID",
@@ -34,8 +35,6 @@ METRICS = {
     "lpips_diversity": "LPIPS_diversity",
 }
 _ACCURACY = "pixel_accuracy"
-# 81.9 of SPADE on Cityscapes counts unlabelled pixels as wrong, 93.5 leaves them out (SPADE#100).
-_COUNTS_UNLABELLED = ("Cityscapes",)
 
 
 @cache
@@ -70,10 +69,10 @@ def published(*, unverified: bool = False) -> pd.DataFrame:
     return joined.reset_index(drop=True)
 
 
-def paper_metric(metric: str, dataset: str) -> str | None:
-    """The paper's name of our metric on a dataset of the paper's; None where it printed none."""
+def paper_metric(paper: Paper, metric: str, dataset: str) -> str | None:
+    """A paper's name of our metric on one of its datasets; None where it printed none."""
     if metric in ("acc_all", "acc_valid"):
-        counted = "acc_all" if dataset in _COUNTS_UNLABELLED else "acc_valid"
+        counted = "acc_all" if dataset in paper.counts_unlabelled else "acc_valid"
         return _ACCURACY if metric == counted else None
     return METRICS.get(metric)
 
@@ -92,11 +91,14 @@ class PaperNumber(NamedTuple):
 
 
 def paper_numbers(
-    table: int, *, unverified: bool = False
+    table: PaperTable, *, unverified: bool = False
 ) -> dict[tuple[str, str, str, str], PaperNumber]:
-    """The numbers of one table of the SPADE paper by (dataset, method, variant, metric)."""
+    """The numbers of one table of a paper by (dataset, method, variant, metric)."""
     rows = published(unverified=unverified)
-    rows = rows[(rows["paper"] == SPADE_PAPER) & (rows["table"] == f"Table {table}")]
+    rows = rows[
+        (rows["paper"] == table.paper.numbers)
+        & (rows["table"] == (table.published_as or table.name))
+    ]
     return {
         (line.dataset, line.method, line.variant, line.metric): PaperNumber(
             line.value, line.source, line.verified

@@ -125,7 +125,7 @@ def benchmark(
         _measure(context, run, budget, rows, asked)
         return
     of_table = tables.Asked(
-        number=table, datasets=tables.datasets_of(run.dataset), models=tuple(rows.model or ()),
+        table=table, datasets=tables.datasets_of(run.dataset), models=tuple(rows.model or ()),
         seeds=range(run.seed, run.seed + seeds), jobs=jobs, launcher=launcher,
         sbatch=tuple(sbatch or ()), out=asked.place.out,
     )  # fmt: skip

@@ -11,6 +11,7 @@ import typer
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
+    from spade_eval.paper_tables import PaperTable
     from spade_eval.reports.run_report import RunReport
 
 
@@ -20,8 +21,11 @@ def report(
         typer.Argument(help="Run folders or bundles; several make a leaderboard."),
     ],
     table: Annotated[
-        int | None,
-        typer.Option(help="A table of the SPADE paper beside what was measured: 1, 3, 4 or 5."),
+        str | None,
+        typer.Option(
+            help="A table of a paper beside what was measured: 1, 3, 4 or 5 of the SPADE paper, in "
+            "full park2019-3."
+        ),
     ] = None,
     unverified: Annotated[
         bool, typer.Option(help="With --table: also numbers that were only recalled, marked.")
@@ -70,39 +74,38 @@ def show_paths(written: "RunReport", folder: Path, title: str) -> None:
 
 def _show_together(
     places: Sequence[Path],
-    table: int | None,
+    name: str | None,
     unverified: bool,
     out: Path | None,
     into: Path | None,
     scratch: Path,
 ) -> None:
+    from spade_eval.paper_tables import paper_table_called
     from spade_eval.reports.merged_report import write_merged_report
     from spade_eval.reports.paper_report import write_table_of_runs
     from spade_eval.reports.runs import open_runs
 
-    found = open_runs(places, scratch)
+    opened = open_runs(places, scratch)
+    table = None if name is None else paper_table_called(name)
     folder = out or _default_folder(places, table)
     if table is None:
-        written = write_merged_report(found, folder)
+        written = write_merged_report(opened, folder)
     else:
-        written = write_table_of_runs(table, found, folder, unverified=unverified)
+        written = write_table_of_runs(table, opened, folder, unverified=unverified)
     typer.echo(written.text)
     show_paths(written, folder, "Written into")
     if into is not None and table is not None:
-        from spade_eval.paper_tables import PAPER_TABLES
         from spade_eval.reports.measured.provenance import measured_with
         from spade_eval.reports.tables.filled_page import fill_with_table
 
-        measurements = [item for run in found for item in run.measurements]
-        for path in fill_with_table(
-            into, table, folder, measured_with(measurements, PAPER_TABLES[table].models)
-        ):
+        measurements = [item for run in opened for item in run.measurements]
+        for path in fill_with_table(into, table, folder, measured_with(measurements, table.models)):
             typer.echo(f"  {path}")
 
 
-def _default_folder(places: Sequence[Path], table: int | None) -> Path:
+def _default_folder(places: Sequence[Path], table: "PaperTable | None") -> Path:
     """The tables of one run folder; for several, a folder beside the first."""
-    name = "leaderboard" if table is None else f"table{table}"
+    name = "leaderboard" if table is None else table.stem
     if len(places) == 1 and places[0].is_dir():
         return places[0] / "tables"
     return places[0].resolve().parent / name

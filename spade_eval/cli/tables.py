@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`run_benchmark.py --table N`: a table of the paper, computed and shown beside the paper's."""
+"""`run_benchmark.py --table N`: a table of a paper, computed and shown beside the paper's."""
 
 import os
 from collections.abc import Callable, Collection
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from spade_eval.config import RunConfig
     from spade_eval.jobs.launch import Outcome
     from spade_eval.jobs.study import Study
+    from spade_eval.paper_tables import PaperTable
     from spade_eval.workplace import Workplace
 
 Table = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        help="Train and score what a table of the paper needs: 1, 3, 4 or 5. For several "
-        "datasets: --dataset cocostuff,ade20k."
+        help="Train and score what a table of a paper needs: 1, 3, 4 or 5 of the SPADE paper, in "
+        "full park2019-3. For several datasets: --dataset cocostuff,ade20k."
     ),
 ]
 Seeds = Annotated[
@@ -50,7 +51,7 @@ _INTERRUPTED = 130  # as shells count a program that Ctrl-C ended
 class Asked:
     """What the flags of a table say."""
 
-    number: int
+    table: str
     datasets: tuple[str, ...]
     models: tuple[str, ...]
     seeds: range
@@ -86,7 +87,7 @@ def run_table(
         return
     recorded = [folder for folder in study.run_folders if (folder / "records.jsonl").is_file()]
     if recorded:
-        _show(asked.number, recorded, study.folder)
+        _show(study.table, recorded, study.folder)
     if outcome.failures:
         titles = "; ".join(failure.job.title for failure in outcome.failures)
         raise UserError(
@@ -103,14 +104,14 @@ def _study(
 ) -> "Study":
     from spade_eval.jobs.study import Study, paper_table, run_folder, table_folder
 
-    table = paper_table(asked.number, asked.models)
+    table = paper_table(asked.table, asked.models)
     configs = [config_for(name, seed) for name in asked.datasets for seed in asked.seeds]
     return Study(
         table=table,
         runs=tuple(
             (config, place_for(config, run_folder(asked.out, config))) for config in configs
         ),
-        folder=table_folder(asked.out, asked.number, configs),
+        folder=table_folder(asked.out, table, configs),
         models=asked.models,
         flags=given_flags(context, besides=_OWN),
         processes=(context.params["gpus"] or 1) * context.params["nodes"],
@@ -129,10 +130,10 @@ def _run(study: "Study", asked: Asked) -> "Outcome":
         raise typer.Exit(_INTERRUPTED) from None
 
 
-def _show(number: int, run_folders: list[Path], folder: Path) -> None:
+def _show(table: "PaperTable", run_folders: list[Path], folder: Path) -> None:
     from spade_eval.reports.paper_report import write_paper_table
 
-    written = write_paper_table(number, run_folders, folder)
+    written = write_paper_table(table, run_folders, folder)
     typer.echo(f"\n{written.text}")
     typer.echo(f"\nThe table is in {folder}:")
     for path in written.paths:

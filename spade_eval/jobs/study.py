@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A table of the paper as jobs: what is not recorded yet is trained and scored, then shown.
+"""A table of a paper as jobs: what is not recorded yet is trained and scored, then shown.
 
-Park et al., CVPR 2019, Tables 1, 3, 4 and 5. Each dataset and seed has a run folder of its own,
+Each dataset and seed has a run folder of its own,
 which tables share: a model that two tables name is trained once. Rows of which the suite has no
 generator are shown with the paper's numbers; rows that are another row's network are not trained.
 """
@@ -16,7 +16,7 @@ from spade_eval.errors import lookup
 from spade_eval.jobs import LAUNCHERS
 from spade_eval.jobs.job import PROGRAM, REFERENCES, Job
 from spade_eval.jobs.launch import Failure, Launch, Outcome
-from spade_eval.paper_tables import PAPER_TABLES, SAME_NETWORK, PaperTable
+from spade_eval.paper_tables import SAME_NETWORK, PaperTable, paper_table_called
 from spade_eval.records import sha256_of_json
 from spade_eval.rows import Request
 from spade_eval.weights import VGG19, is_installed
@@ -54,15 +54,11 @@ class Study:
         return tuple(dict.fromkeys(networks))
 
 
-def paper_table(number: int, models: Sequence[str] = ()) -> PaperTable:
-    """A table of the paper by its number; `UserError` for others, and for models it has not."""
-    table = lookup(
-        {str(known): table for known, table in PAPER_TABLES.items()},
-        str(number),
-        "table of the paper",
-    )
+def paper_table(name: str, models: Sequence[str] = ()) -> PaperTable:
+    """A paper's table by its name; `UserError` for others, and for models it has not."""
+    table = paper_table_called(name)
     for model in models:
-        lookup(dict.fromkeys(table.models), model, f"model of Table {number}")
+        lookup(dict.fromkeys(table.models), model, f"model of {table.name}")
     return table
 
 
@@ -73,14 +69,14 @@ def run_folder(out: Path | None, config: RunConfig) -> Path:
     return out / f"{config.dataset}-seed{config.seed}"
 
 
-def table_folder(out: Path | None, number: int, configs: Sequence[RunConfig]) -> Path:
+def table_folder(out: Path | None, table: PaperTable, configs: Sequence[RunConfig]) -> Path:
     """Where the table goes: more seeds of the same runs change the table, not its folder."""
     if out is not None:
-        return out / f"table{number}"
+        return out / table.stem
     firsts = [config for config in configs if config.seed == configs[0].seed]
     names = "-".join(config.dataset for config in firsts)
     identity = sha256_of_json([config.sha256 for config in firsts])[:8]
-    return Path("runs") / f"table{number}-{names}-{configs[0].budget_name}-{identity}"
+    return Path("runs") / f"{table.stem}-{names}-{configs[0].budget_name}-{identity}"
 
 
 def run_study(
@@ -95,7 +91,7 @@ def run_study(
     launch_jobs = lookup(LAUNCHERS, launcher, "launcher")
     stages = _stages(study)
     launch = Launch(
-        title=f"table{study.table.number}",
+        title=study.table.stem,
         stages=stages,
         report=_report_command(study),
         folder=study.folder,
@@ -169,5 +165,5 @@ def missing(benchmark: Benchmark, names: Sequence[str]) -> list[str]:
 
 def _report_command(study: Study) -> tuple[str, ...]:
     folders = [str(folder) for folder in study.run_folders]
-    table = ["--table", str(study.table.number), "--out", str(study.folder)]
+    table = ["--table", study.table.short, "--out", str(study.folder)]
     return (*PROGRAM, "report", *folders, *table)

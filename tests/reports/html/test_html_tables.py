@@ -8,6 +8,7 @@ import html_runs
 import pytest
 import synthetic
 
+from spade_eval.paper_tables import paper_table_called
 from spade_eval.reports.html.comparisons import comparison_section
 from spade_eval.reports.html.details import Details
 from spade_eval.reports.html.paper import paper_section
@@ -113,8 +114,9 @@ def test_a_mean_over_seeds_names_every_record() -> None:
     found = [item for seed in (0, 1) for item in synthetic.job("spade", seed=seed)]
     report = report_of(found)
     details = Details(report.runs)
-    frame = paper_table(3, by_protocol(found))
-    (table,) = paper_section(frame, report, details).tables
+    asked = paper_table_called("3")
+    frame = paper_table(asked, by_protocol(found))
+    (table,) = paper_section(asked, frame, report, details).tables
     names = [column.title for column in table.columns]
     row = next(row for row in table.rows if "decoder w/ SPADE" in [c.text for c in row.cells])
     cell = row.cells[names.index("mIoU")]
@@ -127,10 +129,11 @@ def test_a_mean_over_seeds_names_every_record() -> None:
 
 
 def test_published_numbers_name_their_source() -> None:
-    frame = paper_table(1, [])
+    asked = paper_table_called("1")
+    frame = paper_table(asked, [])
     report = report_of(synthetic.job("spade"))
     details = Details(report.runs)
-    (table,) = paper_section(frame, report, details).tables
+    (table,) = paper_section(asked, frame, report, details).tables
     columns = [column.title for column in table.columns]
     assert "difference" not in columns, "columns without any number are left out"
     wanted = frame.query("dataset == dataset.iloc[0] and row == 'SPADE'").iloc[0]

@@ -12,6 +12,7 @@ from counted import write_run
 from PIL import Image
 from synthetic import group, job, run
 
+from spade_eval.paper_tables import paper_table_called
 from spade_eval.records import RecordStore
 from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.plots.differences import plot_class_differences
@@ -74,9 +75,11 @@ def test_training_curves(tmp_path: Path) -> None:
 
 def test_ablation_slopes(tmp_path: Path) -> None:
     measured = [*job("spade"), *job("spade_kernel1"), *job("spade", seed=1)]
-    assert_drawn(plot_ablation_slopes(paper_table(4, by_protocol(measured)), tmp_path))
-    assert_drawn(plot_ablation_slopes(paper_table(4, [], unverified=True), tmp_path))
-    assert plot_ablation_slopes(paper_table(3, by_protocol(measured)), tmp_path) == []
+    asked, groups = paper_table_called("4"), by_protocol(measured)
+    assert_drawn(plot_ablation_slopes(paper_table(asked, groups), tmp_path, "slopes"))
+    assert_drawn(plot_ablation_slopes(paper_table(asked, [], unverified=True), tmp_path, "slopes"))
+    without_groups = paper_table(paper_table_called("3"), groups)
+    assert plot_ablation_slopes(without_groups, tmp_path, "slopes") == []
 
 
 def test_distance_against_the_number_of_images(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from synthetic import job
 
-from spade_eval.paper_tables import PAPER_TABLES
+from spade_eval.paper_tables import PAPER_TABLES, PaperTable, paper_table_called
 from spade_eval.records import Measurement
 from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.plots.papers import plot_paper_table
@@ -27,24 +27,24 @@ def records(models: list[str], seeds: int, dataset: str = "scenes") -> list[Meas
     return items
 
 
-@pytest.mark.parametrize("number", sorted(PAPER_TABLES))
-def test_every_table_is_drawn(tmp_path: Path, number: int) -> None:
-    models = list(PAPER_TABLES[number].models)
-    table = paper_table(number, by_protocol(records(models, seeds=2)))
-    path = plot_paper_table(table, tmp_path / "table.png", paper_table(number, []))
+@pytest.mark.parametrize("asked", PAPER_TABLES.values(), ids=PAPER_TABLES)
+def test_every_table_is_drawn(tmp_path: Path, asked: PaperTable) -> None:
+    table = paper_table(asked, by_protocol(records(list(asked.models), seeds=2)))
+    path = plot_paper_table(table, tmp_path / "table.png", paper_table(asked, []))
     picture = np.asarray(Image.open(path).convert("RGB"))
     assert picture.shape[1] == 1080
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
 
 
 def test_a_table_with_nothing_but_bounds_is_drawn(tmp_path: Path) -> None:
-    table = paper_table(3, by_protocol(records([], seeds=1)))
+    table = paper_table(paper_table_called("3"), by_protocol(records([], seeds=1)))
     assert plot_paper_table(table, tmp_path / "a.png").is_file()
 
 
 def test_equal_numbers_give_equal_bytes_and_others_do_not(tmp_path: Path) -> None:
     def drawn(name: str, seeds: int) -> bytes:
-        table = paper_table(3, by_protocol(records(["spade", "concat"], seeds)))
+        groups = by_protocol(records(["spade", "concat"], seeds))
+        table = paper_table(paper_table_called("3"), groups)
         return plot_paper_table(table, tmp_path / name).read_bytes()
 
     assert drawn("a.png", 2) == drawn("b.png", 2)
@@ -55,7 +55,7 @@ def test_several_datasets_are_blocks(tmp_path: Path) -> None:
     heights = []
     for datasets in (["cocostuff"], ["cocostuff", "ade20k"]):
         items = [item for name in datasets for item in records(["spade"], 1, dataset=name)]
-        table = paper_table(1, by_protocol(items))
-        path = plot_paper_table(table, tmp_path / "a.png", paper_table(1, []))
+        table = paper_table(paper_table_called("1"), by_protocol(items))
+        path = plot_paper_table(table, tmp_path / "a.png", paper_table(paper_table_called("1"), []))
         heights.append(Image.open(path).height)
     assert heights[1] > heights[0] + 100

@@ -7,6 +7,7 @@ import pytest
 from synthetic import job
 
 from spade_eval.errors import UserError
+from spade_eval.paper_tables import paper_table_called
 from spade_eval.reports.measured.provenance import measured_with
 from spade_eval.reports.tables.filled_page import fill_page, fill_with_figure, fill_with_table
 
@@ -53,14 +54,14 @@ def test_a_table_brings_its_figure_and_numbers(page: Path, tmp_path: Path) -> No
     (folder / "table3.md").write_text("| a |\n")
     (folder / "table3.png").write_bytes(b"png")
     (folder / "table3.csv").write_text("a\n")
-    paths = fill_with_table(page, 3, folder, ["in one hour"])
+    paths = fill_with_table(page, paper_table_called("3"), folder, ["in one hour"])
     assert [path.name for path in paths] == ["page.md", "page-table3.png", "page-table3.csv"]
     assert (tmp_path / "page-table3.png").read_bytes() == b"png"
     text = page.read_text()
     for part in ("![Table 3](page-table3.png)", "| a |", "- in one hour", "page-table3.csv"):
         assert part in text
     with pytest.raises(UserError):
-        fill_with_table(page, 4, folder, [])
+        fill_with_table(page, paper_table_called("4"), folder, [])
     assert not (tmp_path / "page-table4.png").exists()
 
 

@@ -12,8 +12,10 @@ import pytest
 from counted import write_run
 from synthetic import job
 
+from spade_eval.cli import main
 from spade_eval.errors import UserError
-from spade_eval.records import Measurement
+from spade_eval.paper_tables import PAPER_TABLES, Paper, PaperRow, PaperTable, paper_table_called
+from spade_eval.records import Measurement, RecordStore
 from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.paper_report import write_paper_table
 from spade_eval.reports.tables.paper_tables import FACTS, paper_table
@@ -40,7 +42,7 @@ def valued(source: str, miou: float, **changes: object) -> list[Measurement]:
 def test_golden_table_3() -> None:
     seeds = [valued("spade", 0.36, seed=0), valued("spade", 0.34, seed=1)]
     measurements = [*valued("concat", 0.3), *seeds[0], *seeds[1], *valued("real", 0.39)]
-    table = paper_table(3, by_protocol(measurements))
+    table = paper_table(paper_table_called("3"), by_protocol(measurements))
     assert list(table.columns) == [
         *FACTS, "miou", "miou_spread", "miou_paper", "miou_difference", "recalled", "source",
         "notes",
@@ -68,7 +70,7 @@ def test_golden_table_3() -> None:
 
 
 def test_the_papers_own_tables_need_no_measurements() -> None:
-    table = paper_table(1, [])
+    table = paper_table(paper_table_called("1"), [])
     assert list(dict.fromkeys(table["dataset"])) == list(DATASETS)
     line = table[(table["dataset"] == "cityscapes") & (table["row"] == "SPADE")].iloc[0]
     assert line["miou_paper"] == 0.623
@@ -81,7 +83,8 @@ def test_the_papers_own_tables_need_no_measurements() -> None:
 
 
 def test_recalled_numbers_are_shown_on_request_and_marked() -> None:
-    plain, recalled = paper_table(4, []), paper_table(4, [], unverified=True)
+    asked = paper_table_called("4")
+    plain, recalled = paper_table(asked, []), paper_table(asked, [], unverified=True)
     assert plain["miou_paper"].notna().sum() == 6
     assert not plain["recalled"].any()
     assert recalled["miou_paper"].notna().sum() == 33
@@ -98,7 +101,7 @@ def test_table_1_over_datasets_takes_other_methods_too() -> None:
         *valued("spade", 0.4), *valued("mine", 0.5), *valued("spade", 0.6, **city),
         *valued("real", 0.7, **city),
     ]  # fmt: skip
-    table = paper_table(1, by_protocol(measurements))
+    table = paper_table(paper_table_called("1"), by_protocol(measurements))
     coco = table[table["dataset"] == "cocostuff"]
     assert coco["row"].tolist() == ["CRN", "SIMS", "pix2pixHD", "SPADE", "mine"]
     assert math.isnan(coco.iloc[-1]["miou_paper"])
@@ -117,7 +120,7 @@ def test_table_1_over_datasets_takes_other_methods_too() -> None:
     ],
 )
 def test_every_difference_of_protocol_has_a_footnote(changes: dict[str, object], said: str) -> None:
-    table = paper_table(3, by_protocol(valued("spade", 0.4, **changes)))
+    table = paper_table(paper_table_called("3"), by_protocol(valued("spade", 0.4, **changes)))
     assert any(said in note for note in table.attrs["notes"]), table.attrs["notes"]
     comparable = changes.get("segmenter_weights") is None and "dataset" not in changes
     assert table["miou_difference"].notna().any() == comparable
@@ -126,7 +129,7 @@ def test_every_difference_of_protocol_has_a_footnote(changes: dict[str, object],
 def test_the_paper_fid_is_noted() -> None:
     (item,) = valued("spade", 30.0)
     fid = dataclasses.replace(item, metric="fid", label="FID", unit="", larger_is_better=False)
-    table = paper_table(1, by_protocol([fid]))
+    table = paper_table(paper_table_called("1"), by_protocol([fid]))
     assert table.set_index("row").loc["SPADE", "fid_difference"] == pytest.approx(30 - 22.6)
     assert any("legacy-2019a" in note for note in table.attrs["notes"])
 
@@ -134,18 +137,19 @@ def test_the_paper_fid_is_noted() -> None:
 def test_rows_that_cannot_be_told_apart_are_refused() -> None:
     two_protocols = [*valued("spade", 0.4), *valued("concat", 0.4, profile="oasis")]
     with pytest.raises(UserError, match="cocostuff was measured under 2 protocols"):
-        paper_table(3, by_protocol(two_protocols))
+        paper_table(paper_table_called("3"), by_protocol(two_protocols))
     two_budgets = [*valued("spade", 0.4), *valued("spade", 0.5, train_steps=9, seed=1)]
     with pytest.raises(UserError, match="spade was trained in two ways"):
-        paper_table(3, by_protocol(two_budgets))
-    with pytest.raises(UserError, match="no table is called '2'"):
-        paper_table(2, [])
+        paper_table(paper_table_called("3"), by_protocol(two_budgets))
+    with pytest.raises(UserError, match="no table of the paper is called '2'"):
+        paper_table_called("2")
 
 
 def test_a_table_is_written_in_every_form(tmp_path: Path) -> None:
     for seed in (0, 1):
         write_run(tmp_path / f"run{seed}", {"real": 0.1, "spade": 0.5, "concat": 0.7}, seed=seed)
-    written = write_paper_table(3, [tmp_path / "run0", tmp_path / "run1"], tmp_path / "out")
+    folders = [tmp_path / "run0", tmp_path / "run1"]
+    written = write_paper_table(paper_table_called("3"), folders, tmp_path / "out")
     names = {path.name for path in written.paths}
     assert {f"table3.{form}" for form in ("csv", "md", "tex", "txt", "png", "pdf", "svg")} <= names
     assert "Park et al., Table 3, as printed" in written.text
@@ -156,3 +160,48 @@ def test_a_table_is_written_in_every_form(tmp_path: Path) -> None:
     anchors = re.findall(r'id="(table-3[^"]*)"', page)
     assert {"table-3", "table-3-printed"} <= set(anchors)
     assert len(anchors) == len(set(anchors))
+
+
+def test_a_table_of_another_paper_is_one_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = PaperTable(
+        paper=Paper(
+            key="sushko2021",
+            authors="Sushko et al.",
+            venue="ICLR 2021",
+            numbers="OASIS (arXiv 2012.04781)",
+            image_counts={"COCO-Stuff": 4999},
+        ),
+        number=1,
+        title="Made up of what other papers quote",
+        published_as="main results",
+        metrics=("miou", "fid"),
+        rows=(
+            PaperRow(title="OASIS", model=None, method="OASIS"),
+            PaperRow(title="SPADE+", model="spade", method="SPADE+"),
+        ),
+        open_to_others=True,
+    )
+    monkeypatch.setitem(PAPER_TABLES, made.key, made)
+    items = [*valued("spade", 0.4), *valued("concat", 0.3)]
+    RecordStore(tmp_path / "run" / "records.jsonl").append(items)
+    page = tmp_path / "page.md"
+    page.write_text("<!-- tablesushko2021-1 -->\n<!-- /tablesushko2021-1 -->\n")
+    words = ["report", str(tmp_path / "run"), "--table", "sushko2021-1", "--into", str(page)]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--out", str(tmp_path / "out")])
+    assert not ended.value.code
+    assert "where the paper scores 4,999" in capsys.readouterr().out
+    stored = pd.read_csv(tmp_path / "out" / "tablesushko2021-1.csv").set_index("row")
+    assert list(stored.index) == ["OASIS", "SPADE+", "concat"]
+    assert stored.loc["OASIS", "miou_paper"] == pytest.approx(0.441)
+    assert stored.loc["SPADE+", "miou"] == 0.4
+    html = (tmp_path / "out" / "tablesushko2021-1_html" / "index.html").read_text("utf-8")
+    assert "Sushko et al., ICLR 2021" in html
+    assert "Park et al." not in html
+    assert "![Table 1](page-tablesushko2021-1.png)" in page.read_text()
+
+
+def test_a_number_alone_is_of_the_spade_paper() -> None:
+    assert paper_table_called("3") is paper_table_called("park2019-3") is PAPER_TABLES["park2019-3"]

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from spade_eval.paper_tables import PAPER_TABLES
+from spade_eval.paper_tables import PAPER_TABLES, PARK_2019, PaperTable, paper_table_called
 from spade_eval.reports.tables.published import (
     DATASETS,
     FILE,
     KEY,
-    SPADE_PAPER,
     paper_dataset,
     paper_metric,
     paper_numbers,
@@ -58,32 +57,34 @@ def test_recalled_numbers_are_off_by_default() -> None:
     assert published()["verified"].all()
     everything = published(unverified=True)
     assert 0 < (~everything["verified"]).sum() < len(everything)
-    assert len(paper_numbers(4)) == 6
-    assert len(paper_numbers(4, unverified=True)) == 33
+    table = paper_table_called("4")
+    assert len(paper_numbers(table)) == 6
+    assert len(paper_numbers(table, unverified=True)) == 33
 
 
 def test_numbers_are_those_of_the_paper() -> None:
-    table = paper_numbers(1)
+    table = paper_numbers(paper_table_called("1"))
     assert table["COCO-Stuff", "SPADE", "", "mIoU"].value == 37.4
     assert table["Cityscapes", "SPADE", "", "pixel_accuracy"].value == 81.9
     assert table["ADE20K", "SIMS", "", "FID"].value != table["ADE20K", "SIMS", "", "FID"].value
-    assert paper_numbers(3)["all", "pix2pixHD++ w/ SPADE", "", "generator_parameters"].value == 237
+    table = paper_numbers(paper_table_called("3"))
+    assert table["all", "pix2pixHD++ w/ SPADE", "", "generator_parameters"].value == 237
 
 
-@pytest.mark.parametrize("number", PAPER_TABLES)
-def test_every_row_of_a_table_joins_its_numbers(number: int) -> None:
-    numbers = paper_numbers(number, unverified=True)
-    rows = PAPER_TABLES[number].rows
-    keys = [(row.method, row.variant) for row in rows]
+@pytest.mark.parametrize("table", PAPER_TABLES.values(), ids=PAPER_TABLES)
+def test_every_row_of_a_table_joins_its_numbers(table: PaperTable) -> None:
+    numbers = paper_numbers(table, unverified=True)
+    keys = [(row.method, row.variant) for row in table.rows]
     assert len(set(keys)) == len(keys)
     assert {(method, variant) for _, method, variant, _ in numbers} == set(keys)
 
 
 def test_names_of_datasets_and_metrics() -> None:
-    names = set(published()[lambda rows: rows["paper"] == SPADE_PAPER]["dataset"])
+    names = set(published()[lambda rows: rows["paper"] == PARK_2019.numbers]["dataset"])
     assert set(DATASETS.values()) <= names
     assert paper_dataset("ade20k_outdoor (list 1a2b)") == "ADE20K-outdoor"
     assert paper_dataset("scenes") is None
-    assert paper_metric("acc_all", "Cityscapes") == paper_metric("acc_valid", "ADE20K")
-    assert paper_metric("acc_valid", "Cityscapes") is None
-    assert paper_metric("fid_clean-fid", "ADE20K") is None
+    accuracy = paper_metric(PARK_2019, "acc_all", "Cityscapes")
+    assert accuracy == paper_metric(PARK_2019, "acc_valid", "ADE20K") == "pixel_accuracy"
+    assert paper_metric(PARK_2019, "acc_valid", "Cityscapes") is None
+    assert paper_metric(PARK_2019, "fid_clean-fid", "ADE20K") is None

@@ -61,27 +61,27 @@ def refused(*arguments: str, capsys: pytest.CaptureFixture[str], out: Path) -> s
     return capsys.readouterr().err
 
 
-def study(number: int, *, weights_dir: Path, processes: int = 1, models: tuple[str, ...] = ()):
+def study(name: str, *, weights_dir: Path, processes: int = 1, models: tuple[str, ...] = ()):
     return Study(
-        table=paper_table(number), runs=(), folder=weights_dir, models=models, processes=processes
+        table=paper_table(name), runs=(), folder=weights_dir, models=models, processes=processes
     ).trained_models(weights_dir)
 
 
 def test_rows_that_are_another_rows_network_are_not_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "spade_batch" not in study(4, weights_dir=tmp_path)
-    assert "spade_batch" in study(4, weights_dir=tmp_path, processes=2)
-    assert "spade_without_perceptual" not in study(5, weights_dir=tmp_path)
+    assert "spade_batch" not in study("4", weights_dir=tmp_path)
+    assert "spade_batch" in study("4", weights_dir=tmp_path, processes=2)
+    assert "spade_without_perceptual" not in study("5", weights_dir=tmp_path)
     monkeypatch.setattr(ablations, "is_installed", lambda weights, _: weights == VGG19)
-    assert "spade_without_perceptual" in study(5, weights_dir=tmp_path)
-    assert study(4, weights_dir=tmp_path, models=("spade_batch",)) == ("spade",)
+    assert "spade_without_perceptual" in study("5", weights_dir=tmp_path)
+    assert study("4", weights_dir=tmp_path, models=("spade_batch",)) == ("spade",)
 
 
 def test_every_table_trains_each_of_its_networks_once(tmp_path: Path) -> None:
-    assert len(study(3, weights_dir=tmp_path)) == 8
-    for number, table in PAPER_TABLES.items():
-        trained = study(number, weights_dir=tmp_path)
+    assert len(study("3", weights_dir=tmp_path)) == 8
+    for name, table in PAPER_TABLES.items():
+        trained = study(name, weights_dir=tmp_path)
         assert len(set(trained)) == len(trained)
         assert set(table.models) - set(trained) <= set(SAME_NETWORK)
         assert REFERENCES not in table.models
@@ -117,9 +117,10 @@ def test_folders_are_those_of_a_plain_run_unless_out_is_given(benchmark_in) -> N
     configs: list[RunConfig] = [benchmark_in(seed=seed).config for seed in (0, 1)]
     assert run_folder(None, configs[1]) == Path("runs") / configs[1].run_name
     assert run_folder(Path("x"), configs[1]) == Path("x/scenes-seed1")
-    assert table_folder(Path("x"), 3, configs) == Path("x/table3")
-    assert table_folder(None, 3, configs) == table_folder(None, 3, configs[:1])
-    assert table_folder(None, 3, configs) != table_folder(None, 3, configs[1:])
+    table = paper_table("3")
+    assert table_folder(Path("x"), table, configs) == Path("x/table3")
+    assert table_folder(None, table, configs) == table_folder(None, table, configs[:1])
+    assert table_folder(None, table, configs) != table_folder(None, table, configs[1:])
 
 
 @pytest.mark.parametrize(
