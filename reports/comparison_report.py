@@ -8,20 +8,27 @@ from pathlib import Path
 import pandas as pd
 
 from spade_eval.errors import UserError
-from spade_eval.reports.html.report_data import ReportData
+from spade_eval.reports.html.report_data import ReportData, Section
 from spade_eval.reports.measured.grouping import ProtocolGroup
 from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.plots.differences import plot_class_differences, plot_differences
 from spade_eval.reports.plots.page import Plot
-from spade_eval.reports.run_report import RunReport, files_of, has_plots, write_page
+from spade_eval.reports.run_report import (
+    RunReport,
+    files_of,
+    group_sections,
+    has_plots,
+    write_page,
+)
 from spade_eval.reports.runs import open_run
-from spade_eval.reports.statistics.comparison import Comparison, Pair, compare
+from spade_eval.reports.statistics.comparison import Comparison, compare
 from spade_eval.reports.statistics.intervals import intervals_of
+from spade_eval.reports.tables.comparisons import class_table, difference_table, image_table
 from spade_eval.reports.tables.formats import as_latex, as_markdown, as_text, markdown_escaped
-from spade_eval.reports.tables.printed import Column, Printed, name_column, rounded
+from spade_eval.reports.tables.table import Table
 from spade_eval.reports.tables.writing import write_csv, write_text
 
-_CLASSES_SHOWN = 10
+_MOST_SHOWN = 10
 
 
 def write_comparisons(
@@ -39,12 +46,11 @@ def write_comparisons(
         comparison = compare(group, subject, baselines, run_folder)
         folder = run_folder / "compare" / re.sub(r"[^A-Za-z0-9._+-]+", "-", subject)
         written, plots = write_comparison(comparison, folder)
+        scores_of_all = group_sections([group], intervals_of([group], [run.folder]))
         page = ReportData(
             title=run.name,
             runs=(run,),
-            groups=(group,),
-            intervals=intervals_of([group], [run.folder]),
-            comparison=comparison,
+            sections=(comparison_section(comparison), *scores_of_all),
             plots=tuple(plots),
         )
         paths += [*written.paths, *write_page(page, folder / "html")]
@@ -135,84 +141,27 @@ def _plots(comparison: Comparison, folder: Path) -> list[Plot]:
     return plots
 
 
-def _tables(comparison: Comparison) -> Iterator[Printed]:
+def _tables(comparison: Comparison) -> Iterator[Table]:
+    """Tables for print: of classes and images the largest differences."""
     for pair in comparison.pairs:
-        yield _differences(pair)
+        yield difference_table(pair)
         if pair.classes:
-            yield _classes(pair)
+            yield class_table(pair, _MOST_SHOWN)
         if pair.images:
-            yield _images(pair)
+            yield image_table(pair, _MOST_SHOWN)
 
 
-def _differences(pair: Pair) -> Printed:
-    factors = [100 if item.unit == "%" else 1 for item in pair.differences]
-    decimals = [_decimals(item.subject, item.unit) for item in pair.differences]
-    shown = list(zip(pair.differences, factors, decimals, strict=True))
-    return Printed(
-        title=f"{pair.subject} against {pair.baseline}",
-        columns=(
-            name_column("metric", [_metric(i.label, i.unit) for i in pair.differences]),
-            _numbers(pair.subject, [rounded(f * i.subject, d) for i, f, d in shown]),
-            _numbers(pair.baseline, [rounded(f * i.baseline, d) for i, f, d in shown]),
-            _numbers("difference", [_signed(f * i.difference, d) for i, f, d in shown]),
-            _numbers("95% interval", [_interval(f * i.low, f * i.high, d) for i, f, d in shown]),
-            name_column("verdict", [item.verdict for item in pair.differences]),
-            name_column("interval by", [item.method or "-" for item in pair.differences]),
-        ),
+def comparison_section(comparison: Comparison) -> Section:
+    """The comparison on a page: of every baseline metrics, all classes, and images."""
+    tables: list[Table] = []
+    for pair in comparison.pairs:
+        tables.append(difference_table(pair, comparison.notes))
+        tables += [class_table(pair)] if pair.classes else []
+        tables += [image_table(pair)] if pair.images else []
+    return Section(
+        anchor="comparison",
+        nav="Comparison",
+        title=comparison.title,
+        lead="Differences are the model minus the baseline; intervals hold 95%.",
+        tables=tuple(tables),
     )
-
-
-def _classes(pair: Pair) -> Printed:
-    """Wins and losses that are shown, the largest of each."""
-    wins = [item for item in pair.classes if item.verdict == "better"]
-    losses = [item for item in reversed(pair.classes) if item.verdict == "worse"]
-    rest = len(pair.classes) - len(wins) - len(losses)
-    shown = [*wins[:_CLASSES_SHOWN], *reversed(losses[:_CLASSES_SHOWN])]
-    return Printed(
-        title=f"IoU by class, {pair.subject} against {pair.baseline}: {len(wins)} won, "
-        f"{len(losses)} lost, {rest} with no difference shown (largest below, all in classes.csv)",
-        columns=(
-            name_column("class", [item.name for item in shown]),
-            _numbers(pair.subject, [rounded(100 * item.subject, 2) for item in shown]),
-            _numbers(pair.baseline, [rounded(100 * item.baseline, 2) for item in shown]),
-            _numbers("difference", [_signed(100 * item.difference, 2) for item in shown]),
-            _numbers("95% interval", [_interval(100 * i.low, 100 * i.high, 2) for i in shown]),
-            name_column("verdict", [item.verdict for item in shown]),
-        ),
-    )
-
-
-def _images(pair: Pair) -> Printed:
-    shown = pair.images[:_CLASSES_SHOWN]
-    return Printed(
-        title=f"Images on which {pair.subject} and {pair.baseline} differ most, accuracy in %",
-        columns=(
-            name_column("image", [item.name for item in shown]),
-            _numbers(pair.subject, [rounded(100 * item.subject, 2) for item in shown]),
-            _numbers(pair.baseline, [rounded(100 * item.baseline, 2) for item in shown]),
-            _numbers("difference", [_signed(100 * item.difference, 2) for item in shown]),
-        ),
-    )
-
-
-def _numbers(heading: str, texts: list[str]) -> Column:
-    return name_column(heading, texts, is_name=False)
-
-
-def _metric(label: str, unit: str) -> str:
-    return f"{label}, {unit}" if unit else label
-
-
-def _decimals(value: float, unit: str) -> int:
-    return 4 if unit != "%" and abs(value) < 1 else 2
-
-
-def _signed(value: float, decimals: int) -> str:
-    text = rounded(value, decimals)
-    return text if text.startswith("-") else f"+{text}"
-
-
-def _interval(low: float, high: float, decimals: int) -> str:
-    if low != low:
-        return "-"
-    return f"[{_signed(low, decimals)}, {_signed(high, decimals)}]"

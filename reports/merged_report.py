@@ -12,6 +12,7 @@ from spade_eval.reports.plots.page import Plot
 from spade_eval.reports.run_report import (
     RunReport,
     files_of,
+    group_sections,
     has_plots,
     missing_parts,
     write_page,
@@ -19,7 +20,7 @@ from spade_eval.reports.run_report import (
 from spade_eval.reports.runs import Merged, merged
 from spade_eval.reports.statistics.intervals import intervals_of
 from spade_eval.reports.tables.formats import as_text
-from spade_eval.reports.tables.leaderboard import different, leaderboard, printed_leaderboard
+from spade_eval.reports.tables.leaderboard import different, leaderboard, leaderboard_table
 from spade_eval.reports.tables.writing import write_forms
 
 
@@ -32,20 +33,20 @@ def write_merged_report(runs: Sequence[RunData], folder: Path) -> RunReport:
     texts = []
     for group in groups:
         board, place = leaderboard(group), folder / own_folder(group, groups)
-        printed = printed_leaderboard(board)
-        paths += write_forms(board, printed, place, "leaderboard")
+        table = leaderboard_table(board)
+        paths += write_forms(table, place, "leaderboard")
         plots += plot_leaderboard(board, place) if has_plots() else []
-        notes = [f"Note: {note}" for note in printed.notes]
-        texts.append("\n".join([printed.title, "", as_text(printed), *notes]))
+        notes = [f"Note: {note}" for note in table.notes]
+        texts.append("\n".join([table.title, "", as_text(table), *notes]))
     said = _about_the_merge(runs, together)
     if len(groups) > 1:
         keys = [group.key for group in groups]
         said.append(f"{different(keys)}: their numbers stand in tables of their own.")
+    intervals = intervals_of(groups, [run.folder for run in runs])
     page = ReportData(
         title=", ".join(run.name for run in runs),
         runs=tuple(runs),
-        groups=groups,
-        intervals=intervals_of(groups, [run.folder for run in runs]),
+        sections=group_sections(groups, intervals),
         plots=tuple(plots),
         notes=tuple(said),
     )

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A table of a paper over given runs, in every form: frame, text, Markdown, LaTeX, plots."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from spade_eval.paper_tables import PaperTable
-from spade_eval.reports.html.report_data import ReportData
+from spade_eval.reports.html.report_data import ReportData, Section
 from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.plots.papers import plot_paper_table
@@ -16,10 +16,10 @@ from spade_eval.reports.run_report import RunReport, files_of, has_plots, write_
 from spade_eval.reports.runs import merged, open_run
 from spade_eval.reports.statistics.ordering import ordering_lines
 from spade_eval.reports.tables.formats import as_markdown, as_text, markdown_escaped
+from spade_eval.reports.tables.paper_layout import measured_table, published_table
 from spade_eval.reports.tables.paper_tables import paper_table
-from spade_eval.reports.tables.printed import Printed
-from spade_eval.reports.tables.printed_paper import printed_paper, printed_published
 from spade_eval.reports.tables.published import paper_dataset
+from spade_eval.reports.tables.table import Table
 from spade_eval.reports.tables.writing import NO_PARQUET, has_parquet, write_forms, write_text
 
 
@@ -40,12 +40,12 @@ def write_table_of_runs(
     groups = by_protocol(together.measurements)
     measured = paper_table(table, groups, unverified=unverified)
     measured.attrs["notes"] += [item.sentence() for item in together.disagreements]
-    parts = [printed_paper(measured)]
-    paths = write_forms(measured, parts[0], folder, table.stem)
+    parts = [measured_table(measured, together.measurements)]
+    paths = write_forms(parts[0], folder, table.stem)
     published = paper_table(table, [], unverified=unverified)
     if not any(paper_dataset(name) for name in measured["dataset"]):
-        parts.append(printed_published(table, published))
-        paths += write_forms(published, parts[1], folder, f"{table.stem}_paper")
+        parts.append(published_table(table, published))
+        paths += write_forms(parts[1], folder, f"{table.stem}_paper")
     order = [f"Order: {line}" for line in ordering_lines(measured, published)]
     said = order + ([] if has_parquet() else [NO_PARQUET])
     text = "\n\n".join([*map(_text, parts), *(["\n".join(said)] if said else [])])
@@ -53,20 +53,32 @@ def write_table_of_runs(
     page = "\n".join([*map(as_markdown, parts), *(f"- {markdown_escaped(line)}" for line in said)])
     write_text(f"{page}\n", folder / f"{table.stem}.md")
     paths += _plots(table, measured, published, folder)
-    shown = [measured] if len(parts) == 1 else [measured, published]
     web_page = ReportData(
         title=", ".join(run.name for run in runs),
         runs=tuple(runs),
-        paper_tables=tuple((table, frame) for frame in shown),
+        sections=tuple(_sections(table, parts)),
         notes=tuple(order),
     )
     paths += write_page(web_page, folder / f"{table.stem}_html")
     return RunReport(tuple(paths), text)
 
 
-def _text(printed: Printed) -> str:
-    notes = [f"Note: {note}" for note in printed.notes]
-    return "\n".join([printed.title, "", as_text(printed), *notes])
+def _text(table: Table) -> str:
+    notes = [f"Note: {note}" for note in table.notes]
+    return "\n".join([table.title, "", as_text(table), *notes])
+
+
+def _sections(table: PaperTable, parts: Sequence[Table]) -> Iterator[Section]:
+    """The table on a page; where ours has no number of the paper's, the paper's own after it."""
+    for part, (anchor, name) in zip(parts, (("", ""), ("-printed", " as printed")), strict=False):
+        yield Section(
+            anchor=f"table-{table.short}{anchor}",
+            nav=f"{table.name}{name}",
+            title="The paper's table",
+            lead=f"{table.paper.authors}, {table.paper.venue}: measured here, printed there, and "
+            "the difference where both follow one protocol.",
+            tables=(part,),
+        )
 
 
 def _plots(

@@ -6,12 +6,12 @@ files directly in `tables/` and `plots/`; under several, each has a folder there
 """
 
 import importlib.util
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spade_eval.figures.grid import MAX_ROWS, samples_grid
-from spade_eval.reports.html.report_data import ReportData
+from spade_eval.reports.html.report_data import ReportData, Section
 from spade_eval.reports.measured.grouping import REFERENCE_KINDS, ProtocolGroup, own_folder
 from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.plots.bars import plot_metric_bars
@@ -23,7 +23,7 @@ from spade_eval.reports.plots.training import plot_training
 from spade_eval.reports.runs import open_run
 from spade_eval.reports.statistics.intervals import Intervals, intervals_of
 from spade_eval.reports.tables.formats import as_text
-from spade_eval.reports.tables.scores import printed_scores, scores_table, write_tables
+from spade_eval.reports.tables.scores import classes, scores, write_tables
 from spade_eval.reports.tables.writing import NO_PARQUET, has_parquet
 
 # The engine writes the inputs and the photos beside the sources' own images.
@@ -58,7 +58,10 @@ def write_report(run_folder: Path, *, thorough: bool = False) -> RunReport:
         _remove_single_report(run_folder)
     paths += _write_samples(run)
     page = ReportData(
-        title=run.name, runs=(run,), groups=run.groups, intervals=intervals, plots=tuple(plots)
+        title=run.name,
+        runs=(run,),
+        sections=group_sections(run.groups, intervals),
+        plots=tuple(plots),
     )
     paths += write_page(page, run_folder / "html")
     texts = [report_text(group) for group in run.groups]
@@ -83,13 +86,32 @@ def write_page(report: ReportData, folder: Path) -> list[Path]:
     return write_html(report, folder)[:1]
 
 
+def group_sections(groups: Sequence[ProtocolGroup], intervals: Intervals) -> tuple[Section, ...]:
+    """The scores of every protocol as a section of the page."""
+    sections = []
+    for place, group in enumerate(groups, start=1):
+        tables = [replace(scores(group, intervals[group.key]), title="Scores")]
+        by_class = classes(group)
+        tables += [replace(by_class, title="IoU by class")] if by_class.num_rows else []
+        sections.append(
+            Section(
+                anchor=f"scores-{place}",
+                nav="Scores" if len(groups) == 1 else f"Scores {place}",
+                title=group.title,
+                lead=group.details,
+                tables=tuple(tables),
+            )
+        )
+    return tuple(sections)
+
+
 def report_text(group: ProtocolGroup) -> str:
     """Title, table and footnotes of one protocol as text."""
-    printed = printed_scores(scores_table(group))
+    table = scores(group)
     notes = ["↑ larger is better, ↓ smaller is better"]
-    if printed.has_marks:
+    if table.has_ranks:
         notes[0] += ", * best model of the column"
-    lines = [group.title, group.details, "", as_text(printed)]
+    lines = [group.title, group.details, "", as_text(table)]
     return "\n".join([*lines, *notes, *(f"Note: {note}" for note in group.notes)])
 
 

@@ -5,11 +5,11 @@ Thousands of numbers share a few dozen facts, so each distinct fact is stored on
 holds the places of its facts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from spade_eval.records import Measurement
-from spade_eval.reports.measured.provenance import command_to_repeat, provenance_lines
+from spade_eval.reports.measured.provenance import Origin, command_to_repeat, provenance_lines
 from spade_eval.reports.measured.run_data import RunData
 
 
@@ -22,20 +22,12 @@ class Details:
         self._texts: dict[str, int] = {}
         self._details: list[list[dict[str, Any]]] = []
 
-    def measured(self, measurements: Sequence[Measurement]) -> int | None:
-        """Provenance of a number from one measurement, or of a mean over several (seeds)."""
-        if not measurements:
+    def place_of(self, origin: Origin | None) -> int | None:
+        """Keep where a number comes from and return its place; None for what has no origin."""
+        if origin is None or origin == Origin():
             return None
-        return self._add([self._of_measurement(item) for item in measurements])
-
-    def fact(self, item: Measurement, what: str, exact: str) -> int:
-        """Provenance of a fact that a record states beside its number: steps, images."""
-        stated = {"heading": f"{item.source}: {what}", "exact": exact, "scale": ""}
-        return self._add([{**self._of_measurement(item), **stated}])
-
-    def stated(self, heading: str, exact: str, facts: Mapping[str, str]) -> int:
-        """Provenance of a number that no single record holds: published, or computed from some."""
-        return self._add([{"heading": heading, "exact": exact, "facts": self._places(facts)}])
+        self._details.append(self._parts(origin))
+        return len(self._details) - 1
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -60,9 +52,16 @@ class Details:
             detail["command"] = self._text(command_to_repeat(run.config, item))
         return detail
 
-    def _add(self, parts: list[dict[str, Any]]) -> int:
-        self._details.append(parts)
-        return len(self._details) - 1
+    def _parts(self, origin: Origin) -> list[dict[str, Any]]:
+        stated = {"heading": origin.heading, "exact": origin.exact}
+        if not origin.records:
+            return [{**stated, "facts": self._places(origin.facts)}]
+        parts = [self._of_measurement(item) for item in origin.records]
+        if origin.heading:  # a fact that a record states beside its number: steps, images
+            source = origin.records[0].source
+            stated |= {"heading": f"{source}: {origin.heading}", "scale": ""}
+            parts = [{**part, **stated} for part in parts]
+        return parts
 
     def _places(self, facts: Mapping[str, str]) -> list[int]:
         return [self._facts.setdefault(fact, len(self._facts)) for fact in facts.items()]

@@ -21,7 +21,6 @@ from spade_eval.reports.html.details import Details
 from spade_eval.reports.html.figures import Figure
 from spade_eval.reports.html.galleries import Gallery
 from spade_eval.reports.html.report_data import ReportData
-from spade_eval.reports.html.views import Section
 
 MARK = '<meta name="generator" content="spade-eval report">'
 _STYLES = ("page.css", "tables.css", "gallery.css")
@@ -30,7 +29,6 @@ _SCRIPTS = ("theme.js", "tables.js", "details.js", "gallery.js", "zoom.js")
 
 def rendered(
     report: ReportData,
-    sections: Sequence[Section],
     figures: Sequence[Figure],
     galleries: Sequence[Gallery],
     details: Details,
@@ -45,10 +43,15 @@ def rendered(
     )
     environment.filters["indented"] = lambda value: json.dumps(value, indent=2, default=str)
     style, script = _joined(_STYLES), _joined(_SCRIPTS)
-    data = {"provenance": details.as_json(), "galleries": [item.as_json() for item in galleries]}
+    environment.globals["place_of"] = details.place_of
+    shown = [item.as_json() for item in galleries]
+
+    def data() -> Markup:
+        """All that the script reads: asked for after the tables, whose numbers have places then."""
+        return Markup(embedded({"provenance": details.as_json(), "galleries": shown}))
+
     return environment.get_template("report.html.j2").render(
         report=report,
-        sections=sections,
         figures=figures,
         galleries=galleries,
         mark=Markup(MARK),
@@ -56,7 +59,7 @@ def rendered(
         # Both are files of this package, and `embedded` escapes all that could end its element.
         style=Markup(style),
         script=Markup(script),
-        data=Markup(embedded(data)),
+        data=data,
     )
 
 

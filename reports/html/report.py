@@ -17,7 +17,6 @@ from spade_eval.reports.html.figures import write_figures
 from spade_eval.reports.html.galleries import galleries, link_images
 from spade_eval.reports.html.rendering import MARK, rendered
 from spade_eval.reports.html.report_data import ReportData
-from spade_eval.reports.html.sections import sections
 
 PAGE = "index.html"
 
@@ -34,7 +33,7 @@ def write_html(report: ReportData, folder: Path) -> list[Path]:
         for gallery in shown:
             link_images(gallery, fresh)
         figures = write_figures(report.plots, fresh)
-        page = rendered(report, sections(report, details), figures, shown, details)
+        page = rendered(report, figures, shown, details)
         (fresh / PAGE).write_bytes(page.encode())
     plots = [folder / name for figure in figures for name in (figure.light, figure.dark)]
     return [folder / PAGE, *plots]

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the page is made from: runs, groups of comparable numbers, tables, plots."""
+"""What the page is made from: tables by sections, runs, plots."""
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-import pandas as pd
-
-from spade_eval.paper_tables import PaperTable
-from spade_eval.reports.measured.grouping import ProtocolGroup
 from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.plots.page import Plot
+from spade_eval.reports.tables.table import Table
 
-if TYPE_CHECKING:
-    from spade_eval.reports.statistics.comparison import Comparison
-    from spade_eval.reports.statistics.intervals import Intervals
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of the page with an anchor; tables of one protocol, or of one comparison."""
+
+    anchor: str
+    nav: str  # the short name in the bar
+    title: str
+    lead: str = ""
+    tables: tuple[Table, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +25,6 @@ class ReportData:
 
     title: str
     runs: tuple[RunData, ...]
-    groups: tuple[ProtocolGroup, ...] = ()
-    intervals: "Intervals" = field(default_factory=dict)  # 95%, where images were counted
-    paper_tables: tuple[tuple[PaperTable, pd.DataFrame], ...] = ()
-    comparison: "Comparison | None" = None
+    sections: tuple[Section, ...] = ()
     plots: tuple[Plot, ...] = ()
     notes: tuple[str, ...] = ()

@@ -4,6 +4,7 @@
 import shlex
 import statistics
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from spade_eval.records import Measurement
@@ -56,6 +57,20 @@ _BUDGET_FLAGS = {
     "val_limit": "--limit",
 }
 _OWN_FILES = {"checkpoint": ("--checkpoint", "FILE"), "images": ("--images", "DIR")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a number on a page comes from: records, or facts where no record holds it.
+
+    One record is the number's own; several are the seeds of a mean. With `heading` the number is a
+    fact that the record states beside its score.
+    """
+
+    records: tuple[Measurement, ...] = ()
+    heading: str = ""
+    exact: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 def provenance_lines(item: Measurement) -> dict[str, str]:

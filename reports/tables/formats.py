@@ -9,7 +9,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from spade_eval.reports.tables.printed import Cell, Column, Printed
+from spade_eval.reports.tables.table import Column, Table
 
 _HEADING_WIDTH = 12
 _LATEX = {
@@ -41,16 +41,20 @@ _LATEX = {
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~<>&])")
 
 
-def as_text(table: Printed) -> str:
+def as_text(table: Table) -> str:
     """Fixed-width lines; an asterisk marks the best of a column."""
-    headings = [_text_heading(column) for column in table.columns]
+    columns = table.columns_of("text")
+    headings = [_text_heading(column) for column in columns]
     height = max(map(len, headings))
     blocks = [
-        ([""] * (height - len(heading)) + heading, [_text_cell(column, c) for c in column.cells])
-        for heading, column in zip(headings, table.columns, strict=True)
+        (
+            [""] * (height - len(heading)) + heading,
+            [_text_cell(column, index) for index in range(table.num_rows)],
+        )
+        for heading, column in zip(headings, columns, strict=True)
     ]
     widths = [max(map(len, [*heading, *cells])) for heading, cells in blocks]
-    names = [column.is_name for column in table.columns]
+    names = [column.is_name for column in columns]
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
     lines = [_line([heading[index] for heading, _ in blocks], widths, names)
              for index in range(height)]  # fmt: skip
@@ -62,22 +66,24 @@ def as_text(table: Printed) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def as_markdown(table: Printed) -> str:
+def as_markdown(table: Table) -> str:
     """A GitHub table: best bold, second underlined; title above, notes below."""
-    heads = [markdown_escaped(_one_line(column)) for column in table.columns]
-    aligns = [":--" if column.is_name else "--:" for column in table.columns]
+    columns = table.columns_of("file")
+    heads = [markdown_escaped(_one_line(column)) for column in columns]
+    aligns = [":--" if column.is_name else "--:" for column in columns]
     lines = [f"**{markdown_escaped(table.title)}**", ""] if table.title else []
     lines += [_markdown_line(heads), _markdown_line(aligns)]
     for index in range(table.num_rows):
-        lines.append(_markdown_line([_markdown_cell(c.cells[index]) for c in table.columns]))
-    notes = [*(["best in bold, second underlined"] if table.has_marks else []), *table.notes]
+        lines.append(_markdown_line([_markdown_cell(column, index) for column in columns]))
+    notes = [*(["best in bold, second underlined"] if table.has_ranks else []), *table.notes]
     lines += ["", *(f"- {markdown_escaped(note)}" for note in notes)] if notes else []
     return "\n".join(lines) + "\n"
 
 
-def as_latex(table: Printed, label: str) -> str:
+def as_latex(table: Table, label: str) -> str:
     """A `table` environment for `booktabs`: best bold, second underlined, notes below."""
-    layout = "".join("l" if column.is_name else "r" for column in table.columns)
+    columns = table.columns_of("file")
+    layout = "".join("l" if column.is_name else "r" for column in columns)
     lines = [
         r"% needs \usepackage{booktabs}, and \usepackage[T1]{fontenc} for quotation marks",
         r"\begin{table}",
@@ -86,12 +92,12 @@ def as_latex(table: Printed, label: str) -> str:
         rf"\label{{{re.sub(r'[^A-Za-z0-9:-]+', '-', label)}}}",
         rf"\begin{{tabular}}{{{layout}}}",
         r"\toprule",
-        _latex_line([latex_escaped(_one_line(column)) for column in table.columns]),
+        _latex_line([latex_escaped(_one_line(column)) for column in columns]),
         r"\midrule",
     ]
     for index in range(table.num_rows):
         lines += [r"\midrule"] if index in table.rules else []
-        lines.append(_latex_line([_latex_cell(column.cells[index]) for column in table.columns]))
+        lines.append(_latex_line([_latex_cell(column, index) for column in columns]))
     lines += [r"\bottomrule", r"\end{tabular}"]
     lines += [rf"\par\footnotesize {latex_escaped(note)}" for note in table.notes]
     return "\n".join([*lines, r"\end{table}", ""])
@@ -110,7 +116,7 @@ def markdown_escaped(text: str) -> str:
 
 
 def _one_line(column: Column) -> str:
-    return f"{column.heading}, {column.unit}" if column.unit else column.heading
+    return f"{column.heading}, {column.printed_unit}" if column.printed_unit else column.heading
 
 
 def _text_heading(column: Column) -> list[str]:
@@ -118,15 +124,13 @@ def _text_heading(column: Column) -> list[str]:
     lines = textwrap.wrap(
         column.heading, _HEADING_WIDTH, break_long_words=False, break_on_hyphens=False
     )
-    if not column.marked:
-        return [*lines, column.unit] if column.unit else lines
-    return [f"{line} " for line in [*lines, column.unit]]
+    return [f"{line} " for line in [*lines, column.printed_unit]] if column.competes else lines
 
 
-def _text_cell(column: Column, cell: Cell) -> str:
-    if not column.marked:
-        return cell.text
-    return cell.text + ("*" if cell.mark == "best" else " ")
+def _text_cell(column: Column, index: int) -> str:
+    if not column.competes:
+        return column.printed(index)
+    return column.printed(index) + ("*" if column.cells[index].rank == "best" else " ")
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], names: Sequence[bool]) -> str:
@@ -141,15 +145,16 @@ def _markdown_line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _markdown_cell(cell: Cell) -> str:
-    text = markdown_escaped(cell.text)
-    return {"best": f"**{text}**", "second": f"<ins>{text}</ins>"}.get(cell.mark, text)
+def _markdown_cell(column: Column, index: int) -> str:
+    text, rank = markdown_escaped(column.printed(index)), column.cells[index].rank
+    return {"best": f"**{text}**", "second": f"<ins>{text}</ins>"}.get(rank, text)
 
 
 def _latex_line(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _latex_cell(cell: Cell) -> str:
-    text = re.sub(r"^-(?=\d)", "$-$", latex_escaped(cell.text))  # a minus, not a hyphen
-    return {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(cell.mark, text)
+def _latex_cell(column: Column, index: int) -> str:
+    text = latex_escaped(column.printed(index))
+    text, rank = re.sub(r"^-(?=\d)", "$-$", text), column.cells[index].rank  # no hyphen: a minus
+    return {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(rank, text)

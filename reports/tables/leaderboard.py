@@ -5,7 +5,7 @@ Runs of different protocols never share a column; where several are given, each 
 own and a line says in what they differ.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,13 +16,18 @@ from spade_eval.reports.measured.grouping import (
     footnotes,
     rows_of,
 )
+from spade_eval.reports.measured.provenance import Origin
 from spade_eval.reports.measured.seeds import SeededRow, metrics_of, seeded_rows
-from spade_eval.reports.tables.printed import (
-    Printed,
-    count_text,
-    millions,
+from spade_eval.reports.tables.table import (
+    ABSENT,
+    Column,
+    Table,
+    count_cell,
+    decimals_of,
+    millions_cell,
     name_column,
-    number_column,
+    number_cell,
+    ranked_column,
     rules_between,
 )
 
@@ -59,36 +64,52 @@ def different(keys: Sequence[ProtocolKey]) -> str:
     return f"{len(keys)} protocols that differ in {', '.join(parts)}"
 
 
-def printed_leaderboard(table: pd.DataFrame) -> Printed:
+def leaderboard_table(board: pd.DataFrame) -> Table:
     """A `leaderboard` with spreads, best and second marked."""
-    kinds = table["kind"].tolist()
-    columns = [name_column(name, table[name].tolist()) for name in ("row", "kind")]
-    columns.append(name_column("seeds", [count_text(v) for v in table["seeds"]], is_name=False))
-    if table["style_input"].notna().any():
-        shown = [str(value) if pd.notna(value) else "-" for value in table["style_input"]]
+    kinds = board["kind"].tolist()
+    columns = [name_column(name, board[name].tolist()) for name in ("row", "kind")]
+    columns.append(_counts("seeds", board["seeds"]))
+    if board["style_input"].notna().any():
+        shown = [str(value) if pd.notna(value) else ABSENT for value in board["style_input"]]
         columns.append(name_column("style input", shown))
-    columns.append(
-        name_column("parameters", [millions(v) for v in table["parameters"]], is_name=False)
-    )
-    steps = [count_text(value) for value in table["train_steps"]]
-    columns.append(name_column("steps", steps, is_name=False))
+    parameters = tuple(map(millions_cell, board["parameters"]))
+    columns.append(Column(heading="parameters", cells=parameters))
+    columns.append(_counts("steps", board["train_steps"]))
     columns += [
-        number_column(
-            about["label"],
-            table[name].tolist(),
-            unit=about["unit"],
-            larger_is_better=about["larger_is_better"],
-            kinds=kinds,
-            spreads=table[f"{name}_spread"].tolist(),
-        )
-        for name, about in table.attrs["metrics"].items()
+        ranked_column(mean_column(board, name, about), kinds)
+        for name, about in board.attrs["metrics"].items()
     ]
-    return Printed(
-        title=table.attrs["title"],
+    return Table(
+        title=board.attrs["title"],
         columns=tuple(columns),
+        kinds=tuple(kinds),
         rules=rules_between(kinds),
-        notes=tuple(table.attrs["notes"]),
+        notes=tuple(board.attrs["notes"]),
+        frame=board,
     )
+
+
+def mean_column(
+    frame: pd.DataFrame, metric: str, about: Mapping[str, Any], origins: Sequence[Origin] = ()
+) -> Column:
+    """Means of a metric over seeds with their spread, `<metric>` and `<metric>_spread`."""
+    values, spreads = frame[metric].tolist(), frame[f"{metric}_spread"].tolist()
+    decimals = decimals_of(values, about["unit"])
+    known: Sequence[Origin | None] = origins or [None] * len(values)
+    cells = [
+        number_cell(value, about["unit"], decimals, spread=spread, origin=origin)
+        for value, spread, origin in zip(values, spreads, known, strict=True)
+    ]
+    return Column(
+        heading=about["label"],
+        cells=tuple(cells),
+        unit=about["unit"],
+        larger_is_better=about["larger_is_better"],
+    )
+
+
+def _counts(heading: str, values: pd.Series) -> Column:
+    return Column(heading=heading, cells=tuple(map(count_cell, values)))
 
 
 def _line(row: SeededRow, metrics: Sequence[str]) -> dict[str, Any]:

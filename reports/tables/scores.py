@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of scores as pandas frames, as text and as CSV.
+"""Tables of scores: frames of what was measured, and how they are shown.
 
-Frames and CSV files hold what was measured: fractions at full precision. Only the printed text
-multiplies fractions by 100 and rounds. One table holds one protocol (see `measured/grouping.py`).
+Frames hold fractions at full precision. One table holds one protocol (see `measured/grouping.py`).
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,21 @@ from spade_eval.reports.measured.grouping import (
     ProtocolGroup,
     Row,
     metric_names,
-    shortened,
     value_of,
 )
-from spade_eval.reports.tables.formats import as_text
-from spade_eval.reports.tables.printed import (
-    ABSENT,
-    Printed,
-    millions,
+from spade_eval.reports.measured.provenance import Origin
+from spade_eval.reports.statistics.intervals import Interval
+from spade_eval.reports.tables.table import (
+    EVERYWHERE,
+    Cell,
+    Column,
+    Table,
+    count_cell,
+    decimals_of,
+    millions_cell,
     name_column,
-    number_column,
-    rounded,
+    number_cell,
+    ranked_column,
     rules_between,
 )
 from spade_eval.reports.tables.writing import write_forms
@@ -54,6 +58,13 @@ _PRINTED_NAMES = {
     "N_real": "N real",
     "seconds": "job, s",
     "images_per_second": "images/s",
+}
+# Facts that are numbers of one record each.
+_EXPLANATIONS = {
+    "parameters": "parameters of the generator, in millions",
+    "train_steps": "optimisation steps of the generator",
+    "N": "images scored",
+    "N_real": "photos compared with",
 }
 _PROVENANCE = (
     "dataset",
@@ -87,13 +98,14 @@ _PROVENANCE = (
     "notes",
 )
 _LONGEST_NAME = 32
+_MARKS = "abcdefghijklmnopqrstuvwxyz"
+Ends = Mapping[tuple[str, str], Interval]
 
 
 def scores_table(group: ProtocolGroup) -> pd.DataFrame:
     """One row a source, one column a metric; fractions in [0, 1], NaN where there is no value.
 
-    Label, unit and direction of each metric are in `attrs["metrics"]`, where `printed_table` finds
-    them.
+    Label, unit and direction of each metric are in `attrs["metrics"]`.
     """
     return _scores_frame(group.rows)
 
@@ -108,66 +120,121 @@ def per_class_table(group: ProtocolGroup) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.Index(classes, name="class"), dtype="float64")
 
 
-def printed_table(table: pd.DataFrame) -> str:
-    """Fixed-width text of a `scores_table`: fractions times 100, "-" where there is no value.
+def scores(group: ProtocolGroup, intervals: Ends | None = None) -> Table:
+    """The scores of a protocol; columns of facts that no row has are left out.
 
-    An asterisk marks the best model of a column (bounds do not compete, and one model alone is
-    not marked); a rule sets the bounds off from the models.
+    `intervals` are the ends of (row title, metric), fractions as recorded, for the web page.
     """
-    return as_text(printed_scores(table))
-
-
-def printed_scores(
-    table: pd.DataFrame, title: str = "", notes: Sequence[str] = (), *, speed: bool = False
-) -> Printed:
-    """A `scores_table` as it is printed; columns of facts that no row has are left out."""
-    kinds = table["kind"].tolist()
-    shown = [name for name in _ROW_COLUMNS if speed or name not in _SPEED]
-    facts = [name for name in shown if name == "source" or _is_informative(table, name)]
-    columns = [
-        name_column(
-            _PRINTED_NAMES.get(name, name),
-            [_fact(name, value) for value in table[name]],
-            is_name=name in _NAMES,
-        )
-        for name in facts
-    ]
+    facts, rows = scores_table(group), group.rows
+    kinds = facts["kind"].tolist()
+    names = [name for name in _ROW_COLUMNS if name == "source" or _is_informative(facts, name)]
+    letters = _letters([item for row in rows for item in row.scores.values()])
+    columns = [_fact_column(facts, name, rows) for name in names]
     columns += [
-        number_column(
-            about["label"],
-            table[name].tolist(),
-            unit=about["unit"],
-            larger_is_better=about["larger_is_better"],
-            kinds=kinds,
-        )
-        for name, about in table.attrs["metrics"].items()
+        ranked_column(_metric_column(name, rows, intervals or {}, letters), kinds)
+        for name in facts.attrs["metrics"]
     ]
-    return Printed(
-        title=title, columns=tuple(columns), rules=rules_between(kinds), notes=tuple(notes)
+    return Table(
+        title=group.title,
+        columns=tuple(columns),
+        kinds=tuple(kinds),
+        rules=rules_between(kinds),
+        notes=group.notes,
+        own_marks=letters,
+        frame=pd.concat([facts, _provenance_frame(rows)], axis="columns"),
     )
 
 
-def printed_classes(classes: pd.DataFrame, title: str) -> Printed:
-    """A `per_class_table`, classes down and sources across; no marks."""
-    columns = [name_column(str(classes.index.name), [str(name) for name in classes.index])]
-    columns += [
-        name_column(name, [rounded(100 * value, 2) for value in classes[name]], is_name=False)
-        for name in classes.columns
-    ]
-    return Printed(title=title, columns=tuple(columns))
+def classes(group: ProtocolGroup) -> Table:
+    """IoU by class, classes down and sources across; no ranks."""
+    frame = per_class_table(group)
+    names = list(frame.index)
+    columns = [name_column(str(frame.index.name), names)]
+    for row in (row for row in group.rows if row.class_iou):
+        items = [row.class_iou.get(name) for name in names]
+        cells = [number_cell(i.value, "%", origin=Origin(records=(i,))) if i else Cell()
+                 for i in items]  # fmt: skip
+        columns.append(
+            Column(heading=row.title, cells=tuple(cells), unit="%", larger_is_better=True)
+        )
+    return Table(
+        title=f"IoU by class, %: {group.title}",
+        columns=tuple(columns),
+        frame=frame,
+        caption='Counts pooled over the split; "-" where the class has no IoU there.',
+    )
 
 
 def write_tables(group: ProtocolGroup, folder: Path) -> list[Path]:
     """Write `scores` (with provenance) and `per_class_iou` in every form; return their paths."""
-    table = scores_table(group)
-    scores = pd.concat([table, _provenance_frame(group.rows)], axis="columns")
-    printed = printed_scores(table, group.title, group.notes, speed=True)
-    paths = write_forms(scores, printed, folder, "scores")
-    classes = per_class_table(group)
-    if len(classes):
-        by_class = printed_classes(classes, f"IoU by class, %: {group.title}")
-        paths += write_forms(classes, by_class, folder, "per_class_iou")
-    return paths
+    paths = write_forms(scores(group), folder, "scores")
+    by_class = classes(group)
+    return paths + (write_forms(by_class, folder, "per_class_iou") if by_class.num_rows else [])
+
+
+def _fact_column(facts: pd.DataFrame, name: str, rows: Sequence[Row]) -> Column:
+    cells = [
+        _fact_cell(name, value, row.measurements[0])
+        for value, row in zip(facts[name], rows, strict=True)
+    ]
+    return Column(
+        heading=_PRINTED_NAMES.get(name, name),
+        cells=tuple(cells),
+        unit="M" if name == "parameters" else "",
+        is_name=name in _NAMES,
+        longest=_LONGEST_NAME,
+        explanation=_EXPLANATIONS.get(name, ""),
+        forms=("file",) if name in _SPEED else EVERYWHERE,
+    )
+
+
+def _fact_cell(name: str, value: Any, item: Measurement) -> Cell:
+    if pd.isna(value):
+        return Cell()
+    if name in _SPEED:
+        return Cell(text=f"{value:.1f}", value=value)
+    if name not in _EXPLANATIONS:
+        return Cell(text=str(value))
+    origin = Origin(records=(item,), heading=_EXPLANATIONS[name], exact=str(value))
+    return (millions_cell if name == "parameters" else count_cell)(value, origin)
+
+
+def _metric_column(
+    name: str, rows: Sequence[Row], ends: Ends, letters: Mapping[str, str]
+) -> Column:
+    items = [row.scores.get(name) for row in rows]
+    about = next(item for item in items if item is not None)
+    decimals = decimals_of([item.value for item in items if item is not None], about.unit)
+    cells = []
+    for row, item in zip(rows, items, strict=True):
+        if item is None:
+            cells.append(Cell())
+            continue
+        both = [
+            number_cell(end, item.unit, decimals).text for end in ends.get((row.title, name), ())
+        ]
+        cells.append(
+            replace(
+                number_cell(item.value, item.unit, decimals, origin=Origin(records=(item,))),
+                interval=" to ".join(both),
+                marks=" ".join(letters[note] for note in item.notes if note in letters),
+            )
+        )
+    return Column(
+        heading=about.label,
+        cells=tuple(cells),
+        unit=about.unit,
+        larger_is_better=about.larger_is_better,
+    )
+
+
+def _letters(items: Sequence[Measurement]) -> dict[str, str]:
+    """Letters of the notes that only some numbers carry; the others hold for all."""
+    everywhere = set.intersection(*(set(item.notes) for item in items)) if items else set()
+    own = dict.fromkeys(note for item in items for note in item.notes if note not in everywhere)
+    return {
+        note: _MARKS[place] if place < len(_MARKS) else str(place) for place, note in enumerate(own)
+    }
 
 
 def _scores_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
@@ -205,8 +272,8 @@ def _scores_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
 
 def _num_real(row: Row) -> int | None:
     """Photos on the other side of a distance."""
-    found = {item.num_reference_images for item in row.measurements} - {None}
-    return found.pop() if len(found) == 1 else None
+    counts = {item.num_reference_images for item in row.measurements} - {None}
+    return counts.pop() if len(counts) == 1 else None
 
 
 def _seconds(row: Row) -> float:
@@ -230,12 +297,12 @@ def _provenance_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
 
 def _provenance(row: Row, name: str) -> str:
     """The value that a row's measurements share; where they differ, all of them."""
-    found: dict[str, None] = {}
+    texts: dict[str, None] = {}
     for measurement in row.measurements:
         value = getattr(measurement, name)
         values = value if isinstance(value, tuple) else (value,)
-        found |= dict.fromkeys(_text(item) for item in values if item is not None)
-    return " | ".join(found)
+        texts |= dict.fromkeys(_text(item) for item in values if item is not None)
+    return " | ".join(texts)
 
 
 def _text(value: object) -> str:
@@ -247,13 +314,3 @@ def _is_informative(table: pd.DataFrame, name: str) -> bool:
     if name == "N_real":
         return bool((table["N_real"].notna() & (table["N_real"] != table["N"])).any())
     return bool(table[name].notna().any())
-
-
-def _fact(name: str, value: Any) -> str:
-    if name == "parameters":
-        return millions(value)
-    if pd.isna(value):
-        return ABSENT
-    if name in _SPEED:
-        return f"{value:.1f}"
-    return shortened(str(value), _LONGEST_NAME)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A frame and its printed form as files: CSV, Markdown, LaTeX, and Parquet where pyarrow is.
+"""A table as files: CSV, Markdown, LaTeX, and Parquet where pyarrow is.
 
 CSV and Parquet hold every digit that was measured; Markdown and LaTeX are rounded for print.
 """
@@ -12,7 +12,7 @@ import pandas as pd
 
 from spade_eval.files import written_whole
 from spade_eval.reports.tables.formats import as_latex, as_markdown
-from spade_eval.reports.tables.printed import Printed
+from spade_eval.reports.tables.table import Table
 
 NO_PARQUET = "No Parquet files: pyarrow is not installed; CSV files hold the same numbers."
 
@@ -22,15 +22,15 @@ def has_parquet() -> bool:
     return importlib.util.find_spec("pyarrow") is not None
 
 
-def write_forms(frame: pd.DataFrame, printed: Printed, folder: Path, stem: str) -> list[Path]:
+def write_forms(table: Table, folder: Path, stem: str) -> list[Path]:
     """Write `stem`.csv, .md, .tex and, with pyarrow, .parquet; returns their paths."""
     label = f"tab:{stem.replace('_', '-')}"
     paths = [
-        write_csv(frame, folder / f"{stem}.csv"),
-        write_text(as_markdown(printed), folder / f"{stem}.md"),
-        write_text(as_latex(printed, label), folder / f"{stem}.tex"),
+        write_csv(table.frame, folder / f"{stem}.csv"),
+        write_text(as_markdown(table), folder / f"{stem}.md"),
+        write_text(as_latex(table, label), folder / f"{stem}.tex"),
     ]
-    return [*paths, *write_parquet(frame, folder / f"{stem}.parquet")]
+    return [*paths, *write_parquet(table.frame, folder / f"{stem}.parquet")]
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> Path:

@@ -18,6 +18,7 @@ from spade_eval.reports.measured.counts import counts_path
 from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.plots.page import Plot
+from spade_eval.reports.run_report import group_sections
 
 CLASSES = ("sky", "tree", "car")
 COLORS = ((70, 130, 180), (20, 100, 45), (0, 200, 220))
@@ -100,13 +101,13 @@ def report_of(
 ) -> ReportData:
     """What `spade-eval report` hands to every form of a report."""
     groups = by_protocol(item for run in runs for item in run.measurements)
+    intervals = {
+        group.key: {(row.title, "miou"): (0.1, 0.2) for row in group.rows} for group in groups
+    }
     return ReportData(
         title=title,
         runs=tuple(runs),
-        groups=groups,
-        intervals={
-            group.key: {(row.title, "miou"): (0.1, 0.2) for row in group.rows} for group in groups
-        },
+        sections=group_sections(groups, intervals),
         plots=tuple(plots),
     )
 

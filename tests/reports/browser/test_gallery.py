@@ -245,6 +245,7 @@ def test_five_thousand_images_do_not_hang_the_page(browser: Any, tmp_path: Path)
 
 
 def test_an_image_of_a_comparison_opens(browser: Any, tmp_path: Path) -> None:
+    from spade_eval.reports.comparison_report import comparison_section
     from spade_eval.reports.statistics.comparison import Comparison, ImageDifference, Pair
 
     run = html_runs.write_run(tmp_path / "run", html_runs.measurements(models=MODELS), STEMS)
@@ -254,7 +255,8 @@ def test_an_image_of_a_comparison_opens(browser: Any, tmp_path: Path) -> None:
     )  # fmt: skip
     pair = Pair(subject="spade", baseline="concat", differences=(), classes=(), images=(image,))
     compared = Comparison(title="spade against concat", subject="spade", pairs=(pair,), notes=())
-    report = dataclasses.replace(html_runs.report_of([run]), comparison=compared)
+    report = html_runs.report_of([run])
+    report = dataclasses.replace(report, sections=(comparison_section(compared), *report.sections))
     browser.open(write_html(report, tmp_path / "html")[0])
     browser.click(browser.one("#comparison button[data-image]"))
     assert browser.one("#zoom-title").text == STEMS[3]

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Printed tables as text, Markdown and LaTeX: marks, rules, and names that are never markup."""
 
+import math
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,41 +19,95 @@ from spade_eval.reports.tables.formats import (
     latex_escaped,
     markdown_escaped,
 )
-from spade_eval.reports.tables.printed import Printed, marks_of, name_column, number_column, rounded
-from spade_eval.reports.tables.scores import printed_scores, scores_table
+from spade_eval.reports.tables.scores import scores
+from spade_eval.reports.tables.table import (
+    Column,
+    Table,
+    decimals_of,
+    name_column,
+    number_cell,
+    ranked_column,
+    ranks_of,
+    rounded,
+)
 
 HOSTILE = r"<img onerror=x> a_b & 50% #1 $x$ {y} ~^\input{z} |`" + '"*é'
 
 
-def hostile_table() -> Printed:
+def column(
+    heading: str,
+    values: list[float],
+    unit: str,
+    larger_is_better: bool,
+    spreads: Sequence[float] = (math.nan, math.nan),
+) -> Column:
+    around = [math.nan, spreads[0], math.nan, spreads[1]]
+    cells = [
+        number_cell(value, unit, spread=spread)
+        for value, spread in zip(values, around, strict=True)
+    ]
+    return Column(heading=heading, cells=tuple(cells), unit=unit, larger_is_better=larger_is_better)
+
+
+def hostile_table() -> Table:
     models = ["real", HOSTILE, "second", "last"]
     kinds = ["real", "generator", "generator", "generator"]
-    return Printed(
+    return Table(
         title=f"A table of {HOSTILE}",
         columns=(
             name_column("row", models),
-            number_column("mIoU", [0.9, 0.51234, 0.4, -0.3], unit="%", larger_is_better=True,
-                          kinds=kinds, spreads=[float("nan"), 0.01, float("nan"), 0.0]),
-            number_column("FID", [0, 30.0, 20.0, float("nan")], unit="", larger_is_better=False,
-                          kinds=kinds),
+            ranked_column(column("mIoU", [0.9, 0.51234, 0.4, -0.3], "%", True, [0.01, 0.0]), kinds),
+            ranked_column(column("FID", [0, 30.0, 20.0, math.nan], "", False), kinds),
         ),
         rules=frozenset({1}),
         notes=(f"A note on {HOSTILE}.",),
-    )  # fmt: skip
+    )
 
 
 def test_marks_go_to_the_best_and_second_model() -> None:
     kinds = ["real", "generator", "checkpoint", "images"]
-    assert marks_of([0.9, 0.2, 0.5, 0.4], True, kinds) == ["", "", "best", "second"]
-    assert marks_of([0.9, 0.2, 0.5, 0.4], False, kinds) == ["", "best", "", "second"]
-    assert marks_of([0.9, 0.5, 0.5, 0.4], True, kinds) == ["", "best", "best", "second"]
-    assert marks_of([0.9, 0.5, float("nan"), float("nan")], True, kinds) == [""] * 4
+    assert ranks_of([0.9, 0.2, 0.5, 0.4], True, kinds) == ["", "", "best", "second"]
+    assert ranks_of([0.9, 0.2, 0.5, 0.4], False, kinds) == ["", "best", "", "second"]
+    assert ranks_of([0.9, 0.5, 0.5, 0.4], True, kinds) == ["", "best", "best", "second"]
+    assert ranks_of([0.9, 0.5, float("nan"), float("nan")], True, kinds) == [""] * 4
 
 
 def test_rounding_is_only_for_print() -> None:
     assert rounded(float("nan"), 2) == "-"
     assert rounded(-0.001, 2) == "0.00"
     assert rounded(12.345678, 1) == "12.3"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "decimals", "expected"),
+    [
+        (0.51234, "%", 2, ("51.23", 51.234)),
+        (0.5, "", 4, ("0.5000", 0.5)),
+        (None, "%", 2, ("-", None)),
+        (math.nan, "", 2, ("-", None)),
+    ],
+)
+def test_numbers_in_print(
+    value: float | None, unit: str, decimals: int, expected: tuple[str, float | None]
+) -> None:
+    cell = number_cell(value, unit, decimals)
+    assert (cell.text, cell.value) == (expected[0], pytest.approx(expected[1]))
+
+
+def test_small_distances_have_more_decimals() -> None:
+    assert decimals_of([0.03, None, math.nan], "") == 4
+    assert decimals_of([0.03, 1.2], "") == 2
+    assert decimals_of([0.03], "%") == 2
+
+
+def test_a_form_shows_its_own_columns() -> None:
+    table = hostile_table()
+    hidden = replace(table.columns[2], heading="hidden", forms=("file",))
+    table = replace(table, columns=(*table.columns, hidden))
+    assert "hidden" not in as_text(table)
+    assert "hidden" in as_markdown(table)
+    assert "hidden" in as_latex(table, "a")
+    assert hidden not in table.columns_of("page")
 
 
 def test_text_has_rules_and_one_mark() -> None:
@@ -89,8 +146,7 @@ def test_latex_is_booktabs_with_bold_best_and_underlined_second() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX on this machine")
 def test_latex_compiles(tmp_path: Path) -> None:
-    scores = scores_table(group(run()))
-    tables = [hostile_table(), printed_scores(scores, "Scores", ["% of pixels"])]
+    tables = [hostile_table(), replace(scores(group(run())), notes=("% of pixels",))]
     body = "\n".join(as_latex(table, f"tab:{place}") for place, table in enumerate(tables))
     document = (
         "\\documentclass{article}\\usepackage{booktabs}\\usepackage[T1]{fontenc}"

@@ -15,7 +15,7 @@ from spade_eval.reports.measured.provenance import command_to_repeat, provenance
 from spade_eval.reports.measured.seeds import seeded_rows
 from spade_eval.reports.merged_report import write_merged_report
 from spade_eval.reports.runs import merged, open_run
-from spade_eval.reports.tables.leaderboard import different, leaderboard, printed_leaderboard
+from spade_eval.reports.tables.leaderboard import different, leaderboard, leaderboard_table
 
 
 def valued(source: str, value: float, **changes: object) -> list[Measurement]:
@@ -36,7 +36,7 @@ def test_golden_leaderboard() -> None:
     np.testing.assert_allclose(table["miou"], [0.9, 0.1, 0.6, 0.4])
     np.testing.assert_allclose(table["miou_spread"], [np.nan, np.nan, np.nan, 0.2**0.5 * 0.1**0.5],
                                rtol=1e-12)  # fmt: skip
-    marks = [cell.mark for cell in printed_leaderboard(table).columns[-1].cells]
+    marks = [cell.rank for cell in leaderboard_table(table).columns[-1].cells]
     assert marks == ["", "", "best", "second"]
 
 

@@ -18,8 +18,8 @@ from spade_eval.paper_tables import PAPER_TABLES, Paper, PaperRow, PaperTable, p
 from spade_eval.records import Measurement, RecordStore
 from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.paper_report import write_paper_table
+from spade_eval.reports.tables.paper_layout import measured_table
 from spade_eval.reports.tables.paper_tables import FACTS, paper_table
-from spade_eval.reports.tables.printed_paper import printed_paper
 from spade_eval.reports.tables.published import DATASETS
 
 PAPER_COCO = {
@@ -88,7 +88,7 @@ def test_recalled_numbers_are_shown_on_request_and_marked() -> None:
     assert plain["miou_paper"].notna().sum() == 6
     assert not plain["recalled"].any()
     assert recalled["miou_paper"].notna().sum() == 33
-    printed = printed_paper(recalled)
+    printed = measured_table(recalled)
     cells = [cell.text for column in printed.columns for cell in column.cells]
     assert "32.7†" in cells
     assert "35.2" in cells

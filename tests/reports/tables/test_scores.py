@@ -12,9 +12,10 @@ from synthetic import DISTANCE, IN_DOMAIN, METRICS, TOO_FEW, group, job, run
 
 from spade_eval.records import Measurement
 from spade_eval.reports.measured.grouping import by_protocol
+from spade_eval.reports.tables.formats import as_text
 from spade_eval.reports.tables.scores import (
     per_class_table,
-    printed_table,
+    scores,
     scores_table,
     write_tables,
 )
@@ -136,16 +137,16 @@ def test_per_class_table_keeps_absent_classes_empty() -> None:
 
 
 def test_printed_table_marks_the_best_model_only() -> None:
-    scores = {"real": 0.9, "spade": 0.41234, "concat": 0.3}
+    levels = {"real": 0.9, "spade": 0.41234, "concat": 0.3}
     kinds = {"real": "real"}
     measurements = [
         dataclasses.replace(item, value=value if item.larger_is_better else 10 * value)
-        for name, value in scores.items()
+        for name, value in levels.items()
         for item in job(name, kinds.get(name, "generator"), metrics=["miou", "fd_in_domain"])
     ]
-    text = printed_table(scores_table(group(measurements)))
+    text = as_text(scores(group(measurements)))
     lines = text.splitlines()
-    cells = {line.split()[0]: line.split()[-2:] for line in lines if line.split()[0] in scores}
+    cells = {line.split()[0]: line.split()[-2:] for line in lines if line.split()[0] in levels}
     assert cells == {
         "real": ["90.00", "9.00"],
         "spade": ["41.23*", "4.12"],
@@ -158,7 +159,7 @@ def test_printed_table_marks_the_best_model_only() -> None:
 
 def test_printed_table_of_one_model_has_no_mark_and_shows_gaps_as_dashes() -> None:
     (item,) = job("spade", metrics=["miou"])
-    text = printed_table(scores_table(group([dataclasses.replace(item, value=None)])))
+    text = as_text(scores(group([dataclasses.replace(item, value=None)])))
     assert "*" not in text
     assert text.splitlines()[-1].split()[-1] == "-"
 
@@ -166,11 +167,11 @@ def test_printed_table_of_one_model_has_no_mark_and_shows_gaps_as_dashes() -> No
 def test_small_distances_keep_digits() -> None:
     (item,) = job("spade", metrics=["fd_in_domain"])
     small = group([dataclasses.replace(item, value=0.01234)])
-    assert "0.0123" in printed_table(scores_table(small))
+    assert "0.0123" in as_text(scores(small))
 
 
 def test_printed_columns_are_aligned() -> None:
-    text = printed_table(scores_table(group(run(["spade", "x" * 70 + "-a", "x" * 70 + "-b"]))))
+    text = as_text(scores(group(run(["spade", "x" * 70 + "-a", "x" * 70 + "-b"]))))
     lines = text.splitlines()
     assert max(map(len, lines)) < 150
     # Every row ends at the rule's end, or one before it where no mark stands.
@@ -182,8 +183,7 @@ def test_printed_columns_are_aligned() -> None:
 def test_csv_holds_full_precision_and_provenance(tmp_path: Path) -> None:
     measurements = run(classes=["sea", "sky"])
     paths = {path.name: path for path in write_tables(group(measurements), tmp_path / "tables")}
-    scores, classes = paths["scores.csv"], paths["per_class_iou.csv"]
-    with scores.open(newline="") as file:
+    with paths["scores.csv"].open(newline="") as file:
         read = {row["source"]: row for row in csv.DictReader(file)}
     for item in measurements:
         if item.class_name is None:
@@ -192,7 +192,7 @@ def test_csv_holds_full_precision_and_provenance(tmp_path: Path) -> None:
     assert (spade["profile"], spade["N"], spade["seed"]) == ("in-domain", "500", "0")
     assert (spade["segmenter"], spade["train_steps"]) == ("scenes-small", "400")
     assert spade["notes"] == f"{IN_DOMAIN} | {DISTANCE}"
-    with classes.open(newline="") as file:
+    with paths["per_class_iou.csv"].open(newline="") as file:
         iou = {row["class"]: row for row in csv.DictReader(file)}
     for item in measurements:
         if item.class_name is not None:
@@ -206,12 +206,12 @@ def test_csv_holds_full_precision_and_provenance(tmp_path: Path) -> None:
 
 def test_unequal_counts_and_style_inputs_are_said() -> None:
     measurements = [*job("spade", num_reference_images=400), *job("sean", style_input="real image")]
-    text = printed_table(scores_table(group(measurements)))
+    text = as_text(scores(group(measurements)))
     assert "real image" in text
     assert "400" in text
     assert any("500 synthesized images against 400" in note for note in group(measurements).notes)
     equal = job("spade", num_reference_images=500)
-    assert "N real" not in printed_table(scores_table(group(equal)))
+    assert "N real" not in as_text(scores(group(equal)))
     assert not any("against" in note for note in group(equal).notes)
 
 

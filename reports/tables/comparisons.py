@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The comparison of a model with one baseline as tables: metrics, classes, images.
+
+The verdict stands in words beside the numbers; a colour alone says nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from spade_eval.reports.measured.provenance import Origin
+from spade_eval.reports.statistics.comparison import (
+    Pair,
+    Verdict,
+)
+from spade_eval.reports.tables.table import Cell, Column, Rank, Table, name_column, number_cell
+
+_MADE_FROM = "the records and per-image counts of both (see the scores' provenance)"
+_RANKS: dict[Verdict, Rank] = {"better": "better", "worse": "worse"}
+
+
+def difference_table(pair: Pair, notes: Sequence[str] = ()) -> Table:
+    """Subject minus baseline in each metric."""
+    items = pair.differences
+    names = [f"{item.label}, {item.unit}" if item.unit else item.label for item in items]
+    numbers = _Numbers(
+        pair,
+        items,
+        [item.unit for item in items],
+        [4 if item.unit != "%" and abs(item.subject) < 1 else 2 for item in items],
+        [item.label for item in items],
+    )
+    methods = [item.method or "-" for item in items]
+    return Table(
+        title=f"{pair.subject} against {pair.baseline}",
+        columns=(
+            name_column("metric", names),
+            *numbers.values(),
+            *numbers.ends(),
+            _verdicts([item.verdict for item in items]),
+            name_column("interval by", methods),
+        ),
+        notes=tuple(notes),
+    )
+
+
+def class_table(pair: Pair, most: int | None = None) -> Table:
+    """IoU class by class, the largest win first; `most` shows so many wins and losses."""
+    wins = [item for item in pair.classes if item.verdict == "better"]
+    losses = [item for item in pair.classes if item.verdict == "worse"]
+    rest = len(pair.classes) - len(wins) - len(losses)
+    items = pair.classes if most is None else [*wins[:most], *losses[max(0, len(losses) - most) :]]
+    names = [item.name for item in items]
+    numbers = _Numbers(
+        pair, items, ["%"] * len(items), [2] * len(items), [f"IoU of {name}" for name in names]
+    )
+    cut = "" if most is None else " (largest below, all in classes.csv)"
+    return Table(
+        title=f"IoU by class, {pair.subject} against {pair.baseline}: {len(wins)} won, "
+        f"{len(losses)} lost, {rest} with no difference shown{cut}",
+        columns=(
+            name_column("class", names),
+            *numbers.values(),
+            *numbers.ends(),
+            _verdicts([item.verdict for item in items]),
+        ),
+    )
+
+
+def image_table(pair: Pair, most: int | None = None) -> Table:
+    """Accuracy of the images that differ most."""
+    items = pair.images[:most]
+    numbers = _Numbers(
+        pair,
+        items,
+        ["%"] * len(items),
+        [2] * len(items),
+        [f"accuracy of image {item.name}" for item in items],
+    )
+    cells = tuple(Cell(text=item.name, image=item.name) for item in items)
+    return Table(
+        title=f"Images on which {pair.subject} and {pair.baseline} differ most, accuracy in %",
+        columns=(Column(heading="image", cells=cells, is_name=True), *numbers.values()),
+    )
+
+
+class _Numbers:
+    """The columns of numbers of some differences, with their origins."""
+
+    def __init__(
+        self,
+        pair: Pair,
+        items: Sequence[Any],  # differences of one kind
+        units: Sequence[str],
+        decimals: Sequence[int],
+        whats: Sequence[str],
+    ) -> None:
+        self.pair, self.items, self.whats = pair, items, whats
+        self.units, self.decimals = units, decimals
+
+    def values(self) -> list[Column]:
+        """Of the subject, of the baseline, their difference."""
+        subject, baseline = self.pair.subject, self.pair.baseline
+        return [
+            self._column(subject, "model", [item.subject for item in self.items]),
+            self._column(baseline, "baseline", [item.baseline for item in self.items]),
+            self._column("difference", "difference", [item.difference for item in self.items]),
+        ]
+
+    def ends(self) -> list[Column]:
+        """The interval: one column in print, two that can be sorted on the page."""
+        lows = [item.low for item in self.items]
+        highs = [item.high for item in self.items]
+        low = self._column("from", "low end of the interval", lows, signed=True)
+        high = self._column("to", "high end of the interval", highs, signed=True)
+        both = tuple(
+            Cell() if first.value is None else Cell(text=f"[{first.text}, {last.text}]")
+            for first, last in zip(low.cells, high.cells, strict=True)
+        )
+        printed = Column(heading="95% interval", cells=both, forms=("text", "file"))
+        return [printed, replace(low, forms=("page",)), replace(high, forms=("page",))]
+
+    def _column(
+        self, heading: str, name: str, values: Sequence[float], *, signed: bool = False
+    ) -> Column:
+        signed = signed or name == "difference"
+        cells = [
+            number_cell(
+                value, unit, decimals, signed=signed, origin=self._origin(place, name, value)
+            )
+            for place, (value, unit, decimals) in enumerate(
+                zip(values, self.units, self.decimals, strict=True)
+            )
+        ]
+        return Column(heading=heading, cells=tuple(cells))
+
+    def _origin(self, place: int, name: str, value: float) -> Origin:
+        method = getattr(self.items[place], "method", "")
+        facts = {
+            "number": self.whats[place],
+            "model": self.pair.subject,
+            "baseline": self.pair.baseline,
+            "method": method,
+            "computed from": _MADE_FROM,
+        }
+        return Origin(
+            heading=f"{self.whats[place]}: {name}",
+            exact=repr(value),
+            facts={key: text for key, text in facts.items() if text},
+        )
+
+
+def _verdicts(verdicts: Sequence[Verdict]) -> Column:
+    cells = tuple(Cell(text=text, rank=_RANKS.get(text, "")) for text in verdicts)
+    return Column(heading="verdict", cells=cells, is_name=True)
