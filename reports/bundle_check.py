@@ -41,8 +41,8 @@ def verify_bundle(path: Path) -> BundleCheck:
             for name in bundle.names:
                 bundle.extract(name, Path(scratch))
             for name in bundled_runs(bundle):
-                run, found = _run_faults(Path(scratch) / "runs" / name)
-                faults += found
+                run, of_run = _run_faults(Path(scratch) / "runs" / name)
+                faults += of_run
                 num_measurements += len(run.measurements) if run else 0
         return BundleCheck(
             sha256=sha256_of_bytes(bundle.read(MANIFEST)),
@@ -83,17 +83,17 @@ def _count_faults(row: Row, folder: Path) -> Iterator[str]:
             return
         counts = StoredCounts.load(path)
         once = np.ones((1, len(counts)))
-        found = resampled(counts, once, average_of(row, counts))
+        counted = resampled(counts, once, average_of(row, counts))
     except UserError as error:
         yield _inside(str(error), folder)
         return
     if len(counts) != first.num_images:
         yield f"{row.title}: counts of {len(counts)} images, recorded are {first.num_images}"
     for metric in _FROM_COUNTS:
-        item, values = row.scores.get(metric), found.of(metric)
+        item, values = row.scores.get(metric), counted.of(metric)
         if item is not None and values is not None and not _agree(item.value, values[0]):
             yield f"{row.title}: {metric} is recorded as {item.value}, the counts give {values[0]}"
-    for name, value in zip(row.class_iou, found.iou[0], strict=False):
+    for name, value in zip(row.class_iou, counted.iou[0], strict=False):
         recorded = row.class_iou[name].value
         if not _agree(recorded, value):
             yield f"{row.title}: IoU of {name} is recorded as {recorded}, the counts give {value}"

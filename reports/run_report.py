@@ -23,7 +23,7 @@ from spade_eval.reports.plots.training import plot_training
 from spade_eval.reports.runs import open_run
 from spade_eval.reports.statistics.intervals import Intervals, intervals_of
 from spade_eval.reports.tables.formats import as_text
-from spade_eval.reports.tables.scores import classes, scores, write_tables
+from spade_eval.reports.tables.score_layout import classes, scores, write_tables
 from spade_eval.reports.tables.writing import NO_PARQUET, has_parquet
 
 # The engine writes the inputs and the photos beside the sources' own images.

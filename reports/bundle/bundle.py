@@ -52,8 +52,8 @@ def write_bundle(run_folders: Sequence[Path], path: Path) -> str:
             raise UserError(f"two run folders are called {name!r}, expected different names")
         if not (folder / "records.jsonl").is_file():
             raise UserError(f"{folder}: holds no records.jsonl; give a run folder")
-        found = sorted({file for part in _PARTS for file in folder.glob(part) if file.is_file()})
-        files |= {f"runs/{name}/{file.relative_to(folder).as_posix()}": file for file in found}
+        parts = sorted({file for part in _PARTS for file in folder.glob(part) if file.is_file()})
+        files |= {f"runs/{name}/{file.relative_to(folder).as_posix()}": file for file in parts}
     manifest = _manifest(files)
     with written_whole(path) as partial:
         write_zip(partial, {MANIFEST: manifest, **files})

@@ -114,9 +114,9 @@ class SafeZip:
                 f"{name!r} of {entry.file_size:,} bytes", f"at most {MAX_FILE_BYTES:,} bytes a file"
             )
 
-    def _refused(self, found: str, expected: str) -> UserError:
+    def _refused(self, content: str, expected: str) -> UserError:
         return UserError(
-            f"{self.path} holds {found}, expected {expected}; nothing was unpacked: ask for the "
+            f"{self.path} holds {content}, expected {expected}; nothing was unpacked: ask for the "
             "bundle again"
         )
 

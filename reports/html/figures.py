@@ -61,12 +61,12 @@ def write_figures(plots: Sequence[Plot], folder: Path) -> list[Figure]:
 
 def darkened(svg: str) -> str:
     """The drawing for a dark ground; elements without a fill of their own become light, too."""
-    recoloured = _COLOR.sub(lambda found: _DARK.get(found[0].lower(), found[0]), svg)
+    recoloured = _COLOR.sub(lambda color: _DARK.get(color[0].lower(), color[0]), svg)
     return re.sub(r"<svg\b", f'<svg fill="{_DARK["#000000"]}"', recoloured, count=1)
 
 
 def _size(svg: str) -> tuple[float, float]:
     """Width and height in CSS pixels (96 an inch), from the view box in points (72 an inch)."""
-    found = re.search(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', svg)
-    width, height = (float(found[1]), float(found[2])) if found else (518.4, 388.8)
+    box = re.search(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', svg)
+    width, height = (float(box[1]), float(box[2])) if box else (518.4, 388.8)
     return round(width * 96 / 72, 1), round(height * 96 / 72, 1)

@@ -79,8 +79,8 @@ def galleries(runs: Sequence[RunData]) -> list[Gallery]:
             first = run.measurements[0]
             data = (first.dataset, first.dataset_sha256, first.split, first.height, first.width)
             groups.setdefault(tuple(map(str, data)), []).append(run)
-    found = [_gallery(group, f"images/{place}") for place, group in enumerate(groups.values())]
-    return [gallery for gallery in found if gallery.names]
+    by_data = [_gallery(group, f"images/{place}") for place, group in enumerate(groups.values())]
+    return [gallery for gallery in by_data if gallery.names]
 
 
 def link_images(gallery: Gallery, folder: Path) -> None:

@@ -57,8 +57,8 @@ def _target(
     target = np.zeros((len(names), num_classes), np.uint32)
     for counts in columns:
         if counts is not None:
-            found, places = _matching(counts, names)
-            target[found] = counts.target[places]
+            shown, places = _matching(counts, names)
+            target[shown] = counts.target[places]
     return target
 
 
@@ -67,35 +67,35 @@ def _matching(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Places in `names` of the images that have counts, and their places in the counts."""
     place_of = {name: place for place, name in enumerate(counts.names)}
-    found = [index for index, name in enumerate(names) if name in place_of]
-    places = [place_of[names[index]] for index in found]
-    return np.array(found, np.intp), np.array(places, np.intp)
+    shown = [index for index, name in enumerate(names) if name in place_of]
+    places = [place_of[names[index]] for index in shown]
+    return np.array(shown, np.intp), np.array(places, np.intp)
 
 
 def _scores(
     counts: StoredCounts, names: Sequence[str], present: NDArray[np.bool_]
 ) -> dict[str, Any]:
-    found, places = _matching(counts, names)
+    shown, places = _matching(counts, names)
     iou = np.full(present.shape, np.nan)  # of (N, C); read only where the class is present
     hits, target = counts.intersection[places], counts.target[places]
     union = target.astype(np.float64) + counts.prediction[places] - hits
-    iou[found] = np.divide(hits, union, out=np.full(union.shape, np.nan), where=union > 0)
+    iou[shown] = np.divide(hits, union, out=np.full(union.shape, np.nan), where=union > 0)
     return {
-        "miou": _hundredths(counts.image_miou(), found, places, len(names)),
-        "accuracy": _hundredths(counts.image_accuracy(), found, places, len(names)),
+        "miou": _hundredths(counts.image_miou(), shown, places, len(names)),
+        "accuracy": _hundredths(counts.image_accuracy(), shown, places, len(names)),
         "classIou": _bytes(iou[present]),
     }
 
 
 def _hundredths(
     values: NDArray[np.float64],
-    found: NDArray[np.intp],
+    shown: NDArray[np.intp],
     places: NDArray[np.intp],
     num_images: int,
 ) -> list[int | None]:
     """Fractions in hundredths of a per cent, in the gallery's order; None where there is none."""
     scores = np.full(num_images, np.nan)
-    scores[found] = values[places]
+    scores[shown] = values[places]
     return [None if np.isnan(value) else round(10_000 * value) for value in scores.tolist()]
 
 

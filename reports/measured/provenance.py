@@ -75,14 +75,14 @@ class Origin:
 
 def provenance_lines(item: Measurement) -> dict[str, str]:
     """{what: value} of everything recorded with a number, in a fixed order."""
-    found = {"value": "no value" if item.value is None else repr(item.value)}
+    lines = {"value": "no value" if item.value is None else repr(item.value)}
     for name, label in _FACTS.items():
         value = getattr(item, name, None)
         if value is not None:
-            found[label] = str(value)
-    found["image size (height x width)"] = f"{item.height}x{item.width}"
-    found |= {f"version of {name}": text for name, text in sorted(item.versions.items())}
-    return found
+            lines[label] = str(value)
+    lines["image size (height x width)"] = f"{item.height}x{item.width}"
+    lines |= {f"version of {name}": text for name, text in sorted(item.versions.items())}
+    return lines
 
 
 def command_to_repeat(config: Mapping[str, Any], item: Measurement | None = None) -> str:
@@ -155,10 +155,10 @@ def _times(trained: Sequence[Measurement]) -> list[str]:
 
 
 def _machines(jobs: Sequence[Measurement]) -> list[str]:
-    found = dict.fromkeys(
+    lines = dict.fromkeys(
         f"{item.device}, {item.platform}, {_versions(item)}, {_code(item)}" for item in jobs
     )
-    return [f"measured on {line}." for line in found]
+    return [f"measured on {line}." for line in lines]
 
 
 def _versions(item: Measurement) -> str:

@@ -87,9 +87,9 @@ def seeded_rows(group: ProtocolGroup) -> list[SeededRow]:
     return sorted(seeded, key=lambda row: order.get(row.kind, len(order)))
 
 
-def metrics_of(found: Sequence[SeededRow]) -> dict[str, dict[str, Any]]:
+def metrics_of(seeded: Sequence[SeededRow]) -> dict[str, dict[str, Any]]:
     """Label, unit and direction of the metrics of any version, in the order of columns."""
-    versions = [version for row in found for version in row.versions]
+    versions = [version for row in seeded for version in row.versions]
     about = {}
     for name in metric_names(versions):
         item = next(version.scores[name] for version in versions if name in version.scores)

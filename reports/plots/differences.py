@@ -27,11 +27,11 @@ _KEY = (
 def plot_differences(comparison: Comparison, folder: Path) -> list[Plot]:
     """Write `differences`: subject minus baseline in each metric, as a share of the baseline."""
     shown = [(pair, _with_interval(pair)) for pair in comparison.pairs]
-    shown = [(pair, found) for pair, found in shown if found]
+    shown = [(pair, items) for pair, items in shown if items]
     if not shown:
         return []
     names = [
-        f"{item.label} vs {shortened(pair.baseline, 18)}" for pair, found in shown for item in found
+        f"{item.label} vs {shortened(pair.baseline, 18)}" for pair, items in shown for item in items
     ]
     with settings():
         left = text_width(names, 7.5) + MARGIN + 0.1
@@ -43,7 +43,7 @@ def plot_differences(comparison: Comparison, folder: Path) -> list[Plot]:
         ]
         page = Page(comparison.title, notes, height + 0.55)
         axes = page.axes(left, 0.05, WIDTH - left - MARGIN - 0.1, height)
-        items = [item for _, found in shown for item in found]
+        items = [item for _, of_pair in shown for item in of_pair]
         for place, item in enumerate(items):
             sign = 1 if item.larger_is_better else -1
             scale = 100 * sign / abs(item.baseline) if item.baseline else math.nan

@@ -120,16 +120,16 @@ class Page:
 
 def styles(kinds: Iterable[str]) -> list[tuple[str, str]]:
     """Colour and marker of rows by kind; the eighth model repeats a colour with another marker."""
-    found = []
+    looks = []
     num_models = 0
     for kind in kinds:
         if kind in REFERENCE_KINDS:
-            found.append(_REFERENCE_STYLES[kind])
+            looks.append(_REFERENCE_STYLES[kind])
             continue
         turn, place = divmod(num_models, len(_COLORS))
-        found.append((_COLORS[place], _MARKERS[(place + 3 * turn) % len(_MARKERS)]))
+        looks.append((_COLORS[place], _MARKERS[(place + 3 * turn) % len(_MARKERS)]))
         num_models += 1
-    return found
+    return looks
 
 
 def marker_style(color: str, marker: str) -> dict[str, Any]:

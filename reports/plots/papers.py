@@ -152,12 +152,12 @@ def _draw_published(
         values = dict(
             zip(zip(rows["group"], rows["row"], strict=True), rows["miou_paper"], strict=True)
         )
-        found = [
+        points = [
             100 * values.get((group, row), float("nan"))
             for group, row in zip(block["group"], block["row"], strict=True)
         ]
         axes.plot(
-            found, range(len(found)), **marker_style(color, marker), markersize=4.5, label=dataset
+            points, range(len(points)), **marker_style(color, marker), markersize=4.5, label=dataset
         )
     if legend:  # the one below the last block is for all of them
         axes.legend(

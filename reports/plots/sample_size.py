@@ -44,11 +44,11 @@ def distances_by_count(
     counts = [_SMALLEST * 2**power for power in range(32) if _SMALLEST * 2**power < total]
     generator = np.random.default_rng(seed)
     orders = [generator.permutation(total) for _ in range(_NUM_ORDERS)]
-    found = {}
+    distances = {}
     for count in counts:
         values = [frechet(real, synthesized[order[:count]]) for order in orders]
-        found[count] = (float(np.mean(values)), float(np.std(values, ddof=1)))
-    return {**found, total: (frechet(real, synthesized), math.nan)}
+        distances[count] = (float(np.mean(values)), float(np.std(values, ddof=1)))
+    return {**distances, total: (frechet(real, synthesized), math.nan)}
 
 
 def plot_distance_against_count(

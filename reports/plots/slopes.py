@@ -67,14 +67,14 @@ def _num_points(table: pd.DataFrame, group: str) -> int:
 
 def _lines(table: pd.DataFrame) -> list[Line]:
     """Legend, dataset, column and whether it is measured, of every line with numbers."""
-    found = []
+    lines = []
     for dataset in dict.fromkeys(table["dataset"]):
         part = table[table["dataset"] == dataset]
         if part[_METRIC].notna().any():
-            found.append((f"{dataset}, measured", dataset, _METRIC, True))
+            lines.append((f"{dataset}, measured", dataset, _METRIC, True))
         if part[f"{_METRIC}_paper"].notna().any():
-            found.append((f"{dataset}, paper", dataset, f"{_METRIC}_paper", False))
-    return found
+            lines.append((f"{dataset}, paper", dataset, f"{_METRIC}_paper", False))
+    return lines
 
 
 def _draw_group(

@@ -107,7 +107,7 @@ def _draw(
 
 
 def _points(table_rows: Sequence[Row], x: str, y: str, sized: bool) -> list[_Point]:
-    found = []
+    points = []
     largest = max((row.measurements[0].parameters or 0 for row in table_rows), default=0)
     for row, (color, marker) in zip(table_rows, styles(r.kind for r in table_rows), strict=True):
         values = [_shown(row, metric) for metric in (x, y)]
@@ -115,8 +115,8 @@ def _points(table_rows: Sequence[Row], x: str, y: str, sized: bool) -> list[_Poi
             continue
         parameters = row.measurements[0].parameters or 0
         area = _LARGEST_AREA * parameters / largest if sized and largest else 0.0
-        found.append(_Point(row, values[0], values[1], area, color, marker))
-    return found
+        points.append(_Point(row, values[0], values[1], area, color, marker))
+    return points
 
 
 def _shown(row: Row, metric: str) -> float:

@@ -36,7 +36,7 @@ _LONGEST_NAME = 28
 
 def read_curves(path: Path) -> dict[str, Curve]:
     """Curves of a log by name; lines that are cut off or no numbers are left out."""
-    found: dict[str, Curve] = defaultdict(lambda: ([], []))
+    curves: dict[str, Curve] = defaultdict(lambda: ([], []))
     for line in path.read_text("utf-8", errors="replace").splitlines():
         try:
             fields = json.loads(line)
@@ -45,21 +45,21 @@ def read_curves(path: Path) -> dict[str, Curve]:
             continue
         for name, value in fields.items():
             if isinstance(value, (int, float)) and not isinstance(value, bool):
-                found[name][0].append(step)
-                found[name][1].append(float(value))
-    return dict(found)
+                curves[name][0].append(step)
+                curves[name][1].append(float(value))
+    return dict(curves)
 
 
 def curves_of(run_folder: Path) -> dict[str, dict[str, Curve]]:
     """{name of the curve: {model: curve}} over all checkpoints of a run."""
-    found: dict[str, dict[str, Curve]] = defaultdict(dict)
+    by_name: dict[str, dict[str, Curve]] = defaultdict(dict)
     for folder in sorted((run_folder / "checkpoints").glob("*")):
         for file in _FILES:
             path = folder / file
             if path.is_file():
                 for name, curve in read_curves(path).items():
-                    found[name][folder.name] = curve
-    return dict(found)
+                    by_name[name][folder.name] = curve
+    return dict(by_name)
 
 
 def plot_training(run_folder: Path, folder: Path) -> list[Plot]:
@@ -67,7 +67,7 @@ def plot_training(run_folder: Path, folder: Path) -> list[Plot]:
     curves = {name: models for name, models in curves_of(run_folder).items() if models}
     if not curves:
         return []
-    models = list(dict.fromkeys(model for found in curves.values() for model in found))
+    models = list(dict.fromkeys(model for by_model in curves.values() for model in by_model))
     looks = {model: color for model, (color, _) in zip(models, styles(models), strict=True)}
     dashes = {model: _DASHES[place // 7 % len(_DASHES)] for place, model in enumerate(models)}
     num_lines = math.ceil(len(curves) / _COLUMNS)
@@ -77,11 +77,11 @@ def plot_training(run_folder: Path, folder: Path) -> list[Plot]:
         caption = "Faint: as logged; full: running mean over a tenth of the steps."
         page = Page(f"Training: {run_folder.resolve().name}", [caption], top + num_lines * pitch)
         width = (WIDTH - MARGIN - 0.5 * _COLUMNS) / _COLUMNS
-        for place, (name, found) in enumerate(curves.items()):
+        for place, (name, by_model) in enumerate(curves.items()):
             line, column = divmod(place, _COLUMNS)
             axes = page.axes(0.5 + column * (width + 0.5), top + line * pitch, width, _HEIGHT)
             axes.set_title(name, fontsize=8, loc="left", pad=3, color=INK)
-            for model, curve in found.items():
+            for model, curve in by_model.items():
                 _draw_curve(axes, curve, looks[model], dashes[model])
             axes.set_xlabel("step", fontsize=6.5, labelpad=1)
             both_grids(axes)

@@ -92,12 +92,12 @@ def interval(values: Floats, level: float = _LEVEL) -> Any:
 def _nan_percentiles(values: Floats, percents: list[float]) -> Floats:
     """Column by column: numpy's own form warns about columns that hold NaN alone."""
     columns = values.reshape(len(values), -1)
-    found = np.full((len(percents), columns.shape[1]), np.nan)
+    ends = np.full((len(percents), columns.shape[1]), np.nan)
     for place in range(columns.shape[1]):
         known = columns[:, place][~np.isnan(columns[:, place])]
         if len(known):
-            found[:, place] = np.percentile(known, percents)
-    return found.reshape(len(percents), *values.shape[1:])
+            ends[:, place] = np.percentile(known, percents)
+    return ends.reshape(len(percents), *values.shape[1:])
 
 
 def _scores(pooled: Floats, ignored: Floats, average: ClassAverage) -> Resampled:

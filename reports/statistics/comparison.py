@@ -206,18 +206,18 @@ def _classes(subject: _Side, baseline: _Side) -> list[ClassDifference]:
     else:
         lows = highs = np.full(len(mine), np.nan)
     places = {name: place for place, name in enumerate(mine)}  # in the order of the classes
-    found = []
+    differences = []
     for name in names:
         first, second = value_of(mine[name]), value_of(other[name])
         low, high = float(lows[places[name]]), float(highs[places[name]])
         if not np.isnan(first - second):
-            found.append(
+            differences.append(
                 ClassDifference(
                     name=name, subject=first, baseline=second, difference=first - second,
                     low=low, high=high, verdict=verdict(low, high, True),
                 )
             )  # fmt: skip
-    return sorted(found, key=lambda item: -item.difference)
+    return sorted(differences, key=lambda item: -item.difference)
 
 
 def _images(subject: _Side, baseline: _Side, run_folder: Path) -> list[ImageDifference]:

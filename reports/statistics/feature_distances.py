@@ -71,7 +71,7 @@ def _left_out_by_subtraction(
     turned = centred @ _factor(real)  # (N, K): covariance of these is F_1ᵀ S_2 F_1
     outer, squares = turned.T @ turned, (centred**2).sum()
     trace = np.trace(np.cov(real, rowvar=False))
-    found = []
+    distances = []
     for group in groups:
         rest = len(centred) - len(group)
         # The sum over all centred images is zero, so that of the rest is minus the group's.
@@ -83,22 +83,22 @@ def _left_out_by_subtraction(
         values = np.linalg.eigvalsh(product / (rest - 1))
         shift = real.mean(axis=0) - synthesized.mean(axis=0) - mean
         root = np.sqrt(np.clip(values, 0, None)).sum()
-        found.append(shift @ shift + trace + left / (rest - 1) - 2 * root)
-    return np.array(found)
+        distances.append(shift @ shift + trace + left / (rest - 1) - 2 * root)
+    return np.array(distances)
 
 
 def left_out_kernel(real: Floats, synthesized: Floats) -> Floats:
     """The same for the kernel distance, from row sums of one kernel matrix."""
     within, across = _cubic(synthesized, synthesized), _cubic(real, synthesized)
     np.fill_diagonal(within, 0.0)
-    constant, found = _mean_off_diagonal(_cubic(real, real)), []
+    constant, distances = _mean_off_diagonal(_cubic(real, real)), []
     for group in groups_of(len(synthesized)):
         rest = len(synthesized) - len(group)
         inside = within[np.ix_(group, group)].sum()
         pairs = within.sum() - 2 * within[group].sum() + inside
         crossed = across.sum() - across[:, group].sum()
-        found.append(constant + pairs / (rest * (rest - 1)) - 2 * crossed / (rest * len(real)))
-    return np.array(found)
+        distances.append(constant + pairs / (rest * (rest - 1)) - 2 * crossed / (rest * len(real)))
+    return np.array(distances)
 
 
 def standard_error(left_out: Floats) -> float:

@@ -38,18 +38,18 @@ def row_intervals(
     Bootstrap over images for what counts make; jackknife for distances, which on Inception
     features takes about a minute a row and is left to `thorough`.
     """
-    found: dict[tuple[str, str], Interval] = {}
+    intervals: dict[tuple[str, str], Interval] = {}
     for row in table_rows:
         folder = home_of(row, run_folders)
         if folder is None:
             continue
         for metric, ends in _of_counts(row, folder).items():
-            found[row.title, metric] = ends
+            intervals[row.title, metric] = ends
         for metric, left_out in left_out_distances(row, folder, thorough=thorough).items():
             value = row.scores[metric].value
             if value is not None:
-                found[row.title, metric] = left_out.interval(value)
-    return found
+                intervals[row.title, metric] = left_out.interval(value)
+    return intervals
 
 
 def home_of(row: Row, run_folders: Sequence[Path]) -> Path | None:
@@ -62,10 +62,10 @@ def _of_counts(row: Row, folder: Path) -> dict[str, Interval]:
     counts = StoredCounts.load(counts_path(folder, row.measurements[0]))
     times = draw_counts(drawn_images(len(counts)))
     values = resampled(counts, times, average_of(row, counts))
-    found = {}
+    intervals = {}
     for metric in RESAMPLED_METRICS:
         drawn = values.of(metric)
         if metric in row.scores and drawn is not None:
             low, high = interval(drawn)
-            found[metric] = (float(low), float(high))
-    return found
+            intervals[metric] = (float(low), float(high))
+    return intervals

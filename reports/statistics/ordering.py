@@ -88,14 +88,14 @@ def _sentences(pairs: list[OrderedPair]) -> list[str]:
             "no two measured rows have verified mIoU in the paper that order them, so nothing can "
             "be said of the paper's order."
         ]
-    found = {
+    told = {
         verdict: [pair for pair in pairs if pair.verdict == verdict]
         for verdict in ("as in the paper", "reversed", "too close")
     }
     lines = [
         f"the paper orders {len(pairs)} pairs of the measured rows by mIoU the same way on all of "
-        f"its datasets; {len(found['as in the paper'])} come out in that order here, "
-        f"{len(found['reversed'])} reversed, {len(found['too close'])} differ by less than their "
+        f"its datasets; {len(told['as in the paper'])} come out in that order here, "
+        f"{len(told['reversed'])} reversed, {len(told['too close'])} differ by less than their "
         "spread over seeds."
     ]
     for verdict, said in (
@@ -103,8 +103,8 @@ def _sentences(pairs: list[OrderedPair]) -> list[str]:
         ("reversed", "reversed (first is ahead in the paper)"),
         ("too close", "too close to tell (first is ahead in the paper)"),
     ):
-        if found[verdict]:
-            lines.append(f"{said}: {'; '.join(map(_text, found[verdict]))}.")
+        if told[verdict]:
+            lines.append(f"{said}: {'; '.join(map(_text, told[verdict]))}.")
     return lines
 
 

@@ -47,7 +47,7 @@ def left_out_distances(
     Computed once and kept in the run's `cache`. Without `thorough` only what is there already or
     takes seconds.
     """
-    found: dict[str, LeftOut] = {}
+    distances: dict[str, LeftOut] = {}
     for metric, item in row.scores.items():
         if item.value is None or not (is_frechet(metric) or metric == _KERNEL):
             continue
@@ -58,8 +58,8 @@ def left_out_distances(
                 continue
             left_out = left_out_kernel if metric == _KERNEL else left_out_frechet
             write_arrays(kept, values=left_out(*sets))
-        found[metric] = LeftOut(read_arrays(kept, ("values",), "distances")["values"])
-    return found
+        distances[metric] = LeftOut(read_arrays(kept, ("values",), "distances")["values"])
+    return distances
 
 
 def is_frechet(metric: str) -> bool:

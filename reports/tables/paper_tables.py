@@ -73,7 +73,7 @@ def paper_table(
         block = _Block(table, dataset, rows, numbers, metrics)
         lines += block.lines()
         notes |= dict.fromkeys(block.notes())
-    if unverified and any(not found.verified for found in numbers.values()):
+    if unverified and any(not published.verified for published in numbers.values()):
         notes |= dict.fromkeys([recalled_note(table)])
     names = [f"{metric}{suffix}" for metric in metrics for suffix in _SUFFIXES]
     frame = pd.DataFrame(lines, columns=[*FACTS, *names, "recalled", "source", "notes"])
@@ -137,10 +137,10 @@ class _Block:
             "N": first.num_images if first else None,
             "profile": first.profile if first else None,
         }
-        found = {metric: self._paper(row, metric) for metric in self.metrics}
-        for metric, paper in found.items():
+        published = {metric: self._paper(row, metric) for metric in self.metrics}
+        for metric, paper in published.items():
             line |= self._cells(metric, measured, paper)
-        shown = [paper for paper in found.values() if paper.source]
+        shown = [paper for paper in published.values() if paper.source]
         notes = dict.fromkeys(note for item in measured.versions[0].measurements
                               for note in item.notes) if measured else {}  # fmt: skip
         return {
@@ -151,9 +151,9 @@ class _Block:
         }
 
     def _cells(
-        self, metric: str, measured: SeededRow | None, found: PaperNumber
+        self, metric: str, measured: SeededRow | None, published: PaperNumber
     ) -> dict[str, float]:
-        paper = found.value / 100 if self.metrics[metric]["unit"] == "%" else found.value
+        paper = published.value / 100 if self.metrics[metric]["unit"] == "%" else published.value
         if measured is None:
             values = (float("nan"), float("nan"), paper, float("nan"))
         else:
@@ -171,10 +171,10 @@ class _Block:
         return self.numbers.get((self.paper_name, row.method, row.variant, name), missing)
 
     def _parameters(self, row: PaperRow | None) -> int | None:
-        """Parameters of the generator that the paper prints, in Table 3."""
+        """Parameters of the generator, where the paper prints them."""
         key = ("all", row.method, row.variant, "generator_parameters") if row else None
-        found = self.numbers.get(key) if key else None
-        return round(found.value * 1e6) if found and not math.isnan(found.value) else None
+        number = self.numbers.get(key) if key else None
+        return round(number.value * 1e6) if number and not math.isnan(number.value) else None
 
 
 def _one_protocol_a_dataset(measured: Sequence[ProtocolGroup]) -> dict[str, list[SeededRow]]:
@@ -203,28 +203,28 @@ def _protocol_name(key: ProtocolKey) -> str:
 
 def _by_model(rows: Sequence[SeededRow], table: PaperTable) -> dict[str, SeededRow]:
     """The row of each model: the one trained here, else a given one that has the model's name."""
-    found: dict[str, SeededRow] = {}
+    by_model: dict[str, SeededRow] = {}
     trained = {row.source for row in rows if row.kind == "generator"}
     for row in rows:
         if row.source not in table.models:
             continue
         if row.kind != "generator" and row.source in trained:
             continue
-        if row.source in found:
-            budgets = ", ".join(str(item.first.train_steps) for item in (found[row.source], row))
+        if row.source in by_model:
+            budgets = ", ".join(str(item.first.train_steps) for item in (by_model[row.source], row))
             raise UserError(
                 f"{row.source} was trained in two ways ({budgets} steps), expected seeds of one "
                 "budget in a row; give the run folders of one budget"
             )
-        found[row.source] = row
-    return found
+        by_model[row.source] = row
+    return by_model
 
 
 def _metrics(
     table: PaperTable, groups: Mapping[str, Sequence[SeededRow]]
 ) -> dict[str, dict[str, Any]]:
     """What the columns are: metrics that were measured, and those that the paper prints."""
-    rows = [row for found in groups.values() for row in found]
+    rows = [row for seeded in groups.values() for row in seeded]
     about = metrics_of(rows)
     missing = [name for name in table.metrics if name not in about]
     return {**{name: _ABOUT[name] for name in missing}, **about} if missing else about

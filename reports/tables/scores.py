@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of scores: frames of what was measured, and how they are shown.
+"""Scores as frames, as they were measured: fractions at full precision.
 
-Frames hold fractions at full precision. One table holds one protocol (see `measured/grouping.py`).
+One frame holds one protocol (see `measured/grouping.py`).
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -19,24 +16,8 @@ from spade_eval.reports.measured.grouping import (
     metric_names,
     value_of,
 )
-from spade_eval.reports.measured.provenance import Origin
-from spade_eval.reports.statistics.intervals import Interval
-from spade_eval.reports.tables.table import (
-    EVERYWHERE,
-    Cell,
-    Column,
-    Table,
-    count_cell,
-    decimals_of,
-    millions_cell,
-    name_column,
-    number_cell,
-    ranked_column,
-    rules_between,
-)
-from spade_eval.reports.tables.writing import write_forms
 
-_ROW_COLUMNS = (
+ROW_COLUMNS = (
     "source",
     "kind",
     "style_input",
@@ -48,24 +29,8 @@ _ROW_COLUMNS = (
     "seconds",
     "images_per_second",
 )
-_NAMES = ("source", "kind", "style_input")  # flush left
-_SPEED = ("seconds", "images_per_second")  # of the whole job, of the generator; in files only
 # Scores by a segmenter without real weights mean nothing, so each row says it.
 _MEANINGLESS = ("filled", "random")
-_PRINTED_NAMES = {
-    "train_steps": "steps",
-    "style_input": "style input",
-    "N_real": "N real",
-    "seconds": "job, s",
-    "images_per_second": "images/s",
-}
-# Facts that are numbers of one record each.
-_EXPLANATIONS = {
-    "parameters": "parameters of the generator, in millions",
-    "train_steps": "optimisation steps of the generator",
-    "N": "images scored",
-    "N_real": "photos compared with",
-}
 _PROVENANCE = (
     "dataset",
     "dataset_sha256",
@@ -97,9 +62,6 @@ _PROVENANCE = (
     "platform",
     "notes",
 )
-_LONGEST_NAME = 32
-_MARKS = "abcdefghijklmnopqrstuvwxyz"
-Ends = Mapping[tuple[str, str], Interval]
 
 
 def scores_table(group: ProtocolGroup) -> pd.DataFrame:
@@ -118,123 +80,6 @@ def per_class_table(group: ProtocolGroup) -> pd.DataFrame:
         row.title: [value_of(row.class_iou.get(name)) for name in classes] for row in table_rows
     }
     return pd.DataFrame(columns, index=pd.Index(classes, name="class"), dtype="float64")
-
-
-def scores(group: ProtocolGroup, intervals: Ends | None = None) -> Table:
-    """The scores of a protocol; columns of facts that no row has are left out.
-
-    `intervals` are the ends of (row title, metric), fractions as recorded, for the web page.
-    """
-    facts, rows = scores_table(group), group.rows
-    kinds = facts["kind"].tolist()
-    names = [name for name in _ROW_COLUMNS if name == "source" or _is_informative(facts, name)]
-    letters = _letters([item for row in rows for item in row.scores.values()])
-    columns = [_fact_column(facts, name, rows) for name in names]
-    columns += [
-        ranked_column(_metric_column(name, rows, intervals or {}, letters), kinds)
-        for name in facts.attrs["metrics"]
-    ]
-    return Table(
-        title=group.title,
-        columns=tuple(columns),
-        kinds=tuple(kinds),
-        rules=rules_between(kinds),
-        notes=group.notes,
-        own_marks=letters,
-        frame=pd.concat([facts, _provenance_frame(rows)], axis="columns"),
-    )
-
-
-def classes(group: ProtocolGroup) -> Table:
-    """IoU by class, classes down and sources across; no ranks."""
-    frame = per_class_table(group)
-    names = list(frame.index)
-    columns = [name_column(str(frame.index.name), names)]
-    for row in (row for row in group.rows if row.class_iou):
-        items = [row.class_iou.get(name) for name in names]
-        cells = [number_cell(i.value, "%", origin=Origin(records=(i,))) if i else Cell()
-                 for i in items]  # fmt: skip
-        columns.append(
-            Column(heading=row.title, cells=tuple(cells), unit="%", larger_is_better=True)
-        )
-    return Table(
-        title=f"IoU by class, %: {group.title}",
-        columns=tuple(columns),
-        frame=frame,
-        caption='Counts pooled over the split; "-" where the class has no IoU there.',
-    )
-
-
-def write_tables(group: ProtocolGroup, folder: Path) -> list[Path]:
-    """Write `scores` (with provenance) and `per_class_iou` in every form; return their paths."""
-    paths = write_forms(scores(group), folder, "scores")
-    by_class = classes(group)
-    return paths + (write_forms(by_class, folder, "per_class_iou") if by_class.num_rows else [])
-
-
-def _fact_column(facts: pd.DataFrame, name: str, rows: Sequence[Row]) -> Column:
-    cells = [
-        _fact_cell(name, value, row.measurements[0])
-        for value, row in zip(facts[name], rows, strict=True)
-    ]
-    return Column(
-        heading=_PRINTED_NAMES.get(name, name),
-        cells=tuple(cells),
-        unit="M" if name == "parameters" else "",
-        is_name=name in _NAMES,
-        longest=_LONGEST_NAME,
-        explanation=_EXPLANATIONS.get(name, ""),
-        forms=("file",) if name in _SPEED else EVERYWHERE,
-    )
-
-
-def _fact_cell(name: str, value: Any, item: Measurement) -> Cell:
-    if pd.isna(value):
-        return Cell()
-    if name in _SPEED:
-        return Cell(text=f"{value:.1f}", value=value)
-    if name not in _EXPLANATIONS:
-        return Cell(text=str(value))
-    origin = Origin(records=(item,), heading=_EXPLANATIONS[name], exact=str(value))
-    return (millions_cell if name == "parameters" else count_cell)(value, origin)
-
-
-def _metric_column(
-    name: str, rows: Sequence[Row], ends: Ends, letters: Mapping[str, str]
-) -> Column:
-    items = [row.scores.get(name) for row in rows]
-    about = next(item for item in items if item is not None)
-    decimals = decimals_of([item.value for item in items if item is not None], about.unit)
-    cells = []
-    for row, item in zip(rows, items, strict=True):
-        if item is None:
-            cells.append(Cell())
-            continue
-        both = [
-            number_cell(end, item.unit, decimals).text for end in ends.get((row.title, name), ())
-        ]
-        cells.append(
-            replace(
-                number_cell(item.value, item.unit, decimals, origin=Origin(records=(item,))),
-                interval=" to ".join(both),
-                marks=" ".join(letters[note] for note in item.notes if note in letters),
-            )
-        )
-    return Column(
-        heading=about.label,
-        cells=tuple(cells),
-        unit=about.unit,
-        larger_is_better=about.larger_is_better,
-    )
-
-
-def _letters(items: Sequence[Measurement]) -> dict[str, str]:
-    """Letters of the notes that only some numbers carry; the others hold for all."""
-    everywhere = set.intersection(*(set(item.notes) for item in items)) if items else set()
-    own = dict.fromkeys(note for item in items for note in item.notes if note not in everywhere)
-    return {
-        note: _MARKS[place] if place < len(_MARKS) else str(place) for place, note in enumerate(own)
-    }
 
 
 def _scores_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
@@ -286,7 +131,7 @@ def _shown_weights(item: Measurement) -> str | None:
     return f"weights: {weights}" if weights in _MEANINGLESS else None
 
 
-def _provenance_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
+def provenance_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             name: pd.Series([_provenance(row, name) for row in table_rows], dtype="object")
@@ -307,10 +152,3 @@ def _provenance(row: Row, name: str) -> str:
 
 def _text(value: object) -> str:
     return json.dumps(value, sort_keys=True) if isinstance(value, Mapping) else str(value)
-
-
-def _is_informative(table: pd.DataFrame, name: str) -> bool:
-    """Whether a column of facts says anything; equal numbers of images say it once."""
-    if name == "N_real":
-        return bool((table["N_real"].notna() & (table["N_real"] != table["N"])).any())
-    return bool(table[name].notna().any())

@@ -19,7 +19,7 @@ from spade_eval.reports.tables.formats import (
     latex_escaped,
     markdown_escaped,
 )
-from spade_eval.reports.tables.scores import scores
+from spade_eval.reports.tables.score_layout import scores
 from spade_eval.reports.tables.table import (
     Column,
     Table,

@@ -13,12 +13,8 @@ from synthetic import DISTANCE, IN_DOMAIN, METRICS, TOO_FEW, group, job, run
 from spade_eval.records import Measurement
 from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.tables.formats import as_text
-from spade_eval.reports.tables.scores import (
-    per_class_table,
-    scores,
-    scores_table,
-    write_tables,
-)
+from spade_eval.reports.tables.score_layout import scores, write_tables
+from spade_eval.reports.tables.scores import per_class_table, scores_table
 from spade_eval.reports.tables.writing import has_parquet, write_parquet
 
 OTHER_PROTOCOLS = [
