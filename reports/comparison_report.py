@@ -152,7 +152,7 @@ def _tables(comparison: Comparison) -> Iterator[Table]:
 
 
 def comparison_section(comparison: Comparison) -> Section:
-    """The comparison on a page: of every baseline metrics, all classes, and images."""
+    """Make the page's section of a comparison: of every baseline metrics, all classes, images."""
     tables: list[Table] = []
     for pair in comparison.pairs:
         tables.append(difference_table(pair, comparison.notes))

@@ -87,7 +87,7 @@ def write_page(report: ReportData, folder: Path) -> list[Path]:
 
 
 def group_sections(groups: Sequence[ProtocolGroup], intervals: Intervals) -> tuple[Section, ...]:
-    """The scores of every protocol as a section of the page."""
+    """Make a section of the page of the scores of every protocol."""
     sections = []
     for place, group in enumerate(groups, start=1):
         tables = [replace(scores(group, intervals[group.key]), title="Scores")]
@@ -106,7 +106,7 @@ def group_sections(groups: Sequence[ProtocolGroup], intervals: Intervals) -> tup
 
 
 def report_text(group: ProtocolGroup) -> str:
-    """Title, table and footnotes of one protocol as text."""
+    """Write title, table and footnotes of one protocol as text."""
     table = scores(group)
     notes = ["↑ larger is better, ↓ smaller is better"]
     if table.has_ranks:
@@ -116,7 +116,7 @@ def report_text(group: ProtocolGroup) -> str:
 
 
 def files_of(plots: list[Plot]) -> list[Path]:
-    """Every file of some plots."""
+    """List every file of some plots."""
     return [path for plot in plots for path in (plot.png, plot.pdf, plot.svg)]
 
 

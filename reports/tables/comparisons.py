@@ -20,7 +20,7 @@ _RANKS: dict[Verdict, Rank] = {"better": "better", "worse": "worse"}
 
 
 def difference_table(pair: Pair, notes: Sequence[str] = ()) -> Table:
-    """Subject minus baseline in each metric."""
+    """Lay out subject minus baseline in each metric."""
     items = pair.differences
     names = [f"{item.label}, {item.unit}" if item.unit else item.label for item in items]
     numbers = _Numbers(
@@ -45,7 +45,7 @@ def difference_table(pair: Pair, notes: Sequence[str] = ()) -> Table:
 
 
 def class_table(pair: Pair, most: int | None = None) -> Table:
-    """IoU class by class, the largest win first; `most` shows so many wins and losses."""
+    """Lay out IoU by class, the largest win first; `most` shows so many wins and losses."""
     wins = [item for item in pair.classes if item.verdict == "better"]
     losses = [item for item in pair.classes if item.verdict == "worse"]
     rest = len(pair.classes) - len(wins) - len(losses)
@@ -68,7 +68,7 @@ def class_table(pair: Pair, most: int | None = None) -> Table:
 
 
 def image_table(pair: Pair, most: int | None = None) -> Table:
-    """Accuracy of the images that differ most."""
+    """Lay out the accuracy of the images that differ most."""
     items = pair.images[:most]
     numbers = _Numbers(
         pair,

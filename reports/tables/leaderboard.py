@@ -65,7 +65,7 @@ def different(keys: Sequence[ProtocolKey]) -> str:
 
 
 def leaderboard_table(board: pd.DataFrame) -> Table:
-    """A `leaderboard` with spreads, best and second marked."""
+    """Lay out a `leaderboard` with spreads, best and second marked."""
     kinds = board["kind"].tolist()
     columns = [name_column(name, board[name].tolist()) for name in ("row", "kind")]
     columns.append(_counts("seeds", board["seeds"]))
@@ -92,7 +92,7 @@ def leaderboard_table(board: pd.DataFrame) -> Table:
 def mean_column(
     frame: pd.DataFrame, metric: str, about: Mapping[str, Any], origins: Sequence[Origin] = ()
 ) -> Column:
-    """Means of a metric over seeds with their spread, `<metric>` and `<metric>_spread`."""
+    """Show means over seeds with their spread, `<metric>` and `<metric>_spread` of a frame."""
     values, spreads = frame[metric].tolist(), frame[f"{metric}_spread"].tolist()
     decimals = decimals_of(values, about["unit"])
     known: Sequence[Origin | None] = origins or [None] * len(values)

@@ -34,7 +34,7 @@ _COMPUTED = {"computed from": "the measured number minus the published one, in t
 
 
 def measured_table(frame: pd.DataFrame, measurements: Sequence[Measurement] = ()) -> Table:
-    """A `paper_table`; columns that no row fills are left out.
+    """Lay out a `paper_table`; columns that no row fills are left out.
 
     `measurements` are those it was made from: the origins of its numbers.
     """
@@ -67,7 +67,7 @@ def measured_table(frame: pd.DataFrame, measurements: Sequence[Measurement] = ()
 
 
 def published_table(table: PaperTable, frame: pd.DataFrame) -> Table:
-    """The paper's own table, a `paper_table` of no measurements: rows down, datasets across."""
+    """Lay out the paper's own table, of no measurements: rows down, datasets across."""
     rows = frame.drop_duplicates(["group", "row"])
     columns = [name_column("row", rows["row"].tolist()), *_parameters(rows)]
     for dataset in dict.fromkeys(frame["dataset"]):

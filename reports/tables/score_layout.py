@@ -55,7 +55,7 @@ Ends = Mapping[tuple[str, str], Interval]
 
 
 def scores(group: ProtocolGroup, intervals: Ends | None = None) -> Table:
-    """The scores of a protocol; columns of facts that no row has are left out.
+    """Lay out the scores of a protocol; columns of facts that no row has are left out.
 
     `intervals` are the ends of (row title, metric), fractions as recorded, for the web page.
     """
@@ -80,7 +80,7 @@ def scores(group: ProtocolGroup, intervals: Ends | None = None) -> Table:
 
 
 def classes(group: ProtocolGroup) -> Table:
-    """IoU by class, classes down and sources across; no ranks."""
+    """Lay out IoU by class, classes down and sources across; no ranks."""
     frame = per_class_table(group)
     names = list(frame.index)
     columns = [name_column(str(frame.index.name), names)]

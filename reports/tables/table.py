@@ -56,6 +56,11 @@ class Column:
     forms: tuple[Form, ...] = EVERYWHERE
 
     @property
+    def is_number(self) -> bool:
+        """Whether the page sorts by values; a column without any is text."""
+        return any(cell.value is not None for cell in self.cells)
+
+    @property
     def arrow(self) -> str:
         return {True: "↑", False: "↓", None: ""}[self.larger_is_better]
 
@@ -106,11 +111,11 @@ class Table:
         """A comparison of this table that the page's filter understands."""
         shown = self.columns_of("page")
         names = [column.heading for column in shown if column.unit == "%"]
-        names += [column.heading for column in shown if not column.is_name]
+        names += [column.heading for column in shown if column.is_number]
         return f"{''.join(names[0].split())}>50" if names else "parts of them"
 
     def columns_of(self, form: Form) -> tuple[Column, ...]:
-        """The columns that a form of the table has."""
+        """Select the columns that a form of the table has."""
         return tuple(column for column in self.columns if form in column.forms)
 
     def is_reference(self, index: int) -> bool:
@@ -121,7 +126,7 @@ class Table:
 def name_column(
     heading: str, names: Sequence[str], *, forms: Sequence[Form] = EVERYWHERE
 ) -> Column:
-    """A column of texts."""
+    """Make a column of texts."""
     cells = tuple(Cell(text=name) for name in names)
     return Column(heading=heading, cells=cells, is_name=True, forms=tuple(forms))
 
@@ -135,7 +140,7 @@ def number_cell(
     spread: float = math.nan,
     origin: Origin | None = None,
 ) -> Cell:
-    """A number as recorded, or "-" where there is none (None, NaN)."""
+    """Show a number as it was recorded, or "-" where there is none (None, NaN)."""
     if value is None or math.isnan(value):
         return Cell()
     factor = 100 if unit == "%" else 1
@@ -147,7 +152,7 @@ def number_cell(
 
 
 def ranked_column(column: Column, kinds: Sequence[str], blocks: Sequence[str] = ()) -> Column:
-    """The column of a metric with best and second best of each block of rows named."""
+    """Name best and second best of each block of rows in the column of a metric."""
     assert column.larger_is_better is not None
     values = [math.nan if cell.value is None else cell.value for cell in column.cells]
     blocks = blocks or [""] * len(values)
@@ -165,7 +170,7 @@ def ranked_column(column: Column, kinds: Sequence[str], blocks: Sequence[str] = 
 
 
 def ranks_of(values: Sequence[float], larger_is_better: bool, kinds: Sequence[str]) -> list[Rank]:
-    """Best and second best of the rows that compete; equal values share a rank."""
+    """Rank the best and second best rows that compete; equal values share a rank."""
     competing = [
         kind not in _NOT_COMPETING and not math.isnan(value)
         for value, kind in zip(values, kinds, strict=True)
@@ -182,13 +187,13 @@ def ranks_of(values: Sequence[float], larger_is_better: bool, kinds: Sequence[st
 
 
 def decimals_of(values: Sequence[float | None], unit: str) -> int:
-    """Two; four where all numbers are below 1, as distances in a small feature space can be."""
+    """Return 2, or 4 where all numbers are below 1, as small distances can be."""
     known = [abs(value) for value in values if value is not None and not math.isnan(value)]
     return 4 if unit != "%" and known and max(known) < 1 else 2
 
 
 def rounded(value: float, decimals: int) -> str:
-    """A number for print, "-" for NaN, never "-0.00"."""
+    """Round a number for print: "-" for NaN, never "-0.00"."""
     if math.isnan(value):
         return ABSENT
     text = f"{value:.{decimals}f}"
@@ -196,7 +201,7 @@ def rounded(value: float, decimals: int) -> str:
 
 
 def rules_between(kinds: Sequence[str]) -> frozenset[int]:
-    """Rows at which the models begin after the bounds."""
+    """Find the rows at which the models begin after the bounds."""
     return frozenset(
         place
         for place in range(1, len(kinds))
@@ -205,14 +210,14 @@ def rules_between(kinds: Sequence[str]) -> frozenset[int]:
 
 
 def count_cell(value: object, origin: Origin | None = None) -> Cell:
-    """A whole number, "-" where there is none."""
+    """Show a whole number, "-" where there is none."""
     if pd.isna(value):  # type: ignore[call-overload]
         return Cell()
     return Cell(text=str(value), value=float(value), origin=origin)  # type: ignore[arg-type]
 
 
 def millions_cell(value: object, origin: Origin | None = None, decimals: int = 2) -> Cell:
-    """A number of parameters, as papers print it."""
+    """Show a number of parameters as papers print it."""
     if pd.isna(value):  # type: ignore[call-overload]
         return Cell()
     number = float(value) / 1e6  # type: ignore[arg-type]

@@ -81,6 +81,16 @@ def test_facts_beside_the_scores_have_a_provenance() -> None:
         assert facts_of(details, cell)["SHA-256 of the source"]
 
 
+def test_what_is_no_number_is_text_on_the_page() -> None:
+    """The script takes a column of numbers by its values, and would lose a warning in words."""
+    (section,) = report_of(synthetic.job("spade", segmenter_weights="filled")).sections
+    are_numbers = {item.heading: item.is_number for item in section.tables[0].columns_of("page")}
+    assert not are_numbers["weights"]
+    assert not are_numbers["source"]
+    assert are_numbers["steps"]
+    assert are_numbers["mIoU"]
+
+
 def test_a_mean_over_seeds_names_every_record() -> None:
     found = [item for seed in (0, 1) for item in synthetic.job("spade", seed=seed)]
     report = report_of(found)
