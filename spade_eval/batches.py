@@ -77,9 +77,14 @@ def segmenter_batch(samples: Sequence[Sample], device: torch.device) -> Segmente
     return SegmenterBatch(scaled, label_maps(samples).to(device))
 
 
-def to_8_bit(synthesized: Tensor, protocol: Protocol) -> Tensor:
-    """(N, 3, H, W) in [-1, 1] -> uint8, exactly as the saved PNG holds it."""
-    scaled = ((synthesized.float() + 1) / 2 * 255).clamp(0, 255)
+def to_unit_range(synthesized: Tensor) -> Tensor:
+    """(N, 3, H, W) in [-1, 1], as generators give it -> float32 in [0, 1]."""
+    return (synthesized.float() + 1) / 2
+
+
+def to_8_bit(images: Tensor, protocol: Protocol) -> Tensor:
+    """(N, 3, H, W) in [0, 1] -> uint8, exactly as the saved PNG holds it; k / 255 becomes k."""
+    scaled = (images * 255).clamp(0, 255)
     if protocol.quantisation == "round":
         scaled = scaled.round()
     return scaled.to(torch.uint8)

@@ -25,7 +25,7 @@ from spade_eval.scoring.diversity import Comparison, diversity, left_out, open_c
 from spade_eval.scoring.footnotes import footnotes, notes_of_scores
 from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.scoring.scorer import Scores
-from spade_eval.scoring.values import Value, measurements, values_of
+from spade_eval.scoring.values import Value, measurements, with_provenance
 from spade_eval.sources.image_files import ImageWriter, lacks_images, num_written, write_inputs
 from spade_eval.sources.source import Source
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
@@ -146,7 +146,7 @@ class Benchmark:
         for column, features in scores.features.items():
             file = f"{name}-{identities[column][:8]}.npz"
             features.save(self.place.run_folder / "features" / file)
-        values = values_of(scores, distances, self.count, identities)
+        values = with_provenance(scores.values, self.count, identities)
         values += diverse
         common = self._common(row, source)
         common |= {

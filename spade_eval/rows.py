@@ -21,6 +21,7 @@ from spade_eval.sources.source import (
     Source,
     StyleInput,
     SynthesizedFolder,
+    require_floats,
 )
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 
@@ -91,7 +92,7 @@ class PlannedRows:
                 name, directory, self.networks.dataset, self.networks.count, style_input
             )
             if any(distance.scores_floats for distance in self.networks.distances):
-                source.floats([], [])  # refused now, not after other rows were scored
+                require_floats(source)  # refused now, not after other rows were scored
             yield Row(name, dict(source.provenance), _given(source), keep_images=True)
 
     def _checkpoint_rows(self, request: Request) -> Iterator[Row]:

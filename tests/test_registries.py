@@ -13,7 +13,7 @@ from spade_eval.config import BUDGETS, FIRST_THREE, budget_for
 from spade_eval.datasets import DATASETS, open_dataset
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError, lookup
-from spade_eval.metrics import METRICS
+from spade_eval.metrics import METRICS, columns
 from spade_eval.models.labels import IGNORE_INDEX
 from spade_eval.models.systems.presets import GENERATORS, build_generator
 from spade_eval.protocol import PROFILES
@@ -132,7 +132,7 @@ def test_every_dataset_has_budgets_and_they_are_trainable() -> None:
 
 
 def test_names_are_lower_case_words() -> None:
-    for table in (GENERATORS, DATASETS, METRICS, PROFILES):
+    for table in (GENERATORS, DATASETS, METRICS, columns(), PROFILES):
         for name in table:
             assert name == name.lower()
             assert name.replace("_", "").replace("-", "").isalnum()
@@ -140,6 +140,6 @@ def test_names_are_lower_case_words() -> None:
 
 def test_a_wrong_name_is_answered_with_the_near_ones_and_the_list() -> None:
     with pytest.raises(UserError, match=r"no metric is called 'miuo'; did you mean miou\b.*fid"):
-        lookup(METRICS, "miuo", "metric")
+        lookup(columns(), "miuo", "metric")
     with pytest.raises(UserError, match=r"no metric is called 'xyz'\. Known: "):
-        lookup(METRICS, "xyz", "metric")
+        lookup(columns(), "xyz", "metric")

@@ -16,12 +16,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from spade_eval.batches import layout_of, semantic_map, to_8_bit
+from spade_eval.batches import layout_of, semantic_map, to_unit_range
 from spade_eval.bench.networks import calibrate, synthesized, twin
 from spade_eval.bench.timing import Clock, Row, Run, alternating
 from spade_eval.datasets.base import Dataset, LabelSpace, Sample
+from spade_eval.metrics.feature_set import FeatureSet
 from spade_eval.models.systems.presets import plain_generator
-from spade_eval.scoring.distances import FeatureSet
 from spade_eval.scoring.scorer import Scorer
 from spade_eval.sources.image_files import ImageWriter, write_images
 from spade_eval.sources.source import SynthesizedFolder
@@ -72,13 +72,9 @@ class Untrained:
         self.layout = layout_of(scorer.dataset)
 
     @torch.inference_mode()
-    def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        semantics = semantic_map(samples, self.layout, self.scorer.device)
-        images = synthesized(self.generator, semantics)
-        return to_8_bit(images, self.scorer.protocol)
-
     def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        raise ValueError("bench score: expected a FID profile of 8-bit images")
+        semantics = semantic_map(samples, self.layout, self.scorer.device)
+        return to_unit_range(synthesized(self.generator, semantics))
 
 
 def time_score(
@@ -152,7 +148,7 @@ def _run_of(
             kept = 0 if way == "one pass" else None
             with clock(), ImageWriter(Path(folder), kept) as writer:
                 scores = scorer.score(source, references, writer)
-            return {**scores.segmentation, **scores.distances}
+            return scores.numbers
 
     return run
 
@@ -171,7 +167,7 @@ def _three_steps(
     read = SynthesizedFolder("step 2, segmenter", folder, scorer.dataset, scorer.count, "none")
     with clock():
         scores = dataclasses.replace(scorer, distances=()).score(read, {})
-        numbers: dict[str, float | None] = {**scores.segmentation}
+        numbers = scores.numbers
         for distance in scorer.distances:
             features = scorer.features_of(read, distance, "step 3, features")
             numbers |= distance.compare(references[distance.column], features)

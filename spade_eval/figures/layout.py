@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from spade_eval.batches import label_maps, semantic_map, to_8_bit
+from spade_eval.batches import label_maps, semantic_map, to_8_bit, to_unit_range
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError
 from spade_eval.figures.networks import FigureGenerator, synthesize
@@ -74,7 +74,7 @@ def latent_scores(
             for number in range(num_latents)
         ]
         for count, synthesized in zip(counts, images, strict=True):
-            seen = to_8_bit(synthesized, PROFILES["in-domain"]).float() / 255
+            seen = to_8_bit(to_unit_range(synthesized), PROFILES["in-domain"]).float() / 255
             count.update(network(seen).argmax(dim=1), label_maps(samples))
         pairs = combinations(images, 2)
         distances += [(one - other).abs().mean(dim=(1, 2, 3)) for one, other in pairs]

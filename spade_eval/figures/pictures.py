@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from spade_eval.batches import to_8_bit
+from spade_eval.batches import to_8_bit, to_unit_range
 from spade_eval.figures.grid import samples_grid
 from spade_eval.files import written_whole
 from spade_eval.protocol import PROFILES
@@ -32,7 +32,7 @@ def save_figure(folder: Path, name: str, columns: Mapping[str, Column], caption:
 
 def _save(path: Path, image: Tensor) -> None:
     if image.is_floating_point():
-        image = to_8_bit(image, PROFILES["in-domain"])
+        image = to_8_bit(to_unit_range(image), PROFILES["in-domain"])
     pixels = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy())
     with written_whole(path) as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG")

@@ -1,114 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of metrics: what each number is called, its unit and its direction.
+"""The table of metrics: each row is a class that computes one or more columns.
 
-It imports nothing heavy, so reports can be rendered without torch; the numerics are in the
-modules of this package. Values are stored at full precision and as fractions: the unit "%" says
-that a table prints them times 100.
+Adding one is one file, with a class of `metrics.base`, and one row here. Rows name their class by
+module, so that importing the table costs nothing and needs no torch. Values are stored at full
+precision and as fractions: the unit "%" says that a table prints them times 100.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+import importlib
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from spade_eval.metrics.base import Column, Metric
 
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """How one metric is named and read; the value itself lives in a record."""
-
-    label: str  # as it stands at the head of a table column
-    unit: Literal["%", ""]  # "%": the stored fraction is printed times 100
-    larger_is_better: bool
-    description: str
-
-
-METRICS: dict[str, Metric] = {
-    "miou": Metric(
-        label="mIoU",
-        unit="%",
-        larger_is_better=True,
-        description="mean intersection over union of the classes, counts pooled over the split",
-    ),
-    "acc_valid": Metric(
-        label="accuracy (valid)",
-        unit="%",
-        larger_is_better=True,
-        description="correct pixels over the pixels that are not ignored",
-    ),
-    "acc_all": Metric(
-        label="accuracy (all)",
-        unit="%",
-        larger_is_better=True,
-        description="correct pixels over all pixels: ignored ones count as wrong",
-    ),
-    "mean_accuracy": Metric(
-        label="mean accuracy",
-        unit="%",
-        larger_is_better=True,
-        description="mean recall of the classes that the ground truth holds",
-    ),
-    "fwiou": Metric(
-        label="fwIoU",
-        unit="%",
-        larger_is_better=True,
-        description="intersection over union weighted by the ground-truth frequency of the class",
-    ),
-    "iou": Metric(
-        label="IoU",
-        unit="%",
-        larger_is_better=True,
-        description="intersection over union of one class, counts pooled over the split",
-    ),
-    "fid": Metric(
-        label="FID",
-        unit="",
-        larger_is_better=False,
-        description="Fréchet distance of Inception features of photos and synthesized images",
-    ),
-    "fd_in_domain": Metric(
-        label="FD (in-domain)",
-        unit="",
-        larger_is_better=False,
-        description="Fréchet distance of features of a segmenter trained on the dataset itself",
-    ),
-    "kid": Metric(
-        label="KID",
-        unit="",
-        larger_is_better=False,
-        description="unbiased squared maximum mean discrepancy of Inception features, cubic kernel",
-    ),
-    "precision": Metric(
-        label="precision",
-        unit="%",
-        larger_is_better=True,
-        description="share of synthesized images inside the manifold of the photos",
-    ),
-    "recall": Metric(
-        label="recall",
-        unit="%",
-        larger_is_better=True,
-        description="share of photos inside the manifold of the synthesized images",
-    ),
-    "density": Metric(
-        label="density",
-        unit="",
-        larger_is_better=True,
-        description="mean number of photo neighbourhoods around a synthesized image, over k",
-    ),
-    "coverage": Metric(
-        label="coverage",
-        unit="%",
-        larger_is_better=True,
-        description="share of photos whose neighbourhood holds a synthesized image",
-    ),
-    "lpips_diversity": Metric(
-        label="LPIPS diversity",
-        unit="",
-        larger_is_better=True,
-        description="mean LPIPS of all pairs of samples of one label map, averaged over label maps",
-    ),
-    "ms_ssim_diversity": Metric(
-        label="MS-SSIM diversity",
-        unit="",
-        larger_is_better=False,
-        description="mean MS-SSIM of all pairs of samples of one label map, over label maps",
-    ),
+# In the order of a table's columns.
+METRICS: dict[str, "str | type[Metric]"] = {
+    "segmentation": "spade_eval.metrics.segmentation:Segmentation",
+    "fid": "spade_eval.metrics.fid:FID",
+    "fd_in_domain": "spade_eval.metrics.fid:InDomainFD",
+    "kid": "spade_eval.metrics.kid:KID",
+    "precision_recall": "spade_eval.metrics.precision_recall:PrecisionRecall",
+    "density_coverage": "spade_eval.metrics.density_coverage:DensityCoverage",
+    "lpips_diversity": "spade_eval.metrics.diversity:LPIPSDiversity",
+    "ms_ssim_diversity": "spade_eval.metrics.diversity:MSSSIMDiversity",
 }
+
+
+def metric_classes() -> "list[type[Metric]]":
+    """The classes of all rows in order; imports their modules."""
+    return [_class_of(row) for row in METRICS.values()]
+
+
+def columns() -> "dict[str, Column]":
+    """What each number is called, its unit and its direction, by column."""
+    return {name: column for kind in metric_classes() for name, column in kind.columns.items()}
+
+
+def _class_of(row: "str | type[Metric]") -> "type[Metric]":
+    if not isinstance(row, str):
+        return row
+    module, _, name = row.partition(":")
+    kind: type[Metric] = getattr(importlib.import_module(module), name)
+    return kind

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Per-image class counts as a run stored them, to be read without torch.
+"""Per-image class counts of a scored split, and the scores that are functions of them.
 
-`spade_eval.metrics.image_counts` counts and writes them; reports, intervals and bundles read them.
+Intersection, target and prediction pixels of each class in each image are all that a bootstrap over
+images needs to recompute mIoU and accuracy on a resampled split, or to pair two methods image by
+image. As uint32 they take 12 bytes per image and class: 11 MB for COCO-Stuff val, before
+compression. `spade_eval.metrics.segmentation` counts them on the device; here is no torch, since
+reports, intervals and bundles read them.
 """
 
 from dataclasses import dataclass
@@ -12,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spade_eval.errors import UserError
-from spade_eval.metrics.arrays import read_arrays
+from spade_eval.metrics.arrays import read_arrays, write_arrays
 
 Counts = NDArray[np.uint32]
 
@@ -32,7 +36,7 @@ class StoredCounts:
 
     @classmethod
     def load(cls, path: Path) -> "StoredCounts":
-        """Read the .npz that `ImageCounts.save` wrote; `UserError` for any other file."""
+        """Read the .npz that `save` wrote; `UserError` for any other file."""
         stored = read_arrays(
             path, ("names", "ignore_index", "counts", "num_ignored"), "per-image counts"
         )
@@ -48,6 +52,16 @@ class StoredCounts:
             _whole_numbers(counts, path),
             _whole_numbers(ignored, path),
             int(stored["ignore_index"]),
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the counts as a compressed .npz without pickled objects."""
+        write_arrays(
+            path,
+            names=np.array(self.names, dtype=np.str_),
+            ignore_index=np.array(self.ignore_index),
+            counts=self.counts,
+            num_ignored=self.num_ignored,
         )
 
     def __len__(self) -> int:
@@ -87,9 +101,9 @@ def _ratio(
     denominator: NDArray[np.floating[Any]] | NDArray[np.integer[Any]],
 ) -> NDArray[np.float64]:
     """Quotient, NaN where the denominator is 0."""
-    found = np.full(numerator.shape, np.nan)
-    np.divide(numerator, denominator, out=found, where=denominator > 0)
-    return found
+    quotient = np.full(numerator.shape, np.nan)
+    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
+    return quotient
 
 
 def _whole_numbers(counts: NDArray[Any], path: Path) -> Counts:

@@ -6,10 +6,36 @@ lies, so one outlier among the photos weighs little; coverage is the share of re
 synthesized one in their ball. Rims count as inside, and k = 5 is the paper's choice.
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
+from spade_eval.metrics.base import Column, FeatureMetric
 from spade_eval.metrics.neighbours import squared_distances, squared_radii
+
+
+class DensityCoverage(FeatureMetric):
+    """Both with k = 5."""
+
+    columns: ClassVar = {
+        "density": Column(
+            label="density",
+            unit="",
+            larger_is_better=True,
+            description="mean number of photo neighbourhoods around a synthesized image, over k",
+        ),
+        "coverage": Column(
+            label="coverage",
+            unit="%",
+            larger_is_better=True,
+            description="share of photos whose neighbourhood holds a synthesized image",
+        ),
+    }
+
+    def of_features(self, real: Tensor, synthesized: Tensor) -> Mapping[str, float]:
+        return density_coverage(real, synthesized)
 
 
 def density_coverage(real: Tensor, synthesized: Tensor, k: int = 5) -> dict[str, float]:

@@ -8,12 +8,13 @@ take k = 10, 45 pairs. A generator without noise scores 0 and 1, which is a resu
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
 from spade_eval.errors import UserError
+from spade_eval.metrics.base import Column, Images, Metric, ScoredSplit, Values
 from spade_eval.metrics.lpips import LPIPS
 from spade_eval.metrics.ms_ssim import ms_ssim
 
@@ -26,57 +27,72 @@ class PairDistance(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Diversity:
-    """Mean over label maps, their spread, and of how many samples and maps."""
+@dataclass(frozen=True)
+class Samples:
+    """Images of one label map, whose number in the split they have."""
 
-    mean: float
-    standard_deviation: float
-    num_samples: int
-    num_label_maps: int
+    number: int
+    images: Tensor  # (k, 3, H, W) uint8
 
 
-class DiversityScores:
-    """Streaming mean of pair distances; every label map has the same number of samples."""
+class DiversityMetric(Metric):
+    """The mean over label maps of the mean over all pairs of their samples."""
 
-    def __init__(self, distance: PairDistance, num_samples: int = 10) -> None:
+    of_samples = True
+
+    def __init__(self, pairs: PairDistance, num_samples: int = 10) -> None:
+        super().__init__()
         if num_samples < 2:
             raise UserError(
                 f"diversity of {num_samples} samples a label map, expected at least 2; papers "
                 "take 10"
             )
-        self.distance = distance
-        self.num_samples = num_samples
-        self._means: list[float] = []
+        self.pairs, self.num_samples = pairs, num_samples
+        (self.column,) = self.columns
 
-    def update(self, samples: Tensor) -> None:
-        """Add one label map: (k, 3, H, W) uint8, or floats in [0, 1], made from it alone."""
-        if len(samples) != self.num_samples:
+    def update(self, batch: Images) -> None:
+        """Add one label map by its `Samples`."""
+        if len(batch.images) != self.num_samples:
             raise ValueError(
-                f"{len(samples)} samples of label map {len(self._means)}, "
+                f"{len(batch.images)} samples of label map {batch.number}, "
                 f"expected {self.num_samples}"
             )
-        images = samples.float() / 255 if samples.dtype == torch.uint8 else samples
-        self._means.append(self.distance(images).double().mean().item())
+        mean = self.pairs(batch.images.float() / 255).double().mean()
+        self.keep(batch, **{self.column: mean[None]})
 
-    def merge(self, other: "DiversityScores") -> None:
-        """Append the label maps of another part of the split."""
-        if other.num_samples != self.num_samples:
-            raise ValueError(f"cannot merge {other.num_samples} and {self.num_samples} samples")
-        self._means.extend(other._means)
-
-    def compute(self) -> Diversity:
-        """The diversity of what was added."""
-        if not self._means:
+    def compute(self, split: ScoredSplit) -> Values:
+        if self.column not in split.rows:
             raise UserError("diversity of no label map, expected at least 1")
-        mean = math.fsum(self._means) / len(self._means)
-        variance = math.fsum((value - mean) ** 2 for value in self._means) / len(self._means)
-        return Diversity(
-            mean=mean,
-            standard_deviation=math.sqrt(variance),
-            num_samples=self.num_samples,
-            num_label_maps=len(self._means),
-        )
+        means = split.rows[self.column].tolist()
+        # fsum is exact, whatever the order.
+        return {self.column: math.fsum(means) / len(means)}
+
+
+class LPIPSDiversity(DiversityMetric):
+    """By LPIPS, whose network and weights the caller opens."""
+
+    columns: ClassVar = {
+        "lpips_diversity": Column(
+            label="LPIPS diversity",
+            unit="",
+            larger_is_better=True,
+            description="mean LPIPS of all pairs of samples of one label map, averaged over label "
+            "maps",
+        ),
+    }
+
+
+class MSSSIMDiversity(DiversityMetric):
+    """By MS-SSIM; equal images have 1."""
+
+    columns: ClassVar = {
+        "ms_ssim_diversity": Column(
+            label="MS-SSIM diversity",
+            unit="",
+            larger_is_better=False,
+            description="mean MS-SSIM of all pairs of samples of one label map, over label maps",
+        ),
+    }
 
 
 def pair_indices(num_samples: int) -> tuple[Tensor, Tensor]:

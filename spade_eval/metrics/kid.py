@@ -6,12 +6,15 @@ sets of features under the cubic kernel (x·y / dimension + 1)³, averaged over 
 equal size. Unlike FID its expectation does not depend on the number of images.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from spade_eval.errors import UserError
+from spade_eval.metrics.base import Column, FeatureMetric
 
 _DEGREE = 3
 
@@ -25,6 +28,23 @@ class KernelDistance:
     num_subsets: int
     subset_size: int
     seed: int
+
+
+class KID(FeatureMetric):
+    """The mean over subsets of the size that the originals take."""
+
+    columns: ClassVar = {
+        "kid": Column(
+            label="KID",
+            unit="",
+            larger_is_better=False,
+            description="unbiased squared maximum mean discrepancy of Inception features, cubic "
+            "kernel",
+        ),
+    }
+
+    def of_features(self, real: Tensor, synthesized: Tensor) -> Mapping[str, float]:
+        return {"kid": kernel_distance(real, synthesized).mean}
 
 
 def kernel_distance(

@@ -6,10 +6,36 @@ the share of real features in the manifold of the synthesized ones; the manifold
 eq. 2, rim included, and k = 3 is their choice.
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
+from spade_eval.metrics.base import Column, FeatureMetric
 from spade_eval.metrics.neighbours import squared_distances, squared_radii
+
+
+class PrecisionRecall(FeatureMetric):
+    """Both with k = 3."""
+
+    columns: ClassVar = {
+        "precision": Column(
+            label="precision",
+            unit="%",
+            larger_is_better=True,
+            description="share of synthesized images inside the manifold of the photos",
+        ),
+        "recall": Column(
+            label="recall",
+            unit="%",
+            larger_is_better=True,
+            description="share of photos inside the manifold of the synthesized images",
+        ),
+    }
+
+    def of_features(self, real: Tensor, synthesized: Tensor) -> Mapping[str, float]:
+        return precision_recall(real, synthesized)
 
 
 def precision_recall(real: Tensor, synthesized: Tensor, k: int = 3) -> dict[str, float]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mIoU, accuracies and per-class IoU of predicted label maps, from one confusion matrix per split.
+"""mIoU, accuracies and per-class IoU of predicted label maps, from three counts a class.
 
 Counts are pooled over the split before any ratio is taken, as in the evaluation code of the three
 segmenters of Park et al. (CVPR 2019). They disagree on which classes enter the mean IoU, so the
@@ -14,19 +14,21 @@ Predictions on ignored pixels are dropped. Accuracy has two definitions too, and
 `acc_valid` leaves ignored pixels out, `acc_all` counts them as wrong.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import get_args
+from collections.abc import Sequence
+from typing import ClassVar, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from spade_eval.errors import UserError
-from spade_eval.metrics.counts import ClassAverage
+from spade_eval.metrics.base import Column, Metric, ScoredBatch, ScoredSplit, Values
+from spade_eval.metrics.counts import ClassAverage, StoredCounts, iou_of
 
 
 class SegmentationScores:
-    """Streaming confusion matrix; every score is a fraction, larger is better.
+    """Streaming class counts; every score is a fraction, larger is better.
 
     The state is two int64 tensors that add up: over batches, ranks or parts of a split. Neither
     their order nor their sizes can change a score.
@@ -41,44 +43,23 @@ class SegmentationScores:
         self.num_classes = num_classes
         self.ignore_index = ignore_index
         self.averaged = averaged
-        # Rows are targets, columns predictions.
-        self.confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+        # Intersection, target and prediction pixels of each class.
+        self.counts = torch.zeros(3, num_classes, dtype=torch.int64)
         self.num_ignored = torch.zeros((), dtype=torch.int64)
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Count one batch; both label maps are (N, H, W) integer class indices."""
-        known, prediction, target = scored_pixels(
-            prediction, target, self.num_classes, self.ignore_index
-        )
-        pairs = target * self.num_classes + prediction
-        counts = torch.bincount(pairs, minlength=self.num_classes**2).cpu()
-        self.confusion += counts.view_as(self.confusion)
-        self.num_ignored += known.numel() - pairs.numel()
+        self.add(*class_counts(prediction, target, self.num_classes, self.ignore_index))
 
-    def add(self, confusions: "ImageConfusions") -> None:
-        """Count one batch whose images have been counted already; equal to `update`."""
-        self.confusion += confusions.counts.sum(dim=0).cpu()
-        self.num_ignored += confusions.num_ignored.sum().cpu()
-
-    def state(self) -> dict[str, Tensor]:
-        """Copies of the counts; the engine sums them over ranks before it calls `compute`."""
-        return {"confusion": self.confusion.clone(), "num_ignored": self.num_ignored.clone()}
-
-    def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add the counts of another part of the split, as its `state()` gave them."""
-        if state["confusion"].shape != self.confusion.shape:
+    def add(self, counts: Tensor, num_ignored: Tensor) -> None:
+        """Count images that have been counted already: (N, 3, C), and (N,) ignored pixels."""
+        if counts.shape[1:] != self.counts.shape:
             raise ValueError(
-                f"state has a confusion matrix of {tuple(state['confusion'].shape)}, "
-                f"expected {tuple(self.confusion.shape)}: another number of classes"
+                f"counts are {tuple(counts.shape)}, expected (images, 3, {self.num_classes}): "
+                "another number of classes"
             )
-        self.confusion += state["confusion"].to("cpu", torch.int64)
-        self.num_ignored += state["num_ignored"].to("cpu", torch.int64)
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Replace the counts by those of `state`."""
-        self.confusion.zero_()
-        self.num_ignored.zero_()
-        self.merge(state)
+        self.counts += counts.sum(dim=0).cpu()
+        self.num_ignored += num_ignored.sum().cpu()
 
     def per_class_iou(self) -> list[float | None]:
         """IoU of each class in order; None for a class outside the average."""
@@ -88,17 +69,18 @@ class SegmentationScores:
 
     def compute(self) -> dict[str, float]:
         """miou, acc_valid, acc_all, mean_accuracy and fwiou, each in [0, 1]."""
-        num_valid = self.confusion.sum()
+        hits, targets, _ = self.counts
+        num_valid = targets.sum()
         if num_valid == 0:
             raise UserError(
                 f"no pixel to score: all {int(self.num_ignored)} pixels of the ground truth have "
                 f"the ignored label {self.ignore_index}; check the label maps"
             )
-        hits, targets = self.confusion.diag(), self.confusion.sum(dim=1)
-        iou, averaged = self._iou()
+        iou, averaged = map(torch.from_numpy, self._iou())
         # Recall exists for classes with ground truth only, whichever classes the mean IoU takes.
         recall = hits.double()[targets > 0] / targets[targets > 0]
         return {
+            # Sums by torch: NumPy adds in another order, which would move recorded last bits.
             "miou": iou[averaged].mean().item(),
             "acc_valid": (hits.sum().double() / num_valid).item(),
             "acc_all": (hits.sum().double() / (num_valid + self.num_ignored)).item(),
@@ -106,28 +88,74 @@ class SegmentationScores:
             "fwiou": ((targets.double() / num_valid) * iou).sum().item(),
         }
 
-    def _iou(self) -> tuple[Tensor, Tensor]:
+    def _iou(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """IoU of every class, 0 where the union is empty, and which classes are averaged."""
-        hits, targets = self.confusion.diag(), self.confusion.sum(dim=1)
-        union = targets + self.confusion.sum(dim=0) - hits
-        averaged = {"all": union >= 0, "target": targets > 0, "union": union > 0}[self.averaged]
-        return hits.double() / union.clamp(min=1), averaged
+        return iou_of(self.counts.double().numpy(), self.averaged)
 
 
-@dataclass(frozen=True)
-class ImageConfusions:
-    """A confusion matrix of each image of a batch."""
+class Segmentation(Metric):
+    """What a segmenter recognises in the images, pooled over the split."""
 
-    counts: Tensor  # (N, num_classes, num_classes) int64: targets, predictions
-    num_ignored: Tensor  # (N,) int64: pixels
+    columns: ClassVar = {
+        "miou": Column(
+            label="mIoU",
+            unit="%",
+            larger_is_better=True,
+            description="mean intersection over union of the classes, counts pooled over the split",
+        ),
+        "acc_valid": Column(
+            label="accuracy (valid)",
+            unit="%",
+            larger_is_better=True,
+            description="correct pixels over the pixels that are not ignored",
+        ),
+        "acc_all": Column(
+            label="accuracy (all)",
+            unit="%",
+            larger_is_better=True,
+            description="correct pixels over all pixels: ignored ones count as wrong",
+        ),
+        "mean_accuracy": Column(
+            label="mean accuracy",
+            unit="%",
+            larger_is_better=True,
+            description="mean recall of the classes that the ground truth holds",
+        ),
+        "fwiou": Column(
+            label="fwIoU",
+            unit="%",
+            larger_is_better=True,
+            description="intersection over union weighted by the ground-truth frequency of the "
+            "class",
+        ),
+        "iou": Column(
+            label="IoU",
+            unit="%",
+            larger_is_better=True,
+            description="intersection over union of one class, counts pooled over the split",
+        ),
+    }
+
+    def update(self, batch: ScoredBatch) -> None:
+        counts, num_ignored = batch.class_counts
+        self.keep(batch, class_counts=counts, num_ignored=num_ignored)
+
+    def compute(self, split: ScoredSplit) -> Values:
+        scores = SegmentationScores(len(split.class_names), averaged=split.class_average)
+        scores.add(split.rows["class_counts"], split.rows["num_ignored"])
+        iou = dict(zip(split.class_names, scores.per_class_iou(), strict=True))
+        return {**scores.compute(), "iou": iou}
 
 
-def image_confusions(
+def class_counts(
     prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int = 255
-) -> ImageConfusions:
-    """All counts of a batch of (N, H, W) class indices from one look at its pixels.
+) -> tuple[Tensor, Tensor]:
+    """Count the classes of (N, H, W) label maps image by image, in one look at their pixels.
 
-    The plain form is `scored_pixels` and a count for each number that is wanted.
+    Returns (N, 3, C) int64 pixels, of each class those predicted right, those of the ground truth
+    and those predicted, and (N,) int64 ignored pixels. What is predicted on an ignored pixel is not
+    looked at. Raises if the shapes differ, or if a scored pixel has a label outside 0..C-1, which
+    would otherwise be counted in a neighbouring cell.
     """
     _require_label_maps(prediction, target)
     ignored = target == ignore_index
@@ -139,26 +167,19 @@ def image_confusions(
     num_images, num_rows = len(target), num_classes + 1
     image = torch.arange(num_images, device=target.device).view(-1, 1, 1)
     cells = (image * num_rows + rows) * num_classes + columns
-    counts = torch.bincount(cells.flatten(), minlength=num_images * num_rows * num_classes)
-    counts = counts.view(num_images, num_rows, num_classes)
-    return ImageConfusions(counts[:, :-1], counts[:, -1].sum(dim=1))
+    pairs = torch.bincount(cells.flatten(), minlength=num_images * num_rows * num_classes)
+    pairs = pairs.view(num_images, num_rows, num_classes)
+    scored = pairs[:, :-1]
+    kinds = [scored.diagonal(dim1=1, dim2=2), scored.sum(dim=2), scored.sum(dim=1)]
+    return torch.stack(kinds, dim=1), pairs[:, -1].sum(dim=1)
 
 
-def scored_pixels(
-    prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The (N, H, W) mask of pixels that are not ignored, and prediction and target there, int64.
-
-    Raises if the shapes differ or if a scored pixel has a label outside 0..num_classes-1, which
-    would otherwise be counted in a neighbouring cell of the matrix. What is predicted on an
-    ignored pixel is not looked at.
-    """
-    _require_label_maps(prediction, target)
-    known = target != ignore_index
-    prediction, target = prediction[known].long(), target[known].long()
-    _require_classes("prediction", prediction, num_classes)
-    _require_classes("target", target, num_classes)
-    return known, prediction, target
+def stored_counts(names: Sequence[str], counts: Tensor, num_ignored: Tensor) -> StoredCounts:
+    """What `class_counts` gave of named images, in the form that is kept as a file."""
+    if len(names) != len(counts):
+        raise ValueError(f"{len(names)} names for {len(counts)} label maps, expected one each")
+    numbers, ignored = (part.cpu().numpy().astype(np.uint32) for part in (counts, num_ignored))
+    return StoredCounts(tuple(names), numbers, ignored)
 
 
 def _require_label_maps(prediction: Tensor, target: Tensor) -> None:

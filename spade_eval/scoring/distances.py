@@ -17,15 +17,12 @@ from torch import Tensor
 
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError, as_user_error, lookup
-from spade_eval.metrics.arrays import read_arrays, write_arrays
-from spade_eval.metrics.density_coverage import density_coverage
+from spade_eval.metrics import metric_classes
+from spade_eval.metrics.base import FeatureMetric
+from spade_eval.metrics.feature_set import FeatureSet
 from spade_eval.metrics.fid_profiles import FID_PROFILES, FIDProfile
-from spade_eval.metrics.frechet import frechet_distance
 from spade_eval.metrics.inception import InceptionFeatures
 from spade_eval.metrics.inception_network import inception_v3
-from spade_eval.metrics.kid import kernel_distance
-from spade_eval.metrics.moments import FeatureMoments
-from spade_eval.metrics.precision_recall import precision_recall
 from spade_eval.models.checkpoints.safe_load import load_tensors
 from spade_eval.records import sha256_of_json
 from spade_eval.scoring.reference_statistics import expected_identity, load_statistics
@@ -33,10 +30,6 @@ from spade_eval.scoring.segmenter import ScoringSegmenter
 from spade_eval.segmenters.filled import fill
 from spade_eval.segmenters.in_domain import InDomainFeatures, InDomainSegmenter
 from spade_eval.weights import installed, is_installed, sha256_of_weights
-
-FEATURE_METRICS = ("kid", "precision", "recall", "density", "coverage")
-# Neighbourhoods of five others (density and coverage), and pairs of subsets (KID).
-_FEWEST_FEATURES = 10
 
 
 class FeatureNetwork(Protocol):
@@ -49,43 +42,11 @@ class FeatureNetwork(Protocol):
         ...
 
 
-class FeatureSet:
-    """Features of one set of images: their moments, and themselves where they are kept."""
-
-    def __init__(self, moments: FeatureMoments, features: Tensor | None) -> None:
-        self.moments, self.features = moments, features
-
-    @classmethod
-    def of(cls, dim: int) -> "FeatureSet":
-        """A set without images."""
-        return cls(FeatureMoments(dim), torch.empty(0, dim))
-
-    def update(self, features: Tensor) -> None:
-        """Add (N, D) features."""
-        self.moments.update(features)
-        if self.features is not None:
-            self.features = torch.cat([self.features, features.float()])
-
-    def save(self, path: Path) -> None:
-        """Keep the features as an .npz without pickled objects."""
-        assert self.features is not None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_arrays(path, features=self.features.numpy())
-
-    @classmethod
-    def load(cls, path: Path) -> "FeatureSet":
-        """Read what `save` wrote."""
-        features = torch.from_numpy(read_arrays(path, ("features",), "features")["features"])
-        found = cls.of(features.shape[1])
-        found.update(features)
-        return found
-
-
 @dataclass(frozen=True)
 class Distance:
-    """A feature network and what is done with its features."""
+    """A feature network, and the column of the distance between its features."""
 
-    metric: str  # a row of METRICS
+    metric: str  # the column that it is, unless it is `beside`
     title: str  # of the network and its weights
     sha256: str  # of the weights
     network: FeatureNetwork
@@ -114,31 +75,18 @@ class Distance:
         return self.network(images).cpu()
 
     @property
-    def columns(self) -> dict[str, str]:
-        """What `compare` gives: rows of METRICS and what records call them."""
-        if self.profile is None or self.beside:
-            return {self.metric: self.column}
-        return {name: name for name in (self.metric, *FEATURE_METRICS)}
+    def metrics(self) -> list[FeatureMetric]:
+        """New ones: all that compare features of this network."""
+        kinds = [kind for kind in metric_classes() if issubclass(kind, FeatureMetric)]
+        return [kind(self) for kind in kinds if kind.applies_to(self)]
 
     def compare(self, real: FeatureSet, synthesized: FeatureSet) -> dict[str, float | None]:
-        """The distance, and on Inception features KID, precision, recall, density, coverage.
-
-        By column. None where statistics hold no features, or too few of them for a neighbourhood.
-        """
-        if self.profile is None:
-            return {self.column: frechet_distance(real.moments, synthesized.moments)}
-        found: dict[str, float | None] = dict.fromkeys(self.columns.values())
-        found[self.column] = self.profile.distance(real.moments, synthesized.moments)
-        x, y = real.features, synthesized.features
-        if (
-            not self.beside
-            and x is not None
-            and y is not None
-            and min(len(x), len(y)) >= _FEWEST_FEATURES
-        ):
-            found["kid"] = kernel_distance(x, y).mean
-            found |= {**precision_recall(x, y), **density_coverage(x, y)}
-        return found
+        """What all `metrics` give, by column: None where there are too few images for one."""
+        return {
+            column: value
+            for metric in self.metrics
+            for column, value in metric.compare(real, synthesized).items()
+        }
 
     def notes(self, count: int) -> tuple[str, ...]:
         """What must stand beside a distance between `count` images on either side."""

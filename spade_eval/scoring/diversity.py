@@ -5,7 +5,6 @@ LPIPS needs its weight files, MS-SSIM images of at least 161 pixels a side; what
 is left out and said.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +14,22 @@ from tqdm import tqdm
 
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import as_user_error
-from spade_eval.metrics.diversity import DiversityScores, LPIPSPairs, PairDistance, ms_ssim_pairs
+from spade_eval.metrics import metric_classes
+from spade_eval.metrics.base import ScoredSplit, in_order, merged
+from spade_eval.metrics.diversity import (
+    DiversityMetric,
+    LPIPSPairs,
+    PairDistance,
+    Samples,
+    ms_ssim_pairs,
+)
 from spade_eval.metrics.lpips import LPIPS
 from spade_eval.metrics.ms_ssim import LEAST_SIDE
 from spade_eval.models.checkpoints.safe_load import load_tensors
 from spade_eval.models.labels import Size
 from spade_eval.models.training.distributed import ALONE, World
 from spade_eval.records import sha256_of_json
-from spade_eval.scoring.values import Value
+from spade_eval.scoring.values import Value, computed
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 from spade_eval.weights import ALEXNET, LPIPS_LINEAR, installed, is_installed, sha256_of_weights
 
@@ -31,10 +38,16 @@ from spade_eval.weights import ALEXNET, LPIPS_LINEAR, installed, is_installed, s
 class Comparison:
     """One way to compare two images of the same label map."""
 
-    metric: str  # a row of METRICS
+    metric: str  # a column of METRICS
     pairs: PairDistance
     features: str | None = None  # network and its weights, where there is one
     features_sha256: str | None = None
+
+    def metric_of(self, num_samples: int) -> DiversityMetric:
+        """A new metric of so many images a label map."""
+        kinds = [kind for kind in metric_classes() if issubclass(kind, DiversityMetric)]
+        (kind,) = (kind for kind in kinds if self.metric in kind.columns)
+        return kind(self.pairs, num_samples)
 
 
 def open_comparisons(size: Size, weights_dir: Path, device: torch.device) -> list[Comparison]:
@@ -64,35 +77,32 @@ def diversity(
 
     Label maps are dealt to the processes of `world`; each has all values.
     """
+    metrics = [item.metric_of(num_samples) for item in comparisons]
     title = f"diversity of {source.name}"
     mine = tqdm(world.dealt(count), desc=title, unit="label map", disable=not world.is_first)
-    parts = {}
     for index in mine:
         images = source.samples(index, dataset[index], num_samples).to(source.device)
-        scores = [DiversityScores(item.pairs, num_samples) for item in comparisons]
-        for score in scores:
-            score.update(images)
-        parts[index] = [score.compute().mean for score in scores]
-    means = world.gathered(parts, count)
-    return world.on_first(lambda: _values(comparisons, means, num_samples))
+        for metric in metrics:
+            metric.update(Samples(index, images))
+    maps = world.gathered(merged(metrics), count)
+    return world.on_first(lambda: _values(comparisons, metrics, ScoredSplit(rows=in_order(maps))))
 
 
 def _values(
-    comparisons: Sequence[Comparison], means: Sequence[Sequence[float]], num_samples: int
+    comparisons: Sequence[Comparison], metrics: Sequence[DiversityMetric], split: ScoredSplit
 ) -> list[Value]:
-    """From the mean of each label map by each comparison."""
     return [
-        Value(
-            metric=comparison.metric,
-            # fsum is exact, whatever the order.
-            value=math.fsum(of_map[index] for of_map in means) / len(means),
-            fields={
-                "num_samples": num_samples,
+        value
+        for comparison, metric in zip(comparisons, metrics, strict=True)
+        for value in computed(
+            metric,
+            split,
+            {
+                "num_samples": metric.num_samples,
                 "features": comparison.features,
                 "features_sha256": comparison.features_sha256,
             },
         )
-        for index, comparison in enumerate(comparisons)
     ]
 
 

@@ -35,15 +35,20 @@ def footnotes(
 def notes_of_scores(dataset: str, scores: Scores) -> list[str]:
     """What the scores themselves give away."""
     if dataset == "cityscapes":
-        return _of_valid_share(scores.segmentation["acc_all"], scores.segmentation["acc_valid"])
-    if dataset == "cocostuff" and len(scores.per_class_iou) == _COCO_IDS:
-        return _of_averaged_classes([*scores.per_class_iou.values()])
+        return _of_valid_share(scores.numbers["acc_all"], scores.numbers["acc_valid"])
+    iou = [*scores.per_class("iou").values()]
+    if dataset == "cocostuff" and len(iou) == _COCO_IDS:
+        return _of_averaged_classes(iou)
     return []
 
 
-def _of_valid_share(acc_all: float, acc_valid: float) -> list[str]:
+def _of_valid_share(acc_all: float | None, acc_valid: float | None) -> list[str]:
     """The ratio is the share of scored pixels, whatever the images are."""
-    if not acc_valid or abs(acc_all / acc_valid - CITYSCAPES_VALID) <= _VALID_TOLERANCE:
+    if (
+        not acc_all
+        or not acc_valid
+        or abs(acc_all / acc_valid - CITYSCAPES_VALID) <= _VALID_TOLERANCE
+    ):
         return []
     return [
         f"acc_all / acc_valid is {acc_all / acc_valid:.3f}, {CITYSCAPES_VALID} is that of "

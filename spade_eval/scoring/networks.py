@@ -11,9 +11,10 @@ from pathlib import Path
 
 from spade_eval.config import RunConfig
 from spade_eval.datasets.base import Dataset
+from spade_eval.metrics.feature_set import FeatureSet
 from spade_eval.protocol import Protocol, ResolvedProtocol
 from spade_eval.records import sha256_of_json
-from spade_eval.scoring.distances import Distance, FeatureSet, open_distances, stored_references
+from spade_eval.scoring.distances import Distance, open_distances, stored_references
 from spade_eval.scoring.in_domain import SHIPPED, segmenter_config, train_segmenter
 from spade_eval.scoring.scorer import Scorer, cached_features
 from spade_eval.scoring.segmenter import ScoringSegmenter, open_segmenter

@@ -1,69 +1,87 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scores of one pass as numbers with their provenance: values, and the records of a job."""
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from spade_eval.metrics import METRICS
+from spade_eval.metrics import columns
+from spade_eval.metrics.base import FeatureMetric, Metric, ScoredSplit
 from spade_eval.records import Measurement
 from spade_eval.scoring.distances import Distance
-from spade_eval.scoring.scorer import Scores
 
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
     """One number of a job, with the fields of `Measurement` that are its own."""
 
-    metric: str  # a row of METRICS
-    column: str = ""  # what the record calls it where the row has several columns
+    metric: str  # a column of METRICS
+    column: str  # what the record calls it: the same but for a second FID
     class_name: str | None = None
     value: float | None
+    distance: Distance | None = None  # whose features it compares
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
-def values_of(
-    scores: Scores,
-    distances: Sequence[Distance],
-    num_images: int,
-    references_sha256: Mapping[str, str],
-) -> list[Value]:
-    """The numbers of one pass; `references_sha256` names, by column, the photos compared with."""
-    values = [Value(metric=name, value=value) for name, value in scores.segmentation.items()]
-    values += [
-        Value(metric="iou", class_name=name, value=value)
-        for name, value in scores.per_class_iou.items()
-    ]
-    for distance in distances:
-        compared = {
-            "num_reference_images": distance.used_images(num_images),
-            "features": distance.title,
-            "features_sha256": distance.sha256,
-            "fid_profile": distance.profile_name,
-            "reference_sha256": references_sha256[distance.column],
-        }
-        values += [
-            Value(
-                metric=name,
+def computed(metric: Metric, split: ScoredSplit, fields: Mapping[str, Any]) -> Iterator[Value]:
+    """The numbers of one metric, all with the same `fields`."""
+    names = {metric.column_of(name): name for name in metric.columns}
+    distance = metric.space if isinstance(metric, FeatureMetric) else None
+    assert distance is None or isinstance(distance, Distance)
+    for column, value in metric.compute(split).items():
+        by_class = value if isinstance(value, Mapping) else {None: value}
+        for class_name, number in by_class.items():
+            yield Value(
+                metric=names[column],
                 column=column,
-                value=scores.distances[column],
-                fields=compared,
+                class_name=class_name,
+                value=number,
+                distance=distance,
+                fields=fields,
             )
-            for name, column in distance.columns.items()
-        ]
-    return values
+
+
+def with_provenance(
+    values: Sequence[Value], num_images: int, references_sha256: Mapping[str, str]
+) -> list[Value]:
+    """The values, those of distances with what was compared.
+
+    `references_sha256` names, by column of the distance, the photos compared with.
+    """
+    return [
+        value
+        if value.distance is None
+        else dataclasses.replace(
+            value, fields=_compared(value.distance, num_images, references_sha256)
+        )
+        for value in values
+    ]
+
+
+def _compared(
+    distance: Distance, num_images: int, references_sha256: Mapping[str, str]
+) -> dict[str, Any]:
+    return {
+        "num_reference_images": distance.used_images(num_images),
+        "features": distance.title,
+        "features_sha256": distance.sha256,
+        "fid_profile": distance.profile_name,
+        "reference_sha256": references_sha256[distance.column],
+    }
 
 
 def measurements(values: Sequence[Value], common: Mapping[str, Any]) -> list[Measurement]:
     """The records of one job."""
+    known = columns()
     return [
         Measurement(
-            metric=item.column or item.metric,
+            metric=item.column,
             class_name=item.class_name,
             value=item.value,
-            label=_label(item),
-            unit=METRICS[item.metric].unit,
-            larger_is_better=METRICS[item.metric].larger_is_better,
+            label=_label(item, known[item.metric].label),
+            unit=known[item.metric].unit,
+            larger_is_better=known[item.metric].larger_is_better,
             job_size=len(values),
             **{**common, **item.fields},
         )
@@ -71,8 +89,5 @@ def measurements(values: Sequence[Value], common: Mapping[str, Any]) -> list[Mea
     ]
 
 
-def _label(item: Value) -> str:
-    label = METRICS[item.metric].label
-    if item.column in ("", item.metric):
-        return label
-    return f"{label} ({item.fields['fid_profile']})"
+def _label(item: Value, label: str) -> str:
+    return label if item.column == item.metric else f"{label} ({item.fields['fid_profile']})"

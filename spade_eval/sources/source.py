@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from spade_eval.batches import coloured, photos
@@ -27,7 +28,7 @@ _GREY = 128
 
 
 class Source(Protocol):
-    """A row of the table: a name, its provenance, and 8-bit images in split order."""
+    """A row of the table: a name, its provenance, and images in split order."""
 
     name: str
     # The fields of `Measurement` that say whose images these are.
@@ -38,12 +39,11 @@ class Source(Protocol):
         """What must stand below a table with this row; complete once its images are made."""
         ...
 
-    def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        """(N, 3, H, W) uint8: images for these samples of the split."""
-        ...
-
     def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        """(N, 3, H, W) in [0, 1], before they become 8 bit; `UserError` where only files are."""
+        """(N, 3, H, W) float32 in [0, 1]: images for these samples of the split.
+
+        Images that are 8 bit already are k / 255, of which `to_8_bit` makes k again.
+        """
         ...
 
 
@@ -55,9 +55,6 @@ class RealPhotos:
         "source_kind": "real", "source_sha256": None, "style_input": "none"
     }  # fmt: skip
     notes: tuple[str, ...] = ()
-
-    def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        return photos(samples)
 
     def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
         return photos(samples).float() / 255
@@ -75,12 +72,8 @@ class Oracle:
     def __init__(self, dataset: HasOracle) -> None:
         self.dataset = dataset
 
-    def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        rendered = np.stack([self.dataset.oracle_photo(index) for index in indices])
-        return torch.from_numpy(rendered).permute(0, 3, 1, 2)
-
     def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        return self.images(indices, samples).float() / 255
+        return _unit_range([self.dataset.oracle_photo(index) for index in indices])
 
 
 class Grey:
@@ -92,11 +85,8 @@ class Grey:
     }  # fmt: skip
     notes: tuple[str, ...] = ()
 
-    def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        return torch.full_like(photos(samples), _GREY)
-
     def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        return self.images(indices, samples).float() / 255
+        return torch.full_like(photos(samples), _GREY).float() / 255
 
 
 class LabelColours:
@@ -111,11 +101,8 @@ class LabelColours:
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
 
-    def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        return coloured(list(samples), self.dataset)
-
     def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        return self.images(indices, samples).float() / 255
+        return coloured(list(samples), self.dataset).float() / 255
 
 
 class SynthesizedFolder:
@@ -137,15 +124,22 @@ class SynthesizedFolder:
         }  # fmt: skip
         self.notes = _notes_of_style(name, style_input)
 
-    def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        stacked = np.stack([self.folder[index] for index in indices])
-        return torch.from_numpy(stacked).permute(0, 3, 1, 2)
-
     def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
+        return _unit_range([self.folder[index] for index in indices])
+
+
+def require_floats(source: Source) -> None:
+    """Refuse images that were never anything but 8 bit, for profiles that score floats."""
+    if isinstance(source, SynthesizedFolder):
         raise UserError(
-            f"{self.name}: {self.folder.directory} holds 8-bit images, but this FID profile scores "
-            "a generator's floats; choose another --fid-profile, or give the checkpoint"
+            f"{source.name}: {source.folder.directory} holds 8-bit images, but this FID profile "
+            "scores a generator's floats; choose another --fid-profile, or give the checkpoint"
         )
+
+
+def _unit_range(images: Sequence[NDArray[np.uint8]]) -> Tensor:
+    """Each (H, W, 3) -> (N, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
 
 
 def _notes_of_style(name: str, style_input: StyleInput | None) -> tuple[str, ...]:

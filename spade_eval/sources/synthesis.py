@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spade_eval.batches import semantic_map, to_8_bit
+from spade_eval.batches import semantic_map, to_8_bit, to_unit_range
 from spade_eval.datasets.base import Dataset, Sample
 from spade_eval.errors import UserError, as_user_error
 from spade_eval.models.checkpoints.files import has_description
@@ -44,7 +44,6 @@ class SynthesizedByCheckpoint:
     ) -> None:
         self.name, self.protocol, self.device = name, protocol, device
         self._seconds, self._num_synthesized = 0.0, 0
-        self._last: tuple[tuple[int, ...], Tensor] = (), torch.empty(0)
         self.file, self.seed = file, seed
         checkpoint = open_generator(file, dataset, released)
         assert checkpoint.layout is not None
@@ -83,21 +82,13 @@ class SynthesizedByCheckpoint:
         """What must stand below a table with this row."""
         return self._notes if self._half is None else (*self._notes, self._half.note(self.name))
 
-    def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        # Kept for profiles whose distance takes the same images before they become 8 bit.
-        self._last = tuple(indices), self._synthesized(indices, samples)
-        return to_8_bit(self._last[1], self.protocol)
-
     def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        made, synthesized = self._last
-        if made != tuple(indices):
-            synthesized = self._synthesized(indices, samples)
-        return (synthesized + 1) / 2
+        return to_unit_range(self._synthesized(indices, samples))
 
     def samples(self, index: int, sample: Sample, count: int) -> Tensor:
         """(count, 3, H, W) uint8: images of one label map, each with another latent."""
         drawn = [self._synthesized([index], [sample], draw) for draw in range(count)]
-        return to_8_bit(torch.cat(drawn), self.protocol)
+        return to_8_bit(to_unit_range(torch.cat(drawn)), self.protocol)
 
     @torch.inference_mode()
     def _synthesized(

@@ -15,13 +15,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from spade_eval.batches import layout_for, semantic_map, to_8_bit
+from spade_eval.batches import layout_for, semantic_map, to_unit_range
 from spade_eval.datasets.base import Sample
 from spade_eval.errors import UserError
+from spade_eval.metrics.feature_set import FeatureSet
 from spade_eval.models.inputs import Inputs, Noise
 from spade_eval.models.training.precision import tf32
 from spade_eval.models.training.trainer import Trainer
-from spade_eval.scoring.distances import FeatureSet
 from spade_eval.scoring.scorer import Scorer
 from spade_eval.training.callbacks import continued
 
@@ -110,7 +110,7 @@ class ScoreLog:
         # Scores are float32 as everywhere, whatever the training computes in.
         with tf32(False):
             scores = self._scorer.score(self.source(self._scorer), self._references)
-        return {**scores.segmentation, **scores.distances}
+        return scores.numbers
 
 
 class InTraining:
@@ -124,11 +124,8 @@ class InTraining:
         self.trainer, self.network, self.seed, self.scorer = trainer, network, seed, scorer
         self.layout = layout_for(type(trainer.system), scorer.dataset)
 
-    def images(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        return to_8_bit(self._synthesized(indices, samples), self.scorer.protocol)
-
     def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        return (self._synthesized(indices, samples) + 1) / 2
+        return to_unit_range(self._synthesized(indices, samples))
 
     def _synthesized(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
         device = self.scorer.device

@@ -12,8 +12,7 @@ from synthetic import measurement
 from torch import Tensor
 
 from spade_eval.metrics.counts import StoredCounts
-from spade_eval.metrics.image_counts import ImageCounts
-from spade_eval.metrics.segmentation import SegmentationScores
+from spade_eval.metrics.segmentation import SegmentationScores, class_counts, stored_counts
 from spade_eval.records import Measurement, RecordStore, sha256_of_json
 
 CLASSES = ("sky", "sea", "<img onerror=alert(1)>", "a_b & 50%")
@@ -29,10 +28,8 @@ def stored(num_images: int, num_classes: int, seed: int) -> StoredCounts:
 
 
 def counts_of(prediction: Tensor, target: Tensor, num_classes: int) -> StoredCounts:
-    counts = ImageCounts(num_classes)
     names = [f"image{i:04d}" for i in range(len(target))]
-    counts.update(names, prediction, target)
-    return StoredCounts(tuple(names), counts._stacked(), counts.num_ignored)
+    return stored_counts(names, *class_counts(prediction, target, num_classes))
 
 
 def write_run(
@@ -57,9 +54,7 @@ def write_run(
         items = _measurements(source, scores, share, seed, changes)
         name = f"{source}-{items[0].job_sha256[:8]}.npz"
         (folder / "counts").mkdir(parents=True, exist_ok=True)
-        counts = ImageCounts(len(CLASSES))
-        counts.update([f"image{i:04d}" for i in range(num_images)], prediction, target)
-        counts.save(folder / "counts" / name)
+        counts_of(prediction, target, len(CLASSES)).save(folder / "counts" / name)
         if features:
             numbers = np.random.default_rng(place)
             made = (photos + share + numbers.normal(size=photos.shape) / 2).astype(np.float32)

@@ -241,12 +241,14 @@ def test_missing_files_are_named_before_anything_is_computed(
 
 
 def test_synthesized_images_are_truncated_to_8_bit_like_the_release(benchmark_in: Make) -> None:
-    from spade_eval.batches import to_8_bit
+    from spade_eval.batches import to_8_bit, to_unit_range
 
     protocol = benchmark_in().protocol
     values = torch.tensor([-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, -2.0]).view(1, 1, 1, 7)
     expected = [np.clip((v + 1) / 2 * 255, 0, 255) for v in values.flatten().tolist()]
-    assert to_8_bit(values, protocol).flatten().tolist() == [int(value) for value in expected]
+    assert to_8_bit(to_unit_range(values), protocol).flatten().tolist() == [
+        int(value) for value in expected
+    ]
 
 
 def test_the_generator_is_scored_in_evaluation_mode(benchmark_in: Make) -> None:
@@ -259,10 +261,10 @@ def test_the_generator_is_scored_in_evaluation_mode(benchmark_in: Make) -> None:
     assert isinstance(source.generator, nn.Module)
     assert not source.generator.training
     samples = [benchmark.dataset[index] for index in range(4)]
-    together = source.images(range(4), samples)
-    alone = torch.cat([source.images([i], samples[i : i + 1]) for i in range(4)])
-    # Kernels of another batch size may round differently, and truncation can turn that into 1.
-    assert (together.int() - alone.int()).abs().max() <= 1
+    together = source.floats(range(4), samples)
+    alone = torch.cat([source.floats([i], samples[i : i + 1]) for i in range(4)])
+    # Kernels of another batch size may round differently.
+    assert (together - alone).abs().max() <= 1 / 255
 
 
 def test_one_image_has_no_distance_and_is_refused_before_any_is_made(benchmark_in: Make) -> None:

@@ -22,8 +22,8 @@ from spade_eval.datasets.images import ImageFolder
 from spade_eval.datasets.preprocess import Placement, evaluation
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.errors import UserError
+from spade_eval.metrics.counts import StoredCounts
 from spade_eval.metrics.fid_profiles import FID_PROFILES
-from spade_eval.metrics.image_counts import ImageCounts
 from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.models.checkpoints.published import to_published
 from spade_eval.models.systems.presets import build_generator
@@ -37,6 +37,7 @@ from spade_eval.scoring.reference_statistics import (
 )
 from spade_eval.scoring.scorer import Scores
 from spade_eval.scoring.segmenter import _require_own_files, open_segmenter
+from spade_eval.scoring.values import Value
 from spade_eval.segmenters import SEGMENTERS
 from spade_eval.segmenters.label_spaces import CITYSCAPES, COCO_STUFF
 from spade_eval.sources import synthesis
@@ -45,10 +46,14 @@ from spade_eval.sources.source import StyleInput, SynthesizedFolder
 
 
 def scores(acc_all: float, acc_valid: float, classes: dict[str, float | None]) -> Scores:
-    fields = {field.name: {} for field in dataclasses.fields(Scores)}
-    values = {"acc_all": acc_all, "acc_valid": acc_valid}
-    fields |= {"segmentation": values, "per_class_iou": classes, "per_image": ImageCounts(1)}
-    return Scores(**fields)
+    values = [
+        *(Value(metric=name, column=name, value=value)
+          for name, value in {"acc_all": acc_all, "acc_valid": acc_valid}.items()),
+        *(Value(metric="iou", column="iou", class_name=name, value=value)
+          for name, value in classes.items()),
+    ]  # fmt: skip
+    counts = StoredCounts((), np.zeros((0, 3, 1), np.uint32), np.zeros(0, np.uint32))
+    return Scores(tuple(values), counts, {})
 
 
 def resolved(profile: str, dataset: str, size: tuple[int, int]) -> ResolvedProtocol:
@@ -257,7 +262,7 @@ def test_15_images_of_another_size_are_refused_or_said(tmp_path: Path) -> None:
 
 def test_16_truncation_is_part_of_the_profile_and_floats_are_said() -> None:
     protocol = protocol_for("modern", "cocostuff")
-    image = torch.full((1, 3, 2, 2), 2 * 0.999 - 1)
+    image = torch.full((1, 3, 2, 2), 0.999)
     assert protocol.quantisation == "truncate"
     assert to_8_bit(image, protocol).unique().tolist() == [254]
     rounded = dataclasses.replace(protocol, quantisation="round")

@@ -4,15 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 from spade_eval.errors import UserError
-from spade_eval.metrics.image_counts import ImageCounts
-from spade_eval.metrics.segmentation import (
-    SegmentationScores,
-    image_confusions,
-    scored_pixels,
-)
+from spade_eval.metrics.counts import StoredCounts
+from spade_eval.metrics.segmentation import SegmentationScores, class_counts, stored_counts
 
 NUM_IMAGES, NUM_CLASSES, IGNORED = 7, 5, 255
 NAMES = [f"image{index}" for index in range(NUM_IMAGES)]
@@ -30,14 +27,11 @@ def maps() -> tuple[Tensor, Tensor]:
     return prediction, target
 
 
-def count(maps: tuple[Tensor, Tensor], start: int, stop: int) -> ImageCounts:
-    counts = ImageCounts(NUM_CLASSES)
-    part = slice(start, stop)
-    counts.update(NAMES[part], maps[0][part], maps[1][part])
-    return counts
+def count(maps: tuple[Tensor, Tensor]) -> StoredCounts:
+    return stored_counts(NAMES, *class_counts(*maps, NUM_CLASSES))
 
 
-def assert_same(counts: ImageCounts, expected: ImageCounts) -> None:
+def assert_same(counts: StoredCounts, expected: StoredCounts) -> None:
     assert counts.names == expected.names
     for part in ("intersection", "target", "prediction", "num_ignored"):
         assert getattr(counts, part).dtype == np.uint32
@@ -45,7 +39,7 @@ def assert_same(counts: ImageCounts, expected: ImageCounts) -> None:
 
 
 def test_equals_counts_of_each_image(maps: tuple[Tensor, Tensor]) -> None:
-    counts = count(maps, 0, NUM_IMAGES)
+    counts = count(maps)
     for index, (prediction, target) in enumerate(zip(*map(Tensor.numpy, maps), strict=True)):
         assert counts.num_ignored[index] == np.sum(target == IGNORED)
         for label in range(NUM_CLASSES):
@@ -57,78 +51,86 @@ def test_equals_counts_of_each_image(maps: tuple[Tensor, Tensor]) -> None:
 
 
 def test_sums_are_those_of_the_confusion_matrix(maps: tuple[Tensor, Tensor]) -> None:
-    counts = count(maps, 0, NUM_IMAGES)
-    scores = SegmentationScores(NUM_CLASSES)
-    scores.update(*maps)
-    confusion = scores.state()["confusion"].numpy()
+    counts = count(maps)
+    known = maps[1] != IGNORED
+    confusion = confusion_matrix(maps[1][known], maps[0][known], labels=range(NUM_CLASSES))
     assert np.array_equal(counts.intersection.sum(axis=0), confusion.diagonal())
     assert np.array_equal(counts.target.sum(axis=0), confusion.sum(axis=1))
     assert np.array_equal(counts.prediction.sum(axis=0), confusion.sum(axis=0))
+    scores = SegmentationScores(NUM_CLASSES)
+    scores.update(*maps)
+    assert np.array_equal(scores.counts.numpy(), counts.counts.sum(axis=0))
 
 
-def test_batching_and_merging_change_nothing(maps: tuple[Tensor, Tensor]) -> None:
-    whole = count(maps, 0, NUM_IMAGES)
-    merged = count(maps, 0, 3)
-    merged.merge(count(maps, 3, NUM_IMAGES))
-    assert_same(merged, whole)
-    assert len(merged) == NUM_IMAGES
+def test_batching_changes_nothing(maps: tuple[Tensor, Tensor]) -> None:
+    whole = class_counts(*maps, NUM_CLASSES)
+    parts = [
+        class_counts(*(side[part] for side in maps), NUM_CLASSES)
+        for part in (slice(3), slice(3, NUM_IMAGES))
+    ]
+    for of_whole, *of_parts in zip(whole, *parts, strict=True):
+        assert torch.equal(torch.cat(of_parts), of_whole)
 
 
 def test_file_round_trip(maps: tuple[Tensor, Tensor], tmp_path: Path) -> None:
-    whole = count(maps, 0, NUM_IMAGES)
+    whole = count(maps)
     whole.save(tmp_path / "counts.npz")
-    loaded = ImageCounts.load(tmp_path / "counts.npz")
+    loaded = StoredCounts.load(tmp_path / "counts.npz")
     assert_same(loaded, whole)
-    assert (loaded.num_classes, loaded.ignore_index) == (NUM_CLASSES, IGNORED)
+    assert (loaded.counts.shape[-1], loaded.ignore_index) == (NUM_CLASSES, IGNORED)
+
+
+def test_the_form_of_the_file_is_that_of_every_run_folder(
+    maps: tuple[Tensor, Tensor], tmp_path: Path
+) -> None:
+    whole = count(maps)
+    whole.save(tmp_path / "counts.npz")
+    with np.load(tmp_path / "counts.npz") as stored:
+        kinds = {name: (array.dtype.kind, array.shape) for name, array in stored.items()}
+    assert kinds == {
+        "names": ("U", (NUM_IMAGES,)), "ignore_index": ("i", ()),
+        "counts": ("u", (NUM_IMAGES, 3, NUM_CLASSES)), "num_ignored": ("u", (NUM_IMAGES,)),
+    }  # fmt: skip
+    np.savez(
+        tmp_path / "old.npz", names=np.array(NAMES), ignore_index=np.array(IGNORED),
+        counts=whole.counts, num_ignored=whole.num_ignored,
+    )  # fmt: skip
+    assert_same(StoredCounts.load(tmp_path / "old.npz"), whole)
 
 
 def test_empty_counts_can_be_stored(tmp_path: Path) -> None:
-    ImageCounts(NUM_CLASSES).save(tmp_path / "counts.npz")
-    loaded = ImageCounts.load(tmp_path / "counts.npz")
+    nothing = torch.zeros(0, 6, 9, dtype=torch.int64)
+    stored_counts([], *class_counts(nothing, nothing, NUM_CLASSES)).save(tmp_path / "counts.npz")
+    loaded = StoredCounts.load(tmp_path / "counts.npz")
     assert len(loaded) == 0
     assert loaded.target.shape == (0, NUM_CLASSES)
 
 
 def test_wrong_inputs(maps: tuple[Tensor, Tensor], tmp_path: Path) -> None:
-    counts = ImageCounts(NUM_CLASSES)
     with pytest.raises(ValueError, match="1 names for 7 label maps"):
-        counts.update(["one"], *maps)
-    with pytest.raises(ValueError, match="5 classes"):
-        ImageCounts(4).merge(counts)
+        stored_counts(["one"], *class_counts(*maps, NUM_CLASSES))
     with pytest.raises(UserError, match="does not hold per-image counts"):
-        ImageCounts.load(tmp_path / "absent.npz")
+        StoredCounts.load(tmp_path / "absent.npz")
     np.savez(tmp_path / "other.npz", other=np.zeros(3))
     with pytest.raises(UserError, match="does not hold per-image counts"):
-        ImageCounts.load(tmp_path / "other.npz")
+        StoredCounts.load(tmp_path / "other.npz")
 
 
-def test_one_look_at_the_pixels_gives_all_counts(maps: tuple[Tensor, Tensor]) -> None:
-    scores, added = (SegmentationScores(NUM_CLASSES) for _ in range(2))
-    counts = ImageCounts(NUM_CLASSES)
-    scores.update(*maps)
-    # What is predicted on ignored pixels is not looked at, even where it is no class.
-    prediction = maps[0].masked_fill(maps[1] == IGNORED, 200)
-    for kind in (torch.int64, torch.uint8):
-        confusions = image_confusions(prediction.to(kind), maps[1].to(kind), NUM_CLASSES)
-        added.load_state(SegmentationScores(NUM_CLASSES).state())
-        added.add(confusions)
-        assert all(torch.equal(a, added.state()[name]) for name, a in scores.state().items())
-    counts.add(NAMES, confusions)
-    assert_same(counts, count(maps, 0, NUM_IMAGES))
+@pytest.mark.parametrize("kind", [torch.int64, torch.uint8])
+def test_what_is_predicted_on_ignored_pixels_is_not_looked_at(
+    maps: tuple[Tensor, Tensor], kind: torch.dtype
+) -> None:
+    prediction = maps[0].masked_fill(maps[1] == IGNORED, 200)  # which is no class
+    counts = class_counts(prediction.to(kind), maps[1].to(kind), NUM_CLASSES)
+    assert_same(stored_counts(NAMES, *counts), count(maps))
 
 
 @pytest.mark.parametrize(("which", "value"), [(0, NUM_CLASSES), (1, NUM_CLASSES), (0, -1)])
-def test_labels_outside_are_refused_alike(
-    maps: tuple[Tensor, Tensor], which: int, value: int
-) -> None:
+def test_labels_outside_are_refused(maps: tuple[Tensor, Tensor], which: int, value: int) -> None:
     maps[which][0, 0, 0], maps[1 - which][0, 0, 0] = value, 0
-    messages = []
-    for counted in (scored_pixels, image_confusions):
-        with pytest.raises(UserError, match=f"has label {value} in 1 scored pixels") as raised:
-            counted(*maps, NUM_CLASSES, IGNORED)
-        messages.append(str(raised.value))
-    assert messages[0] == messages[1]
+    with pytest.raises(UserError, match=f"has label {value} in 1 scored pixels"):
+        class_counts(*maps, NUM_CLASSES, IGNORED)
     with pytest.raises(ValueError, match="resize logits"):
-        image_confusions(maps[0][:, 1:], maps[1], NUM_CLASSES)
+        class_counts(maps[0][:, 1:], maps[1], NUM_CLASSES)
     with pytest.raises(ValueError, match="expected integer"):
-        image_confusions(maps[0].float(), maps[1], NUM_CLASSES)
+        class_counts(maps[0].float(), maps[1], NUM_CLASSES)

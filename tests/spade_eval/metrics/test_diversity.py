@@ -8,9 +8,13 @@ import torch
 from torch import Tensor
 
 from spade_eval.errors import UserError
+from spade_eval.metrics.base import ScoredSplit, in_order, merged
 from spade_eval.metrics.diversity import (
-    DiversityScores,
+    DiversityMetric,
+    LPIPSDiversity,
     LPIPSPairs,
+    MSSSIMDiversity,
+    Samples,
     ms_ssim_pairs,
     pair_indices,
 )
@@ -25,8 +29,8 @@ def distances_of_means(samples: Tensor) -> Tensor:
     return (means[first] - means[second]).abs()
 
 
-def constant_samples(*levels: float) -> Tensor:
-    return torch.tensor(levels, dtype=torch.float32).view(-1, 1, 1, 1).expand(-1, 3, 4, 4)
+def constant_samples(*levels: int) -> Tensor:
+    return torch.tensor(levels, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 4, 4)
 
 
 def test_every_pair_once() -> None:
@@ -37,37 +41,32 @@ def test_every_pair_once() -> None:
         )
 
 
+def diversity_of(metric: DiversityMetric, *samples: Tensor) -> float:
+    """Of one label map after the other, each in a part of its own as if in another process."""
+    for number, images in enumerate(samples):
+        metric.update(Samples(number, images))
+    maps = [merged([metric])[number] for number in range(len(samples))]
+    values = metric.compute(ScoredSplit(rows=in_order(maps)))
+    (value,) = values.values()
+    assert isinstance(value, float)
+    return value
+
+
 def test_mean_over_pairs_then_over_label_maps() -> None:
-    scores = DiversityScores(distances_of_means, num_samples=3)
-    scores.update(constant_samples(0, 0.25, 1))  # pairs 0.25, 1, 0.75
-    scores.update(constant_samples(0.5, 0.5, 0.5))
-    found = scores.compute()
-    assert found.mean == pytest.approx(((0.25 + 1 + 0.75) / 3 + 0) / 2)
-    assert found.standard_deviation == pytest.approx((2 / 3) / 2)
-    assert (found.num_samples, found.num_label_maps) == (3, 2)
-
-
-def test_bytes_and_parts() -> None:
-    levels = torch.tensor([0, 51, 255], dtype=torch.uint8).view(3, 1, 1, 1).expand(3, 3, 4, 4)
-    parts = [DiversityScores(distances_of_means, num_samples=3) for _ in range(2)]
-    parts[0].update(levels)
-    parts[1].update(constant_samples(0, 0, 0))
-    parts[0].merge(parts[1])
-    found = parts[0].compute()
-    assert found.mean == pytest.approx((0.2 + 1 + 0.8) / 3 / 2)
-    assert found.num_label_maps == 2
-    with pytest.raises(ValueError, match="merge 2 and 3 samples"):
-        parts[0].merge(DiversityScores(distances_of_means, num_samples=2))
+    metric = LPIPSDiversity(distances_of_means, num_samples=3)
+    # Pairs 0.2, 1, 0.8; and three equal ones.
+    found = diversity_of(metric, constant_samples(0, 51, 255), constant_samples(9, 9, 9))
+    assert found == pytest.approx(((0.2 + 1 + 0.8) / 3 + 0) / 2)
 
 
 def test_wrong_numbers() -> None:
     with pytest.raises(UserError, match="1 samples a label map, expected at least 2"):
-        DiversityScores(distances_of_means, num_samples=1)
-    scores = DiversityScores(distances_of_means, num_samples=3)
+        LPIPSDiversity(distances_of_means, num_samples=1)
+    metric = LPIPSDiversity(distances_of_means, num_samples=3)
     with pytest.raises(ValueError, match="2 samples of label map 0, expected 3"):
-        scores.update(constant_samples(0, 1))
+        metric.update(Samples(0, constant_samples(0, 1)))
     with pytest.raises(UserError, match="no label map"):
-        scores.compute()
+        metric.compute(ScoredSplit(rows={}))
 
 
 def random_lpips() -> LPIPS:
@@ -105,13 +104,10 @@ def test_ms_ssim_of_pairs_equals_pair_by_pair() -> None:
 
 
 def test_a_generator_without_noise() -> None:
-    same = torch.rand(1, 3, 161, 161, generator=torch.Generator().manual_seed(2)).expand(
-        3, -1, -1, -1
-    )
-    scores = DiversityScores(LPIPSPairs(random_lpips()), num_samples=3)
-    scores.update(same)
+    random = torch.Generator().manual_seed(2)
+    same = torch.randint(256, (1, 3, 161, 161), generator=random).byte().expand(3, -1, -1, -1)
     # Equal images; the processor may sum the two sides of a difference in another order.
-    assert scores.compute().mean == pytest.approx(0, abs=1e-12)
-    scores = DiversityScores(ms_ssim_pairs, num_samples=3)
-    scores.update(same)
-    assert scores.compute().mean == pytest.approx(1, abs=1e-12)
+    lpips = LPIPSDiversity(LPIPSPairs(random_lpips()), num_samples=3)
+    assert diversity_of(lpips, same) == pytest.approx(0, abs=1e-12)
+    likeness = MSSSIMDiversity(ms_ssim_pairs, num_samples=3)
+    assert diversity_of(likeness, same) == pytest.approx(1, abs=1e-12)

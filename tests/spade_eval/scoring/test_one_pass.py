@@ -18,6 +18,7 @@ from spade_eval.bench.score import Untrained, untrained
 from spade_eval.cli import options
 from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
+from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.models.choices import Precision
 from spade_eval.rows import Request
 from spade_eval.scoring.scorer import Scorer
@@ -66,14 +67,16 @@ def test_one_pass_is_the_three_steps(scorer: Scorer, source: Untrained, tmp_path
     segmented = dataclasses.replace(scorer, distances=()).score(read, {})
     (distance,) = scorer.distances
     features = scorer.features_of(read, distance)
-    assert once.segmentation == segmented.segmentation
-    assert once.per_class_iou == segmented.per_class_iou
+    assert segmented.numbers.items() <= once.numbers.items()
+    assert once.per_class() == segmented.per_class()
     assert np.array_equal(once.per_image.intersection, segmented.per_image.intersection)
     made = once.features[distance.column]
     assert made.features is not None
     assert features.features is not None
     assert torch.equal(made.features, features.features)
-    assert once.distances == distance.compare(references[distance.column], features)
+    compared = distance.compare(references[distance.column], features)
+    assert {name: once.numbers[name] for name in compared} == compared
+    assert set(once.numbers) == {*segmented.numbers, *compared}
 
 
 def test_segmenter_and_features_share_an_encoder(scorer: Scorer) -> None:
@@ -122,7 +125,7 @@ def test_reading_and_writing_have_threads_of_their_own(
 
     dataset = type(scorer.dataset)
     monkeypatch.setattr(dataset, "__getitem__", marked("reads", dataset.__getitem__))
-    monkeypatch.setattr(source, "images", marked("computes", source.images))
+    monkeypatch.setattr(source, "floats", marked("computes", source.floats))
     monkeypatch.setattr(image_files, "write_images", marked("writes", image_files.write_images))
     with ImageWriter(tmp_path, None) as writer:
         for batch in scorer.batches(source):
@@ -150,12 +153,36 @@ def test_a_distance_on_floats_takes_the_images_that_were_made(
     monkeypatch.setattr(
         made.generator, "forward", lambda *given: calls.append(1) or forward(*given)
     )
-    samples = [benchmark.dataset[index] for index in range(3)]
-    images, floats = made.images(range(2), samples[:2]), made.floats(range(2), samples[:2])
-    assert len(calls) == 1
+    entered = []
+    (distance,) = benchmark.networks.scorer.distances
+    network = lambda images: entered.append(images) or images.flatten(1)[:, :4]  # noqa: E731
+    network.feature_dim = 4
+    on_floats = dataclasses.replace(
+        distance, metric="fid", network=network, profile=FID_PROFILES["oasis-train"]
+    )
+    scorer = dataclasses.replace(benchmark.networks.scorer, distances=(on_floats,))
+    references = scorer.references()
+    entered.clear()
+    batches = len(list(scorer.batches(made)))
+    assert len(calls) == batches
+    scorer.score(made, references)
+    assert len(calls) == len(entered) + batches == 2 * batches
+    images = torch.cat([batch.images for batch in scorer.batches(made)])
+    floats = torch.cat(entered)
     assert torch.equal((floats * 255).clamp(0, 255).to(torch.uint8), images)
-    made.floats(range(2, 3), samples[2:])
-    assert len(calls) == 2
+    assert not torch.equal(floats, images.float() / 255)
+    folder = SynthesizedFolder(
+        "x", written(images, benchmark), benchmark.dataset, benchmark.count, "none"
+    )
+    with pytest.raises(UserError, match="holds 8-bit images, but this FID profile scores a gen"):
+        scorer.score(folder, references)
+
+
+def written(images: Tensor, benchmark: Benchmark) -> Path:
+    folder = benchmark.place.run_folder / "written"
+    samples = [benchmark.dataset[index] for index in range(len(images))]
+    image_files.write_images(folder, samples, images)
+    return folder
 
 
 def files(benchmark: Benchmark, row: str) -> dict[str, bytes]:

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Fréchet distance as a metric of a run: FID by a named profile, or FD of another network.
+
+Only a distance of Inception features by a profile of `FID_PROFILES` is called FID.
+"""
+
+from typing import ClassVar
+
+from spade_eval.metrics.base import Column, FeatureMetric
+from spade_eval.metrics.feature_set import FeatureSet
+from spade_eval.metrics.frechet import frechet_distance
+
+
+class FID(FeatureMetric):
+    """The distance by each profile of the run."""
+
+    columns: ClassVar = {
+        "fid": Column(
+            label="FID",
+            unit="",
+            larger_is_better=False,
+            description="Fréchet distance of Inception features of photos and synthesized images",
+        ),
+    }
+    of_every_profile = True
+
+    def compare(self, real: FeatureSet, synthesized: FeatureSet) -> dict[str, float | None]:
+        """The distance of two sets, also where only their moments are kept."""
+        assert self.space.profile is not None
+        distance = self.space.profile.distance(real.moments, synthesized.moments)
+        return {self.space.column: distance}
+
+
+class InDomainFD(FeatureMetric):
+    """The distance of features of the segmenter that was trained on the dataset itself."""
+
+    columns: ClassVar = {
+        "fd_in_domain": Column(
+            label="FD (in-domain)",
+            unit="",
+            larger_is_better=False,
+            description="Fréchet distance of features of a segmenter trained on the dataset itself",
+        ),
+    }
+    networks = ("in-domain",)
+
+    def compare(self, real: FeatureSet, synthesized: FeatureSet) -> dict[str, float | None]:
+        """The distance of two sets."""
+        return {self.space.column: frechet_distance(real.moments, synthesized.moments)}
