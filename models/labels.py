@@ -56,8 +56,7 @@ LAYOUTS: dict[str, dict[str, SemanticLayout]] = {
         "sdm": SemanticLayout(num_classes=35, edges=True),  # 36
     },
 }
-LAYOUTS["ade20k_outdoor"] = LAYOUTS["ade20k"]
-LAYOUTS["flickr_landscapes"] = LAYOUTS["cocostuff"]
+"""The published layouts of each label space, by program; datasets name theirs."""
 
 RELEASED_LAYOUTS: dict[str, SemanticLayout] = {
     "coco_stuff": LAYOUTS["cocostuff"]["spade"],
@@ -70,15 +69,21 @@ RELEASED_LAYOUTS: dict[str, SemanticLayout] = {
 
 
 def layouts_of(
-    dataset: str, num_classes: int, *, has_unlabelled: bool, has_instances: bool
+    published: Mapping[str, SemanticLayout],
+    num_classes: int,
+    *,
+    has_unlabelled: bool,
+    has_instances: bool,
 ) -> dict[str, SemanticLayout]:
-    """Return every layout of a dataset by name; edges only where there are instance maps."""
-    rows: Mapping[str, SemanticLayout]
-    rows = LAYOUTS.get(dataset) or _conventions(num_classes, has_unlabelled)
+    """Return every layout of a dataset by name; edges only where there are instance maps.
+
+    `published` are its own; without any, the programs' conventions decide.
+    """
+    rows = published or _conventions(num_classes, has_unlabelled)
     return {name: replace(row, edges=row.edges and has_instances) for name, row in rows.items()}
 
 
-def _conventions(num_classes: int, has_unlabelled: bool) -> dict[str, SemanticLayout]:
+def _conventions(num_classes: int, has_unlabelled: bool) -> Mapping[str, SemanticLayout]:
     """What the three programs do with a dataset that they were not made for."""
     last: Literal["none", "last"] = "last" if has_unlabelled else "none"
     first: Literal["none", "first"] = "first" if has_unlabelled else "none"

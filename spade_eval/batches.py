@@ -22,7 +22,7 @@ from spade_eval.segmenters.training import SegmenterBatch
 def layout_of(dataset: Dataset, name: str = "spade") -> SemanticLayout:
     """Return the order of channels that a program gives the semantic maps of a dataset."""
     return lookup(
-        layouts_of(dataset.name, dataset.label_space.num_classes, **_has(dataset)),
+        layouts_of(dataset.layouts, dataset.label_space.num_classes, **_has(dataset)),
         name,
         f"layout of {dataset.name}",
     )

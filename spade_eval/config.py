@@ -5,6 +5,7 @@ Anything that changes a number is here. Where a run happens (folders, device) is
 """
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -42,97 +43,36 @@ class Budget:
     val_limit: int | None = None  # score only the first so many samples
 
 
-# "paper" is SPADE, section 4 and Appendix A: the paper's settings, epochs and batch, so its steps
-# follow from the number of images (100 epochs of 118,287 at batch 32 are 369,600 steps).
-BUDGETS: dict[str, dict[str, Budget]] = {
-    "scenes": {
-        "smoke": Budget(
-            size=(64, 64), steps=10, batch_size=4, width=0.125, rate_scale=4.0,
-            segmenter_steps=1, val_limit=40,
-        ),
-        "default": Budget(
-            size=(64, 64), steps=300, batch_size=8, width=0.125, rate_scale=4.0,
-            segmenter_steps=2000,
-        ),
-        "large": Budget(
-            size=(128, 128), steps=20_000, batch_size=16, width=0.5, segmenter_steps=2000
-        ),
-    },
-    "cocostuff": {
-        "smoke": Budget(
-            size=(128, 128), steps=20, batch_size=4, width=0.125, rate_scale=4.0,
-            segmenter_steps=100, segmenter_batch_size=8,
-        ),
-        "default": Budget(
-            size=(128, 128), steps=20_000, batch_size=16, width=0.5, segmenter_steps=40_000
-        ),
-        "paper": Budget(
-            size=(256, 256), steps=None, batch_size=None, width=1.0, settings="paper",
-            segmenter_steps=100_000,
-        ),
-    },
-    "ade20k": {
-        "smoke": Budget(
-            size=(128, 128), steps=20, batch_size=4, width=0.125, rate_scale=4.0,
-            segmenter_steps=100, segmenter_batch_size=8,
-        ),
-        "default": Budget(
-            size=(128, 128), steps=20_000, batch_size=16, width=0.5, segmenter_steps=40_000
-        ),
-        "paper": Budget(
-            size=(256, 256), steps=None, batch_size=None, width=1.0, settings="paper",
-            segmenter_steps=100_000,
-        ),
-    },
-    "ade20k_outdoor": {
-        "smoke": Budget(
-            size=(128, 128), steps=20, batch_size=4, width=0.125, rate_scale=4.0,
-            segmenter_steps=100, segmenter_batch_size=8,
-        ),
-        "default": Budget(
-            size=(128, 128), steps=20_000, batch_size=16, width=0.5, segmenter_steps=40_000
-        ),
-        "paper": Budget(
-            size=(256, 256), steps=None, batch_size=None, width=1.0, settings="paper",
-            segmenter_steps=100_000,
-        ),
-    },
-    "cityscapes": {
-        "smoke": Budget(
-            size=(128, 256), steps=30, batch_size=4, width=0.125, rate_scale=4.0,
-            segmenter_steps=100, segmenter_batch_size=8,
-        ),
-        "default": Budget(
-            size=(128, 256), steps=20_000, batch_size=16, width=0.5, segmenter_steps=40_000
-        ),
-        "paper": Budget(
-            size=(256, 512), steps=None, batch_size=None, width=1.0, settings="paper",
-            segmenter_steps=100_000,
-        ),
-    },
-    "flickr_landscapes": {
-        "smoke": Budget(
-            size=(128, 128), steps=20, batch_size=4, width=0.125, rate_scale=4.0,
-            segmenter_steps=100, segmenter_batch_size=8,
-        ),
-        "default": Budget(
-            size=(128, 128), steps=20_000, batch_size=16, width=0.5, segmenter_steps=40_000
-        ),
-        "paper": Budget(
-            size=(256, 256), steps=None, batch_size=None, width=1.0, settings="paper",
-            segmenter_steps=100_000,
-        ),
-    },
-    "folder": {
-        "smoke": Budget(
-            size=(128, 128), steps=20, batch_size=4, width=0.125, rate_scale=4.0,
-            segmenter_steps=100, segmenter_batch_size=8,
-        ),
-        "default": Budget(
-            size=(128, 128), steps=20_000, batch_size=16, width=0.5, segmenter_steps=40_000
-        ),
-    },
+# Those of a dataset of files; each dataset says what differs (`Facts.budgets`), and a budget of
+# another name differs from "default". "paper" is SPADE, section 4 and Appendix A: the paper's
+# settings, epochs and batch, so its steps follow from the number of images (100 epochs of 118,287
+# at batch 32 are 369,600 steps).
+_USUAL = {
+    "smoke": Budget(
+        size=(128, 128), steps=20, batch_size=4, width=0.125, rate_scale=4.0,
+        segmenter_steps=100, segmenter_batch_size=8,
+    ),
+    "default": Budget(
+        size=(128, 128), steps=20_000, batch_size=16, width=0.5, segmenter_steps=40_000
+    ),
+    "paper": Budget(
+        size=(256, 256), steps=None, batch_size=None, width=1.0, settings="paper",
+        segmenter_steps=100_000,
+    ),
 }  # fmt: skip
+
+
+def budgets_of(dataset: str) -> dict[str, Budget]:
+    """Every budget of a dataset by name; `UserError` for an unknown dataset."""
+    from spade_eval.datasets import DATASETS  # here, since it reads images and this is plain data
+
+    own = lookup(DATASETS, dataset, "dataset").budgets
+    changes: dict[str, Mapping[str, Any] | None] = {**{name: {} for name in _USUAL}, **own}
+    return {
+        name: dataclasses.replace(_USUAL.get(name, _USUAL["default"]), **change)
+        for name, change in changes.items()
+        if change is not None
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +139,6 @@ class RunConfig:
 
 def budget_for(dataset: str, name: str, **changes: Any) -> Budget:
     """A named budget of a dataset with the changes that are not None applied."""
-    budget = lookup(lookup(BUDGETS, dataset, "dataset"), name, f"budget of {dataset}")
+    budget = lookup(budgets_of(dataset), name, f"budget of {dataset}")
     given = {key: value for key, value in changes.items() if value is not None}
     return dataclasses.replace(budget, **given)

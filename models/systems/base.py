@@ -103,11 +103,19 @@ class System(nn.Module):
 
     @classmethod
     def layout(
-        cls, dataset: str, num_classes: int, *, has_unlabelled: bool, has_instances: bool
+        cls,
+        published: Mapping[str, SemanticLayout],
+        num_classes: int,
+        *,
+        has_unlabelled: bool,
+        has_instances: bool,
     ) -> SemanticLayout:
-        """Return the order of channels in which the method sees label maps."""
+        """Return the order of channels in which the method sees label maps.
+
+        `published` are the dataset's own layouts by program, where there are any.
+        """
         known = layouts_of(
-            dataset, num_classes, has_unlabelled=has_unlabelled, has_instances=has_instances
+            published, num_classes, has_unlabelled=has_unlabelled, has_instances=has_instances
         )
         return known[cls.labels]
 

@@ -60,7 +60,12 @@ class CRN(System):
 
     @classmethod
     def layout(
-        cls, dataset: str, num_classes: int, *, has_unlabelled: bool, has_instances: bool
+        cls,
+        published: Mapping[str, SemanticLayout],
+        num_classes: int,
+        *,
+        has_unlabelled: bool,
+        has_instances: bool,
     ) -> SemanticLayout:
         """Return classes and then the rest, without instance edges."""
         unknown = "last" if has_unlabelled else "none"

@@ -37,7 +37,7 @@ class RepeatedSamples:
     def __init__(self, dataset: Dataset, distinct: int, count: int) -> None:
         self.name, self.split, self.size = dataset.name, dataset.split, dataset.size
         self.label_space: LabelSpace = dataset.label_space
-        self.has_instances = dataset.has_instances
+        self.has_instances, self.layouts = dataset.has_instances, dataset.layouts
         self._samples = [dataset[index] for index in range(min(distinct, count, len(dataset)))]
         self._count, self._fingerprint = count, dataset.fingerprint()
 

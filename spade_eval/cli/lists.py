@@ -50,7 +50,7 @@ def protocol(
     fid_profile: options.FIDProfile = None,
 ) -> None:
     """Print how images are scored, by every profile or by one."""
-    from spade_eval.config import BUDGETS
+    from spade_eval.datasets import DATASETS
     from spade_eval.protocol import SHORTHANDS, profiles_of, protocol_for, table_lines
 
     if dataset is None:
@@ -63,7 +63,7 @@ def protocol(
             spelled = ", ".join(f"{name} on {dataset}" for dataset, name in meant.items())
             typer.echo(f"{short} is {spelled}")
         return
-    lookup(BUDGETS, dataset, "dataset")
+    lookup(DATASETS, dataset, "dataset")
     names = profiles_of(dataset) if profile is None else [profile]
     texts = ["\n".join(protocol_for(name, dataset, segmenter, fid_profile).lines())
              for name in names]  # fmt: skip

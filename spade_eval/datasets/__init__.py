@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The datasets by name. Adding one is one file and one row here."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from spade_eval.datasets.ade20k import Ade20k
 from spade_eval.datasets.ade20k_outdoor import Ade20kOutdoor
-from spade_eval.datasets.base import Dataset
+from spade_eval.datasets.base import Dataset, DatasetKind
 from spade_eval.datasets.cityscapes import Cityscapes
 from spade_eval.datasets.coco_stuff import CocoStuff
 from spade_eval.datasets.flickr_landscapes import FlickrLandscapes
@@ -15,8 +14,8 @@ from spade_eval.datasets.scenes import Scenes
 from spade_eval.errors import lookup
 from spade_eval.models.labels import Size
 
-DATASETS: dict[str, Callable[[str, Size, Path], Dataset]] = {
-    "scenes": lambda split, size, data_root: Scenes(split, size),
+DATASETS: dict[str, DatasetKind] = {
+    "scenes": Scenes,
     "cocostuff": CocoStuff,
     "ade20k": Ade20k,
     "ade20k_outdoor": Ade20kOutdoor,

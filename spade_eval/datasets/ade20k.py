@@ -24,6 +24,7 @@ from spade_eval.datasets.file_dataset import (
 )
 from spade_eval.datasets.label_files import LabelFiles
 from spade_eval.errors import UserError
+from spade_eval.models.labels import LAYOUTS
 
 LABEL_SPACE = LabelSpace(class_names=TABLE.class_names, palette=TABLE.palette, has_unlabelled=True)
 LABEL_FILES = LabelFiles(
@@ -49,6 +50,8 @@ class Ade20k(FileDataset):
 
     name = "ade20k"
     official_counts: ClassVar[Mapping[str, int]] = {"train": 20_210, "val": 2_000}
+    layouts = LAYOUTS["ade20k"]
+    scored_as = "ADE20K 150"
 
     @classmethod
     def find(cls, root: Path, split: str) -> SplitFiles:

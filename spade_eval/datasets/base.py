@@ -5,13 +5,16 @@ A sample is a pure function of (split, index) and, in training, of (seed, epoch,
 random state, so that a killed training continues bitwise and the order of loading is free.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spade_eval.models.labels import Size
+from spade_eval.models.labels import SemanticLayout, Size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,28 @@ class Sample:
     photo: NDArray[np.uint8]  # (H, W, 3) RGB
 
 
+class Facts:
+    """What is true of a dataset as a whole; its class states what differs from the usual."""
+
+    # Changes to the budgets of `spade_eval.config` by name of the budget; None: there is none.
+    budgets: ClassVar[Mapping[str, Mapping[str, Any] | None]] = MappingProxyType({})
+    # Published orders of channels, by program; else those that the programs would choose.
+    layouts: ClassVar[Mapping[str, SemanticLayout]] = MappingProxyType({})
+    # `ScoredLabels.name` of the classes that published segmenters score; None: in-domain alone.
+    scored_as: ClassVar[str | None] = None
+
+
+class DatasetKind(Protocol):
+    """A class of datasets, as a row of DATASETS: opened with a split, a size and a data root."""
+
+    @property
+    def budgets(self) -> Mapping[str, Mapping[str, Any] | None]: ...
+    @property
+    def scored_as(self) -> str | None: ...
+
+    def __call__(self, split: str, size: Size, data_root: Path) -> "Dataset": ...
+
+
 class Dataset(Protocol):
     """One split of a dataset at one size."""
 
@@ -46,6 +71,11 @@ class Dataset(Protocol):
     size: Size
     label_space: LabelSpace
     has_instances: bool
+
+    @property
+    def layouts(self) -> Mapping[str, SemanticLayout]:
+        """Published orders of channels, where there are any; see `Facts`."""
+        ...
 
     def __len__(self) -> int: ...
 

@@ -11,6 +11,7 @@ papers) without a crop, in training too.
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 from spade_eval.datasets.base import LabelSpace
@@ -25,6 +26,7 @@ from spade_eval.datasets.file_dataset import (
 )
 from spade_eval.datasets.label_files import LabelFiles, numbered_from_zero
 from spade_eval.errors import UserError
+from spade_eval.models.labels import LAYOUTS
 
 LABEL_SPACE = LabelSpace(class_names=TABLE.class_names, palette=TABLE.palette, has_unlabelled=False)
 LABEL_FILES = numbered_from_zero(
@@ -42,6 +44,13 @@ class Cityscapes(FileDataset):
     name = "cityscapes"
     official_counts: ClassVar[Mapping[str, int]] = {"train": 2_975, "val": 500}
     training_crops = False
+    layouts = LAYOUTS["cityscapes"]
+    scored_as = "Cityscapes 19"
+    budgets: ClassVar = MappingProxyType({
+        "smoke": {"size": (128, 256), "steps": 30},
+        "default": {"size": (128, 256)},
+        "paper": {"size": (256, 512)},
+    })  # fmt: skip
 
     @classmethod
     def find(cls, root: Path, split: str) -> SplitFiles:

@@ -23,6 +23,7 @@ from spade_eval.datasets.file_dataset import (
     require_both,
 )
 from spade_eval.datasets.label_files import LabelFiles, numbered_from_zero
+from spade_eval.models.labels import LAYOUTS
 
 LABEL_SPACE = LabelSpace(class_names=CLASS_NAMES, palette=PALETTE, has_unlabelled=True)
 LABEL_FILES = numbered_from_zero(LABEL_SPACE)
@@ -42,6 +43,8 @@ class CocoStuff(FileDataset):
 
     name = "cocostuff"
     official_counts: ClassVar[Mapping[str, int]] = {"train": 118_287, "val": 5_000}
+    layouts = LAYOUTS["cocostuff"]
+    scored_as = "COCO-Stuff 182"
 
     @classmethod
     def find(cls, root: Path, split: str) -> SplitFiles:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spade_eval.datasets import files, preprocess
-from spade_eval.datasets.base import Sample
+from spade_eval.datasets.base import Facts, Sample
 from spade_eval.datasets.label_files import LabelFiles
 from spade_eval.errors import UserError, lookup
 from spade_eval.models.labels import Size
@@ -52,7 +52,7 @@ class Listing:
     files: dict[str, Path]
 
 
-class FileDataset:
+class FileDataset(Facts):
     """One split at one size of a dataset that lies in folders below `data_root`."""
 
     name: str
@@ -207,6 +207,29 @@ def paired(photos: Listing, labels: Listing, instances: Listing | None = None) -
         if all(stem in role.files for role in roles)
     }
     return SplitFiles(samples=samples, has_instances=instances is not None, problems=problems)
+
+
+def is_validation(stem: str, share: float) -> bool:
+    """Whether a sample belongs to val; a pure function of its name, for about `share` of names."""
+    number = int.from_bytes(hashlib.sha256(stem.encode()).digest()[:8], "big")
+    return number < share * 2**64
+
+
+def only_split(whole: SplitFiles, split: str, val_share: float, root: Path) -> SplitFiles:
+    """One split of a folder that has none of its own; if chance leaves it empty, that is said."""
+    wanted = split == "val"
+    samples = {
+        stem: sample
+        for stem, sample in whole.samples.items()
+        if is_validation(stem, val_share) == wanted
+    }
+    if not samples and not whole.problems:
+        raise UserError(
+            f"{root}: none of its {len(whole.samples)} samples is in {split} when about "
+            f"{val_share:.3g} of them are for val, chosen by the hash of their names; sort them "
+            "into the folders train/ and val/, or add more"
+        )
+    return SplitFiles(samples=samples, has_instances=whole.has_instances, problems=whole.problems)
 
 
 def first_folder(root: Path, names: Sequence[str]) -> Path | None:

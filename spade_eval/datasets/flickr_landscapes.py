@@ -18,11 +18,12 @@ from spade_eval.datasets.file_dataset import (
     SplitFiles,
     first_folder,
     listing,
+    only_split,
     paired,
     require_both,
 )
 from spade_eval.datasets.label_files import LabelFiles
-from spade_eval.datasets.splitting import only_split
+from spade_eval.models.labels import LAYOUTS
 
 VAL_SHARE = 1 / 41
 
@@ -31,6 +32,7 @@ class FlickrLandscapes(FileDataset):
     """Photos of landscapes with predicted label maps; no instance maps."""
 
     name = "flickr_landscapes"
+    layouts = LAYOUTS["cocostuff"]
 
     @classmethod
     def find(cls, root: Path, split: str) -> SplitFiles:

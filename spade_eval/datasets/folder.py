@@ -6,6 +6,8 @@ description where there is none.
 """
 
 from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar
 
 from spade_eval.datasets import files
 from spade_eval.datasets.file_dataset import (
@@ -13,12 +15,12 @@ from spade_eval.datasets.file_dataset import (
     SplitFiles,
     first_folder,
     listing,
+    only_split,
     paired,
     require_both,
 )
 from spade_eval.datasets.folder_description import FILE_NAME, read_description
 from spade_eval.datasets.label_files import LabelFiles
-from spade_eval.datasets.splitting import only_split
 from spade_eval.errors import UserError
 
 
@@ -26,6 +28,7 @@ class Folder(FileDataset):
     """Photos, label maps and optional instance maps of any origin."""
 
     name = "folder"
+    budgets: ClassVar = MappingProxyType({"paper": None})
 
     @classmethod
     def find(cls, root: Path, split: str) -> SplitFiles:

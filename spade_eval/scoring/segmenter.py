@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from spade_eval.datasets import DATASETS
 from spade_eval.datasets.base import Dataset
 from spade_eval.datasets.file_dataset import FileDataset
 from spade_eval.errors import UserError, as_user_error, lookup
@@ -36,10 +37,7 @@ from spade_eval.weights.table import files_of_segmenter
 Weights = Literal["in-domain", "published", "given", "filled", "random"]
 
 _LABELS: dict[str, ScoredLabels] = {
-    "cocostuff": COCO_STUFF,
-    "ade20k": ADE20K,
-    "ade20k_outdoor": ADE20K,
-    "cityscapes": CITYSCAPES,
+    labels.name: labels for labels in (COCO_STUFF, ADE20K, CITYSCAPES)
 }
 
 
@@ -228,9 +226,12 @@ def _in_label_values(labels: ScoredLabels, dataset: Dataset) -> ScoredLabels:
 
 
 def _scored_labels(dataset: Dataset) -> ScoredLabels:
-    if dataset.name not in _LABELS:
+    scored_as = {name: kind.scored_as for name, kind in DATASETS.items()}
+    labels = scored_as.get(dataset.name)
+    if labels is None:
+        known = ", ".join(name for name, space in scored_as.items() if space is not None)
         raise UserError(
-            f"no published segmenter scores {dataset.name}; expected one of "
-            f"{', '.join(_LABELS)}: leave --segmenter out to score in-domain"
+            f"no published segmenter scores {dataset.name}; expected one of {known}: leave "
+            "--segmenter out to score in-domain"
         )
-    return _LABELS[dataset.name]
+    return _LABELS[labels]

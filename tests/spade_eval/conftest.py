@@ -12,6 +12,7 @@ from spade_eval import datasets
 from spade_eval.config import RunConfig, budget_for
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.engine import Benchmark
+from spade_eval.models.labels import Size
 from spade_eval.workplace import Workplace
 
 STEPS = 2
@@ -22,9 +23,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 @pytest.fixture
 def four_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
     """`scenes` with four samples a split."""
-    monkeypatch.setitem(
-        datasets.DATASETS, "scenes", lambda split, size, root: Scenes(split, size, length=4)
-    )
+
+    class FourScenes(Scenes):
+        def __init__(self, split: str, size: Size, data_root: Path) -> None:
+            super().__init__(split, size, length=4)
+
+    monkeypatch.setitem(datasets.DATASETS, "scenes", FourScenes)
 
 
 def tiny_config(seed: int = 0) -> RunConfig:

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from torch import Tensor
 
 from spade_eval.cli import options
-from spade_eval.config import RunConfig, budget_for
+from spade_eval.config import RunConfig, budget_for, budgets_of
+from spade_eval.datasets import DATASETS
 from spade_eval.errors import UserError
 from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.protocol import PROFILES, ResolvedProtocol
@@ -35,6 +38,55 @@ def test_flags_change_the_budget_only_where_they_are_given() -> None:
 @pytest.mark.parametrize(("text", "size"), [("64", (64, 64)), ("256x512", (256, 512))])
 def test_a_size_is_height_by_width(text: str, size: tuple[int, int]) -> None:
     assert options.parse_size(text) == size
+
+
+RUN_NAMES = [
+    "scenes-smoke-64x64-e92f6165",
+    "scenes-default-64x64-453d0dca",
+    "scenes-large-128x128-f6351ee7",
+    "cocostuff-smoke-128x128-466ecfce",
+    "cocostuff-default-128x128-a88c14c2",
+    "cocostuff-paper-256x256-bfe02793",
+    "ade20k-smoke-128x128-81d1d7a4",
+    "ade20k-default-128x128-07bd5dce",
+    "ade20k-paper-256x256-4c0f26f5",
+    "ade20k_outdoor-smoke-128x128-f7ee5356",
+    "ade20k_outdoor-default-128x128-e4ed1e5d",
+    "ade20k_outdoor-paper-256x256-af2c31d5",
+    "cityscapes-smoke-128x256-16bc5fef",
+    "cityscapes-default-128x256-05e255a2",
+    "cityscapes-paper-256x512-c52e0c7f",
+    "flickr_landscapes-smoke-128x128-6b5bd2aa",
+    "flickr_landscapes-default-128x128-bf09178c",
+    "flickr_landscapes-paper-256x256-52bb6211",
+    "folder-smoke-128x128-62e1aa16",
+    "folder-default-128x128-a427ae2a",
+]
+
+
+def test_budgets_are_those_of_the_run_folders_that_users_have() -> None:
+    """Every number of a budget is in the hash at the end of a folder's name."""
+    configs = [
+        RunConfig(dataset=dataset, profile="in-domain", budget_name=name, budget=budget, seed=0)
+        for dataset in DATASETS
+        for name, budget in budgets_of(dataset).items()
+    ]
+    assert [config.run_name for config in configs] == RUN_NAMES
+    usual = budgets_of("ade20k")["paper"]
+    assert (usual.size, usual.steps, usual.settings) == ((256, 256), None, "paper")
+
+
+def test_the_configuration_needs_neither_torch_nor_the_datasets() -> None:
+    light = "import sys, spade_eval.config as c; sys.exit('torch' in sys.modules or "
+    light += "'spade_eval.datasets' in sys.modules)"
+    subprocess.run([sys.executable, "-c", light], check=True)
+
+
+def test_a_wrong_dataset_or_budget_is_named() -> None:
+    with pytest.raises(UserError, match="no dataset is called 'cocostuf'; did you mean cocostuff"):
+        budget_for("cocostuf", "smoke")
+    with pytest.raises(UserError, match="no budget of scenes is called 'paper'"):
+        budget_for("scenes", "paper")
 
 
 @pytest.mark.parametrize("text", ["", "x", "64x", "1x2x3", "-4", "0", "64.5", "²"])

@@ -130,7 +130,7 @@ def test_one_row_is_listed_trained_scored_exported_described_and_loaded(
     checkpoint = open_generator(file, benchmark.dataset)
     assert type(checkpoint.network) is Painter
     assert checkpoint.layout == Painting.layout(
-        "scenes", 16, has_unlabelled=benchmark.dataset.label_space.has_unlabelled,
+        {}, 16, has_unlabelled=benchmark.dataset.label_space.has_unlabelled,
         has_instances=True,
     )  # fmt: skip
 

@@ -7,11 +7,14 @@ named by integers, draw the layout, the style of its photo and the style of the 
 
 import hashlib
 import json
+from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spade_eval.datasets.base import Sample
+from spade_eval.datasets.base import Facts, Sample
 from spade_eval.datasets.scenes.classes import LABEL_SPACE
 from spade_eval.datasets.scenes.layout import draw_layout
 from spade_eval.datasets.scenes.render import render
@@ -27,15 +30,29 @@ _LAYOUT, _PHOTO, _ORACLE, _FLIP = range(4)
 _SMALLEST = 16  # below, most things are less than a pixel
 
 
-class Scenes:
+class Scenes(Facts):
     """One split of the procedural world; it holds no data and computes each sample when asked."""
 
     name = "scenes"
     label_space = LABEL_SPACE
     has_instances = True
+    budgets: ClassVar = MappingProxyType({
+        "smoke": {"size": (64, 64), "steps": 10, "segmenter_steps": 1, "segmenter_batch_size": 16,
+                  "val_limit": 40},
+        "default": {"size": (64, 64), "steps": 300, "batch_size": 8, "width": 0.125,
+                    "rate_scale": 4.0, "segmenter_steps": 2000},
+        "large": {"size": (128, 128), "segmenter_steps": 2000},
+        "paper": None,
+    })  # fmt: skip
 
     def __init__(
-        self, split: str, size: Size = (128, 128), seed: int = 0, length: int | None = None
+        self,
+        split: str,
+        size: Size = (128, 128),
+        data_root: Path | None = None,  # of other datasets; nothing is read
+        *,
+        seed: int = 0,
+        length: int | None = None,
     ) -> None:
         if split not in LENGTHS:
             raise UserError(f"scenes has no split {split!r}; choose one of {', '.join(LENGTHS)}")

@@ -12,7 +12,7 @@ from spade_eval.models.systems.crn import CRN
 from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.models.systems.settings import resolved
 
-LAYOUT = CRN.layout("scenes", 4, has_unlabelled=True, has_instances=True)
+LAYOUT = CRN.layout({}, 4, has_unlabelled=True, has_instances=True)
 
 
 def system(vgg19: dict[str, Tensor] | None = None) -> CRN:

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spade_eval.datasets.file_dataset import is_validation
 from spade_eval.datasets.flickr_landscapes import FlickrLandscapes
 from spade_eval.datasets.folder import Folder
-from spade_eval.datasets.splitting import is_validation
 from spade_eval.datasets.tools.check import check_files
 from spade_eval.datasets.tools.proposal import propose
 from spade_eval.errors import UserError

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from spade_eval.config import BUDGETS, RunConfig, TrainConfig, budget_for
+from spade_eval.config import RunConfig, TrainConfig, budget_for
+from spade_eval.datasets import DATASETS
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
@@ -65,7 +66,7 @@ def test_pix2pixhd_keeps_its_own_epochs_and_batch() -> None:
     assert schedule.constant_steps == 100 * 2_975
 
 
-@pytest.mark.parametrize("dataset", BUDGETS)
+@pytest.mark.parametrize("dataset", DATASETS)
 @pytest.mark.parametrize("settings", ["paper", "release"])
 def test_miniatures_keep_their_steps_under_both_settings(dataset: str, settings: str) -> None:
     budget = budget_for(dataset, "smoke", settings=settings)
