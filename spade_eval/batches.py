@@ -30,7 +30,7 @@ def layout_of(dataset: Dataset, name: str = "spade") -> SemanticLayout:
 
 def layout_for(system: type[System], dataset: Dataset) -> SemanticLayout:
     """Return the order of channels in which a method sees the label maps of a dataset."""
-    return system.layout(dataset.name, dataset.label_space.num_classes, **_has(dataset))
+    return system.layout(dataset.layouts, dataset.label_space.num_classes, **_has(dataset))
 
 
 def _has(dataset: Dataset) -> dict[str, bool]:

@@ -149,7 +149,7 @@ def _kill(patch: pytest.MonkeyPatch, moment: str) -> None:
 
         patch.setattr(engine, "train_generator", train)
     elif moment == "scoring":
-        patch.setattr(SynthesizedByCheckpoint, "images", die)
+        patch.setattr(SynthesizedByCheckpoint, "floats", die)
     else:
         append = engine.RecordStore.append
 
