@@ -53,14 +53,14 @@ class Facts:
 
 
 class DatasetKind(Protocol):
-    """A class of datasets, as a row of DATASETS: opened with a split, a size and a data root."""
+    """A class of datasets, as a row of DATASETS."""
 
     @property
     def budgets(self) -> Mapping[str, Mapping[str, Any] | None]: ...
     @property
     def scored_as(self) -> str | None: ...
 
-    def __call__(self, split: str, size: Size, data_root: Path) -> "Dataset": ...
+    def opened(self, split: str, size: Size, data_root: Path) -> "Dataset": ...
 
 
 class Dataset(Protocol):

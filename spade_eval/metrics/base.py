@@ -45,6 +45,9 @@ class FeatureSpace(Protocol):
         ...
 
     @property
+    def profile_name(self) -> str | None: ...
+
+    @property
     def beside(self) -> bool:
         """Whether it is not the first FID of the run, and gets nothing but its own column."""
         ...
@@ -195,7 +198,7 @@ class FeatureMetric(Metric):
 
     def column_of(self, name: str) -> str:
         """Return what records call one of `columns`: each FID of a run by another name."""
-        return self.space.column if self.space.beside else name
+        return f"{name}_{self.space.profile_name}" if self.space.beside else name
 
     def update(self, batch: ScoredBatch) -> None:
         self.keep(batch, **{features_key(self.space): batch.features(self.space)})

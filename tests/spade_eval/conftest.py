@@ -25,8 +25,9 @@ def four_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
     """`scenes` with four samples a split."""
 
     class FourScenes(Scenes):
-        def __init__(self, split: str, size: Size, data_root: Path) -> None:
-            super().__init__(split, size, length=4)
+        @classmethod
+        def opened(cls, split: str, size: Size, data_root: Path) -> Scenes:
+            return cls(split, size, length=4)
 
     monkeypatch.setitem(datasets.DATASETS, "scenes", FourScenes)
 

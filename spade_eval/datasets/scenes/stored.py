@@ -26,7 +26,7 @@ class StoredScenes(Scenes):
     """The same samples, bit for bit; those that were asked for before come from the file."""
 
     def __init__(self, scenes: Scenes, folder: Path) -> None:
-        super().__init__(scenes.split, scenes.size, seed=scenes.seed, length=len(scenes))
+        super().__init__(scenes.split, scenes.size, scenes.seed, len(scenes))
         height, width = self.size
         self._pixels = height * width
         self._record_bytes = _CHECKSUM_BYTES + _PIXEL_BYTES * self._pixels
