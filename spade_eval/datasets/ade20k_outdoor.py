@@ -64,12 +64,12 @@ class Ade20kOutdoor(Ade20k):
     @classmethod
     def notes(cls, root: Path) -> list[str]:
         """The lists by which the splits were chosen."""
-        found = [
+        lists = [
             f"{split}: ADE20K-outdoor (list {list_sha256(read_list(path))[:8]})"
             for split in cls.splits
             if (path := list_file(root, split)).is_file()
         ]
-        return [*super().notes(root), *found]
+        return [*super().notes(root), *lists]
 
 
 def is_outdoor(label_map: NDArray[np.uint8]) -> bool:
@@ -112,14 +112,14 @@ def write_list(
     path = list_file(root, split)
     if path.is_file():
         return read_list(path)
-    found = Ade20k.find(root, split)
-    if found.problems:
-        raise UserError("; ".join(found.problems))
-    label_maps = [sample.label_map for sample in found.samples.values()]
+    whole = Ade20k.find(root, split)
+    if whole.problems:
+        raise UserError("; ".join(whole.problems))
+    label_maps = [sample.label_map for sample in whole.samples.values()]
     chosen = run_parallel(
         lambda file: is_outdoor(LABEL_FILES.read(file)), label_maps, workers, progress
     )
-    stems = [stem for stem, outdoor in zip(found.samples, chosen, strict=True) if outdoor]
+    stems = [stem for stem, outdoor in zip(whole.samples, chosen, strict=True) if outdoor]
     if not stems:
         raise UserError(
             f"{root}: no image of {split} is an outdoor scene ({RULE}); check the label files"

@@ -87,13 +87,13 @@ class Cityscapes(FileDataset):
 
 def _listing(folder: Path, ending: str) -> Listing:
     """Files of every city by the first three parts of their names."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in sorted(folder.glob(f"*/*_{ending}.png")):
         stem = "_".join(path.stem.split("_")[:3])
-        if stem in found:
+        if stem in files:
             raise UserError(
-                f"{folder}: {found[stem].name} and {path.name} share {stem}, one file per frame "
+                f"{folder}: {files[stem].name} and {path.name} share {stem}, one file per frame "
                 "was expected; remove one of them"
             )
-        found[stem] = path
-    return Listing(place=folder / f"*/*_{ending}.png", files=found)
+        files[stem] = path
+    return Listing(place=folder / f"*/*_{ending}.png", files=files)

@@ -68,11 +68,11 @@ class FileDataset(Facts):
         self.root = self.root_of(data_root, split)
         self.label_files = self.label_files_of(self.root)
         self.label_space = self.label_files.space
-        found = self.find(self.root, split)
-        if found.problems:
-            raise UserError("; ".join(found.problems))
-        self.has_instances = found.has_instances
-        self._files = found.samples
+        split_files = self.find(self.root, split)
+        if split_files.problems:
+            raise UserError("; ".join(split_files.problems))
+        self.has_instances = split_files.has_instances
+        self._files = split_files.samples
         self._names = list(self._files)
         self._evaluation = preprocess.evaluation(size)
         self._training = preprocess.training(size) if self.training_crops else self._evaluation
@@ -156,8 +156,8 @@ class FileDataset(Facts):
         digest.update(f"{self.name} {self.split} {self.size} ".encode())
         digest.update(f"preprocess {preprocess.PREPROCESS_VERSION}\n".encode())
         digest.update(self._meaning().encode())
-        for stem, found in self._files.items():
-            paths = (found.photo, found.label_map, found.instance_map)
+        for stem, sample in self._files.items():
+            paths = (sample.photo, sample.label_map, sample.instance_map)
             sizes = [str(path.stat().st_size) if path else "-" for path in paths]
             digest.update(f"{stem} {' '.join(sizes)}\n".encode())
         return digest.hexdigest()
@@ -254,9 +254,10 @@ def require_both(
     if photos is not None and labels is not None:
         return photos, labels
     kind = UserError if photos or labels else AbsentSplitError
-    found = f"only {photos or labels} was" if photos or labels else "no folder of the split was"
+    present = f"only {photos or labels} was" if photos or labels else "no folder of the split was"
     raise kind(
-        f"{dataset.name}: {found} found in {root}, expected: {sought}. {dataset.how_to_get(split)}"
+        f"{dataset.name}: {present} found in {root}, expected: {sought}. "
+        f"{dataset.how_to_get(split)}"
     )
 
 

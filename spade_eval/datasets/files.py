@@ -81,9 +81,9 @@ def read_ids(path: Path, kind: Literal["class", "instance"]) -> NDArray[np.integ
         readable = mode in _ID_MODES or _is_grey_ramp(image)
         ids = np.asarray(image) if readable else None  # not copied, as above
     if ids is None:
-        found = "palette image" if mode == "P" else "image"
+        stored = "palette image" if mode == "P" else "image"
         raise ImageModeError(
-            f"{path}: a {found} of mode {mode} was found, one channel of {kind} ids was expected; "
+            f"{path}: a {stored} of mode {mode} was found, one channel of {kind} ids was expected; "
             f"convert it to a single-channel PNG of {kind} ids",
             path,
         )
@@ -121,17 +121,17 @@ def require_same_size(photo: Path, photo_size: Size, map_file: Path, map_size: S
 
 def files_by_stem(folder: Path, extensions: Sequence[str]) -> dict[str, Path]:
     """The folder's files of these extensions (any case), by stem in lexicographic order."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.suffix.lower() not in extensions:
             continue
-        if path.stem in found:
+        if path.stem in paths:
             raise UserError(
-                f"{folder}: {found[path.stem].name} and {path.name} share one stem, one file per "
+                f"{folder}: {paths[path.stem].name} and {path.name} share one stem, one file per "
                 "stem was expected; remove or rename one of them"
             )
-        found[path.stem] = path
-    return dict(sorted(found.items()))
+        paths[path.stem] = path
+    return dict(sorted(paths.items()))
 
 
 def shortened(items: Sequence[object], limit: int = 5) -> str:

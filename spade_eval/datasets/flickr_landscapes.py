@@ -45,10 +45,10 @@ class FlickrLandscapes(FileDataset):
             first_folder(root, (f"labels/{split}", "labels")),
             "photos in images/ (or images/{train,val}/), label maps in labels/ likewise",
         )
-        found = paired(
+        whole = paired(
             listing(photos, files.PHOTO_EXTENSIONS), listing(labels, files.MAP_EXTENSIONS)
         )
-        return found if photos.name == split else only_split(found, split, VAL_SHARE, root)
+        return whole if photos.name == split else only_split(whole, split, VAL_SHARE, root)
 
     @classmethod
     def label_files_of(cls, root: Path) -> LabelFiles:

@@ -52,14 +52,14 @@ class Folder(FileDataset):
                 f"{root / FILE_NAME}: instances names {instances}, which is no folder; correct "
                 "it, or leave it out if there are no instance maps"
             )
-        found = paired(
+        whole = paired(
             listing(photos, files.PHOTO_EXTENSIONS),
             listing(labels, files.MAP_EXTENSIONS),
             listing(instances, files.MAP_EXTENSIONS) if instances else None,
         )
         if "{split}" in described.images:
-            return found
-        return only_split(found, split, described.val_share, root)
+            return whole
+        return only_split(whole, split, described.val_share, root)
 
     @classmethod
     def label_files_of(cls, root: Path) -> LabelFiles:

@@ -33,12 +33,12 @@ class ImageFolder:
         """`count` reads only the first so many; images of the other names may then be absent."""
         self.directory = Path(directory)
         self.size = size
-        found = _images_in(self.directory)
+        files = _images_in(self.directory)
         unread = set() if count is None else set(names[count:])
         names = names[:count]
-        read = {stem: path for stem, path in found.items() if stem not in unread}
+        read = {stem: path for stem, path in files.items() if stem not in unread}
         _require_same_stems(self.directory, read, names)
-        self._paths = [found[name] for name in names]
+        self._paths = [files[name] for name in names]
         _require_size(self.directory, self._paths, size)
 
     def __len__(self) -> int:
@@ -61,19 +61,19 @@ def _images_in(directory: Path) -> dict[str, Path]:
     if not directory.is_dir():
         kind = "is a file" if directory.exists() else "does not exist"
         raise UserError(f"{directory} {kind}; the folder of synthesized images was expected")
-    found = files_by_stem(directory, PHOTO_EXTENSIONS)
-    if not found:
+    files = files_by_stem(directory, PHOTO_EXTENSIONS)
+    if not files:
         entries = sum(1 for _ in directory.iterdir())
         raise UserError(
             f"{directory} holds 0 images among {entries} entries; files ending in "
             f"{', '.join(PHOTO_EXTENSIONS)} were expected"
         )
-    return found
+    return files
 
 
-def _require_same_stems(directory: Path, found: dict[str, Path], names: Sequence[str]) -> None:
-    missing = [name for name in names if name not in found]
-    extra = sorted(set(found) - set(names))
+def _require_same_stems(directory: Path, files: dict[str, Path], names: Sequence[str]) -> None:
+    missing = [name for name in names if name not in files]
+    extra = sorted(set(files) - set(names))
     if not missing and not extra:
         return
     faults = []
@@ -82,7 +82,7 @@ def _require_same_stems(directory: Path, found: dict[str, Path], names: Sequence
     if extra:
         faults.append(f"{len(extra)} belong to no sample ({shortened(extra)})")
     raise UserError(
-        f"{directory}: {' and '.join(faults)}; {len(found)} images were found, one per sample of "
+        f"{directory}: {' and '.join(faults)}; {len(files)} images were found, one per sample of "
         f"the split was expected ({len(names)}, such as {names[0]}.png); name images after the "
         "label maps they were made from"
     )
@@ -96,8 +96,8 @@ def _require_size(directory: Path, paths: Sequence[Path], size: Size) -> None:
         return
     expected = text_of_size(size)
     kinds = [
-        f"{len(group)} of {text_of_size(found)} (such as {group[0].name})"
-        for found, group in sorted(by_size.items(), key=lambda item: -len(item[1]))
+        f"{len(group)} of {text_of_size(present)} (such as {group[0].name})"
+        for present, group in sorted(by_size.items(), key=lambda item: -len(item[1]))
     ]
     mixed = "images of different sizes, " if len(kinds) > 1 else ""
     raise UserError(

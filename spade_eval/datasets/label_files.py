@@ -79,8 +79,8 @@ class LabelFiles:
 
     def _refusal(self, path: Path) -> files.LabelValueError:
         known = {*self.values, *self.unlabelled}
-        found = np.unique(files.read_ids(path, "class")).tolist()
-        wrong = tuple(value for value in found if value not in known)
+        values = np.unique(files.read_ids(path, "class")).tolist()
+        wrong = tuple(value for value in values if value not in known)
         expected = text_of_values(self.values)
         if self.unlabelled:
             expected += f" or {files.shortened(self.unlabelled)} (unlabelled)"

@@ -52,17 +52,19 @@ class Comparison:
 
 def open_comparisons(size: Size, weights_dir: Path, device: torch.device) -> list[Comparison]:
     """LPIPS where its weights are there, MS-SSIM where images of this size are large enough."""
-    found = []
+    comparisons = []
     files = (ALEXNET, LPIPS_LINEAR)
     if all(is_installed(file, weights_dir) for file in files):
         paths = [installed(file, weights_dir) for file in files]
         with as_user_error("LPIPS weights"):
             network = LPIPS(load_tensors(paths[0]), load_tensors(paths[1])).to(device)
         digest = sha256_of_json([sha256_of_weights(path) for path in paths])
-        found.append(Comparison("lpips_diversity", LPIPSPairs(network), "LPIPS AlexNet", digest))
+        comparisons.append(
+            Comparison("lpips_diversity", LPIPSPairs(network), "LPIPS AlexNet", digest)
+        )
     if min(size) >= LEAST_SIDE:
-        found.append(Comparison("ms_ssim_diversity", ms_ssim_pairs))
-    return found
+        comparisons.append(Comparison("ms_ssim_diversity", ms_ssim_pairs))
+    return comparisons
 
 
 def diversity(

@@ -112,16 +112,16 @@ class ScoringNetworks:
     @cached_property
     def references(self) -> dict[str, FeatureSet]:
         """Features of the photos for each distance: stored ones, or computed and cached."""
-        found = {}
+        features = {}
         if self.place.reference is not None:
-            found = stored_references(
+            features = stored_references(
                 self.place.reference, self.distances, self.dataset, self.count
             )
         for item in self.distances:
-            if item.column not in found:
+            if item.column not in features:
                 name = f"reference-{self.reference_sha256(item)[:16]}.npz"
                 path = self.place.run_folder / "cache" / name
-                found[item.column] = cached_features(
+                features[item.column] = cached_features(
                     path, functools.partial(self.scorer.reference, item), self.place.world
                 )
-        return found
+        return features

@@ -49,11 +49,11 @@ class StatisticsIdentity:
 
     def differences(self, other: "StatisticsIdentity") -> list[str]:
         """One phrase per statement on which the two disagree, with both values."""
-        found, expected = dataclasses.asdict(self), dataclasses.asdict(other)
+        ours, expected = dataclasses.asdict(self), dataclasses.asdict(other)
         return [
-            f"{name} {_short(found[name])} for {_short(value)}"
+            f"{name} {_short(ours[name])} for {_short(value)}"
             for name, value in expected.items()
-            if found[name] != value
+            if ours[name] != value
         ]
 
 

@@ -109,9 +109,9 @@ def _set_ranges_back(distance: Array, labels: Labels, ids: Ids, y: Array, horizo
 def _boxes(instance_map: Ids) -> Array:
     height = instance_map.shape[0]
     boxes = np.zeros((int(instance_map.max()) + 1, 4), dtype=np.float32)
-    for index, found in enumerate(ndimage.find_objects(instance_map + 1)):
-        if found is not None:
-            boxes[index] = found[0].start, found[1].start, found[0].stop, found[1].stop
+    for index, box in enumerate(ndimage.find_objects(instance_map + 1)):
+        if box is not None:
+            boxes[index] = box[0].start, box[1].start, box[0].stop, box[1].stop
     return boxes / np.float32(height)
 
 

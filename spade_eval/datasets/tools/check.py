@@ -51,15 +51,15 @@ class CheckReport:
     @property
     def problems(self) -> list[str]:
         """Every split's problems, and those between splits."""
-        found = [f"{split.split}: {line}" for split in self.splits for line in split.problems]
+        lines = [f"{split.split}: {line}" for split in self.splits for line in split.problems]
         read = [report for report in self.splits if report.num_samples]
         without = [report.split for report in read if not report.num_instance_maps]
         if 0 < len(without) < len(read):
-            found.append(
+            lines.append(
                 f"{', '.join(without)}: no instance maps, though another split has them; networks "
                 "with instance edges need them in every split, so add them or remove the others"
             )
-        return found
+        return lines
 
     def lines(self) -> list[str]:
         """The report as text: counts, sizes, label histogram, problems."""
@@ -92,16 +92,18 @@ def check_files(
     for split in kind.splits:
         official = kind.official_counts.get(split)
         try:
-            found = kind.find(data_root, split)
+            split_files = kind.find(data_root, split)
         except AbsentSplitError as error:
             absent.append(error)
             continue
         except UserError as error:  # half a split, or two files of one stem
             reports.append(_summary(split, [], [str(error)], official))
             continue
-        tasks = [_file_task(stem, paths, label_files) for stem, paths in found.samples.items()]
+        tasks = [
+            _file_task(stem, paths, label_files) for stem, paths in split_files.samples.items()
+        ]
         findings = run_parallel(_call, tasks, workers, progress)
-        reports.append(_summary(split, findings, found.problems, official))
+        reports.append(_summary(split, findings, split_files.problems, official))
     if not reports:
         raise absent[0]
     return CheckReport(
@@ -135,56 +137,56 @@ def _file_task(stem: str, paths: SampleFiles, label_files: LabelFiles) -> Callab
     """Each file is read even if another one of the sample is faulty."""
 
     def inspect() -> _Findings:
-        found = _Findings(name=stem, has_instances=paths.instance_map is not None)
-        with _collected(found):
+        findings = _Findings(name=stem, has_instances=paths.instance_map is not None)
+        with _collected(findings):
             photo = files.read_photo(paths.photo)
-            found.photo_size = (photo.shape[0], photo.shape[1])
-        with _collected(found):
+            findings.photo_size = (photo.shape[0], photo.shape[1])
+        with _collected(findings):
             label_map = label_files.read(paths.label_map)
-            found.pixels_by_label = _histogram(label_map)
-            _compare(found, paths.photo, paths.label_map, label_map.shape)
+            findings.pixels_by_label = _histogram(label_map)
+            _compare(findings, paths.photo, paths.label_map, label_map.shape)
         if paths.instance_map is not None:
-            with _collected(found):
+            with _collected(findings):
                 shape = files.read_instance_map(paths.instance_map).shape
-                _compare(found, paths.photo, paths.instance_map, shape)
-        return found
+                _compare(findings, paths.photo, paths.instance_map, shape)
+        return findings
 
     return inspect
 
 
 def _sample_task(dataset: Dataset, index: int, name: str) -> Callable[[], _Findings]:
     def inspect() -> _Findings:
-        found = _Findings(name=name, has_instances=dataset.has_instances)
-        with _collected(found):
+        findings = _Findings(name=name, has_instances=dataset.has_instances)
+        with _collected(findings):
             sample = dataset[index]
-            found.photo_size = (sample.photo.shape[0], sample.photo.shape[1])
-            found.pixels_by_label = _histogram(sample.label_map)
-            found.wrong_labels = files.values_outside(
+            findings.photo_size = (sample.photo.shape[0], sample.photo.shape[1])
+            findings.pixels_by_label = _histogram(sample.label_map)
+            findings.wrong_labels = files.values_outside(
                 sample.label_map, dataset.label_space.num_classes
             )
-            if found.wrong_labels:
+            if findings.wrong_labels:
                 raise UserError(
-                    f"{name}: label ids {files.shortened(found.wrong_labels)} were "
+                    f"{name}: label ids {files.shortened(findings.wrong_labels)} were "
                     f"found, 0..{dataset.label_space.num_classes - 1} were expected; map them"
                 )
-        return found
+        return findings
 
     return inspect
 
 
 @contextmanager
-def _collected(found: _Findings) -> Iterator[None]:
+def _collected(findings: _Findings) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        found.errors.append(error)
+        findings.errors.append(error)
         if isinstance(error, files.LabelValueError):
-            found.wrong_labels = error.values
+            findings.wrong_labels = error.values
 
 
-def _compare(found: _Findings, photo: Path, map_file: Path, map_shape: Size) -> None:
-    if found.photo_size is not None:
-        files.require_same_size(photo, found.photo_size, map_file, map_shape)
+def _compare(findings: _Findings, photo: Path, map_file: Path, map_shape: Size) -> None:
+    if findings.photo_size is not None:
+        files.require_same_size(photo, findings.photo_size, map_file, map_shape)
 
 
 def _histogram(label_map: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -200,16 +202,16 @@ def _summary(
     names_by_wrong_label: dict[int, list[str]] = {}
     errors: list[UserError] = []
     num_samples = num_instance_maps = 0
-    for found in findings:
+    for item in findings:
         num_samples += 1
-        num_instance_maps += found.has_instances
-        if found.photo_size is not None:
-            sizes[found.photo_size] += 1
-        if found.pixels_by_label is not None:
-            pixels += found.pixels_by_label
-        for value in found.wrong_labels:
-            names_by_wrong_label.setdefault(value, []).append(found.name)
-        errors += found.errors
+        num_instance_maps += item.has_instances
+        if item.photo_size is not None:
+            sizes[item.photo_size] += 1
+        if item.pixels_by_label is not None:
+            pixels += item.pixels_by_label
+        for value in item.wrong_labels:
+            names_by_wrong_label.setdefault(value, []).append(item.name)
+        errors += item.errors
     return SplitReport(
         split=split,
         num_samples=num_samples,

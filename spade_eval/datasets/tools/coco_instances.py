@@ -94,15 +94,15 @@ def read_objects(annotations: Path) -> dict[str, list[Polygons]]:
     return objects
 
 
-def _packed(found: dict[str, Any]) -> object:
+def _packed(entry: dict[str, Any]) -> object:
     """An annotation as (image id, polygons), None for run lengths; an image as what is used."""
-    if "segmentation" in found:
-        parts = found["segmentation"]
+    if "segmentation" in entry:
+        parts = entry["segmentation"]
         polygons = [array("d", part) for part in parts] if isinstance(parts, list) else None
-        return found["image_id"], polygons
-    if "file_name" in found:
-        return {"id": found["id"], "file_name": found["file_name"]}
-    return None if "counts" in found else found
+        return entry["image_id"], polygons
+    if "file_name" in entry:
+        return {"id": entry["id"], "file_name": entry["file_name"]}
+    return None if "counts" in entry else entry
 
 
 def _label_maps(data_root: Path, split: str) -> dict[str, Path]:
@@ -123,9 +123,9 @@ def _label_maps(data_root: Path, split: str) -> dict[str, Path]:
 
 def _annotation_file(data_root: Path, split: str) -> Path:
     name = f"instances_{split}2017.json"
-    found = [path for path in (data_root / "annotations" / name, data_root / name) if path.exists()]
-    if not found:
+    paths = [path for path in (data_root / "annotations" / name, data_root / name) if path.exists()]
+    if not paths:
         raise UserError(
             f"{data_root}: there is no annotations/{name}; unpack {_ARCHIVE} into the data root"
         )
-    return found[0]
+    return paths[0]

@@ -95,24 +95,24 @@ def convert_folder(
         raise UserError(f"{source}: there is no such folder; one of colour label maps was expected")
     if target.resolve() == source.resolve():
         raise UserError(f"{target}: the originals lie there; choose another folder for the ids")
-    found = files.files_by_stem(source, _COLOUR_FILES)
-    if not found:
+    paths = files.files_by_stem(source, _COLOUR_FILES)
+    if not paths:
         raise UserError(
             f"{source} holds 0 colour label maps; files ending in {', '.join(_COLOUR_FILES)} were "
             "expected (a JPEG has no exact colours)"
         )
     mark = f"{palette.origin} {palette.sha256}" if palette else INDEX
     done = claim_folder(target, {"palette": mark})
-    missing = [stem for stem in found if stem not in done]
+    missing = [stem for stem in paths if stem not in done]
 
     def convert(stem: str) -> None:
-        path = found[stem]
+        path = paths[stem]
         ids = to_ids(files.read_photo(path), palette, path) if palette else read_indices(path)
         write_png(target / f"{stem}.png", ids)
 
     for _ in run_parallel(convert, missing, workers, progress):
         pass
-    return Written(folder=target, written=len(missing), kept=len(found) - len(missing))
+    return Written(folder=target, written=len(missing), kept=len(paths) - len(missing))
 
 
 def read_indices(path: Path) -> NDArray[np.uint8]:

@@ -29,19 +29,19 @@ def label_photos(
     """
     if not photos.is_dir():
         raise UserError(f"{photos}: there is no such folder; one of photos was expected")
-    found = files.files_by_stem(photos, files.PHOTO_EXTENSIONS)
-    if not found:
+    paths = files.files_by_stem(photos, files.PHOTO_EXTENSIONS)
+    if not paths:
         raise UserError(
             f"{photos} holds 0 photos; files ending in {', '.join(files.PHOTO_EXTENSIONS)} were "
             "expected"
         )
     done = claim_folder(target, {"segmenter": origin})
-    missing = [stem for stem in found if stem not in done]
+    missing = [stem for stem in paths if stem not in done]
     for number, stem in enumerate(missing, start=1):
-        photo = files.read_photo(found[stem])
+        photo = files.read_photo(paths[stem])
         label_map = segment(photo)
         assert label_map.shape == photo.shape[:2]
         write_png(target / f"{stem}.png", label_map.astype(np.uint8))
         if progress is not None:
             progress(number, len(missing))
-    return Written(folder=target, written=len(missing), kept=len(found) - len(missing))
+    return Written(folder=target, written=len(missing), kept=len(paths) - len(missing))

@@ -81,11 +81,11 @@ def propose(
     label_files = [path for folder in _split(root, folders["labels"]) for path in _maps(folder)]
     pixels: Counter[int] = Counter()
     faults = []
-    for found in run_parallel(_values_or_fault, label_files, workers, progress):
-        if isinstance(found, UserError):
-            faults.append(found)
+    for outcome in run_parallel(_values_or_fault, label_files, workers, progress):
+        if isinstance(outcome, UserError):
+            faults.append(outcome)
         else:
-            pixels.update(found)
+            pixels.update(outcome)
     if not pixels:
         where = root / folders["labels"]
         nothing = UserError(f"{where}: no label maps were found, PNG files of ids were expected")
@@ -107,12 +107,12 @@ def propose(
 
 def find_folders(root: Path) -> dict[str, str]:
     """Folders of photos, labels and instances by their usual names; instances may be absent."""
-    found: dict[str, str] = {}
+    folders: dict[str, str] = {}
     for role, names in _NAMES.items():
         patterns = [form.format(name=name) for name in names for form in _FORMS]
         place = next((pattern for pattern in patterns if _split(root, pattern)), None)
         if place is not None:
-            found[role] = place
+            folders[role] = place
         elif role != "instances":
             inside = sorted(path.name for path in root.glob("*/")) if root.is_dir() else []
             raise UserError(
@@ -120,7 +120,7 @@ def find_folders(root: Path) -> dict[str, str]:
                 f"{', '.join(names)} were sought, with train and val in or before them; rename "
                 f"yours or write a {FILE_NAME}"
             )
-    return found
+    return folders
 
 
 def _split(root: Path, pattern: str) -> list[Path]:

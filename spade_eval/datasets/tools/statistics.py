@@ -93,10 +93,10 @@ def label_statistics(
 def csv_of_labels(splits: list[LabelStatistics]) -> str:
     """A line per split and class."""
     lines = ["dataset,split,label,class,pixels,pixel_share,images,image_share"]
-    for found in splits:
-        for label, name, pixels, pixel_share, images, image_share in found.rows():
+    for item in splits:
+        for label, name, pixels, pixel_share, images, image_share in item.rows():
             cells = (
-                _quoted(found.dataset), found.split, label, _quoted(name), pixels, pixel_share,
+                _quoted(item.dataset), item.split, label, _quoted(name), pixels, pixel_share,
                 images, image_share,
             )  # fmt: skip
             lines.append(",".join(map(str, cells)))
@@ -106,10 +106,10 @@ def csv_of_labels(splits: list[LabelStatistics]) -> str:
 def csv_of_classes_per_image(splits: list[LabelStatistics]) -> str:
     """A line per split and number of classes that occurs."""
     lines = ["dataset,split,classes,images"]
-    for found in splits:
-        counts = found.images_by_classes
+    for item in splits:
+        counts = item.images_by_classes
         lines += [
-            f"{_quoted(found.dataset)},{found.split},{number},{counts[number]}"
+            f"{_quoted(item.dataset)},{item.split},{number},{counts[number]}"
             for number in np.flatnonzero(counts)
         ]
     return "".join(f"{line}\n" for line in lines)
