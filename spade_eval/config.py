@@ -63,7 +63,7 @@ _USUAL = {
 
 
 def budgets_of(dataset: str) -> dict[str, Budget]:
-    """Every budget of a dataset by name; `UserError` for an unknown dataset."""
+    """Return every budget of a dataset by name; `UserError` for an unknown dataset."""
     from spade_eval.datasets import DATASETS  # here, since it reads images and this is plain data
 
     own = lookup(DATASETS, dataset, "dataset").budgets
@@ -123,7 +123,7 @@ class RunConfig:
     synthesis_precision: Precision = "float32"  # in which generators make the images to score
 
     def as_json(self) -> dict[str, Any]:
-        """The configuration as plain values, saved in the run folder."""
+        """Return the configuration as plain values, saved in the run folder."""
         return {**dataclasses.asdict(self), "sha256": self.sha256}
 
     @property
@@ -138,7 +138,7 @@ class RunConfig:
 
 
 def budget_for(dataset: str, name: str, **changes: Any) -> Budget:
-    """A named budget of a dataset with the changes that are not None applied."""
+    """Return a named budget of a dataset with the changes that are not None applied."""
     budget = lookup(budgets_of(dataset), name, f"budget of {dataset}")
     given = {key: value for key, value in changes.items() if value is not None}
     return dataclasses.replace(budget, **given)

@@ -26,5 +26,5 @@ DATASETS: dict[str, DatasetKind] = {
 
 
 def open_dataset(name: str, split: str, size: Size, data_root: Path) -> Dataset:
-    """One split ("train" or "val") of a dataset at one size."""
+    """Open one split ("train" or "val") of a dataset at one size."""
     return lookup(DATASETS, name, "dataset").opened(split, size, data_root)

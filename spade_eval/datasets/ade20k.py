@@ -55,7 +55,7 @@ class Ade20k(FileDataset):
 
     @classmethod
     def find(cls, root: Path, split: str) -> SplitFiles:
-        """The challenge's folders; the full data set in their place is refused."""
+        """Find the challenge's folders; the full data set in their place is refused."""
         folder = _FOLDERS[split]
         photos = first_folder(root, [f"{place}images/{folder}" for place in _PLACES])
         labels = first_folder(root, [f"{place}annotations/{folder}" for place in _PLACES])
@@ -72,17 +72,17 @@ class Ade20k(FileDataset):
 
     @classmethod
     def label_files_of(cls, root: Path) -> LabelFiles:
-        """Values 1..150, and 0 for "other"."""
+        """Take values 1..150, and 0 for "other"."""
         return LABEL_FILES
 
     @classmethod
     def how_to_get(cls, split: str) -> str:
-        """The archive of the challenge."""
+        """Name the archive of the challenge."""
         return f"Unpack {_ARCHIVE} into the data root"
 
     @classmethod
     def notes(cls, root: Path) -> list[str]:
-        """Which of the two releases this is."""
+        """Say which of the two releases this is."""
         lines = ["release: SceneParse150 (ADEChallengeData2016), 150 classes"]
         if is_full_release(root):
             lines.append(
@@ -93,5 +93,5 @@ class Ade20k(FileDataset):
 
 
 def is_full_release(root: Path) -> bool:
-    """Whether the full ADE20K (2016 or 2021) lies below `root`."""
+    """Return whether the full ADE20K (2016 or 2021) lies below `root`."""
     return any(next(root.glob(mark), None) is not None for mark in _FULL_MARKS)

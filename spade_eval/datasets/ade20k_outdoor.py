@@ -48,7 +48,7 @@ class Ade20kOutdoor(Ade20k):
 
     @classmethod
     def find(cls, root: Path, split: str) -> SplitFiles:
-        """The files of SceneParse150, as far as the list names them."""
+        """Find the files of SceneParse150, as far as the list names them."""
         whole = super().find(root, split)
         stems = read_list(list_file(root, split))
         missing = [stem for stem in stems if stem not in whole.samples]
@@ -63,7 +63,7 @@ class Ade20kOutdoor(Ade20k):
 
     @classmethod
     def notes(cls, root: Path) -> list[str]:
-        """The lists by which the splits were chosen."""
+        """Name the lists by which the splits were chosen."""
         lists = [
             f"{split}: ADE20K-outdoor (list {list_sha256(read_list(path))[:8]})"
             for split in cls.splits
@@ -73,23 +73,23 @@ class Ade20kOutdoor(Ade20k):
 
 
 def is_outdoor(label_map: NDArray[np.uint8]) -> bool:
-    """Whether label values (H, W) are those of an outdoor scene by `RULE`."""
+    """Return whether label values (H, W) are those of an outdoor scene by `RULE`."""
     present = np.bincount(label_map.ravel(), minlength=256) > 0
     return bool(present[_OUTDOOR].any() and not present[_INDOOR].any())
 
 
 def list_file(root: Path, split: str) -> Path:
-    """Where the list of a split lies."""
+    """Return where the list of a split lies."""
     return root / "ade20k_outdoor" / f"{split}.txt"
 
 
 def list_sha256(stems: Sequence[str]) -> str:
-    """SHA-256 of the sorted names, one a line: the same for the same set of images."""
+    """Return the SHA-256 of the sorted names, one a line: the same for the same set of images."""
     return hashlib.sha256("".join(f"{stem}\n" for stem in sorted(stems)).encode()).hexdigest()
 
 
 def read_list(path: Path) -> list[str]:
-    """The stems of a list in lexicographic order; `#` begins a comment, extensions are dropped."""
+    """Read the stems of a list in lexicographic order; `#` begins a comment."""
     if not path.is_file():
         raise AbsentSplitError(
             f"{path}: there is no such list, one image name a line was expected; run `spade-eval "

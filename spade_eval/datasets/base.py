@@ -89,11 +89,11 @@ class Dataset(Protocol):
         ...
 
     def training_sample(self, index: int, epoch: int, seed: int) -> Sample:
-        """The sample as it is trained on: crop and flip drawn from (seed, epoch, index) alone."""
+        """Return the sample as trained on: crop and flip drawn from (seed, epoch, index) alone."""
         ...
 
     def fingerprint(self) -> str:
-        """SHA-256 of what the split holds; two splits with equal fingerprints are the same data."""
+        """Return SHA-256 of what the split holds; equal ones mean the same data."""
         ...
 
 
@@ -102,7 +102,7 @@ class HasOracle(Protocol):
     """A dataset that can photograph a scene again: the best that any generator could do."""
 
     def oracle_photo(self, index: int) -> NDArray[np.uint8]:
-        """(H, W, 3) RGB: the same label and instance map in a style drawn afresh."""
+        """Return (H, W, 3) RGB: the same label and instance map in a style drawn afresh."""
         ...
 
 
@@ -111,7 +111,7 @@ class HasStoredLabels(Protocol):
     """A dataset of label files, some of which are scored at the size at which they are stored."""
 
     def stored_label_map(self, index: int) -> NDArray[np.uint8]:
-        """(H', W') label values, not resized."""
+        """Return (H', W') label values, not resized."""
         ...
 
 
@@ -123,5 +123,5 @@ class HasSetName(Protocol):
 
 
 def set_name_of(dataset: Dataset) -> str:
-    """What records and columns call the data: the dataset, with its list where it has one."""
+    """Return what records call the data: the dataset, with its list where it has one."""
     return dataset.set_name if isinstance(dataset, HasSetName) else dataset.name

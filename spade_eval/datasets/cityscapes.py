@@ -54,7 +54,7 @@ class Cityscapes(FileDataset):
 
     @classmethod
     def find(cls, root: Path, split: str) -> SplitFiles:
-        """All cities of the split; instance maps if any are there, then for every sample."""
+        """Find all cities of the split; instance maps if any are there, then for every sample."""
         photos = first_folder(root, [f"{place}leftImg8bit/{split}" for place in _PLACES])
         labels = first_folder(root, [f"{place}gtFine/{split}" for place in _PLACES])
         sought = f"photos in leftImg8bit/{split}/<city>/, label maps in gtFine/{split}/<city>/"
@@ -73,12 +73,12 @@ class Cityscapes(FileDataset):
 
     @classmethod
     def label_files_of(cls, root: Path) -> LabelFiles:
-        """Ids 0..33; no value means unlabelled, since id 0 is a class of its own."""
+        """Take ids 0..33; no value means unlabelled, since id 0 is a class of its own."""
         return LABEL_FILES
 
     @classmethod
     def how_to_get(cls, split: str) -> str:
-        """The archives; they need an account."""
+        """Name the archives; they need an account."""
         return (
             "Unpack leftImg8bit_trainvaltest.zip (11 GB) and gtFine_trainvaltest.zip (241 MB) from "
             "https://www.cityscapes-dataset.com/downloads/ into the data root"

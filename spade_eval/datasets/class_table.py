@@ -33,7 +33,7 @@ class ClassTable:
         return tuple(value for value in first if value is not None)
 
     def lines(self) -> Iterator[str]:
-        """The table as text."""
+        """Return the table as text."""
         yield "  ".join(f"{title:>{_width(title)}}" for title in self.numberings) + "  class"
         for index, name in enumerate(self.class_names):
             yield self._row([numbers[index] for numbers in self.numberings.values()], name)
@@ -46,12 +46,12 @@ class ClassTable:
 
 
 def numbered(values: Iterable[int | None]) -> tuple[int | None, ...]:
-    """The numbers of classes 0, 1, 2, ... in one numbering."""
+    """Return the numbers of classes 0, 1, 2, ... in one numbering."""
     return tuple(values)
 
 
 def distinct(colours: Iterable[Colour]) -> tuple[Colour, ...]:
-    """Repeated colours become the next free ones, a grey level of blue apart: invisible."""
+    """Make repeated colours the next free ones, a grey level of blue apart: invisible."""
     taken: list[Colour] = []
     for red, green, blue in colours:
         steps = (*range(blue, 256), *range(blue - 1, -1, -1))

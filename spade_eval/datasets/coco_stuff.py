@@ -48,7 +48,7 @@ class CocoStuff(FileDataset):
 
     @classmethod
     def find(cls, root: Path, split: str) -> SplitFiles:
-        """Both layouts; instance maps where a folder of them is there."""
+        """Find either layout; instance maps where a folder of them is there."""
         photos, labels = require_both(
             cls,
             root,
@@ -68,12 +68,12 @@ class CocoStuff(FileDataset):
 
     @classmethod
     def label_files_of(cls, root: Path) -> LabelFiles:
-        """Values 0..181, and 255."""
+        """Take values 0..181, and 255."""
         return LABEL_FILES
 
     @classmethod
     def how_to_get(cls, split: str) -> str:
-        """The archives of the project."""
+        """Name the archives of the project."""
         return (
             f"Unpack {_PHOTO_ARCHIVES[split]} into the data root and {_LABEL_ARCHIVE} into its "
             "folder stuffthingmaps_trainval2017/; or use --dataset scenes, which needs no files"
@@ -81,7 +81,7 @@ class CocoStuff(FileDataset):
 
 
 def label_folders(split: str) -> tuple[str, ...]:
-    """Where label maps of a split may lie below the data root."""
+    """Return where label maps of a split may lie below the data root."""
     return (
         f"{split}_label",
         f"stuffthingmaps_trainval2017/{split}2017",

@@ -47,7 +47,7 @@ and hair brush."""
 
 
 def spread_colour(index: int) -> tuple[int, int, int]:
-    """Hues a golden section apart, so that neighbours in the list differ; never near black.
+    """Return hues a golden section apart, so that neighbours differ; never near black.
 
     COCO-Stuff has no colours of its own.
     """

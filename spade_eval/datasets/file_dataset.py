@@ -79,32 +79,32 @@ class FileDataset(Facts):
 
     @classmethod
     def opened(cls, split: str, size: Size, data_root: Path) -> "FileDataset":
-        """A split as the suite scores it."""
+        """Open a split as the suite scores it."""
         return cls(split, size, data_root)
 
     @classmethod
     def find(cls, root: Path, split: str) -> SplitFiles:
-        """The split's files; `AbsentSplitError` where nothing of it is there."""
+        """Find the split's files; `AbsentSplitError` where nothing of it is there."""
         raise NotImplementedError
 
     @classmethod
     def label_files_of(cls, root: Path) -> LabelFiles:
-        """What the values of the label files below `root` mean."""
+        """Say what the values of the label files below `root` mean."""
         raise NotImplementedError
 
     @classmethod
     def how_to_get(cls, split: str) -> str:
-        """What to download, and where to put it."""
+        """Say what to download, and where to put it."""
         raise NotImplementedError
 
     @classmethod
     def notes(cls, root: Path) -> list[str]:
-        """What a check should say beside counts, such as which release lies there."""
+        """Return what a check says beside counts, such as which release lies there."""
         return []
 
     @classmethod
     def root_of(cls, data_root: Path | str | None, split: str) -> Path:
-        """The data root as a path; unknown splits and an absent root are refused."""
+        """Return the data root as a path; unknown splits and an absent root are refused."""
         lookup(dict.fromkeys(cls.splits), split, f"split of {cls.name}")
         if data_root is None:
             raise UserError(
@@ -131,7 +131,7 @@ class FileDataset(Facts):
         return _preprocessed(sample, self._evaluation, preprocess.Placement())
 
     def training_sample(self, index: int, epoch: int, seed: int) -> Sample:
-        """The sample resized to 286/256 of `size`, then cropped and flipped at random.
+        """Return the sample resized to 286/256 of `size`, then cropped and flipped at random.
 
         Datasets that are not cropped (`training_crops`) are resized to `size` and flipped.
         """
@@ -142,11 +142,11 @@ class FileDataset(Facts):
         return _preprocessed(sample, self._training, placement)
 
     def stored_label_map(self, index: int) -> NDArray[np.uint8]:
-        """(H', W') label values as the file holds them, not resized."""
+        """Return (H', W') label values as the file holds them, not resized."""
         return self.label_files.read(self._files[self._names[index]].label_map)
 
     def fingerprint(self) -> str:
-        """SHA-256 of split, size, preprocessing version and every file's stem and byte count.
+        """Hash split, size, preprocessing version and every file's stem and byte count by SHA-256.
 
         Contents are not read: hashing 19 GB at each start would cost minutes. An edit that keeps
         the byte count of a file therefore goes unseen. Folder names do not enter, so the same
@@ -171,7 +171,7 @@ class FileDataset(Facts):
 
 
 def read_sample(stem: str, paths: SampleFiles, label_files: LabelFiles) -> Sample:
-    """The sample as stored; files of different sizes are refused."""
+    """Read a sample as stored; files of different sizes are refused."""
     photo = files.read_photo(paths.photo)
     size = (photo.shape[0], photo.shape[1])
     label_map = label_files.read(paths.label_map)
@@ -184,7 +184,7 @@ def read_sample(stem: str, paths: SampleFiles, label_files: LabelFiles) -> Sampl
 
 
 def listing(folder: Path, extensions: Sequence[str]) -> Listing:
-    """The files directly in a folder."""
+    """Return the files directly in a folder."""
     return Listing(place=folder, files=files.files_by_stem(folder, extensions))
 
 
@@ -215,13 +215,13 @@ def paired(photos: Listing, labels: Listing, instances: Listing | None = None) -
 
 
 def is_validation(stem: str, share: float) -> bool:
-    """Whether a sample belongs to val; a pure function of its name, for about `share` of names."""
+    """Return whether a sample belongs to val; a function of its name, for about `share` of them."""
     number = int.from_bytes(hashlib.sha256(stem.encode()).digest()[:8], "big")
     return number < share * 2**64
 
 
 def only_split(whole: SplitFiles, split: str, val_share: float, root: Path) -> SplitFiles:
-    """One split of a folder that has none of its own; if chance leaves it empty, that is said."""
+    """Return one split of a folder that has none of its own; an empty one is refused."""
     wanted = split == "val"
     samples = {
         stem: sample
@@ -238,7 +238,7 @@ def only_split(whole: SplitFiles, split: str, val_share: float, root: Path) -> S
 
 
 def first_folder(root: Path, names: Sequence[str]) -> Path | None:
-    """The first of these folders below `root` that is there."""
+    """Return the first of these folders below `root` that is there."""
     return next((root / name for name in names if (root / name).is_dir()), None)
 
 
@@ -250,7 +250,7 @@ def require_both(
     labels: Path | None,
     sought: str,
 ) -> tuple[Path, Path]:
-    """Both folders, or what was sought and where to get it."""
+    """Return both folders, or say what was sought and where to get it."""
     if photos is not None and labels is not None:
         return photos, labels
     kind = UserError if photos or labels else AbsentSplitError

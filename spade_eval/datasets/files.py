@@ -58,7 +58,7 @@ class SizeMismatchError(FileError):
 
 
 def read_photo(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB, read-only; other modes are converted, an alpha channel is dropped."""
+    """Read (H, W, 3) RGB, read-only; other modes are converted, an alpha channel is dropped."""
     with decoding(path), Image.open(path) as image:
         mode = image.mode
         photo = None
@@ -75,7 +75,7 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
 
 
 def read_ids(path: Path, kind: Literal["class", "instance"]) -> NDArray[np.integer]:
-    """(H, W) the values as stored, of 8, 16 or 32 bits, read-only; colour files are refused."""
+    """Read (H, W) values as stored, of 8, 16 or 32 bits, read-only; colour files are refused."""
     with decoding(path), Image.open(path) as image:
         mode = image.mode
         readable = mode in _ID_MODES or _is_grey_ramp(image)
@@ -91,19 +91,19 @@ def read_ids(path: Path, kind: Literal["class", "instance"]) -> NDArray[np.integ
 
 
 def read_instance_map(path: Path) -> NDArray[np.int32]:
-    """(H, W) instance ids; 16-bit ids above 32767 stay as they are."""
+    """Read (H, W) instance ids; 16-bit ids above 32767 stay as they are."""
     return read_ids(path, "instance").astype(np.int32)
 
 
 def read_size(path: Path) -> Size:
-    """Height and width from the file's header, without decoding its pixels."""
+    """Read height and width from the file's header, without decoding its pixels."""
     with decoding(path), Image.open(path) as image:
         width, height = image.size
     return height, width
 
 
 def values_outside(ids: NDArray[np.integer], num_classes: int) -> tuple[int, ...]:
-    """The distinct values that are neither a class nor `IGNORE_INDEX`, ascending."""
+    """Return the distinct values that are neither a class nor `IGNORE_INDEX`, ascending."""
     wrong = ((ids < 0) | (ids >= num_classes)) & (ids != IGNORE_INDEX)
     return tuple(np.unique(ids[wrong]).tolist()) if wrong.any() else ()
 
@@ -120,7 +120,7 @@ def require_same_size(photo: Path, photo_size: Size, map_file: Path, map_size: S
 
 
 def files_by_stem(folder: Path, extensions: Sequence[str]) -> dict[str, Path]:
-    """The folder's files of these extensions (any case), by stem in lexicographic order."""
+    """Return the folder's files of these extensions (any case) by stem, in order."""
     paths: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.suffix.lower() not in extensions:
@@ -135,13 +135,13 @@ def files_by_stem(folder: Path, extensions: Sequence[str]) -> dict[str, Path]:
 
 
 def shortened(items: Sequence[object], limit: int = 5) -> str:
-    """`a, b, c, ... (9 in all)`: enough of a long list to find the rest."""
+    """Write `a, b, c, ... (9 in all)`: enough of a long list to find the rest."""
     shown = ", ".join(str(item) for item in items[:limit])
     return f"{shown}, ... ({len(items)} in all)" if len(items) > limit else shown
 
 
 def text_of_size(size: Size) -> str:
-    """`256x512` is 256 high and 512 wide."""
+    """Write a size: `256x512` is 256 high and 512 wide."""
     return f"{size[0]}x{size[1]}"
 
 

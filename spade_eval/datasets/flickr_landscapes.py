@@ -36,7 +36,7 @@ class FlickrLandscapes(FileDataset):
 
     @classmethod
     def find(cls, root: Path, split: str) -> SplitFiles:
-        """`images/` with `labels/`, each with folders per split or as a whole."""
+        """Find `images/` with `labels/`, each with folders per split or as a whole."""
         photos, labels = require_both(
             cls,
             root,
@@ -52,12 +52,12 @@ class FlickrLandscapes(FileDataset):
 
     @classmethod
     def label_files_of(cls, root: Path) -> LabelFiles:
-        """Those of COCO-Stuff."""
+        """Take those of COCO-Stuff."""
         return LABEL_FILES
 
     @classmethod
     def how_to_get(cls, split: str) -> str:
-        """How to make it."""
+        """Say how to make it."""
         return (
             "The set of the paper was never released: put photos of your own into images/ and "
             "label them with `spade-eval data label`"

@@ -32,7 +32,7 @@ class Folder(FileDataset):
 
     @classmethod
     def find(cls, root: Path, split: str) -> SplitFiles:
-        """The folders that the description names."""
+        """Find the folders that the description names."""
         described = read_description(root)
         images = described.images.replace("{split}", split)
         ids = described.labels.replace("{split}", split)
@@ -63,12 +63,12 @@ class Folder(FileDataset):
 
     @classmethod
     def label_files_of(cls, root: Path) -> LabelFiles:
-        """As described."""
+        """Take the values that are described."""
         return read_description(root).label_files
 
     @classmethod
     def how_to_get(cls, split: str) -> str:
-        """Where the names of the folders come from."""
+        """Say where the names of the folders come from."""
         return f"Correct the folders named in {FILE_NAME}"
 
     def _meaning(self) -> str:

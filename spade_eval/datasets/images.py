@@ -49,7 +49,7 @@ class ImageFolder:
         return read_photo(self._paths[index])
 
     def content_sha256(self) -> str:
-        """SHA-256 over stem and SHA-256 of the bytes of every file, in the order of stems."""
+        """Hash stem and SHA-256 of the bytes of every file by SHA-256, in the order of stems."""
         digest = hashlib.sha256()
         for path in sorted(self._paths, key=lambda path: path.stem):
             content = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -53,7 +53,7 @@ class LabelFiles:
         return offset if consecutive and wraps and self.values[-1] < 256 else None
 
     def read(self, path: Path) -> NDArray[np.uint8]:
-        """(H, W) label values; a file with other values is a `LabelValueError`."""
+        """Read (H, W) label values; a file with other values is a `LabelValueError`."""
         ids = files.read_ids(path, "class")
         if ids.dtype == np.uint8 and self._offset is not None:
             return self._shifted(ids.astype(np.uint8, copy=False), self._offset, path)
@@ -93,7 +93,7 @@ class LabelFiles:
 
 
 def numbered_from_zero(space: LabelSpace, hint: str | None = None) -> LabelFiles:
-    """Files whose values are the label values themselves, 255 where unlabelled."""
+    """Describe files whose values are the label values, 255 where unlabelled."""
     unlabelled = (IGNORE_INDEX,) if space.has_unlabelled else ()
     values = tuple(range(space.num_classes))
     if hint is None:
@@ -102,7 +102,7 @@ def numbered_from_zero(space: LabelSpace, hint: str | None = None) -> LabelFiles
 
 
 def text_of_values(values: Sequence[int]) -> str:
-    """`0..181`, or the values themselves where they have gaps."""
+    """Write `0..181`, or the values themselves where they have gaps."""
     ordered = sorted(values)
     if ordered == list(range(ordered[0], ordered[-1] + 1)) and len(ordered) > 2:
         return f"{ordered[0]}..{ordered[-1]}"

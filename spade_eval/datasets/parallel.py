@@ -32,7 +32,7 @@ def run_parallel(
     workers: int = DEFAULT_WORKERS,
     progress: Progress | None = None,
 ) -> Iterator[Result]:
-    """Results in the order of the items; few wait at a time, so memory does not grow with them."""
+    """Return results in the order of the items; few wait, so memory does not grow with them."""
     with ThreadPoolExecutor(max_workers=workers) as pool:
         waiting: list[Future[Result]] = []
         submitted = 0

@@ -46,23 +46,23 @@ class Preprocessing:
         lookup(PREPROCESS_MODES, self.mode, "preprocess mode")
 
     def resized(self, original: Size) -> Size:
-        """The size before the crop."""
+        """Return the size before the crop."""
         return PREPROCESS_MODES[self.mode].resized(original, self)
 
     def draw(self, original: Size, generator: np.random.Generator) -> Placement:
-        """A uniform crop position and a fair flip for a sample of size `original`."""
+        """Draw a uniform crop position and a fair flip for a sample of size `original`."""
         height, width = self.resized(original)
         top = generator.integers(max(0, height - self.crop_size[0]) + 1)
         left = generator.integers(max(0, width - self.crop_size[1]) + 1)
         return Placement(top=int(top), left=int(left), flip=bool(generator.integers(2)))
 
     def apply_photo(self, photo: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 -> (H', W', 3) uint8, bicubic."""
+        """Place a photo: (H, W, 3) uint8 -> (H', W', 3) uint8, bicubic."""
         size = self.resized((photo.shape[0], photo.shape[1]))
         return self._place(_resized_by_pillow(photo, size, Image.Resampling.BICUBIC), placement)
 
     def apply_map(self, ids: NDArray[Pixels], placement: Placement) -> NDArray[Pixels]:
-        """(H, W) label or instance ids -> (H', W'), nearest neighbour: never an invented id."""
+        """Place (H, W) label or instance ids -> (H', W'), nearest: never an invented id."""
         size = self.resized((ids.shape[0], ids.shape[1]))
         return self._place(_resized_by_pillow(ids, size, Image.Resampling.NEAREST), placement)
 
@@ -73,18 +73,18 @@ class Preprocessing:
 
 
 def evaluation(size: Size) -> Preprocessing:
-    """The sample as it is scored."""
+    """Return the sample as it is scored."""
     return Preprocessing(mode="fixed", load_size=size, crop_size=size)
 
 
 def training(size: Size) -> Preprocessing:
-    """The sample as it is trained on: 286 to 256 pixels, other sizes in proportion."""
+    """Return the sample as it is trained on: 286 to 256 pixels, other sizes in proportion."""
     height, width = ((286 * side + 128) // 256 for side in size)  # rounded, halves upwards
     return Preprocessing(mode="resize_and_crop", load_size=(height, width), crop_size=size)
 
 
 def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """The random numbers of one training sample, the same in whatever order samples are loaded."""
+    """Return the random numbers of one training sample, whatever the order of loading."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, epoch, index))))
 
 

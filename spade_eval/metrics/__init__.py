@@ -26,12 +26,12 @@ METRICS: dict[str, "str | type[Metric]"] = {
 
 
 def metric_classes() -> "list[type[Metric]]":
-    """The classes of all rows in order; imports their modules."""
+    """Import and return the classes of all rows, in order."""
     return [_class_of(row) for row in METRICS.values()]
 
 
 def columns() -> "dict[str, Column]":
-    """What each number is called, its unit and its direction, by column."""
+    """Return what each number is called, its unit and its direction, by column."""
     return {name: column for kind in metric_classes() for name, column in kind.columns.items()}
 
 

@@ -20,7 +20,7 @@ def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
 
 
 def read_arrays(path: Path, names: Sequence[str], what: str) -> dict[str, NDArray[Any]]:
-    """The arrays of a .npz by name; `what` says in errors what the file should have held."""
+    """Return the arrays of a .npz by name; `what` says in errors what the file should have held."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return {name: stored[name] for name in names}

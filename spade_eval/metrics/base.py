@@ -96,7 +96,7 @@ class ScoredBatch(Images, Protocol):
         ...
 
     def features(self, space: FeatureSpace) -> Tensor:
-        """(M, D) on the CPU, of the first M images, which enter the distance."""
+        """Return (M, D) features on the CPU, of the first M images, which enter the distance."""
         ...
 
 
@@ -112,7 +112,7 @@ class ScoredSplit:
 
 
 def merged(metrics: Iterable["Metric"]) -> dict[int, dict[str, Tensor]]:
-    """The rows that metrics kept, by number of the batch; what several kept is there once."""
+    """Join the rows that metrics kept, by number of the batch; what several kept is there once."""
     batches: dict[int, dict[str, Tensor]] = {}
     for metric in metrics:
         for number, rows in metric.state().items():
@@ -162,7 +162,7 @@ class Metric(ABC):
         self._state[batch.number] = {key: value.cpu() for key, value in rows.items()}
 
     def state(self) -> Mapping[int, Mapping[str, Tensor]]:
-        """What `update` kept: rows by key, by number of the batch."""
+        """Return what `update` kept: rows by key, by number of the batch."""
         return self._state
 
     def column_of(self, name: str) -> str:
@@ -171,7 +171,7 @@ class Metric(ABC):
 
     @abstractmethod
     def compute(self, split: ScoredSplit) -> Values:
-        """A value for each of `columns`."""
+        """Compute a value for each of `columns`."""
 
 
 class FeatureMetric(Metric):
@@ -191,7 +191,7 @@ class FeatureMetric(Metric):
 
     @classmethod
     def applies_to(cls, space: FeatureSpace) -> bool:
-        """Whether these features are its own."""
+        """Return whether these features are its own."""
         network: Literal["inception", "in-domain"]
         network = "in-domain" if space.profile is None else "inception"
         return network in cls.networks and (cls.of_every_profile or not space.beside)
@@ -209,7 +209,7 @@ class FeatureMetric(Metric):
         return values
 
     def compare(self, real: FeatureSet, synthesized: FeatureSet) -> dict[str, float | None]:
-        """A value for each of `columns`, by what records call it.
+        """Compute a value for each of `columns`, by what records call it.
 
         None where statistics hold no features, or too few of them for a neighbourhood.
         """
@@ -219,10 +219,10 @@ class FeatureMetric(Metric):
         return {self.column_of(name): value for name, value in self.of_features(x, y).items()}
 
     def of_features(self, real: Tensor, synthesized: Tensor) -> Mapping[str, float]:
-        """A value for each of `columns` from (N, D) and (M, D) features."""
+        """Compute a value for each of `columns` from (N, D) and (M, D) features."""
         raise NotImplementedError
 
 
 def features_key(space: FeatureSpace) -> str:
-    """The key under which features of a space are kept."""
+    """Return the key under which features of a space are kept."""
     return f"features of {space.column}"

@@ -83,13 +83,13 @@ class StoredCounts:
         return self.counts[:, 2]
 
     def image_accuracy(self) -> NDArray[np.float64]:
-        """(N,) share of correct pixels among the scored ones; NaN where no pixel is scored."""
+        """Return (N,) shares of correct pixels among the scored ones; NaN where none is scored."""
         scored = self.target.sum(axis=1, dtype=np.float64)
         hits = self.intersection.sum(axis=1, dtype=np.float64)
         return _ratio(hits, scored)
 
     def image_miou(self) -> NDArray[np.float64]:
-        """(N,) mean IoU over the classes that each image's own label map holds; NaN for none."""
+        """Return (N,) mIoU over the classes that each image's own label map holds; NaN for none."""
         union = self.counts.astype(np.float64)
         iou = _ratio(union[:, 0], union[:, 1] + union[:, 2] - union[:, 0])
         present = self.target > 0
@@ -113,7 +113,7 @@ def _whole_numbers(counts: NDArray[Any], path: Path) -> Counts:
 
 
 def miou_of(counts: NDArray[np.float64], average: ClassAverage) -> NDArray[np.float64]:
-    """(..., 3, C) pooled counts -> (...,) mIoU by one of the three rules, NaN without classes."""
+    """Average pooled counts (..., 3, C) -> (...,) mIoU by one of the three rules; NaN for none."""
     iou, averaged = iou_of(counts, average)
     with np.errstate(invalid="ignore"):
         return np.where(averaged, iou, 0.0).sum(axis=-1) / averaged.sum(axis=-1)
@@ -122,7 +122,7 @@ def miou_of(counts: NDArray[np.float64], average: ClassAverage) -> NDArray[np.fl
 def iou_of(
     counts: NDArray[np.float64], average: ClassAverage
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """(..., 3, C) pooled counts -> (..., C) IoU, 0 for an empty union, and who is averaged."""
+    """Divide pooled counts (..., 3, C) -> (..., C) IoU, 0 for no union, and who is averaged."""
     hits, target, prediction = counts[..., 0, :], counts[..., 1, :], counts[..., 2, :]
     union = target + prediction - hits
     averaged = {"all": union >= 0, "target": target > 0, "union": union > 0}[average]

@@ -39,7 +39,7 @@ class DensityCoverage(FeatureMetric):
 
 
 def density_coverage(real: Tensor, synthesized: Tensor, k: int = 5) -> dict[str, float]:
-    """density (0 and up, about 1 for equal distributions) and coverage in [0, 1], in float64."""
+    """Compute density (0 and up, about 1 for equal sets) and coverage in [0, 1], in float64."""
     radii = squared_radii(real, k)
     num_balls = torch.zeros((), dtype=torch.float64)
     covered = torch.zeros(len(real), dtype=torch.bool, device=real.device)

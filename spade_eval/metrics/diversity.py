@@ -96,7 +96,7 @@ class MSSSIMDiversity(DiversityMetric):
 
 
 def pair_indices(num_samples: int) -> tuple[Tensor, Tensor]:
-    """First and second of all pairs: (0, 1), (0, 2), ..., (k - 2, k - 1)."""
+    """Return first and second of all pairs: (0, 1), (0, 2), ..., (k - 2, k - 1)."""
     first, second = torch.triu_indices(num_samples, num_samples, offset=1)
     return first, second
 
@@ -119,7 +119,7 @@ class LPIPSPairs:
 
 @torch.inference_mode()
 def ms_ssim_pairs(samples: Tensor) -> Tensor:
-    """MS-SSIM of all pairs of (k, 3, H, W) in [0, 1] -> (k (k - 1) / 2,), float64."""
+    """Compare all pairs of (k, 3, H, W) in [0, 1] -> (k (k - 1) / 2,) MS-SSIM, float64."""
     first, second = pair_indices(len(samples))
     pairs = zip(first.tolist(), second.tolist(), strict=True)
     return torch.cat([ms_ssim(samples[i : i + 1], samples[j : j + 1]) for i, j in pairs])

@@ -18,7 +18,7 @@ class FeatureSet:
 
     @classmethod
     def of(cls, features: Tensor) -> "FeatureSet":
-        """The set of (N, D) features, and their moments."""
+        """Make the set of (N, D) features, and their moments."""
         moments = FeatureMoments(features.shape[1])
         moments.update(features)
         return cls(moments, features.float())

@@ -25,7 +25,7 @@ class FID(FeatureMetric):
     of_every_profile = True
 
     def compare(self, real: FeatureSet, synthesized: FeatureSet) -> dict[str, float | None]:
-        """The distance of two sets, also where only their moments are kept."""
+        """Compute the distance of two sets, also where only their moments are kept."""
         assert self.space.profile is not None
         distance = self.space.profile.distance(real.moments, synthesized.moments)
         return {self.space.column: distance}
@@ -45,5 +45,5 @@ class InDomainFD(FeatureMetric):
     networks = ("in-domain",)
 
     def compare(self, real: FeatureSet, synthesized: FeatureSet) -> dict[str, float | None]:
-        """The distance of two sets."""
+        """Compute the distance of two sets."""
         return {self.space.column: frechet_distance(real.moments, synthesized.moments)}

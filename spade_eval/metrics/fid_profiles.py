@@ -54,13 +54,13 @@ class FIDProfile:
     real_set: str = "given by the caller; here the split's photos at the scored size"
 
     def used_images(self, count: int) -> int:
-        """How many of `count` images enter, the first ones; all where they fill no batch."""
+        """Return how many of `count` images enter, the first ones; all where they fill no batch."""
         if count < self.batch_of_images:
             return count
         return count - count % self.batch_of_images
 
     def network_input(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) uint8, or floats in [0, 1], -> (N, 3, 299, 299) float32.
+        """Turn (N, 3, H, W) uint8, or floats in [0, 1], into (N, 3, 299, 299) float32.
 
         A profile of 8-bit files refuses floats between two levels.
         """
@@ -76,7 +76,7 @@ class FIDProfile:
         return _SCALINGS[self.scaling](pixels)
 
     def notes(self, num_reference: int, num_synthesized: int) -> tuple[str, ...]:
-        """What must stand beside an FID of so many images on either side, before dropping any."""
+        """Say what must stand beside an FID of so many images a side, before dropping any."""
         counts = (num_reference, num_synthesized)
         used = tuple(self.used_images(count) for count in counts)
         notes = []
@@ -100,7 +100,7 @@ class FIDProfile:
         return tuple(notes)
 
     def distance(self, real: FeatureMoments, synthesized: FeatureMoments) -> float:
-        """The FID of two sets of features of this profile."""
+        """Compute the FID of two sets of features of this profile."""
         if self.statistics == "float32":
             return float32_distance(real, synthesized)
         return frechet_distance(real, synthesized)
@@ -150,7 +150,7 @@ FID_PROFILES: dict[str, FIDProfile] = {
 
 
 def unit_range(images: Tensor, eight_bit: bool) -> Tensor:
-    """(N, 3, H, W) uint8, or floats in [0, 1], as float32 in [0, 1]."""
+    """Return (N, 3, H, W) uint8, or floats in [0, 1], as float32 in [0, 1]."""
     if images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"images are {tuple(images.shape)}, expected (N, 3, H, W)")
     if images.dtype == torch.uint8:

@@ -18,7 +18,7 @@ _OFFSET = 1e-6  # added to both diagonals where the root is not finite
 
 
 def float32_distance(real: FeatureMoments, synthesized: FeatureMoments) -> float:
-    """Squared distance of mean and covariance rounded to float32."""
+    """Compute the squared distance of mean and covariance rounded to float32."""
     mean, covariance = _rounded(real)
     other_mean, other_covariance = _rounded(synthesized)
     offset = mean - other_mean
@@ -29,7 +29,7 @@ def float32_distance(real: FeatureMoments, synthesized: FeatureMoments) -> float
 
 
 def trace_of_root(covariance: NDArray[np.floating], other: NDArray[np.floating]) -> float:
-    """Trace of SciPy's matrix root of the product, as pytorch-fid and its descendants take it.
+    """Return the trace of SciPy's matrix root of the product, as pytorch-fid takes it.
 
     No argument but the matrix is passed: `disp`, which pytorch-fid 0.3 gives, is gone from SciPy
     1.18. Its remarks on singular matrices, printed by older versions, are swallowed.

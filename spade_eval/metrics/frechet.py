@@ -24,7 +24,7 @@ from spade_eval.metrics.moments import FeatureMoments
 
 
 def frechet_distance(real: FeatureMoments, synthesized: FeatureMoments) -> float:
-    """Squared Fréchet distance, as FID is defined; symmetric, and 0 for equal sets.
+    """Compute the squared Fréchet distance, as FID is: symmetric, and 0 for equal sets.
 
     Both sides need at least 2 rows. Sets with `is_rank_deficient` give a value that is biased
     upwards and can be compared at equal N only; the caller warns.

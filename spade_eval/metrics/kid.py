@@ -54,7 +54,7 @@ def kernel_distance(
     subset_size: int = 1000,
     seed: int = 0,
 ) -> KernelDistance:
-    """KID of (N, D) and (M, D) features, in float64 on their device.
+    """Compute KID of (N, D) and (M, D) features, in float64 on their device.
 
     Subsets are drawn without replacement from each side, independently and from `seed` alone. A
     side smaller than `subset_size` makes every subset that small: the result says how large.
@@ -81,7 +81,7 @@ def kernel_distance(
 
 
 def squared_discrepancy(x: Tensor, y: Tensor) -> Tensor:
-    """Unbiased squared MMD of (N, D) and (M, D) features; it may be negative."""
+    """Estimate the squared MMD of (N, D) and (M, D) features without bias; may be negative."""
     return (
         _mean_off_diagonal(_cubic_kernel(x, x))
         + _mean_off_diagonal(_cubic_kernel(y, y))

@@ -96,12 +96,12 @@ class FeatureMoments:
         return self._rows.clone() if self.is_rank_deficient else None
 
     def mean(self) -> Tensor:
-        """(dim,) float64 mean."""
+        """Return the (dim,) float64 mean."""
         self.require_count(1)
         return (self._sum + self._rows.sum(dim=0)) / self.count
 
     def covariance(self) -> Tensor:
-        """(dim, dim) float64 sample covariance, divided by N - 1."""
+        """Return the (dim, dim) float64 sample covariance, divided by N - 1."""
         self.require_count(2)
         mean = self.mean()
         if self.is_rank_deficient:
@@ -128,7 +128,7 @@ class FeatureMoments:
 
     @classmethod
     def load(cls, path: Path) -> "tuple[FeatureMoments, dict[str, Any]]":
-        """What `save` wrote, bit for bit: later rows are added as if the stream had gone on."""
+        """Read what `save` wrote, bit for bit: later rows are added as if the stream went on."""
         stored = read_arrays(path, _STORED, "feature moments")
         moments = cls(len(stored["sum"]))
         moments._num_folded = int(stored["num_folded"])

@@ -26,7 +26,7 @@ LEAST_SIDE = (_WINDOW - 1) * 2 ** (len(SCALE_WEIGHTS) - 1) + 1
 
 
 def ms_ssim(images: Tensor, others: Tensor) -> Tensor:
-    """Two (N, C, H, W) in [0, 1], H and W at least 161 -> (N,) similarities in [0, 1], float64."""
+    """Compare two (N, C, H, W) in [0, 1], sides of 161 at least -> (N,) float64 in [0, 1]."""
     if images.shape != others.shape or images.ndim != 4 or not images.is_floating_point():
         raise ValueError(
             f"images are {tuple(images.shape)} and {tuple(others.shape)} {images.dtype}, expected "

@@ -21,7 +21,7 @@ _RELATIVE_SLACK = 1e-10
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Iterator[Tensor]:
-    """Squared Euclidean distances of (N, D) to (M, D) features, some rows of (N, M) at a time."""
+    """Yield squared Euclidean distances of (N, D) to (M, D) features, some rows at a time."""
     centre = y.double().mean(dim=0)  # an offset common to all features would cost digits
     x, y = x.double() - centre, y.double() - centre
     y_norms = y.square().sum(dim=1)
@@ -30,7 +30,7 @@ def squared_distances(x: Tensor, y: Tensor) -> Iterator[Tensor]:
 
 
 def squared_radii(features: Tensor, k: int) -> Tensor:
-    """(N,) squared distance of every feature to the k-th nearest other one, with the slack."""
+    """Return (N,) squared distances of features to their k-th nearest other one, with the slack."""
     if not 1 <= k < len(features):
         raise UserError(
             f"nearest neighbour {k} of {len(features)} images, expected 1..{len(features) - 1}; "

@@ -39,7 +39,7 @@ class PrecisionRecall(FeatureMetric):
 
 
 def precision_recall(real: Tensor, synthesized: Tensor, k: int = 3) -> dict[str, float]:
-    """precision and recall in [0, 1] of (N, D) and (M, D) features, in float64."""
+    """Compute precision and recall in [0, 1] of (N, D) and (M, D) features, in float64."""
     return {
         "precision": _share_inside(synthesized, real, k),
         "recall": _share_inside(real, synthesized, k),

@@ -62,13 +62,13 @@ class SegmentationScores:
         self.num_ignored += num_ignored.sum().cpu()
 
     def per_class_iou(self) -> list[float | None]:
-        """IoU of each class in order; None for a class outside the average."""
+        """Return the IoU of each class in order; None for a class outside the average."""
         iou, averaged = self._iou()
         pairs = zip(iou.tolist(), averaged.tolist(), strict=True)
         return [value if is_averaged else None for value, is_averaged in pairs]
 
     def compute(self) -> dict[str, float]:
-        """miou, acc_valid, acc_all, mean_accuracy and fwiou, each in [0, 1]."""
+        """Compute miou, acc_valid, acc_all, mean_accuracy and fwiou, each in [0, 1]."""
         hits, targets, _ = self.counts
         num_valid = targets.sum()
         if num_valid == 0:
@@ -175,7 +175,7 @@ def class_counts(
 
 
 def stored_counts(names: Sequence[str], counts: Tensor, num_ignored: Tensor) -> StoredCounts:
-    """What `class_counts` gave of named images, in the form that is kept as a file."""
+    """Return what `class_counts` gave of named images, in the form that is kept as a file."""
     if len(names) != len(counts):
         raise ValueError(f"{len(names)} names for {len(counts)} label maps, expected one each")
     numbers, ignored = (part.cpu().numpy().astype(np.uint32) for part in (counts, num_ignored))

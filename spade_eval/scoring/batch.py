@@ -82,7 +82,7 @@ class Batch:
         return class_counts(*self.predicted, len(self.judges.segmenter.class_names))
 
     def features(self, space: FeatureSpace) -> Tensor:
-        """(M, D) features of those images of the batch that enter a distance of the run."""
+        """Return (M, D) features of those images of the batch that enter a distance of the run."""
         return self._features[space.column]
 
     @cached_property
@@ -95,7 +95,7 @@ class Batch:
         return {item.column: self.features_for(item) for item in self.judges.distances}
 
     def features_for(self, distance: Distance) -> Tensor:
-        """(M, D) features of those images of the batch that the profile uses."""
+        """Return (M, D) features of those images of the batch that the profile uses."""
         stop = min(self.indices.stop, distance.used_images(self.judges.count))
         used = len(range(self.indices.start, stop))
         if not used:

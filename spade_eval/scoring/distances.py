@@ -66,12 +66,12 @@ class Distance:
         return self.profile is not None and not self.profile.eight_bit
 
     def used_images(self, count: int) -> int:
-        """How many of `count` images enter, the first ones."""
+        """Return how many of `count` images enter, the first ones."""
         return count if self.profile is None else self.profile.used_images(count)
 
     @torch.inference_mode()
     def features(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] -> (N, D) on the CPU."""
+        """Turn (N, 3, H, W) in [0, 1] into (N, D) on the CPU."""
         return self.network(images).cpu()
 
     @property
@@ -81,7 +81,7 @@ class Distance:
         return [kind(self) for kind in kinds if kind.applies_to(self)]
 
     def compare(self, real: FeatureSet, synthesized: FeatureSet) -> dict[str, float | None]:
-        """What all `metrics` give, by column: None where there are too few images for one."""
+        """Compute all `metrics`, by column: None where there are too few images for one."""
         return {
             column: value
             for metric in self.metrics
@@ -89,7 +89,7 @@ class Distance:
         }
 
     def notes(self, count: int) -> tuple[str, ...]:
-        """What must stand beside a distance between `count` images on either side."""
+        """Say what must stand beside a distance between `count` images on either side."""
         if self.profile is not None:
             return self.profile.notes(count, count)
         return ()
@@ -103,7 +103,7 @@ def open_distances(
     *,
     filled: bool = False,
 ) -> tuple[Distance, ...]:
-    """FID by each profile; FD instead where the segmenter is in-domain and weights are missing."""
+    """Open FID by each profile; FD where the segmenter is in-domain and weights are missing."""
     profiles = {name: lookup(FID_PROFILES, name, "FID profile") for name in profile_names}
     if isinstance(segmenter.network, InDomainSegmenter) and not all(
         is_installed(profile.weights, weights_dir) for profile in profiles.values()
@@ -143,7 +143,7 @@ def _fid(
 def stored_references(
     path: Path, distances: Sequence[Distance], dataset: Dataset, count: int
 ) -> dict[str, FeatureSet]:
-    """Statistics of `spade-eval stats make` for the distance of their profile, by its column."""
+    """Read statistics of `spade-eval stats make` for the distance of their profile, by column."""
     named = {item.profile_name: item for item in distances if item.profile_name is not None}
     if not named:
         raise UserError(

@@ -44,14 +44,14 @@ class Comparison:
     features_sha256: str | None = None
 
     def metric_of(self, num_samples: int) -> DiversityMetric:
-        """A new metric of so many images a label map."""
+        """Return a new metric of so many images a label map."""
         kinds = [kind for kind in metric_classes() if issubclass(kind, DiversityMetric)]
         (kind,) = (kind for kind in kinds if self.metric in kind.columns)
         return kind(self.pairs, num_samples)
 
 
 def open_comparisons(size: Size, weights_dir: Path, device: torch.device) -> list[Comparison]:
-    """LPIPS where its weights are there, MS-SSIM where images of this size are large enough."""
+    """Open LPIPS where its weights are, MS-SSIM where images of this size are large enough."""
     comparisons = []
     files = (ALEXNET, LPIPS_LINEAR)
     if all(is_installed(file, weights_dir) for file in files):
@@ -75,7 +75,7 @@ def diversity(
     comparisons: Sequence[Comparison],
     world: World = ALONE,
 ) -> list[Value]:
-    """Mean over label maps of the mean over pairs, as values to be recorded.
+    """Average over label maps the mean over pairs, as values to be recorded.
 
     Label maps are dealt to the processes of `world`; each has all values.
     """
@@ -109,7 +109,7 @@ def _values(
 
 
 def left_out(size: Size, comparisons: Sequence[Comparison]) -> tuple[str, ...]:
-    """What must be said where a measure of diversity is missing."""
+    """Say where a measure of diversity is missing."""
     present = {comparison.metric for comparison in comparisons}
     notes = []
     if "lpips_diversity" not in present:

@@ -23,7 +23,7 @@ _COCO_IDS = 182
 def footnotes(
     resolved: ResolvedProtocol, distances: Sequence[Distance], num_images: int
 ) -> tuple[str, ...]:
-    """Footnotes that hold for every number of a run."""
+    """Return the footnotes that hold for every number of a run."""
     return (
         *_of_segmenter(resolved),
         *_of_size(resolved),
@@ -33,7 +33,7 @@ def footnotes(
 
 
 def notes_of_scores(dataset: str, scores: Scores) -> list[str]:
-    """What the scores themselves give away."""
+    """Return notes on what the scores themselves give away."""
     if dataset == "cityscapes":
         return _of_valid_share(scores.numbers["acc_all"], scores.numbers["acc_valid"])
     iou = [*scores.per_class("iou").values()]

@@ -52,7 +52,7 @@ class SegmenterConfig:
 def segmenter_config(
     dataset_name: str, budget: Budget, splits: Sequence[Dataset]
 ) -> SegmenterConfig:
-    """How a budget trains the in-domain segmenter on a training split at some sizes."""
+    """Return how a budget trains the in-domain segmenter on a training split at some sizes."""
     return SegmenterConfig(
         dataset=dataset_name,
         dataset_sha256=sha256_of_json([split.fingerprint() for split in splits]),
@@ -116,7 +116,7 @@ def load_in_domain(path: Path, dataset: Dataset) -> InDomainSegmenter:
 
 @torch.inference_mode()
 def real_scores(path: Path, dataset: Dataset, device: torch.device) -> dict[str, float]:
-    """Segmentation scores of a weight file on a split's real photos."""
+    """Score a split's real photos by the segmenter of a weight file."""
     network = load_in_domain(path, dataset).to(device)
     counts = SegmentationScores(network.num_classes, averaged="target")
     for start in range(0, len(dataset), 20):

@@ -98,7 +98,7 @@ class ScoringNetworks:
         )
 
     def reference_sha256(self, distance: Distance) -> str:
-        """Identity of reference statistics: these photos through this feature network."""
+        """Return the identity of reference statistics: these photos through this network."""
         return sha256_of_json(
             [
                 self.dataset.fingerprint(),

@@ -48,7 +48,7 @@ class StatisticsIdentity:
     width: int
 
     def differences(self, other: "StatisticsIdentity") -> list[str]:
-        """One phrase per statement on which the two disagree, with both values."""
+        """Return one phrase per statement on which the two disagree, with both values."""
         ours, expected = dataclasses.asdict(self), dataclasses.asdict(other)
         return [
             f"{name} {_short(ours[name])} for {_short(value)}"
@@ -133,7 +133,7 @@ def make_statistics(
     stored: Stored = "moments",
     batch_size: int = 20,
 ) -> ReferenceStatistics:
-    """Features of a reference set by one FID profile, whose weights must be in the folder."""
+    """Compute features of a reference set by one FID profile, whose weights must be there."""
     profile = lookup(FID_PROFILES, profile_name, "FID profile")
     path = installed(profile.weights, weights_dir)
     identity = expected_identity(profile_name, sha256_of_weights(path), images.names, images.size)
@@ -158,7 +158,7 @@ def make_statistics(
 def expected_identity(
     profile_name: str, weights_sha256: str, names: Sequence[str], size: Size
 ) -> StatisticsIdentity:
-    """The identity of statistics of these images; the profile says how many of them enter."""
+    """Return the identity of statistics of these images; the profile says how many enter."""
     profile = lookup(FID_PROFILES, profile_name, "FID profile")
     count = profile.used_images(len(names))
     return StatisticsIdentity(
@@ -172,7 +172,7 @@ def expected_identity(
 
 
 def photos_of(dataset: Dataset, count: int | None = None) -> ImageSet:
-    """The photos of a split, or the first so many, as they are scored."""
+    """Return the photos of a split, or the first so many, as they are scored."""
     names = dataset.names[:count]
     images = (_tensor(dataset[index].photo) for index in range(len(names)))
     origin = f"{dataset.name} {dataset.split}"
@@ -180,7 +180,7 @@ def photos_of(dataset: Dataset, count: int | None = None) -> ImageSet:
 
 
 def images_in(directory: Path, size: Size | None = None, count: int | None = None) -> ImageSet:
-    """The images of a folder in the order of their stems, all of `size` or of one size."""
+    """Return the images of a folder in the order of their stems, all of `size` or of one size."""
     if not directory.is_dir():
         raise UserError(f"{directory} is no folder; the folder of the reference images is expected")
     files = files_by_stem(directory, PHOTO_EXTENSIONS)

@@ -48,7 +48,7 @@ class Scores:
         return {item.column: item.value for item in self.values if item.class_name is None}
 
     def per_class(self, column: str = "iou") -> dict[str, float | None]:
-        """Those of single classes, by name of the class."""
+        """Return those of single classes, by name of the class."""
         of_classes = (item for item in self.values if item.column == column)
         return {item.class_name: item.value for item in of_classes if item.class_name is not None}
 
@@ -88,7 +88,7 @@ class Scorer(Judges):
         return self.world.on_first(lambda: self._scores(metrics, batches, references))
 
     def metrics(self) -> list[Metric]:
-        """New ones: every row of METRICS that this run can compute."""
+        """Return new ones: every row of METRICS that this run can compute."""
         kinds = [kind for kind in metric_classes() if not kind.of_samples]
         plain = [kind() for kind in kinds if not issubclass(kind, FeatureMetric)]
         return [*plain, *(metric for item in self.distances for metric in item.metrics)]
@@ -116,17 +116,17 @@ class Scorer(Judges):
         return Scores(values, per_image, split.features)
 
     def references(self) -> dict[str, FeatureSet]:
-        """Features of the split's real photos for every distance, by its column."""
+        """Compute features of the split's real photos for every distance, by its column."""
         return {distance.column: self.reference(distance) for distance in self.distances}
 
     def reference(self, distance: Distance) -> FeatureSet:
-        """Features of the split's real photos; in the first process all of them."""
+        """Compute features of the split's real photos; in the first process all of them."""
         return self.features_of(RealPhotos(), distance, title="reference")
 
     def features_of(
         self, source: Source, distance: Distance, title: str | None = None
     ) -> FeatureSet:
-        """Features of a source's images and nothing else; in the first process all of them."""
+        """Compute features of a source's images and no more; in the first process all of them."""
         key = features_key(distance)
         parts = {
             batch.number: {key: batch.features_for(distance)}
@@ -144,7 +144,7 @@ class Scorer(Judges):
     def batches(
         self, source: Source, title: str | None = None, upto: int | None = None
     ) -> Iterator[Batch]:
-        """The source's images in this process's batches, those that hold the first `upto`.
+        """Yield the source's images in this process's batches that hold the first `upto`.
 
         Samples of the next batches are read on a thread while one is computed.
         """
@@ -170,7 +170,7 @@ class Scorer(Judges):
 
 
 def cached_features(path: Path, make: Callable[[], FeatureSet], world: World = ALONE) -> FeatureSet:
-    """Features from a file, or made by all processes and kept there by the first."""
+    """Read features from a file, or make them in all processes; the first keeps them there."""
     if not world.on_first(path.is_file):
         made = make()
         world.on_first(lambda: made.save(path))

@@ -63,7 +63,7 @@ def open_segmenter(
     short_sides: tuple[int, ...] | None = None,
     in_domain: Callable[[], Path],
 ) -> ScoringSegmenter:
-    """The segmenter of that name for a dataset; every file that it needs is read and checked.
+    """Open the segmenter of that name for a dataset; every file that it needs is checked.
 
     `short_sides` are UperNet's scales where a protocol wants others than the segmenter's own.
     """
@@ -150,7 +150,7 @@ def _require_own_files(name: str, hashes: Sequence[str], weights_dir: Path) -> N
 def photo_labeller(
     name: str, weights_dir: Path, device: torch.device, filled: bool
 ) -> tuple[Callable[[NDArray[np.uint8]], NDArray[np.uint8]], str]:
-    """Photo (H, W, 3) -> label values of COCO-Stuff's files, and the origin of these labels."""
+    """Return a photo (H, W, 3) -> label values of COCO-Stuff's files, and their origin."""
     entry = lookup(SEGMENTERS, name, "segmenter")
     if entry.labels != COCO_STUFF:
         raise UserError(

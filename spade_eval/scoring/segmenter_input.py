@@ -31,7 +31,7 @@ def target_maps(
     indices: Sequence[int],
     samples: Sequence[Sample],
 ) -> Tensor:
-    """(N, H, W) scored classes at the size at which images are segmented, 255 for none."""
+    """Return (N, H, W) scored classes at the size at which images are segmented, 255 for none."""
     if rule.labels == "as stored":
         return labels.targets(_stored_label_maps(dataset, indices))
     targets = labels.targets(label_maps(samples))
@@ -43,7 +43,7 @@ def target_maps(
 
 
 def entering(rule: SegmenterInput, images: Tensor, size: Size) -> Tensor:
-    """(N, 3, H, W) uint8 -> (N, 3, *size) in [0, 1]; `size` is that of the target maps."""
+    """Scale (N, 3, H, W) uint8 -> (N, 3, *size) in [0, 1]; `size` is that of the target maps."""
     if rule.filter == "bicubic":
         return resize_pillow(images, size, "bicubic").float() / 255
     scaled = images.float() / 255
@@ -55,7 +55,7 @@ def entering(rule: SegmenterInput, images: Tensor, size: Size) -> Tensor:
 
 
 def long_side_512(size: Size) -> Size:
-    """The size scaled so that its long side is 512, cut off to whole pixels."""
+    """Return the size scaled so that its long side is 512, cut off to whole pixels."""
     scale = _LONG_SIDE / max(size)
     return int(size[0] * scale), int(size[1] * scale)
 

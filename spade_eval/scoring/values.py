@@ -25,7 +25,7 @@ class Value:
 
 
 def computed(metric: Metric, split: ScoredSplit, fields: Mapping[str, Any]) -> Iterator[Value]:
-    """The numbers of one metric, all with the same `fields`."""
+    """Yield the numbers of one metric, all with the same `fields`."""
     names = {metric.column_of(name): name for name in metric.columns}
     distance = metric.space if isinstance(metric, FeatureMetric) else None
     assert distance is None or isinstance(distance, Distance)
@@ -45,7 +45,7 @@ def computed(metric: Metric, split: ScoredSplit, fields: Mapping[str, Any]) -> I
 def with_provenance(
     values: Sequence[Value], num_images: int, references_sha256: Mapping[str, str]
 ) -> list[Value]:
-    """The values, those of distances with what was compared.
+    """Say of the values of distances what was compared.
 
     `references_sha256` names, by column of the distance, the photos compared with.
     """
@@ -72,7 +72,7 @@ def _compared(
 
 
 def measurements(values: Sequence[Value], common: Mapping[str, Any]) -> list[Measurement]:
-    """The records of one job."""
+    """Return the records of one job."""
     known = columns()
     return [
         Measurement(

@@ -40,7 +40,7 @@ class Source(Protocol):
         ...
 
     def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        """(N, 3, H, W) float32 in [0, 1]: images for these samples of the split.
+        """Return (N, 3, H, W) float32 in [0, 1]: images for these samples of the split.
 
         Images that are 8 bit already are k / 255, of which `to_8_bit` makes k again.
         """

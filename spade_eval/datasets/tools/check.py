@@ -62,7 +62,7 @@ class CheckReport:
         return lines
 
     def lines(self) -> list[str]:
-        """The report as text: counts, sizes, label histogram, problems."""
+        """Return the report as text: counts, sizes, label histogram, problems."""
         text = [line for split in self.splits for line in _lines(split, self.label_space)]
         text += [f"note: {note}" for note in self.notes]
         return text + ([f"problem: {line}" for line in self.problems] or ["no problems found"])
@@ -119,7 +119,7 @@ def check_samples(
     workers: int = DEFAULT_WORKERS,
     progress: Progress | None = None,
 ) -> CheckReport:
-    """The splits of one dataset of any kind, sample by sample."""
+    """Read the splits of one dataset of any kind, sample by sample."""
     reports = []
     for dataset in datasets:
         tasks = [_sample_task(dataset, index, name) for index, name in enumerate(dataset.names)]

@@ -63,7 +63,7 @@ def write_instance_maps(
 
 
 def instance_map(label_map: NDArray[np.uint16], objects: list[Polygons]) -> NDArray[np.uint16]:
-    """(H, W): the label map with the k-th object's pixels set to k."""
+    """Return (H, W): the label map with the k-th object's pixels set to k."""
     instances = label_map.copy()
     for number, polygons in enumerate(objects):
         for polygon in polygons:
@@ -73,7 +73,7 @@ def instance_map(label_map: NDArray[np.uint16], objects: list[Polygons]) -> NDAr
 
 
 def read_objects(annotations: Path) -> dict[str, list[Polygons]]:
-    """The polygon annotations of every image, in the order of the file, by stem of the image.
+    """Read the polygon annotations of every image, in the order of the file, by stem.
 
     Each annotation is packed when it has been read: the text of the file (448 MB for train) and its
     coordinates as 8-byte numbers are all that memory holds.

@@ -45,7 +45,7 @@ class UnknownColourError(files.FileError):
 
 
 def read_palette(name_or_file: str) -> Palette:
-    """That of a dataset by name, or a text file with a line `id red green blue` per class."""
+    """Read that of a dataset by name, or a text file with a line `id red green blue` per class."""
     if name_or_file in CLASS_TABLES:
         table = CLASS_TABLES[name_or_file]
         unlabelled = next(iter(table.unlabelled.values()))
@@ -67,7 +67,7 @@ def read_palette(name_or_file: str) -> Palette:
 def to_ids(
     image: NDArray[np.uint8], palette: Palette, path: Path
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """(H, W, 3) colours -> (H, W) ids, 8 bit where they fit, else 16."""
+    """Turn (H, W, 3) colours into (H, W) ids, 8 bit where they fit, else 16."""
     code = image.astype(np.int64) @ np.array([65536, 256, 1])
     colours = np.array(list(palette.id_of), dtype=np.int64) @ np.array([65536, 256, 1])
     order = np.argsort(colours)
@@ -116,7 +116,7 @@ def convert_folder(
 
 
 def read_indices(path: Path) -> NDArray[np.uint8]:
-    """(H, W) the indices of a palette file, whose palette is only for the eye."""
+    """Read the (H, W) indices of a palette file, whose palette is only for the eye."""
     with files.decoding(path), Image.open(path) as image:
         mode = image.mode
         indices = np.array(image) if mode == "P" else None

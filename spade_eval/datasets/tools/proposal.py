@@ -58,7 +58,7 @@ class Proposal:
         return "\n".join(lines)
 
     def lines(self) -> list[str]:
-        """Histogram, proposal, hints and the description as text."""
+        """Return histogram, proposal, hints and the description as text."""
         total = max(1, sum(self.values.values()))
         text = [f"{self.num_files} label maps in {self.folders['labels']}"]
         text += ["  value  share of pixels"]
@@ -106,7 +106,7 @@ def propose(
 
 
 def find_folders(root: Path) -> dict[str, str]:
-    """Folders of photos, labels and instances by their usual names; instances may be absent."""
+    """Find folders of photos, labels and instances by their usual names; instances may lack."""
     folders: dict[str, str] = {}
     for role, names in _NAMES.items():
         patterns = [form.format(name=name) for name in names for form in _FORMS]

@@ -34,7 +34,7 @@ class LabelStatistics:
         return float(self.pixels[IGNORE_INDEX] / self.pixels.sum())
 
     def rows(self) -> Iterator[tuple[int, str, int, float, int, float]]:
-        """Label value, name, pixels and their share, images and their share; unlabelled last."""
+        """Yield label value, name, pixels, their share, images, their share; unlabelled last."""
         names = [*enumerate(self.label_space.class_names), (IGNORE_INDEX, "(unlabelled)")]
         for label, name in names:
             pixels, images = int(self.pixels[label]), int(self.images[label])
@@ -44,7 +44,7 @@ class LabelStatistics:
             )  # fmt: skip
 
     def lines(self) -> Iterator[str]:
-        """A summary, then a line per class that occurs, the most frequent first."""
+        """Return a summary, then a line per class that occurs, the most frequent first."""
         numbers = np.repeat(np.arange(len(self.images_by_classes)), self.images_by_classes)
         yield (
             f"{self.split}: {self.num_images} images, {self.ignored_share:.2%} of the pixels "
@@ -91,7 +91,7 @@ def label_statistics(
 
 
 def csv_of_labels(splits: list[LabelStatistics]) -> str:
-    """A line per split and class."""
+    """Write a line per split and class."""
     lines = ["dataset,split,label,class,pixels,pixel_share,images,image_share"]
     for item in splits:
         for label, name, pixels, pixel_share, images, image_share in item.rows():
@@ -104,7 +104,7 @@ def csv_of_labels(splits: list[LabelStatistics]) -> str:
 
 
 def csv_of_classes_per_image(splits: list[LabelStatistics]) -> str:
-    """A line per split and number of classes that occurs."""
+    """Write a line per split and number of classes that occurs."""
     lines = ["dataset,split,classes,images"]
     for item in splits:
         counts = item.images_by_classes
