@@ -43,7 +43,8 @@ MAY_IMPORT = {  # besides itself
 FLOORS = (
     ("errors", "memory"),
     ("files", "records", "devices", "paper_tables"),
-    ("config", "weights", "datasets", "model_list"),
+    ("weights", "datasets", "model_list"),
+    ("config",),
     ("workplace", "metrics"),
     ("protocol",),
     ("batches",),

@@ -19,8 +19,9 @@ from spade_eval.datasets.file_dataset import FileDataset, SplitFiles, listing, p
 from spade_eval.datasets.label_files import LabelFiles, numbered_from_zero
 from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
-from spade_eval.rows import Request, Workplace
+from spade_eval.rows import Request
 from spade_eval.scoring.segmenter import open_segmenter
+from spade_eval.workplace import Workplace
 
 SPACE = LabelSpace(
     class_names=("sky", "ground"), palette=((0, 0, 255), (0, 255, 0)), has_unlabelled=True
