@@ -1,19 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What many tests share: one thread, and where the real sample files are if they are there."""
+"""What all tests share: one thread a process, their order, and where real sample files are."""
 
+import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
+# Test processes share the cores; read by OpenMP when torch is imported, here and in children.
+os.environ["OMP_NUM_THREADS"] = "1"
+# Children run this code wherever they are started.
+os.environ["PYTHONPATH"] = str(REPOSITORY)
+# Test folders are no packages; this makes `processes.py` importable.
+sys.path.insert(0, str(REPOSITORY / "tests"))
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _few_threads() -> None:
-    torch.set_num_threads(min(2, torch.get_num_threads()))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first, so that no worker is left with one when the others are done."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")

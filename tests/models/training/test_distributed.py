@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several processes as one run, on gloo: real processes, started by torchrun.
+"""Several processes as one run, on gloo: forked in the place that torchrun gives them.
 
-Processes of one machine on the CPU; nothing here has seen a GPU or a network.
+Processes of one machine on the CPU; nothing here has seen a GPU or a network. The restart after a
+kill is torchrun's own, so that test has a real one.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from processes import all_succeed, world_of
 from torch import Tensor
 
 from spade_eval.models.checkpoints.files import load_state
@@ -24,24 +26,19 @@ WORKERS = Path(__file__).parent / "workers"
 Train = Callable[..., Path]
 
 
-def run(worker: str, *arguments: object, processes: int = 1, restarts: int = 0) -> None:
-    """Run a worker file, in one process or by torchrun in several."""
-    command = [sys.executable]
-    if processes > 1:
-        command += ["-m", "torch.distributed.run", "--standalone"]
-        command += ["--nproc-per-node", str(processes), "--max-restarts", str(restarts)]
-    variables = {
-        "PYTHONPATH": str(ROOT),
-        "OMP_NUM_THREADS": "1",
-        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
-    }
+def run(worker: str, *arguments: object, processes: int = 1) -> None:
+    """Run a worker file in so many processes."""
+    all_succeed(world_of(processes, WORKERS / worker, *arguments))
+
+
+def run_by_torchrun(worker: str, *arguments: object, processes: int, restarts: int) -> None:
     ended = subprocess.run(
-        [*command, str(WORKERS / worker), *map(str, arguments)],
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        [sys.executable, "-m", "torch.distributed.run", "--standalone",
+         "--nproc-per-node", str(processes), "--max-restarts", str(restarts),
+         str(WORKERS / worker), *map(str, arguments)],
+        env={**os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert ended.returncode == 0, ended.stderr[-3000:]
 
 
@@ -189,7 +186,8 @@ def test_the_batch_norm_of_table_4_stays_in_its_process(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_killed_process_changes_nothing(train: Train, tmp_path: Path) -> None:
-    run("gan_worker.py", "spade_random", tmp_path, "--kill-at", 7, processes=2, restarts=2)
+    arguments = ("spade_random", tmp_path, "--kill-at", 7)
+    run_by_torchrun("gan_worker.py", *arguments, processes=2, restarts=2)
     assert (tmp_path / "killed").read_text() == "7"
     undisturbed, killed = (
         tensors(load_state(folder / "state.pt")) for folder in (train("spade_random", 2), tmp_path)
