@@ -15,8 +15,11 @@ import pytest
 import torch
 
 from spade_eval.cli import main
+from spade_eval.engine import Benchmark
 from spade_eval.models.checkpoints.files import load_description, load_weights
 from spade_eval.models.training.trainer import Trainer
+from spade_eval.training import generator
+from spade_eval.training.setup import build_training, data_of
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = ["train", "--budget", "smoke", "--steps", "4", "--batch-size", "2", "--width", "0.0625",
@@ -44,6 +47,7 @@ def test_every_option_reaches_the_training(
     assert run(*flags) == 0
     printed = capsys.readouterr()
     assert printed.out.strip() == str(checkpoint_in(tmp_path / "run"))
+    assert "spade: about " not in printed.err, "the memory is estimated on CUDA"
     assert torch.backends.cudnn.allow_tf32 is before or not torch.backends.cudnn.allow_tf32
     description = load_description(checkpoint_in(tmp_path / "run"))
     wanted = {"settings": "paper", "accumulate": 2, "precision": "bf16", "ema_decay": 0.9,
@@ -57,6 +61,34 @@ def test_every_option_reaches_the_training(
     assert (folder / "best-generator.safetensors").is_file()
     assert list((folder / "grids").glob("*.png"))
     assert (folder / "losses.jsonl").is_file()
+
+
+@pytest.mark.parametrize(("device", "says"), [("cpu", False), ("cuda", True)])
+def test_the_memory_of_a_step_is_told_before_the_start_on_cuda(
+    benchmark_in: Callable[..., Benchmark],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    says: bool,
+) -> None:
+    class StartedError(Exception):
+        pass
+
+    def started(*_: object) -> None:
+        raise StartedError
+
+    benchmark = benchmark_in()
+    config = benchmark.train_config("spade")
+    data = data_of(config, benchmark.dataset)
+    training = build_training(config, data, torch.device("cpu"), benchmark.place.weights_dir)
+    monkeypatch.setattr(generator, "build_training", lambda *_: training)
+    monkeypatch.setattr(generator, "fill_store", started)
+    with pytest.raises(StartedError):
+        generator.train_generator(
+            config, benchmark.dataset, benchmark.place.run_folder, torch.device(device),
+            benchmark.place.weights_dir,
+        )  # fmt: skip
+    assert ("spade: about " in capsys.readouterr().err) is says
 
 
 @pytest.mark.parametrize(
