@@ -19,7 +19,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["spade_eval.cli", "spade_eval.engine", "tqdm", "pandas"])
+# What a training and a report import on their way, the slowest of it from within torch.
+_SERVER.set_forkserver_preload(
+    ["spade_eval.cli", "spade_eval.engine", "spade_eval.reports.run_report", "torch._dynamo",
+     "torch.utils.tensorboard", "matplotlib.backends.backend_pdf", "fontTools.subset", "pandas"]
+)  # fmt: skip
 _PATIENCE = 300.0  # seconds, on a machine that tests share with others
 _running: list["Fork"] = []
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A four-image world that goes through the whole engine in seconds."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,23 +14,31 @@ from spade_eval.config import RunConfig, budget_for
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.engine import Benchmark
 from spade_eval.models.labels import Size
+from spade_eval.rows import Request
 from spade_eval.workplace import Workplace
 
 STEPS = 2
+TRAINED = ("spade", "concat", "pix2pixhdpp")
 # Test folders are no packages; this makes `shell_jobs.py` importable.
 sys.path.insert(0, str(Path(__file__).parent))
 
 
-@pytest.fixture
-def four_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`scenes` with four samples a split."""
+Make = Callable[..., Benchmark]
 
+
+def _four_scenes(patch: pytest.MonkeyPatch) -> None:
     class FourScenes(Scenes):
         @classmethod
         def opened(cls, split: str, size: Size, data_root: Path) -> Scenes:
             return cls(split, size, length=4)
 
-    monkeypatch.setitem(datasets.DATASETS, "scenes", FourScenes)
+    patch.setitem(datasets.DATASETS, "scenes", FourScenes)
+
+
+@pytest.fixture
+def four_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`scenes` with four samples a split."""
+    _four_scenes(monkeypatch)
 
 
 def tiny_config(seed: int = 0) -> RunConfig:
@@ -39,17 +48,39 @@ def tiny_config(seed: int = 0) -> RunConfig:
     )
 
 
-@pytest.fixture
-def benchmark_in(four_scenes: None, tmp_path: Path) -> Callable[..., Benchmark]:
-    """Makes a benchmark of four scenes in a folder below the test's."""
+def _benchmark(folder: Path, name: str, seed: int) -> Benchmark:
+    place = Workplace(
+        run_folder=folder / name,
+        data_root=folder / "data",
+        weights_dir=folder / "weights",
+        device=torch.device("cpu"),
+    )
+    return Benchmark(tiny_config(seed), place)
 
-    def make(name: str = "run", seed: int = 0) -> Benchmark:
-        place = Workplace(
-            run_folder=tmp_path / name,
-            data_root=tmp_path / "data",
-            weights_dir=tmp_path / "weights",
-            device=torch.device("cpu"),
-        )
-        return Benchmark(tiny_config(seed), place)
+
+@pytest.fixture
+def benchmark_in(four_scenes: None, tmp_path: Path) -> Make:
+    """Makes a benchmark of four scenes in a folder below the test's."""
+    return lambda name="run", seed=0: _benchmark(tmp_path, name, seed)
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a benchmark with `TRAINED` measured; only to be copied."""
+    with pytest.MonkeyPatch.context() as patch:
+        _four_scenes(patch)
+        benchmark = _benchmark(tmp_path_factory.mktemp("trained"), "run", 0)
+        benchmark.run(Request(TRAINED))
+    return benchmark.place.run_folder
+
+
+@pytest.fixture
+def trained_in(benchmark_in: Make, trained_run: Path) -> Make:
+    """Makes a benchmark like `benchmark_in`, but with `TRAINED` measured already."""
+
+    def make(name: str = "run") -> Benchmark:
+        benchmark = benchmark_in(name)
+        shutil.copytree(trained_run, benchmark.place.run_folder)
+        return benchmark
 
     return make

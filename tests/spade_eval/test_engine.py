@@ -54,9 +54,8 @@ def test_every_row_is_measured_once(benchmark_in: Make) -> None:
     assert benchmark.store.path.read_bytes() == before
 
 
-def test_a_record_tells_all_that_is_needed(benchmark_in: Make) -> None:
-    benchmark = benchmark_in()
-    benchmark.run(Request(("spade",)))
+def test_a_record_tells_all_that_is_needed(trained_in: Make) -> None:
+    benchmark = trained_in()
     items = [item for item in benchmark.store if item.source == "spade"]
     names = benchmark.dataset.label_space.class_names
     assert {item.metric for item in items} == {
@@ -80,9 +79,8 @@ def test_a_record_tells_all_that_is_needed(benchmark_in: Make) -> None:
     assert any("perceptual loss" in note for note in item.notes)
 
 
-def test_the_written_images_score_bitwise_the_same(benchmark_in: Make) -> None:
-    benchmark = benchmark_in()
-    benchmark.run(Request(("spade",)))
+def test_the_written_images_score_bitwise_the_same(benchmark_in: Make, trained_in: Make) -> None:
+    benchmark = trained_in()
     folder = benchmark.place.run_folder / "images" / "spade"
     again = benchmark_in()
     assert again.run(Request(("spade",), images={"mine": folder})) == ["mine"]
@@ -90,9 +88,8 @@ def test_the_written_images_score_bitwise_the_same(benchmark_in: Make) -> None:
     assert numbers(again, "mine") != numbers(again, "oracle")
 
 
-def test_the_written_checkpoint_scores_bitwise_the_same(benchmark_in: Make) -> None:
-    benchmark = benchmark_in()
-    benchmark.run(Request(("pix2pixhdpp",)))
+def test_the_written_checkpoint_scores_bitwise_the_same(trained_in: Make) -> None:
+    benchmark = trained_in()
     file = checkpoint_of(benchmark, "pix2pixhdpp")
     benchmark.run(Request((), checkpoints={"mine": file}))
     assert numbers(benchmark, "mine") == numbers(benchmark, "pix2pixhdpp")
@@ -100,9 +97,8 @@ def test_the_written_checkpoint_scores_bitwise_the_same(benchmark_in: Make) -> N
     assert (mine.source_kind, mine.checkpoint_rule) == ("checkpoint", "last")
 
 
-def test_real_photos_are_at_distance_zero_and_the_oracle_is_not(benchmark_in: Make) -> None:
-    benchmark = benchmark_in()
-    benchmark.run(Request())
+def test_real_photos_are_at_distance_zero_and_the_oracle_is_not(trained_in: Make) -> None:
+    benchmark = trained_in()
     # Rounding of float64 sums of squares of order 1.
     assert numbers(benchmark, "real")["fd_in_domain", None] == pytest.approx(0, abs=1e-9)
     assert numbers(benchmark, "oracle")["fd_in_domain", None] > 1e-6
@@ -114,10 +110,9 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("moment", ["training", "scoring", "between images and records"])
 def test_a_killed_run_ends_with_the_same_records(
-    benchmark_in: Make, monkeypatch: pytest.MonkeyPatch, moment: str
+    benchmark_in: Make, trained_in: Make, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    whole = benchmark_in("whole")
-    whole.run(Request(("spade",)))
+    whole = lasting(trained_in("whole"))
     with monkeypatch.context() as patch:
         _kill(patch, moment)
         with pytest.raises(Killed):
@@ -126,7 +121,7 @@ def test_a_killed_run_ends_with_the_same_records(
     assert [item.source for item in killed.store][:1] == ["real"], "what was recorded is kept"
     assert "spade" not in {item.source for item in killed.store}
     assert killed.run(Request(("spade",))) == ["spade"]
-    assert lasting(killed) == lasting(whole)
+    assert lasting(killed) == [item for item in whole if item["source"] not in MODELS[1:]]
 
 
 def _kill(patch: pytest.MonkeyPatch, moment: str) -> None:
@@ -159,15 +154,16 @@ def _kill(patch: pytest.MonkeyPatch, moment: str) -> None:
         patch.setattr(engine.RecordStore, "append", only_others)
 
 
-def test_another_configuration_does_not_mix_into_a_run(benchmark_in: Make) -> None:
-    benchmark_in("run", seed=0).run(Request())
+def test_another_configuration_does_not_mix_into_a_run(
+    benchmark_in: Make, trained_in: Make
+) -> None:
+    trained_in("run")
     with pytest.raises(UserError, match=r"another configuration.*--out"):
         benchmark_in("run", seed=1).run(Request())
 
 
-def test_a_name_is_one_row(benchmark_in: Make, tmp_path: Path) -> None:
-    benchmark = benchmark_in()
-    benchmark.run(Request(("spade",)))
+def test_a_name_is_one_row(trained_in: Make, tmp_path: Path) -> None:
+    benchmark = trained_in()
     folder = benchmark.place.run_folder / "images" / "spade"
     with pytest.raises(UserError, match="'spade' is taken"):
         benchmark.run(Request(("spade",), images={"spade": folder}))
@@ -175,9 +171,8 @@ def test_a_name_is_one_row(benchmark_in: Make, tmp_path: Path) -> None:
         benchmark.run(Request((), images={"real": folder}))
 
 
-def test_changed_images_are_scored_again(benchmark_in: Make, tmp_path: Path) -> None:
-    benchmark = benchmark_in()
-    benchmark.run(Request())
+def test_changed_images_are_scored_again(trained_in: Make, tmp_path: Path) -> None:
+    benchmark = trained_in()
     folder = tmp_path / "mine"
     shutil.copytree(benchmark.place.run_folder / "images" / "oracle", folder)
     assert benchmark.run(Request(images={"mine": folder})) == ["mine"]
@@ -186,9 +181,8 @@ def test_changed_images_are_scored_again(benchmark_in: Make, tmp_path: Path) -> 
     assert benchmark.run(Request(images={"mine": folder})) == ["mine"]
 
 
-def test_a_generator_that_gives_nan_is_named(benchmark_in: Make) -> None:
-    benchmark = benchmark_in()
-    benchmark.run(Request(("concat",)))
+def test_a_generator_that_gives_nan_is_named(trained_in: Make) -> None:
+    benchmark = trained_in()
     file = checkpoint_of(benchmark, "concat")
     weights = load_weights(file)
     weights["to_rgb.bias"] = torch.full((3,), float("nan"))
@@ -214,10 +208,9 @@ def test_a_generator_that_gives_nan_is_named(benchmark_in: Make) -> None:
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_refused(
-    benchmark_in: Make, change: Callable[[dict], object], message: str
+    trained_in: Make, change: Callable[[dict], object], message: str
 ) -> None:
-    benchmark = benchmark_in()
-    benchmark.run(Request(("spade",)))
+    benchmark = trained_in()
     file = checkpoint_of(benchmark, "spade")
     description = load_description(file)
     change(description)
@@ -251,9 +244,8 @@ def test_synthesized_images_are_truncated_to_8_bit_like_the_release(benchmark_in
     ]
 
 
-def test_the_generator_is_scored_in_evaluation_mode(benchmark_in: Make) -> None:
-    benchmark = benchmark_in()
-    benchmark.run(Request(("spade",)))
+def test_the_generator_is_scored_in_evaluation_mode(trained_in: Make) -> None:
+    benchmark = trained_in()
     source = SynthesizedByCheckpoint(
         "x", checkpoint_of(benchmark, "spade"), benchmark.dataset, benchmark.protocol,
         torch.device("cpu"),
@@ -286,9 +278,8 @@ def test_label_maps_photos_and_class_names_are_there_for_a_gallery(benchmark_in:
     assert tuple(names) == benchmark.dataset.label_space.class_names
 
 
-def test_the_speed_of_a_generator_is_recorded(benchmark_in: Make) -> None:
-    benchmark = benchmark_in()
-    benchmark.run(Request(models=("concat",)))
+def test_the_speed_of_a_generator_is_recorded(trained_in: Make) -> None:
+    benchmark = trained_in()
     speeds = {item.source: item.images_per_second for item in benchmark.store}
     assert speeds["real"] is None
     assert speeds["concat"] is not None

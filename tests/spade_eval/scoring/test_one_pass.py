@@ -141,9 +141,9 @@ def test_batches_up_to_an_image_keep_their_batch_mates(scorer: Scorer, source: U
 
 
 def test_a_distance_on_floats_takes_the_images_that_were_made(
-    benchmark_in: Make, monkeypatch: pytest.MonkeyPatch
+    trained_in: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    benchmark = benchmark_in()
+    benchmark = trained_in()
     checkpoint = benchmark.train("concat")
     made = SynthesizedByCheckpoint(
         "x", checkpoint, benchmark.dataset, benchmark.protocol, torch.device("cpu")
@@ -212,9 +212,8 @@ def test_images_are_kept_as_asked_and_later_ones_are_the_same(benchmark_in: Make
     assert not files(later, "grey")
 
 
-def test_half_precision_is_marked_with_its_deviation(benchmark_in: Make) -> None:
-    benchmark = benchmark_in()
-    benchmark.run(Request(("spade",)))
+def test_half_precision_is_marked_with_its_deviation(trained_in: Make) -> None:
+    benchmark = trained_in()
     half = Benchmark(
         dataclasses.replace(benchmark.config, synthesis_precision="bf16"),
         dataclasses.replace(benchmark.place, run_folder=benchmark.place.run_folder / "half"),

@@ -331,8 +331,8 @@ def test_a_released_checkpoint_is_measured_and_recorded(benchmark_in: Make, tmp_
     assert values["mine"] == values["theirs"]
 
 
-def test_a_trained_checkpoint_says_all_that_is_needed(benchmark_in: Make) -> None:
-    benchmark = benchmark_in()
+def test_a_trained_checkpoint_says_all_that_is_needed(trained_in: Make) -> None:
+    benchmark = trained_in()
     file = benchmark.train("concat")
     found = load_description(file)
     assert (found["network"], found["model"]) == ("SPADEGenerator", "concat")
