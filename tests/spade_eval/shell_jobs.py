@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs that run a line of shell instead of a training, and launches of them."""
+"""Jobs that train nothing: a line of shell, or the records of another run; launches of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from spade_eval.jobs.job import Job
+from spade_eval.jobs.job import REFERENCES, Job
 from spade_eval.jobs.launch import Launch
 
 
@@ -18,6 +18,21 @@ class ShellJob(Job):
     @property
     def command(self) -> tuple[str, ...]:
         return ("bash", "-c", self.script)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayedJob(Job):
+    """Takes its records from another run folder; fails where that has none of them."""
+
+    recorded: Path
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        mine = [f'"source": "{self.model}"']
+        if self.model == REFERENCES:
+            mine = ["-v", '"source_kind": "generator"']
+        script = 'grep "${@:3}" "$1"/records.jsonl >> "$2"/records.jsonl'
+        return ("bash", "-c", script, "replay", str(self.recorded), str(self.run_folder), *mine)
 
 
 def shell_job(folder: Path, name: str, script: str) -> ShellJob:

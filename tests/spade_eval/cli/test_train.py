@@ -2,7 +2,6 @@
 """`spade-eval train` as a user runs it: its flags, its signals, its disks."""
 
 import json
-import os
 import re
 import shlex
 import signal
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from processes import Fork
 
 from spade_eval.cli import main
 from spade_eval.engine import Benchmark
@@ -21,7 +21,6 @@ from spade_eval.models.training.trainer import Trainer
 from spade_eval.training import generator
 from spade_eval.training.setup import build_training, data_of
 
-ROOT = Path(__file__).resolve().parents[3]
 TINY = ["train", "--budget", "smoke", "--steps", "4", "--batch-size", "2", "--width", "0.0625",
         "--device", "cpu"]  # fmt: skip
 
@@ -114,15 +113,10 @@ def test_a_wrong_flag_is_one_line(
 @pytest.mark.slow
 def test_sigterm_saves_says_how_to_continue_and_exits_with_0(tmp_path: Path) -> None:
     arguments = [*TINY, "--steps", "40", "--out", str(tmp_path / "run with space")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        [sys.executable, "-m", "spade_eval", *arguments],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-        cwd=tmp_path,
-    )
+        [sys.executable, "-m", "spade_eval", *arguments], cwd=tmp_path, text=True,
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
     assert process.stderr is not None
     told = ""
     while not re.search(r"spade: +\d+%[^\r]*\| [2-9]/80", told):  # the bar after the first step
@@ -137,15 +131,8 @@ def test_sigterm_saves_says_how_to_continue_and_exits_with_0(tmp_path: Path) -> 
     assert "stopped after step" in last
     command = shlex.split(last.partition("to continue: ")[2])
     assert command == ["spade-eval", *arguments]
-    ended = subprocess.run(
-        [sys.executable, "-m", "spade_eval", *command[1:]],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=tmp_path,
-        check=True,
-    )
-    assert ended.stdout.strip().endswith("generator.safetensors")
+    continued = Fork("spade_eval", *command[1:], folder=tmp_path)
+    assert continued.succeed().strip().endswith("generator.safetensors")
 
 
 def test_a_full_disk_is_one_line_and_nothing_is_lost(

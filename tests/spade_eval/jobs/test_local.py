@@ -3,12 +3,11 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from processes import Fork
 from shell_jobs import launch_of, shell_job
 
 from spade_eval.jobs.launch import num_cpus, shares, visible_gpus
@@ -63,31 +62,13 @@ def test_a_failure_stops_nobody_and_shows_its_last_lines(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_no_orphan(tmp_path: Path, number: signal.Signals) -> None:
-    program = (
-        "import sys; sys.path.insert(0, sys.argv[2])\n"
-        "from pathlib import Path\n"
-        "from shell_jobs import launch_of, shell_job\n"
-        "from spade_eval.jobs.local import run_here\n"
-        "folder = Path(sys.argv[1])\n"
-        "jobs = [shell_job(folder, n, f'echo $$ > {folder}/{n}; sleep 60; true') for n in 'abc']\n"
-        "run_here(launch_of(folder, jobs, at_once=2))\n"
-    )
-    tests = str(Path(__file__).resolve().parents[1])
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path), tests],
-        env={**os.environ, "PYTHONPATH": str(Path(tests).parents[1])},
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not all((tmp_path / name).is_file() for name in "ab"):
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.02)
-    time.sleep(0.1)  # the files exist; their text follows
-    pids = [int((tmp_path / name).read_text()) for name in "ab"]
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=120)
-    assert "KeyboardInterrupt" in errors
+    process = Fork(Path(__file__).parent / "workers" / "sleeping_jobs.py", tmp_path)
+    told = [tmp_path / name for name in "ab"]
+    process.until(lambda: all(path.is_file() and path.read_text() for path in told))
+    pids = [int(path.read_text()) for path in told]
+    process.send(number)
+    process.wait()
+    assert "KeyboardInterrupt" in process.err
     for pid in pids:
         assert vanishes(pid)
     assert not (tmp_path / "c").exists()

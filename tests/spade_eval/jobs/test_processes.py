@@ -7,12 +7,12 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 import typer.main
+from processes import Fork
 
 from spade_eval.cli import app, main
 from spade_eval.errors import UserError
@@ -23,20 +23,6 @@ TINY = ["--budget", "smoke", "--steps", "3", "--batch-size", "4", "--width", "0.
 TWO = ["--gpus", "2", "--device", "cpu"]
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-
-
-def start(*arguments: object) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "spade_eval", *map(str, arguments)],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def children_of(process: int) -> list[int]:
     listed = subprocess.run(
         ["pgrep", "-P", str(process)], capture_output=True, text=True, check=False
@@ -44,15 +30,13 @@ def children_of(process: int) -> list[int]:
     return [int(word) for word in listed.stdout.split()]
 
 
-def started_training(run: Path, *flags: object) -> "subprocess.Popen[str]":
+def started_training(run: Path, *flags: object) -> Fork:
     """A training of two processes that has taken its first steps."""
-    process = start(
-        "train", "--budget", "smoke", "--batch-size", 2, "--width", 0.0625, *TWO, *flags
-    )
-    deadline = time.monotonic() + 300
-    while not list(run.glob("checkpoints/*/losses.jsonl")) and time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.2)
+    process = Fork(
+        "spade_eval", "train", "--budget", "smoke", "--batch-size", 2, "--width", 0.0625, *TWO,
+        *flags, "--out", run,
+    )  # fmt: skip
+    process.until(lambda: list(run.glob("checkpoints/*/losses.jsonl")))
     return process
 
 
@@ -106,16 +90,16 @@ def test_more_gpus_than_there_are_is_refused(
 @pytest.mark.slow
 @pytest.mark.parametrize("restarts", [0, 2])
 def test_an_error_of_all_processes_is_one_line(tmp_path: Path, restarts: int) -> None:
-    process = start(
-        "train", *TINY, "--batch-size", 3, *TWO, "--restarts", restarts, "--out", tmp_path / "run"
-    )
-    out, err = process.communicate()
-    assert process.returncode == 2
-    told = [line for line in err.splitlines() if "error:" in line]
-    assert len(told) == 1, err
+    process = Fork(
+        "spade_eval", "train", *TINY, "--batch-size", 3, *TWO, "--restarts", restarts,
+        "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert process.wait() == 2
+    told = [line for line in process.err.splitlines() if "error:" in line]
+    assert len(told) == 1, process.err
     assert "3 images cannot be dealt evenly to 2 processes" in told[0]
-    assert "Traceback" not in err
-    assert out == ""
+    assert "Traceback" not in process.err
+    assert process.out == ""
 
 
 @pytest.mark.slow
@@ -124,7 +108,7 @@ def test_an_error_of_one_process_under_torchrun_is_one_line() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3",
          str(worker)],
-        env=environment(), capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     # Torchrun adds its own report, whose exit code is 1 whatever the processes' were.
     assert ended.returncode == 1
@@ -136,11 +120,10 @@ def test_an_error_of_one_process_under_torchrun_is_one_line() -> None:
 @pytest.mark.slow
 def test_sigterm_saves_and_says_how_to_continue(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    process = started_training(run, "--steps", 600, "--out", run)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    assert err.count("to continue: spade-eval train") == 1
+    process = started_training(run, "--steps", 600)
+    process.send(signal.SIGTERM)
+    process.succeed()
+    assert process.err.count("to continue: spade-eval train") == 1
     assert list(run.glob("checkpoints/*/state.pt"))
     assert not list(run.glob("checkpoints/*/*.safetensors"))
 
@@ -149,15 +132,15 @@ def test_sigterm_saves_and_says_how_to_continue(tmp_path: Path) -> None:
 @pytest.mark.parametrize("restarts", [0, 1])
 def test_a_killed_process_is_told_or_replaced(tmp_path: Path, restarts: int) -> None:
     run = tmp_path / "run"
-    process = started_training(run, "--steps", 60, "--restarts", restarts, "--out", run)
+    process = started_training(run, "--steps", 40, "--restarts", restarts)
     os.kill(children_of(process.pid)[-1], signal.SIGKILL)
-    _, err = process.communicate(timeout=300)
+    code, err = process.wait(), process.err
     assert "Traceback" not in err
     if restarts:
-        assert process.returncode == 0, err
+        assert code == 0, err
         assert list(run.glob("checkpoints/*/generator.safetensors"))
         return
-    assert process.returncode == 1
+    assert code == 1
     assert err.count("was ended by SIGKILL; start the command again to continue") == 1, err
 
 

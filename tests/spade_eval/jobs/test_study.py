@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables of the paper through the real command line, with two steps and four images."""
 
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from processes import Fork
+from shell_jobs import ReplayedJob
 
 from spade_eval.cli import main
 from spade_eval.config import RunConfig
@@ -32,19 +35,9 @@ TINY = ["--budget", "smoke", "--steps", "2", "--batch-size", "2", "--width", "0.
         "--limit", "4"]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-
-def command(*arguments: str, out: Path) -> list[str]:
-    program = [sys.executable, str(REPOSITORY / "run_benchmark.py")]
-    return [*program, *TINY, "--out", str(out), *arguments]
-
-
 def run(*arguments: str, out: Path) -> tuple[int, str, str]:
-    done = subprocess.run(command(*arguments, out=out), capture_output=True, text=True)
-    return done.returncode, done.stdout, done.stderr
+    process = Fork(REPOSITORY / "run_benchmark.py", *TINY, "--out", out, *arguments)
+    return process.wait(), process.out, process.err
 
 
 def models(folder: Path) -> list[str]:
@@ -193,8 +186,11 @@ def test_torchrun_is_for_jobs_not_for_tables(
 def test_a_table_is_trained_scored_written_and_continued(tmp_path: Path) -> None:
     """Two seeds side by side; then one model more, for which only what is missing is computed."""
     table4 = ("--table", "4", "--seeds", "2", "--jobs", "2", "--model", "spade_batch")
-    code, out, errors = run(*table4, out=tmp_path)
-    assert code == 0, out + errors
+    program = [sys.executable, str(REPOSITORY / "run_benchmark.py")]
+    out = subprocess.run(
+        [*program, *TINY, "--out", str(tmp_path), *table4], check=True, capture_output=True,
+        text=True,
+    ).stdout  # fmt: skip
     assert "4 jobs to run" in out
     assert "Sync BatchNorm" in out
     assert SAME_NETWORK["spade_batch"].reason.split(":")[0] in out
@@ -219,48 +215,73 @@ def test_a_table_is_trained_scored_written_and_continued(tmp_path: Path) -> None
     assert "jobs to run" not in out
 
 
-@pytest.mark.slow
-def test_a_failed_job_is_told_and_the_rest_is_shown(tmp_path: Path) -> None:
-    checkpoints = tmp_path / "scenes-seed0" / "checkpoints"
-    checkpoints.parent.mkdir()
-    checkpoints.write_text("in the way")  # training cannot begin; real and oracle can be scored
-    code, out, errors = run("--table", "3", "--model", "spade", out=tmp_path)
-    assert code == 2
+@pytest.fixture
+def replayed(
+    four_scenes: None, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., None]:
+    """Lets jobs take their records from a run that knows some sources, instead of training."""
+
+    def replay(*sources: str) -> None:
+        folder = tmp_path / "recorded"
+        folder.mkdir(exist_ok=True)
+        lines = (trained_run / "records.jsonl").read_text().splitlines(keepends=True)
+        known = [line for line in lines if json.loads(line)["source"] in sources]
+        (folder / "records.jsonl").write_text("".join(known))
+        job = functools.partial(ReplayedJob, recorded=folder)
+        monkeypatch.setattr(ablations, "Job", job)
+
+    return replay
+
+
+def table(*arguments: str, out: Path) -> int:
+    """A table in this process; returns the exit code."""
+    with pytest.raises(SystemExit) as ended:
+        main(["benchmark", *TINY, "--out", str(out), *arguments])
+    return int(ended.value.code or 0)
+
+
+def test_a_failed_job_is_told_and_the_rest_is_shown(
+    replayed: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replayed("real", "oracle", "grey", "label colours")
+    assert table("--table", "3", "--model", "spade", out=tmp_path) == 2
+    out, errors = capsys.readouterr()
     assert "FAILED spade, scenes, seed 0: exit code" in out
     assert "decoder w/ SPADE" in out
     lines = [line for line in errors.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
     assert "1 jobs failed (spade, scenes, seed 0)" in lines[0]
-    checkpoints.unlink()
-    code, out, errors = run("--table", "3", "--model", "spade", out=tmp_path)
-    assert code == 0, out + errors
-    assert "1 jobs to run" in out
+    replayed("spade")
+    assert table("--table", "3", "--model", "spade", out=tmp_path) == 0
+    assert "1 jobs to run" in capsys.readouterr().out
+    assert models(tmp_path / "scenes-seed0") == ["spade"]
 
 
-@pytest.mark.slow
-def test_an_interrupted_table_leaves_no_process_and_continues(tmp_path: Path) -> None:
-    arguments = ("--table", "3", "--model", "spade", "--model", "concat", "--jobs", "2")
-    process = subprocess.Popen(
-        command(*arguments, "--steps", "5000", out=tmp_path), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+def test_an_interrupted_table_leaves_no_process_and_continues(
+    trained_run: Path, tmp_path: Path
+) -> None:
+    program = Path(__file__).parent / "workers" / "waiting_table.py"
+    process = Fork(
+        program, trained_run, "benchmark", *TINY, "--out", tmp_path, "--table", "3",
+        "--model", "spade", "--model", "concat", "--jobs", "2",
     )  # fmt: skip
     logs = [tmp_path / "scenes-seed0" / "logs" / f"{name}.log" for name in ("spade", "concat")]
-    deadline = time.monotonic() + 300
-    while not all(log.is_file() and b"image/s" in log.read_bytes() for log in logs):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert "interrupted; start the same command again" in errors
+    process.until(lambda: all(log.is_file() and log.read_text() == "waits\n" for log in logs))
+    process.send(signal.SIGINT)
+    assert process.wait() == 130
+    assert "interrupted; start the same command again" in process.err
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         assert str(tmp_path).encode() not in entry.read_bytes(), "a job is still running"
     assert models(tmp_path / "scenes-seed0") == []
+    assert not (tmp_path / "scenes-seed0" / "done").exists()
 
 
-@pytest.mark.slow
-def test_slurm_gets_the_same_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slurm_gets_the_same_jobs(
+    replayed: Callable[..., None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The whole chain with a stand-in for sbatch: references, models, and the table at last."""
     stub = tmp_path / "bin" / "sbatch"
     stub.parent.mkdir()
@@ -272,12 +293,14 @@ def test_slurm_gets_the_same_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     stub.chmod(0o755)
     monkeypatch.setenv("PATH", f"{stub.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("SBATCH_LOG", str(tmp_path / "log"))
+    replayed("real", "oracle", "grey", "label colours", "spade")
     out = tmp_path / "the 'runs'"
-    code, text, errors = run(
+    code = table(
         "--table", "3", "--model", "spade", "--launcher", "slurm", "--sbatch", "partition=gpu",
         "--sbatch", "time=01:00:00", out=out,
     )  # fmt: skip
-    assert code == 0, out + errors
+    text, errors = capsys.readouterr()
+    assert code == 0, errors
     assert "submitted to Slurm: 7, 7, 7" in text
     log = (tmp_path / "log").read_text()
     assert log.count("--partition=gpu --time=01:00:00") == 3, log

@@ -3,16 +3,13 @@
 
 import hashlib
 import json
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from processes import Fork, all_succeed, free_port, world_of
 
 from spade_eval.batches import layout_of
 from spade_eval.config import TrainConfig
@@ -27,7 +24,6 @@ from spade_eval.sources.checkpoints import description
 from spade_eval.training.generator import batches_at
 from spade_eval.workplace import FEW_IMAGES
 
-ROOT = Path(__file__).resolve().parents[3]
 COUNT = 46  # three batches, the last of six images: two processes get two and one
 # What says when, where and how fast.
 VOLATILE = ("started", "seconds", "images_per_second", "commit_clean")
@@ -48,33 +44,24 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def command(checkpoint: Path, run: Path, flags: Sequence[str]) -> list[str]:
+def command(checkpoint: Path, run: Path) -> list[object]:
     return [
-        sys.executable, "-m", "spade_eval", "score", f"mine={checkpoint}", "--budget", "smoke",
-        "--limit", str(COUNT), "--samples", "2", "--device", "cpu", "--out", str(run), *flags,
+        "spade_eval", "score", f"mine={checkpoint}", "--budget", "smoke", "--limit", COUNT,
+        "--samples", 2, "--device", "cpu", "--out", run,
     ]  # fmt: skip
 
 
-def scored(checkpoint: Path, run: Path, *flag_sets: Sequence[str]) -> Path:
-    """Run the command once for each set of flags, all at the same time."""
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen(
-            command(checkpoint, run, flags), env=variables, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
-        )
-        for flags in flag_sets
-    ]  # fmt: skip
-    outputs = [process.communicate() for process in processes]
-    for process, (_, err) in zip(processes, outputs, strict=True):
-        assert process.returncode == 0, err[-3000:]
-    assert sum("measured now: real" in out for out, _ in outputs) == 1, "one process prints"
-    return run
+def scored(processes: Sequence[Fork]) -> None:
+    all_succeed(processes)
+    printed = [process.out for process in processes]
+    assert sum("measured now: real" in out for out in printed) == 1, "one process prints"
 
 
 @pytest.fixture(scope="module")
 def by_one(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return scored(checkpoint, tmp_path_factory.mktemp("one") / "run", [])
+    run = tmp_path_factory.mktemp("one") / "run"
+    scored([Fork(*command(checkpoint, run))])
+    return run
 
 
 def records(run: Path) -> list[dict[str, Any]]:
@@ -91,19 +78,13 @@ def digests(run: Path) -> dict[str, str]:
     }
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("localhost", 0))
-        port: int = listener.getsockname()[1]
-    return port
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [2, 3])
 def test_scores_are_bitwise_those_of_one_process(
     checkpoint: Path, by_one: Path, tmp_path: Path, processes: int
 ) -> None:
-    run = scored(checkpoint, tmp_path / "run", ["--gpus", str(processes)])
+    run = tmp_path / "run"
+    scored(world_of(processes, *command(checkpoint, run)))
     assert records(run) == records(by_one)
     assert digests(run) == digests(by_one)
     assert {item["source"] for item in records(run)} >= {"real", "oracle", "mine"}
@@ -112,9 +93,10 @@ def test_scores_are_bitwise_those_of_one_process(
 
 @pytest.mark.slow
 def test_two_nodes_are_one_run(checkpoint: Path, by_one: Path, tmp_path: Path) -> None:
-    """Two agents on this machine stand for two machines with a common folder."""
-    flags = ["--gpus", "1", "--nodes", "2", "--rendezvous", f"localhost:{free_port()}"]
-    run = scored(checkpoint, tmp_path / "run", flags, flags)
+    """Two agents on this machine, torchrun's, stand for two machines with a common folder."""
+    run, address = tmp_path / "run", f"localhost:{free_port()}"
+    flags = ("--gpus", 1, "--nodes", 2, "--rendezvous", address)
+    scored([Fork(*command(checkpoint, run), *flags) for _ in range(2)])
     assert records(run) == records(by_one)
     assert digests(run) == digests(by_one)
 
