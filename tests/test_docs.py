@@ -6,9 +6,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-import typer.main
 
-from spade_eval.cli import app, main
+from spade_eval.cli import main
 from spade_eval.protocol import protocol_for, table_lines
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -34,16 +33,6 @@ def test_all_sixteen_traps_have_a_section_a_command_and_a_test() -> None:
     assert all("$ spade-eval " in section for section in sections)
     tests = (Path(__file__).parent / "spade_eval" / "test_traps.py").read_text(encoding="utf-8")
     assert {int(n) for n in re.findall(r"^def test_(\d\d)_", tests, re.M)} == set(range(1, 17))
-
-
-@pytest.mark.parametrize("arguments", [a for a, _ in SHOWN], ids=" ".join)
-def test_the_flags_of_every_command_exist(arguments: list[str]) -> None:
-    click_app = typer.main.get_command(app)
-    context = click_app.make_context("spade-eval", list(arguments))
-    name, command, rest = click_app.resolve_command(context, list(arguments))  # type: ignore[attr-defined]
-    while hasattr(command, "resolve_command"):
-        name, command, rest = command.resolve_command(context, rest)
-    command.make_context(name, list(rest))
 
 
 @pytest.mark.parametrize(("arguments", "printed"), RUNNABLE, ids=[" ".join(a) for a, _ in RUNNABLE])

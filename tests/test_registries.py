@@ -108,8 +108,7 @@ def test_a_dataset_feeds_the_networks(dataset: Dataset) -> None:
     assert torch.equal(one_hot.sum(dim=1), torch.ones(2, *SIZE))
 
 
-@pytest.mark.parametrize("model", FIRST_THREE)
-def test_the_default_models_take_every_dataset(model: str, dataset: Dataset) -> None:
+def synthesize(model: str, dataset: Dataset) -> None:
     layout = layout_of(dataset)
     generator = build_generator(model, layout.num_labels, image_size=SIZE, width=4 / 64)
     semantics = semantic_map([dataset[0], dataset[1]], layout, torch.device("cpu"))
@@ -120,6 +119,16 @@ def test_the_default_models_take_every_dataset(model: str, dataset: Dataset) -> 
         images = generator.eval()(semantics)
     assert images.shape == (2, 3, *SIZE)
     assert images.abs().max() <= 1
+
+
+def test_a_model_takes_every_dataset(dataset: Dataset) -> None:
+    synthesize(FIRST_THREE[0], dataset)
+
+
+@pytest.mark.parametrize("model", FIRST_THREE[1:])
+def test_every_default_model_takes_a_dataset_with_instances(model: str, tmp_path: Path) -> None:
+    write_files_of("cityscapes", tmp_path)
+    synthesize(model, open_dataset("cityscapes", "val", SIZE, tmp_path))
 
 
 def test_every_dataset_has_budgets_and_they_are_trainable() -> None:

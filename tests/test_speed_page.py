@@ -7,9 +7,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-import typer.main
 
-from spade_eval.cli import app, main, options
+from spade_eval.cli import main, options
 from spade_eval.workplace import FEW_IMAGES
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "speed.md").read_text("utf-8")
@@ -29,17 +28,6 @@ def test_there_are_commands() -> None:
     assert {line.split()[2] for line in SHORT} >= {
         "generator", "train", "score", "distance", "data",
     }  # fmt: skip
-
-
-@pytest.mark.parametrize("line", COMMANDS)
-def test_the_flags_of_every_command_exist(line: str) -> None:
-    arguments = shlex.split(line)[1:]
-    click_app = typer.main.get_command(app)
-    context = click_app.make_context("spade-eval", list(arguments), resilient_parsing=False)
-    name, command, rest = click_app.resolve_command(context, arguments)  # type: ignore[attr-defined]
-    while hasattr(command, "resolve_command") and rest and not rest[0].startswith("-"):
-        name, command, rest = command.resolve_command(context, rest)
-    command.make_context(name, list(rest))
 
 
 @pytest.mark.slow

@@ -2,8 +2,6 @@
 """`--gpus N` and torchrun: who starts whom, and that an error is told once."""
 
 import os
-import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -11,10 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-import typer.main
 from processes import Fork
 
-from spade_eval.cli import app, main
+from spade_eval.cli import main
 from spade_eval.errors import UserError
 from spade_eval.jobs.processes import Plan, starts_others
 
@@ -142,18 +139,3 @@ def test_a_killed_process_is_told_or_replaced(tmp_path: Path, restarts: int) -> 
         return
     assert code == 1
     assert err.count("was ended by SIGKILL; start the command again to continue") == 1, err
-
-
-DOCUMENT = (ROOT / "docs" / "distributed.md").read_text(encoding="utf-8").replace("\\\n", "")
-
-
-@pytest.mark.parametrize(
-    "line", re.findall(r"^(?:srun )?((?:spade-eval|python run_benchmark\.py) .*)$", DOCUMENT, re.M)
-)
-def test_the_flags_of_every_documented_command_exist(line: str) -> None:
-    words = shlex.split(line)
-    arguments = words[1:] if words[0] == "spade-eval" else ["benchmark", *words[2:]]
-    group = typer.main.get_command(app)
-    context = group.make_context("spade-eval", list(arguments))
-    name, command, rest = group.resolve_command(context, arguments)  # type: ignore[attr-defined]
-    assert command.make_context(name, list(rest)).params["gpus"] in (2, 8)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The flags of every command that a Markdown file of the project shows exist."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from spade_eval.cli import app
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+PROGRAM = r"(?:spade-eval|python run_benchmark\.py)"
+# Mentions of a part of a command, and what it needs to be whole.
+PARTS = {"spade-eval report --unverified": "RUN", "spade-eval stats make": "--out FILE"}
+
+
+def commands_of(page: Path) -> list[str]:
+    """On lines of their own, also after a prompt or Slurm's srun, and within sentences."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", "")
+    lines = re.findall(rf"^(?:\$ |srun )?({PROGRAM} .*)$", text, re.MULTILINE)
+    return list(dict.fromkeys(lines + re.findall(rf"`({PROGRAM} [^`\n]*)`", text)))
+
+
+COMMANDS = [(page.name, line) for page in PAGES for line in commands_of(page)]
+
+
+def parsed(line: str) -> dict[str, Any]:
+    """The values of a command's parameters; click's error for flags that it does not know."""
+    words = [*shlex.split(line), *PARTS.get(line, "").split()]
+    rest = words[1:] if words[0] == "spade-eval" else ["benchmark", *words[2:]]
+    command: Any = typer.main.get_command(app)
+    context = command.make_context("spade-eval", list(rest))
+    # A group without a command of its own, as `bench --help`, is parsed itself.
+    while hasattr(command, "resolve_command") and rest and not rest[0].startswith("-"):
+        _, command, rest = command.resolve_command(context, rest)
+    return dict(command.make_context("command", list(rest)).params)
+
+
+def test_every_page_with_commands_is_read() -> None:
+    assert len(COMMANDS) >= 100
+    assert {page for page, _ in COMMANDS} >= {
+        "README.md", "ablations.md", "distributed.md", "html_report.md", "reports.md", "speed.md",
+        "training.md", "traps.md",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_the_flags_of_every_command_exist(page: str, line: str) -> None:
+    parsed(line)
+
+
+@pytest.mark.parametrize(
+    "line", [line for page, line in COMMANDS if page == "distributed.md" and "spade-eval" in line]
+)
+def test_the_distributed_page_names_the_gpus_of_each_node(line: str) -> None:
+    assert parsed(line)["gpus"] in (2, 8)
+
+
+@pytest.mark.parametrize("wrong", ["--stepz", "trian"])
+def test_another_flag_or_command_is_noticed(wrong: str) -> None:
+    with pytest.raises(Exception, match=f"No such .*{wrong}"):  # click's, or typer's copy of it
+        parsed(f"spade-eval train {wrong}" if wrong.startswith("-") else f"spade-eval {wrong}")
