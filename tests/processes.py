@@ -10,6 +10,7 @@ import atexit
 import multiprocessing
 import os
 import runpy
+import shutil
 import signal
 import socket
 import sys
@@ -25,7 +26,7 @@ _SERVER.set_forkserver_preload(
      "torch.utils.tensorboard", "matplotlib.backends.backend_pdf", "fontTools.subset", "pandas"]
 )  # fmt: skip
 _PATIENCE = 300.0  # seconds, on a machine that tests share with others
-_running: list["Fork"] = []
+_started: list["Fork"] = []
 
 
 class Fork:
@@ -38,14 +39,15 @@ class Fork:
         variables: Mapping[str, str] | None = None,
         folder: Path | None = None,
     ) -> None:
-        self._streams = [Path(mkdtemp(prefix="fork-")) / name for name in ("out", "err")]
+        self._folder = Path(mkdtemp(prefix="fork-"))
+        self._streams = [self._folder / name for name in ("out", "err")]
         environment = {**os.environ, **(variables or {})}
         words = [str(program), *map(str, arguments)]
         self._process = _SERVER.Process(
             target=_run, args=(words, environment, str(folder or Path.cwd()), self._streams)
         )
         self._process.start()
-        _running.append(self)
+        _started.append(self)
 
     @property
     def pid(self) -> int:
@@ -148,6 +150,7 @@ def _run(
 
 @atexit.register
 def _end_all() -> None:
-    for fork in _running:
+    for fork in _started:
         if fork.code is None:
             fork.kill()
+        shutil.rmtree(fork._folder)
