@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from few_scenes import few_scenes
 
 from spade_eval.cli import main
 from spade_eval.datasets import DATASETS
@@ -99,9 +100,7 @@ def test_every_command_without_foreign_data_runs(
         name, equals, value = word.rpartition("=")
         arguments.append(name + equals + given.get(value, value))
     if arguments[:2] == ["train", "segmenter"]:  # scored on all of val in the tests below
-        monkeypatch.setitem(
-            DATASETS, "scenes", lambda split, size, root: Scenes(split, size, length=20)
-        )
+        monkeypatch.setitem(DATASETS, "scenes", few_scenes(20))
     arguments += SHORT.get(" ".join(arguments[:2]), [])
     if arguments[0] in TINY:
         arguments += [*TINY[arguments[0]], "--out", str(tmp_path / "run")]

@@ -21,7 +21,6 @@ from spade_eval.errors import as_user_error
 from spade_eval.models.checkpoints.files import save_network
 from spade_eval.models.inputs import Batch, Noise
 from spade_eval.models.labels import SemanticLayout
-from spade_eval.models.systems.base import Data
 from spade_eval.models.training.distributed import ALONE, World
 from spade_eval.models.training.loop import Loop, LoopSettings, Observer, Periodic
 from spade_eval.models.training.order import DataOrder
@@ -64,18 +63,13 @@ def train_generator(
         data = data_of(config, dataset)
         trainer = build_training(config, data, device, weights_dir, world)
         if world.is_first and device.type == "cuda":
-            _say_memory(config, data, world)
+            images = config.batch_size // config.accumulate // world.size
+            print(f"{config.model}: {estimate_memory(config, data, images)}", file=sys.stderr)
         world.on_first(lambda: fill_store(config, dataset))
         with tf32(config.tf32):
             _loop(config, dataset, folder, device, trainer, scores, world).run()
     world.on_first(lambda: _export(config, dataset, trainer, folder))
     return checkpoint
-
-
-def _say_memory(config: TrainConfig, data: Data, world: World) -> None:
-    """Print on stderr what a step of this process will hold."""
-    images = config.batch_size // config.accumulate // world.size
-    print(f"{config.model}: {estimate_memory(config, data, images)}", file=sys.stderr)
 
 
 def with_store(dataset: Dataset, folder: Path) -> Dataset:

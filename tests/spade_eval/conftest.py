@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from few_scenes import few_scenes
 
 from spade_eval import datasets
 from spade_eval.config import RunConfig, budget_for
-from spade_eval.datasets.scenes import Scenes
 from spade_eval.engine import Benchmark
-from spade_eval.models.labels import Size
 from spade_eval.rows import Request
 from spade_eval.workplace import Workplace
 
@@ -26,19 +25,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 Make = Callable[..., Benchmark]
 
 
-def _four_scenes(patch: pytest.MonkeyPatch) -> None:
-    class FourScenes(Scenes):
-        @classmethod
-        def opened(cls, split: str, size: Size, data_root: Path) -> Scenes:
-            return cls(split, size, length=4)
-
-    patch.setitem(datasets.DATASETS, "scenes", FourScenes)
-
-
 @pytest.fixture
 def four_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
     """`scenes` with four samples a split."""
-    _four_scenes(monkeypatch)
+    monkeypatch.setitem(datasets.DATASETS, "scenes", few_scenes(4))
 
 
 def tiny_config(seed: int = 0) -> RunConfig:
@@ -68,7 +58,7 @@ def benchmark_in(four_scenes: None, tmp_path: Path) -> Make:
 def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of a benchmark with `TRAINED` measured; only to be copied."""
     with pytest.MonkeyPatch.context() as patch:
-        _four_scenes(patch)
+        patch.setitem(datasets.DATASETS, "scenes", few_scenes(4))
         benchmark = _benchmark(tmp_path_factory.mktemp("trained"), "run", 0)
         benchmark.run(Request(TRAINED))
     return benchmark.place.run_folder

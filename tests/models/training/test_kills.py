@@ -14,7 +14,7 @@ from small_training import flat
 from spade_eval.models.checkpoints.files import load_state
 
 WORKER = Path(__file__).parent / "workers" / "narrow_worker.py"
-STEPS = 24
+STEPS = 32
 KILLS = 10
 
 
@@ -22,12 +22,14 @@ def start(folder: Path) -> Fork:
     return Fork(WORKER, folder, STEPS)
 
 
-def kill_at_a_random_moment(process: Fork, moments: random.Random) -> list[int]:
+def kill_at_a_random_moment(
+    process: Fork, moments: random.Random, step_seconds: float
+) -> list[int]:
     """The steps that the process told of before it was killed."""
     count = moments.randint(1, 2)
     process.until(lambda: process.out.count("\n") >= count)
-    # Up to the length of a step: in the networks, in an optimizer, in the writing of the state.
-    time.sleep(moments.random() * 0.3)
+    # Within a step: in the networks, in an optimizer, in the writing of the state.
+    time.sleep(moments.random() * step_seconds)
     process.kill()
     assert process.code == -signal.SIGKILL
     return [int(line) for line in process.out.split()]
@@ -35,16 +37,17 @@ def kill_at_a_random_moment(process: Fork, moments: random.Random) -> list[int]:
 
 @pytest.mark.slow
 def test_ten_kills_change_no_bit(tmp_path: Path) -> None:
-    undisturbed = start(tmp_path / "undisturbed")
+    begun = time.monotonic()
+    start(tmp_path / "undisturbed").succeed()
+    step_seconds = (time.monotonic() - begun) / STEPS
     moments = random.Random(0)
     reached = 0
     for _ in range(KILLS):
-        told = kill_at_a_random_moment(start(tmp_path / "killed"), moments)
+        told = kill_at_a_random_moment(start(tmp_path / "killed"), moments, step_seconds)
         assert told[0] <= reached + 1, "no step was skipped"
         reached = max(reached, told[-1])
     assert reached < STEPS
     start(tmp_path / "killed").succeed()
-    undisturbed.succeed()
     expected, found = (
         load_state(tmp_path / name / "state.pt") for name in ("undisturbed", "killed")
     )

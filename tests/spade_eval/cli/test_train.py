@@ -19,7 +19,6 @@ from spade_eval.engine import Benchmark
 from spade_eval.models.checkpoints.files import load_description, load_weights
 from spade_eval.models.training.trainer import Trainer
 from spade_eval.training import generator
-from spade_eval.training.setup import build_training, data_of
 
 TINY = ["train", "--budget", "smoke", "--steps", "4", "--batch-size", "2", "--width", "0.0625",
         "--device", "cpu"]  # fmt: skip
@@ -77,17 +76,15 @@ def test_the_memory_of_a_step_is_told_before_the_start_on_cuda(
         raise StartedError
 
     benchmark = benchmark_in()
-    config = benchmark.train_config("spade")
-    data = data_of(config, benchmark.dataset)
-    training = build_training(config, data, torch.device("cpu"), benchmark.place.weights_dir)
-    monkeypatch.setattr(generator, "build_training", lambda *_: training)
+    monkeypatch.setattr(generator, "build_training", lambda *_: None)
+    monkeypatch.setattr(generator, "estimate_memory", lambda *_: "about 3 MiB")
     monkeypatch.setattr(generator, "fill_store", started)
     with pytest.raises(StartedError):
         generator.train_generator(
-            config, benchmark.dataset, benchmark.place.run_folder, torch.device(device),
-            benchmark.place.weights_dir,
+            benchmark.train_config("spade"), benchmark.dataset, benchmark.place.run_folder,
+            torch.device(device), benchmark.place.weights_dir,
         )  # fmt: skip
-    assert ("spade: about " in capsys.readouterr().err) is says
+    assert ("spade: about 3 MiB" in capsys.readouterr().err) is says
 
 
 @pytest.mark.parametrize(

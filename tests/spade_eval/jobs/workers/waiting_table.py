@@ -9,11 +9,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from few_scenes import few_scenes
 from shell_jobs import ReplayedJob, ShellJob
 
 from spade_eval import datasets
 from spade_eval.cli import main
-from spade_eval.datasets.scenes import Scenes
 from spade_eval.jobs import study
 from spade_eval.jobs.job import REFERENCES, Job
 
@@ -27,5 +27,5 @@ def job(**given: object) -> Job:
 
 if __name__ == "__main__":
     study.Job = job  # type: ignore[assignment,misc]
-    datasets.DATASETS["scenes"] = lambda split, size, root: Scenes(split, size, length=4)
+    datasets.DATASETS["scenes"] = few_scenes(4)
     main(sys.argv[2:])
