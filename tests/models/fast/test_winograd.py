@@ -64,16 +64,28 @@ def test_pieces_cover_every_tile_once() -> None:
         assert (seen == 1).all()
 
 
+def _term_by_term(x: Tensor, weight: Tensor) -> Tensor:
+    """The direct sum in float32, one product after the other: the same on every processor.
+
+    Torch's own convolution is no such measure: it adds up many partial sums side by side, and the
+    wider the processor's vectors, the smaller its rounding errors (a third with AVX-512).
+    """
+    columns = F.unfold(x, 3, padding=1)  # (N, 9 C, H W)
+    rows = weight.flatten(1)
+    total = torch.zeros(x.shape[0], weight.shape[0], columns.shape[2])
+    for term in range(rows.shape[1]):
+        total += rows[:, term : term + 1] * columns[:, term : term + 1]
+    return total.view(x.shape[0], -1, *x.shape[2:])
+
+
 @pytest.mark.parametrize("channels", [64, 512])
 def test_rounds_about_as_the_direct_sum_does(channels: int) -> None:
-    """Measured: 0.4 to 1.9 times torch's own largest error, 5 times with the points 0, +-1, +-2."""
-    x = F.leaky_relu(_random(2, channels, 32, 32), 0.2)
-    weight = _random(64, channels, 3, 3, seed=1) / (9 * channels) ** 0.5
-    exact = F.conv2d(x, weight, padding=1)
-    actual = winograd_convolution(x.float(), weight.float(), None)
-    direct = F.conv2d(x.float(), weight.float(), padding=1)
-    error = (actual - exact).abs().max().item()
-    assert error <= 3 * (direct - exact).abs().max().item()
+    """Measured: 0.6 to 2.2 times the largest error of the direct sum."""
+    x = F.leaky_relu(_random(2, channels, 32, 32), 0.2).float()
+    weight = (_random(64, channels, 3, 3, seed=1) / (9 * channels) ** 0.5).float()
+    exact = F.conv2d(x.double(), weight.double(), padding=1)
+    error = (winograd_convolution(x, weight, None) - exact).abs().max().item()
+    assert error <= 3 * (_term_by_term(x, weight) - exact).abs().max().item()
     assert error <= 2e-5  # the bound of all fast forms
 
 
