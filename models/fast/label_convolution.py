@@ -62,18 +62,13 @@ def stacked_convolutions(
 
 
 def convolve_rows(values: Tensor, windows: Windows, weight: Tensor, bias: Tensor) -> Tensor:
-    """(count, C): a convolution with weight (C, F, k, k); symbol i means row i of values.
+    """Convolve with weight (C, F, k, k) -> (count, C); symbol i means row i of values.
 
-    `plain_convolve_rows` with a gradient, and memory for only some channels at a time.
+    Every row times every tap, then sums of k * k of these: with a gradient, and with memory for
+    only some channels at a time.
     """
     convolved: Tensor = _ConvolveRows.apply(values, windows.rows, weight, bias)
     return convolved
-
-
-def plain_convolve_rows(values: Tensor, windows: Windows, weight: Tensor, bias: Tensor) -> Tensor:
-    """`convolve_rows` as one formula: every row times every tap, then sums of k * k of these."""
-    products = values @ weight.permute(1, 2, 3, 0).flatten(1)  # (symbols, k * k * C)
-    return F.embedding_bag(windows.rows, products.view(-1, weight.shape[0]), mode="sum") + bias
 
 
 class _ConvolveRows(torch.autograd.Function):

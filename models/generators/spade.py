@@ -41,13 +41,6 @@ _PUBLISHED_BLOCKS = ("head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2
 _RELEASED_UPSAMPLING: dict[int, Upsampling] = {184: "normal", 151: "normal", 36: "more"}
 
 
-def published_size(crop_size: int, aspect_ratio: float, upsampling: Upsampling) -> Size:
-    """Output (height, width) that the published options crop_size and aspect_ratio (w / h) mean."""
-    scale = 2 ** NUM_UPSAMPLINGS[upsampling]
-    width = crop_size // scale
-    return round(width / aspect_ratio) * scale, width * scale
-
-
 class SPADEGenerator(nn.Module):
     """Segmentation-map input (`z_dim=None`) or latent input; both see the map in every block."""
 

@@ -33,7 +33,6 @@ class World:
     rank: int = 0
     size: int = 1
     local_rank: int = 0  # among the processes of this machine
-    local_size: int = 1
     group: Any = None  # for objects and counts, on the CPU and with patience
     store: Any = None  # a dictionary that all processes share
 
@@ -187,7 +186,6 @@ def join() -> Iterator[World]:
         rank=rank,
         size=size,
         local_rank=int(os.environ.get("LOCAL_RANK", 0)),
-        local_size=int(os.environ.get("LOCAL_WORLD_SIZE", size)),
         group=dist.new_group(backend="gloo", timeout=_WORK_PATIENCE),
         store=dist.PrefixStore("claims", store),
     )

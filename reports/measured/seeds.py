@@ -57,10 +57,6 @@ class SeededRow:
         """Mean and spread of a metric; versions without a value are left out."""
         return summary(value_of(version.scores.get(metric)) for version in self.versions)
 
-    def class_summary(self, name: str) -> Summary:
-        """The same for the IoU of one class."""
-        return summary(value_of(version.class_iou.get(name)) for version in self.versions)
-
 
 def summary(values: Iterable[float]) -> Summary:
     """Mean and sample standard deviation (N - 1) of the values that are numbers."""

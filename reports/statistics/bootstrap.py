@@ -3,12 +3,11 @@
 
 A resample draws as many images as the split has, with replacement, pools their counts and
 computes the scores again. All resamples are one matrix product: how often each image was drawn
-(resamples x images) times its counts (images x 3 classes); `resampled_plainly` is the same as a
-loop, and the test of it. Two methods are compared on the same resamples, so that what the drawn
-label maps do to both cancels. Intervals are percentiles of the resampled values, 95% by default.
+(resamples x images) times its counts (images x 3 classes). Two methods are compared on the same
+resamples, so that what the drawn label maps do to both cancels. Intervals are percentiles of the
+resampled values, 95% by default.
 """
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,22 +61,6 @@ def resampled(counts: StoredCounts, times: Floats, average: ClassAverage) -> Res
     # Whole numbers below 2^53, so the sums are exact in any order.
     pooled = (times @ flat).reshape(len(times), 3, -1)
     return _scores(pooled, times @ counts.num_ignored.astype(np.float64), average)
-
-
-def resampled_plainly(
-    counts: StoredCounts, drawn: NDArray[np.int64], average: ClassAverage
-) -> Resampled:
-    """What `resampled` computes, one resample after another."""
-    parts = [
-        _scores(
-            counts.counts[images].sum(axis=0, dtype=np.float64)[None],
-            counts.num_ignored[images].sum(dtype=np.float64)[None],
-            average,
-        )
-        for images in drawn
-    ]
-    names = [field.name for field in dataclasses.fields(Resampled)]
-    return Resampled(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def interval(values: Floats, level: float = _LEVEL) -> Any:

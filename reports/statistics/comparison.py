@@ -71,14 +71,12 @@ class ClassDifference:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageDifference:
-    """Accuracy of one image under both methods; paths are None without pictures."""
+    """Accuracy of one image under both methods."""
 
     name: str
     subject: float
     baseline: float
     difference: float
-    subject_path: Path | None
-    baseline_path: Path | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +114,7 @@ def compare(
     return Comparison(
         title=f"{subject} against {', '.join(baselines)}: {group.title}",
         subject=subject,
-        pairs=tuple(_pair(mine, other, run_folder) for other in others),
+        pairs=tuple(_pair(mine, other) for other in others),
         notes=tuple(notes),
     )
 
@@ -140,7 +138,7 @@ class _Side:
         return cls(row, counts, resamples, left_out_distances(row, run_folder))
 
 
-def _pair(subject: _Side, baseline: _Side, run_folder: Path) -> Pair:
+def _pair(subject: _Side, baseline: _Side) -> Pair:
     for side in (subject, baseline):
         if side.counts and subject.counts and side.counts.names != subject.counts.names:
             raise UserError(
@@ -156,7 +154,7 @@ def _pair(subject: _Side, baseline: _Side, run_folder: Path) -> Pair:
             if name in subject.row.scores and name in baseline.row.scores
         ),
         classes=tuple(_classes(subject, baseline)),
-        images=tuple(_images(subject, baseline, run_folder)),
+        images=tuple(_images(subject, baseline)),
     )
 
 
@@ -220,7 +218,7 @@ def _classes(subject: _Side, baseline: _Side) -> list[ClassDifference]:
     return sorted(differences, key=lambda item: -item.difference)
 
 
-def _images(subject: _Side, baseline: _Side, run_folder: Path) -> list[ImageDifference]:
+def _images(subject: _Side, baseline: _Side) -> list[ImageDifference]:
     if subject.counts is None or baseline.counts is None:
         return []
     mine, other = subject.counts.image_accuracy(), baseline.counts.image_accuracy()
@@ -232,19 +230,9 @@ def _images(subject: _Side, baseline: _Side, run_folder: Path) -> list[ImageDiff
             subject=float(mine[place]),
             baseline=float(other[place]),
             difference=float(differences[place]),
-            subject_path=_picture(run_folder, subject.row, subject.counts.names[place]),
-            baseline_path=_picture(run_folder, baseline.row, baseline.counts.names[place]),
         )
         for place in order
     ]
-
-
-def _picture(run_folder: Path, row: Row, name: str) -> Path | None:
-    """The PNG of an image; names that leave the folder have none."""
-    images = run_folder / "images"
-    path = images / row.source / f"{name}.png"
-    inside = images.resolve() in path.resolve().parents
-    return path if inside and path.is_file() else None
 
 
 def _notes(subject: _Side, baselines: Sequence[_Side]) -> list[str]:

@@ -51,7 +51,6 @@ class FIDProfile:
     # The last images that do not fill a batch of this size are left out.
     batch_of_images: int = 1
     statistics: Literal["float64", "float32"] = "float64"
-    real_set: str = "given by the caller; here the split's photos at the scored size"
 
     def used_images(self, count: int) -> int:
         """Return how many of `count` images enter, the first ones; all where they fill no batch."""
@@ -138,13 +137,13 @@ FID_PROFILES: dict[str, FIDProfile] = {
         white=255,
         scaling="(x - 128) / 128",
     ),
+    # Its originals are val photos, resized by Pillow bicubic to the generated size.
     "oasis-train": FIDProfile(
         description="OASIS while it trains, by which its checkpoints were chosen",
         weights=INCEPTION,
         network="tensorflow-2015",
         eight_bit=False,
         statistics="float32",
-        real_set="val photos, resized by Pillow bicubic to the generated size",
     ),
 }
 

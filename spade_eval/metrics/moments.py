@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mean and covariance of a stream of features, whatever its batches.
 
-Sums of x and x xᵀ in float64, as an all-reduce over ranks wants them, and the features themselves
-while there are too few of them for a covariance of full rank.
+Sums of x and x xᵀ in float64, and the features themselves while there are too few of them for a
+covariance of full rank.
 """
 
 import json
@@ -26,7 +26,7 @@ class FeatureMoments:
     Rows wait in a buffer of `dim` rows and enter the sums one full buffer at a time, when the next
     row arrives. So the order of the rows alone decides every rounding, and how they were batched
     cannot change a bit; and while N <= `dim`, when the covariance cannot have full rank, the
-    buffer holds every row. Merging parts adds their sums and is exact to rounding.
+    buffer holds every row.
     """
 
     def __init__(self, dim: int) -> None:
@@ -69,16 +69,6 @@ class FeatureMoments:
     @property
     def _rows(self) -> Tensor:
         return self._buffer[: self._num_buffered]
-
-    def merge(self, other: "FeatureMoments") -> None:
-        """Add the rows of another part of the set."""
-        if other.dim != self.dim:
-            raise ValueError(f"cannot merge features of {other.dim} and {self.dim} dimensions")
-        rows = other._rows.clone()
-        self._sum += other._sum
-        self._outer += other._outer
-        self._num_folded += other._num_folded
-        self.update(rows)
 
     @property
     def count(self) -> int:

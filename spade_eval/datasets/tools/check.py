@@ -34,7 +34,6 @@ class SplitReport:
     photo_sizes: dict[Size, int]  # number of photos, most frequent size first
     pixels_by_label: dict[int, int]  # every label value that occurs, ascending
     names_by_wrong_label: dict[int, list[str]]  # ids outside the label set
-    wrong_mode_files: list[str]  # palette or RGB label and instance maps, 16-bit photos
     problems: list[str]
     official_count: int | None = None  # samples of the split as published
 
@@ -219,7 +218,6 @@ def _summary(
         photo_sizes=dict(sizes.most_common()),
         pixels_by_label={int(value): int(pixels[value]) for value in np.flatnonzero(pixels)},
         names_by_wrong_label=dict(sorted(names_by_wrong_label.items())),
-        wrong_mode_files=[str(e.path) for e in errors if isinstance(e, files.ImageModeError)],
         problems=problems + _grouped(errors) + _binary_masks(pixels),
         official_count=official_count,
     )

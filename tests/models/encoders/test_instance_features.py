@@ -3,13 +3,7 @@ import pytest
 import torch
 
 from spade_eval.models.encoders import InstanceFeatureEncoder
-from spade_eval.models.encoders.instance_features import (
-    cluster_features,
-    instance_mean,
-    instance_samples,
-    k_means,
-    sample_features,
-)
+from spade_eval.models.encoders.instance_features import instance_mean
 
 
 def _random(seed: int = 0) -> torch.Generator:
@@ -36,33 +30,3 @@ def test_every_parameter_has_a_gradient() -> None:
     assert all(p.grad is not None for p in encoder.parameters())
     with pytest.raises(ValueError, match="multiples of 4"):
         encoder(image[..., :30], ids[..., :30])
-
-
-def test_samples_take_the_middle_pixel_and_the_area() -> None:
-    features = torch.arange(16.0).view(1, 4, 4)
-    ids = torch.full((4, 4), 26001)
-    ids[0] = 7  # class 7, and a car (class 26)
-    samples = instance_samples(features, ids)
-    assert samples[7].tolist() == [[2.0, 8.0]]  # third of four pixels; a quarter times 32
-    assert samples[26].tolist() == [[10.0, 24.0]]
-
-
-def test_k_means_finds_separate_groups() -> None:
-    centres = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
-    noise = 0.01 * torch.randn(30, 2, generator=_random())
-    points = centres.repeat(10, 1) + noise
-    # Lloyd's algorithm may stop in a local optimum; some start finds the groups.
-    errors = [
-        torch.cdist(centres, k_means(points, 3, _random(seed))).amin(dim=1).max()
-        for seed in range(5)
-    ]
-    assert min(errors) < 0.1
-
-
-def test_clustering_leaves_small_instances_out_and_sampling_uses_the_class() -> None:
-    large, small = torch.tensor([[0.5, 4.0], [0.5, 2.0]]), torch.tensor([[0.9, 0.1]])
-    centres = cluster_features([{26: large, 7: small}, {26: large}], _random())
-    assert set(centres) == {26}
-    ids = torch.tensor([[[26001, 26002], [7, 7]]])
-    features = sample_features(centres, ids, 1, _random())
-    assert features.tolist() == [[[[0.5, 0.5], [0.0, 0.0]]]]

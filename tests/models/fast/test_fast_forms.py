@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spade_eval.models.fast.accelerate import accelerate
-from spade_eval.models.fast.label_convolution import convolve_rows, plain_convolve_rows
+from spade_eval.models.fast.label_convolution import convolve_rows
 from spade_eval.models.fast.modulation import (
     _compiled_modulation,
     _segment_sums,
@@ -148,8 +148,10 @@ def test_fused_steps_are_their_formulas() -> None:
         expected = mix(plain_modulation(x, table, ids, 0.2)[..., None, None])[..., 0, 0]
     torch.testing.assert_close(mixed, expected)
     windows = distinct_windows(torch.randint(0, 3, (1, 9, 9), generator=_random()), 3, 3)
-    arguments = (torch.randn(4, 6), windows, torch.randn(40, 6, 3, 3), torch.randn(40))
-    torch.testing.assert_close(convolve_rows(*arguments), plain_convolve_rows(*arguments))
+    values, weight, bias = torch.randn(4, 6), torch.randn(40, 6, 3, 3), torch.randn(40)
+    products = values @ weight.permute(1, 2, 3, 0).flatten(1)  # (symbols, k * k * C)
+    expected = F.embedding_bag(windows.rows, products.view(-1, 40), mode="sum") + bias
+    torch.testing.assert_close(convolve_rows(values, windows, weight, bias), expected)
 
 
 def test_nothing_is_compiled_where_nothing_can(monkeypatch: pytest.MonkeyPatch) -> None:

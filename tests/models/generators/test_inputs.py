@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from spade_eval.models.generators.spade import published_size
 from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.semantics import SemanticMap
 from spade_eval.models.systems.presets import build_generator
@@ -54,10 +53,3 @@ def test_feature_channels_of_pix2pixhd(make_semantics: MakeSemantics) -> None:
     assert generator(semantics, features=torch.zeros(2, 3, 64, 64)).shape == (2, 3, 64, 64)
     with pytest.raises(ValueError, match="no features given"):
         generator(semantics)
-
-
-def test_published_options_give_the_papers_sizes() -> None:
-    assert published_size(256, 1.0, "normal") == (256, 256)
-    assert published_size(512, 2.0, "more") == (256, 512)
-    assert published_size(512, 1.0, "most") == (512, 512)
-    assert published_size(96, 2.0, "normal") == (64, 96)  # half of 3 rounds to even

@@ -10,7 +10,13 @@ from torch import Tensor, nn
 from spade_eval.models.checkpoints.published import Names
 from spade_eval.models.discriminators.multiscale import MultiscaleDiscriminator
 from spade_eval.models.encoders.variational import ImageEncoder
-from spade_eval.models.generators.spade import SPADEGenerator, published_names, published_size
+from spade_eval.models.generators.spade import (
+    NUM_UPSAMPLINGS,
+    SPADEGenerator,
+    Upsampling,
+    published_names,
+)
+from spade_eval.models.labels import Size
 from spade_eval.models.layers.resblocks import SPADEResBlock
 from spade_eval.models.layers.spade import SPADE, norm_maker
 from spade_eval.models.semantics import instance_edges
@@ -67,6 +73,13 @@ def spade_generator(options: dict[str, Any]) -> SPADEGenerator:
             **norm_options(options["norm_G"]),
         )
     )
+
+
+def published_size(crop_size: int, aspect_ratio: float, upsampling: Upsampling) -> Size:
+    """Return the (height, width) that the published options crop_size and aspect_ratio mean."""
+    scale = 2 ** NUM_UPSAMPLINGS[upsampling]
+    width = crop_size // scale
+    return round(width / aspect_ratio) * scale, width * scale
 
 
 def check_generator(case: Case) -> None:

@@ -249,10 +249,7 @@ def test_an_image_of_a_comparison_opens(browser: Any, tmp_path: Path) -> None:
     from spade_eval.reports.statistics.comparison import Comparison, ImageDifference, Pair
 
     run = html_runs.write_run(tmp_path / "run", html_runs.measurements(models=MODELS), STEMS)
-    image = ImageDifference(
-        name=STEMS[3], subject=0.9, baseline=0.1, difference=0.8, subject_path=None,
-        baseline_path=None,
-    )  # fmt: skip
+    image = ImageDifference(name=STEMS[3], subject=0.9, baseline=0.1, difference=0.8)
     pair = Pair(subject="spade", baseline="concat", differences=(), classes=(), images=(image,))
     compared = Comparison(title="spade against concat", subject="spade", pairs=(pair,), notes=())
     report = html_runs.report_of([run])

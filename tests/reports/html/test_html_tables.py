@@ -143,13 +143,8 @@ def comparison() -> Comparison:
                 name="sky", **scores, low=-0.1, high=0.2, verdict="no difference shown"
             ),
         ),
-        images=(
-            ImageDifference(
-                name="val_000", subject=0.9, baseline=0.1, difference=0.8, subject_path=None,
-                baseline_path=None,
-            ),
-        ),
-    )  # fmt: skip
+        images=(ImageDifference(name="val_000", subject=0.9, baseline=0.1, difference=0.8),),
+    )
     return Comparison(title="mine against spade", subject="mine", pairs=(pair,), notes=("a note",))
 
 

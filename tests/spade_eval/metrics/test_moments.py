@@ -52,31 +52,6 @@ def test_batching_changes_no_bit(count: int, batch_sizes: list[int]) -> None:
     assert torch.equal(batched.covariance(), whole.covariance())
 
 
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 40), min_size=1, max_size=4))
-def test_merging_equals_one_pass(parts: list[int]) -> None:
-    features = draw_features(sum(parts) + 2)
-    merged = moments_of(features[:2])
-    start = 2
-    for size in parts:
-        merged.merge(moments_of(features[start : start + size]))
-        start += size
-    whole = moments_of(features)
-    assert merged.count == whole.count
-    torch.testing.assert_close(merged.mean(), whole.mean(), rtol=ROUNDING, atol=0)
-    torch.testing.assert_close(
-        merged.covariance(), whole.covariance(), rtol=ROUNDING, atol=ROUNDING
-    )
-
-
-def test_merging_leaves_the_other_part_alone() -> None:
-    first, second = moments_of(draw_features(20)), moments_of(draw_features(21, seed=1))
-    before = second.covariance()
-    first.merge(second)
-    first.update(draw_features(30, seed=2))
-    assert torch.equal(second.covariance(), before)
-
-
 @pytest.mark.parametrize(("count", "deficient"), [(DIM - 1, True), (DIM, True), (DIM + 1, False)])
 def test_rows_are_kept_while_rank_deficient(count: int, deficient: bool) -> None:
     features = draw_features(count)
@@ -122,8 +97,6 @@ def test_wrong_inputs(tmp_path: Path) -> None:
     moments = FeatureMoments(DIM)
     with pytest.raises(ValueError, match=r"\(3, 5\), expected \(N, 8\)"):
         moments.update(torch.zeros(3, 5))
-    with pytest.raises(ValueError, match="4 and 8 dimensions"):
-        moments.merge(FeatureMoments(4))
     with pytest.raises(UserError, match="0 images, expected at least 1"):
         moments.mean()
     moments.update(draw_features(1))

@@ -62,7 +62,6 @@ def test_every_fault_is_collected_and_grouped(tmp_path: Path, write_sample: Writ
     (split,) = report.splits
     assert split.num_samples == 11
     assert split.names_by_wrong_label == {182: ["000001"], 200: ["000000"]}
-    assert len(split.wrong_mode_files) == 7
     assert len(report.problems) == 6
     assert "1 files are missing" in problem_about(report.problems, "val_inst")
     ids = problem_about(report.problems, "label ids 200")
