@@ -34,15 +34,6 @@ def frechet(real: Floats, synthesized: Floats) -> float:
     return _frechet(_factor(real), real.mean(axis=0), synthesized)
 
 
-def kernel(real: Floats, synthesized: Floats) -> float:
-    """Unbiased squared maximum mean discrepancy under the cubic kernel, over all pairs."""
-    return float(
-        _mean_off_diagonal(_cubic(real, real))
-        + _mean_off_diagonal(_cubic(synthesized, synthesized))
-        - 2 * _cubic(real, synthesized).mean()
-    )
-
-
 def groups_of(num_images: int, num_groups: int = NUM_GROUPS) -> list[NDArray[np.int64]]:
     """Images of each group: every 20th, so that each group spans the split."""
     return [np.arange(start, num_images, num_groups) for start in range(num_groups)]

@@ -31,8 +31,6 @@ from spade_eval.reports.tables.table import (
     rules_between,
 )
 
-FACTS = ("row", "kind", "seeds", "style_input", "parameters", "train_steps", "N")
-
 
 def leaderboard(group: ProtocolGroup) -> pd.DataFrame:
     """One row a source, its seeds together: `<metric>` and `<metric>_spread`, as recorded.

@@ -31,9 +31,11 @@ from spade_eval.metrics.inception_network import inception_v3
 from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.metrics.segmentation import SegmentationScores
 from spade_eval.segmenters.deeplab_v2 import DeepLabV2
-from spade_eval.segmenters.drn import DRN, MULTI_SCALE, bilinear_kernel
+from spade_eval.segmenters.drn import DRN, bilinear_kernel
 from spade_eval.segmenters.eight_bit import to_bytes
 from spade_eval.segmenters.upernet import UperNet, input_size
+
+_MULTI_SCALE = (0.5, 0.75, 1.25, 1.5, 1.75)  # DRN's, besides the full size
 
 
 def check_segmenter(case: Case) -> None:
@@ -138,9 +140,9 @@ def _check_drn_image(case: Case) -> None:
 
 
 def _check_drn_multiscale(case: Case) -> None:
-    network, image = _drn(case, MULTI_SCALE), image_of(case)
+    network, image = _drn(case, _MULTI_SCALE), image_of(case)
     height, width = image.shape[-2:]
-    sizes = [[int(height * scale), int(width * scale)] for scale in (1.0, *MULTI_SCALE)]
+    sizes = [[int(height * scale), int(width * scale)] for scale in (1.0, *_MULTI_SCALE)]
     assert sizes == case.meta["input_sizes"]
     score = network(image)
     compare(case, "score", score)
