@@ -68,6 +68,14 @@ def reparametrise(mu: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
     return mu + (0.5 * logvar).exp() * noise
 
 
+def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
+    """Sum the divergence from N(0, I) of (N, Z) Gaussians over batch and dimensions, as SPADE does.
+
+    Kingma & Welling 2014, Appendix B; SPADE, Eq. 4.
+    """
+    return -0.5 * (1 + logvar - mu.square() - logvar.exp()).sum()
+
+
 def published_names(config: ImageEncoder.Config) -> dict[str, str]:
     """Our module names -> those of the authors' checkpoints."""
     depth = config.input_size.bit_length() - _FINAL_SIDE.bit_length()

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Adversarial losses on a list of prediction maps, one per discriminator scale.
+"""Losses on what a discriminator of several scales gives: adversarial, and feature matching.
 
-Each map gives its mean; `reduction` says whether the scales are averaged (SPADE) or summed
-(pix2pixHD). Hinge: Lim & Ye 2017, Miyato et al. 2018; LSGAN: Mao et al. 2017.
+Adversarial: each scale's prediction map gives its mean; `reduction` says whether the scales are
+averaged (SPADE) or summed (pix2pixHD). Hinge: Lim & Ye 2017, Miyato et al. 2018; LSGAN: Mao et al.
+2017. Feature matching, L1 between features of synthesized and real images: Wang et al. 2018, Eq. 4.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ from torch import Tensor
 
 GANMode = Literal["hinge", "lsgan", "original", "wasserstein"]
 Reduction = Literal["mean", "sum"]
+Features = Sequence[Sequence[Tensor]]
+"""Scales (full resolution first) of layers, the prediction map last."""
 
 
 def _bce(logits: Tensor, target: float) -> Tensor:
@@ -48,21 +51,21 @@ _LOSSES: dict[str, tuple[Callable[[Tensor], Tensor], ...]] = {
 def discriminator_real_loss(
     predictions: Sequence[Tensor], mode: GANMode, reduction: Reduction = "mean"
 ) -> Tensor:
-    """The discriminator's loss on real images; predictions are logits (N, 1, h, w) per scale."""
+    """Compute the discriminator's loss on real images from (N, 1, h, w) logits per scale."""
     return _over_scales(predictions, _LOSSES[mode][0], reduction)
 
 
 def discriminator_fake_loss(
     predictions: Sequence[Tensor], mode: GANMode, reduction: Reduction = "mean"
 ) -> Tensor:
-    """The discriminator's loss on synthesized images."""
+    """Compute the discriminator's loss on synthesized images."""
     return _over_scales(predictions, _LOSSES[mode][1], reduction)
 
 
 def generator_loss(
     predictions: Sequence[Tensor], mode: GANMode, reduction: Reduction = "mean"
 ) -> Tensor:
-    """The generator's loss; `predictions` are the discriminator's on synthesized images."""
+    """Compute the generator's loss from the discriminator's logits on synthesized images."""
     return _over_scales(predictions, _LOSSES[mode][2], reduction)
 
 
@@ -71,3 +74,21 @@ def _over_scales(
 ) -> Tensor:
     losses = torch.stack([loss(prediction) for prediction in predictions])
     return losses.mean() if reduction == "mean" else losses.sum()
+
+
+def spade_feature_matching(fake: Features, real: Features) -> Tensor:
+    """Sum the mean absolute differences over layers, and average over scales.
+
+    The prediction map takes no part.
+    """
+    terms = [
+        F.l1_loss(fake_feature, real_feature.detach())
+        for fake_scale, real_scale in zip(fake, real, strict=True)
+        for fake_feature, real_feature in zip(fake_scale[:-1], real_scale[:-1], strict=True)
+    ]
+    return torch.stack(terms).sum() / len(fake)
+
+
+def pix2pixhd_feature_matching(fake: Features, real: Features) -> Tensor:
+    """Scale the same by 4 / (number of feature layers): deeper discriminators weigh the same."""
+    return spade_feature_matching(fake, real) * (4 / (len(fake[0]) - 1))

@@ -12,19 +12,17 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from spade_eval.models.losses.feature_matching import (
-    Features,
-    pix2pixhd_feature_matching,
-    spade_feature_matching,
-)
+from spade_eval.models.encoders.variational import kl_divergence
 from spade_eval.models.losses.gan import (
+    Features,
     GANMode,
     Reduction,
     discriminator_fake_loss,
     discriminator_real_loss,
     generator_loss,
+    pix2pixhd_feature_matching,
+    spade_feature_matching,
 )
-from spade_eval.models.losses.kld import kl_divergence
 from spade_eval.models.losses.perceptual import PerceptualLoss
 from spade_eval.models.semantics import SemanticMap
 

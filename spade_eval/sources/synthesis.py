@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The images that a generator makes from a split's label maps, as a source of images to score."""
 
+import copy
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spade_eval.batches import semantic_map, to_8_bit, to_unit_range
 from spade_eval.datasets.base import Dataset, Sample
@@ -15,11 +16,12 @@ from spade_eval.errors import UserError, as_user_error
 from spade_eval.models.checkpoints.files import has_description
 from spade_eval.models.choices import Precision
 from spade_eval.models.inputs import Inputs, Noise
+from spade_eval.models.systems.base import System
 from spade_eval.models.systems.presets import system_of
+from spade_eval.models.training.precision import DTYPES
 from spade_eval.protocol import Protocol as ScoringProtocol
 from spade_eval.records import sha256_of_file
 from spade_eval.sources.checkpoints import Checkpoint, ReleasedOptions, open_generator
-from spade_eval.sources.half_precision import HalfPrecision
 
 
 class SynthesizedByCheckpoint:
@@ -121,6 +123,41 @@ class SynthesizedByCheckpoint:
     def images_per_second(self) -> float | None:
         """Label maps to images, the first batch included; None before there is one."""
         return self._num_synthesized / self._seconds if self._num_synthesized else None
+
+
+class HalfPrecision:
+    """A generator in bf16 or fp16: weights, label maps and activations.
+
+    The first batch is made in float32 as well, so that every number comes with the difference.
+    """
+
+    def __init__(self, system: type[System], generator: nn.Module, precision: Precision) -> None:
+        self.system, self.generator, self.precision = system, generator, precision
+        self.dtype = DTYPES[precision]
+        self._half = copy.deepcopy(generator).to(self.dtype)
+        self._deviation: Tensor | None = None  # of the first batch, in 8-bit levels
+
+    def __call__(self, inputs: Inputs) -> Tensor:
+        """Synthesize (N, 3, H, W) float32 images in [-1, 1]."""
+        images = self.system.synthesized_by(self._half, inputs.to(self.dtype)).float()
+        if self._deviation is None:
+            exact = self.system.synthesized_by(self.generator, inputs)
+            self._deviation = (images - exact).abs() * 127.5
+        return images
+
+    def note(self, name: str) -> str:
+        """Return the sentence that accompanies every number of these images."""
+        differs = ""
+        if self._deviation is not None:
+            mean, largest = self._deviation.mean().item(), self._deviation.max().item()
+            differs = (
+                f": on the first batch {mean:.2f} of 255 levels from float32 on average, "
+                f"{largest:.1f} at most"
+            )
+        return (
+            f"{name}: images synthesized in {self.precision}{differs}; scores are reported in "
+            "float32 unless asked otherwise."
+        )
 
 
 def _notes_of_choice(name: str, rule: str | None, said: Sequence[str]) -> tuple[str, ...]:

@@ -6,17 +6,17 @@ import torch
 from torch import Tensor
 
 from spade_eval.models.discriminators import MultiscaleDiscriminator
+from spade_eval.models.encoders.variational import kl_divergence
 from spade_eval.models.losses import (
     PIX2PIXHD_OBJECTIVE,
     Objective,
     ObjectiveConfig,
     PerceptualLoss,
 )
-from spade_eval.models.losses.feature_matching import (
+from spade_eval.models.losses.gan import (
     pix2pixhd_feature_matching,
     spade_feature_matching,
 )
-from spade_eval.models.losses.kld import kl_divergence
 from spade_eval.models.losses.perceptual import vgg19_features
 from spade_eval.models.semantics import SemanticMap
 

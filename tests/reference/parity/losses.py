@@ -15,18 +15,15 @@ from parity.spade import spade_discriminator, spade_generator
 from torch import Tensor, nn
 
 from spade_eval.models.checkpoints.published import to_published
-from spade_eval.models.encoders.variational import ImageEncoder, reparametrise
+from spade_eval.models.encoders.variational import ImageEncoder, kl_divergence, reparametrise
 from spade_eval.models.inputs import Batch, Noise
-from spade_eval.models.losses.feature_matching import (
-    pix2pixhd_feature_matching,
-    spade_feature_matching,
-)
 from spade_eval.models.losses.gan import (
     discriminator_fake_loss,
     discriminator_real_loss,
     generator_loss,
+    pix2pixhd_feature_matching,
+    spade_feature_matching,
 )
-from spade_eval.models.losses.kld import kl_divergence
 from spade_eval.models.losses.objective import Objective, ObjectiveConfig
 from spade_eval.models.losses.perceptual import PerceptualLoss, vgg19_features
 from spade_eval.models.systems.base import Optimizer

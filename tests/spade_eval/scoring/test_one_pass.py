@@ -20,14 +20,15 @@ from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
 from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.models.choices import Precision
+from spade_eval.models.inputs import Inputs, Noise
+from spade_eval.models.systems.presets import system_of
 from spade_eval.rows import Request
 from spade_eval.scoring.scorer import Scorer
 from spade_eval.segmenters.in_domain import InDomainFeatures, InDomainSegmenter, logits_and_features
 from spade_eval.sources import image_files
-from spade_eval.sources.half_precision import HalfPrecision
 from spade_eval.sources.image_files import ImageWriter
 from spade_eval.sources.source import SynthesizedFolder
-from spade_eval.sources.synthesis import SynthesizedByCheckpoint
+from spade_eval.sources.synthesis import HalfPrecision, SynthesizedByCheckpoint
 
 Make = Callable[..., Benchmark]
 
@@ -236,12 +237,13 @@ def test_the_deviation_of_half_precision_is_measured(
     scorer: Scorer, source: Untrained, precision: Precision, most: float
 ) -> None:
     """bf16 has 8 significant bits and fp16 has 11; a network of 20 layers loses some of them."""
-    half = HalfPrecision(source.generator, precision)
+    half = HalfPrecision(system_of(source.generator), source.generator, precision)
     semantics = [
         semantic_map([scorer.dataset[index]], source.layout, scorer.device) for index in range(2)
     ]
     with torch.inference_mode():
-        images = [half(item, None) for item in semantics]
+        noise = Noise.of_images(0, [0], 0, scorer.device)
+        images = [half(Inputs(item, noise)) for item in semantics]
         exact = source.generator(semantics[0], None)
     difference = (images[0] - exact).abs()
     assert images[0].dtype == torch.float32
