@@ -8,3 +8,6 @@ SettingSet = Literal["paper", "release"]
 
 Precision = Literal["float32", "bf16", "fp16"]
 """In which numbers a network computes; losses, weights and optimizers stay in float32."""
+
+StyleInput = Literal["none", "random", "real image"]
+"""What a generator is given besides the label map; with a real image it is a reconstruction."""

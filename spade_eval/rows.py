@@ -9,6 +9,7 @@ from typing import Any
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.base import HasOracle
 from spade_eval.errors import UserError, lookup
+from spade_eval.models.choices import StyleInput
 from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.sources.checkpoints import ReleasedOptions
@@ -19,7 +20,6 @@ from spade_eval.sources.source import (
     Oracle,
     RealPhotos,
     Source,
-    StyleInput,
     SynthesizedFolder,
     require_floats,
 )

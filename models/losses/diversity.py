@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spade_eval.models.mismatch import misfit
+from spade_eval.models.losses.vgg19 import CONV5_2, FrozenVGG19, vgg19_trunk
 
 # After relu1_2, relu2_2, relu3_2, relu4_2 and relu5_2; positions are torchvision's.
 _TAPS = (3, 8, 13, 22, 31)
@@ -21,35 +21,16 @@ BEST, MEAN = 0.999, 0.001
 """Shares of the best image of each class and of the mean over images (the released code's)."""
 
 
-class AveragePooledVGG19(nn.Module):
-    """VGG-19 with average pooling; frozen, in eval mode."""
+class AveragePooledVGG19(FrozenVGG19):
+    """VGG-19 with average pooling, which reads images from 0 to 255 less the mean."""
 
     def __init__(self, vgg19: Mapping[str, Tensor]) -> None:
-        """`vgg19` is torchvision's state dict; entries beyond conv5_2 are not needed."""
-        super().__init__()
-        self.features = _trunk()
-        wanted = self.state_dict()
-        given = {name: tensor for name, tensor in vgg19.items() if name in wanted}
-        if problem := misfit(given, wanted):
-            raise ValueError(
-                f"these are not torchvision's VGG-19 weights ({problem}); "
-                "give the state dict of torchvision.models.vgg19"
-            )
-        self.load_state_dict(given)
-        self.requires_grad_(False).eval()
-
-    def train(self, mode: bool = True) -> "AveragePooledVGG19":
-        """Stays in eval mode."""
-        return super().train(False)
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """(N, 3, H, W), 0 to 255 less the mean -> the five activations, finest first."""
-        activations = []
-        for index, layer in enumerate(self.features):
-            image = layer(image)
-            if index in _TAPS:
-                activations.append(image)
-        return activations
+        """Take torchvision's state dict; entries beyond conv5_2 are not needed."""
+        layers = (
+            nn.AvgPool2d(2) if isinstance(layer, nn.MaxPool2d) else layer
+            for layer in vgg19_trunk(CONV5_2)
+        )
+        super().__init__(vgg19, nn.Sequential(*layers), _TAPS)
 
 
 def centred(image: Tensor) -> Tensor:
@@ -93,22 +74,12 @@ def error_table(
     if network is None:
         return table
     with torch.no_grad():
-        targets = network(real)
+        targets = network.activations(real)
     count = images.shape[:2]
     for weight, target, activation in zip(
-        weights[1:], targets, network(fake.flatten(0, 1)), strict=True
+        weights[1:], targets, network.activations(fake.flatten(0, 1)), strict=True
     ):
         # In float32 under autocast: half precision has too few bits for means.
         pair = (target.float(), activation.float().unflatten(0, count))
         table = table + weight * errors(*pair, labels)
     return table
-
-
-def _trunk() -> nn.Sequential:
-    """Torchvision's `features` up to relu5_2, with the same indices."""
-    from torchvision.models.vgg import cfgs, make_layers
-
-    layers = make_layers(cfgs["E"][:18])
-    return nn.Sequential(
-        *(nn.AvgPool2d(2) if isinstance(layer, nn.MaxPool2d) else layer for layer in layers)
-    )

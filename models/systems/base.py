@@ -13,13 +13,10 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from spade_eval.models.choices import SettingSet
+from spade_eval.models.choices import SettingSet, StyleInput
 from spade_eval.models.initialisation import Scheme
 from spade_eval.models.inputs import Batch, Inputs
 from spade_eval.models.labels import SemanticLayout, Size, layouts_of
-
-StyleInput = Literal["none", "random", "real image"]
-"""What a generator is given besides the label map; with a real image it is a reconstruction."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,10 +167,6 @@ class System(nn.Module):
     def updates(self) -> tuple[Update, ...]:
         """One training step, in order."""
         raise NotImplementedError
-
-    def synthesize(self, inputs: Inputs, *, quick: bool = False) -> Tensor:
-        """(N, 3, H, W) in [-1, 1]."""
-        return self.synthesized_by(getattr(self, self.scored), inputs, quick=quick)
 
     def finished(self, network: nn.Module, batches: Iterable[Batch]) -> nn.Module:
         """Return the scored network as it is to be scored or saved.

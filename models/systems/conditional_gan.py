@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from spade_eval.models.choices import StyleInput
 from spade_eval.models.discriminators.multiscale import DiscriminatorNorm, MultiscaleDiscriminator
 from spade_eval.models.encoders.instance_features import InstanceFeatureEncoder
 from spade_eval.models.encoders.variational import ImageEncoder, reparametrise
@@ -20,14 +21,7 @@ from spade_eval.models.initialisation import build
 from spade_eval.models.inputs import Batch, Inputs
 from spade_eval.models.losses.objective import Objective, ObjectiveConfig
 from spade_eval.models.losses.perceptual import PerceptualLoss
-from spade_eval.models.systems.base import (
-    Data,
-    Preset,
-    Settings,
-    StyleInput,
-    System,
-    Update,
-)
+from spade_eval.models.systems.base import Data, Preset, Settings, System, Update
 from spade_eval.models.systems.scaling import network_config
 
 Posterior = tuple[Tensor, Tensor]

@@ -13,9 +13,9 @@ from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
     from spade_eval.config import RunConfig
+    from spade_eval.models.choices import StyleInput
     from spade_eval.models.training.distributed import World
     from spade_eval.sources.checkpoints import ReleasedOptions
-    from spade_eval.sources.source import StyleInput
     from spade_eval.workplace import Workplace
 
 FEW_IMAGES = "16"  # as many as `Workplace` keeps, which would import torch

@@ -9,7 +9,7 @@ the colours of the dataset, which show where things are and nothing of how they 
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 import torch
@@ -20,10 +20,9 @@ from spade_eval.batches import coloured, photos
 from spade_eval.datasets.base import Dataset, HasOracle, Sample
 from spade_eval.datasets.images import ImageFolder
 from spade_eval.errors import UserError
+from spade_eval.models.choices import StyleInput
 
-# What a generator is given besides the label map; with a real image it is a reconstruction.
-StyleInput = Literal["none", "random", "real image"]
-STYLE_INPUTS: tuple[StyleInput, ...] = ("none", "random", "real image")
+STYLE_INPUTS: tuple[StyleInput, ...] = get_args(StyleInput)
 _GREY = 128
 
 

@@ -17,6 +17,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from spade_eval.config import TrainConfig
 from spade_eval.models.inputs import Batch, Noise
+from spade_eval.models.losses.vgg19 import ALL, vgg19_trunk
 from spade_eval.models.semantics import SemanticMap
 from spade_eval.models.systems.base import Data, System, Update
 from spade_eval.models.systems.presets import preset_of
@@ -61,7 +62,7 @@ def estimate_memory(config: TrainConfig, data: Data, images: int) -> MemoryEstim
         )
         with autocast(config.precision, "cpu"):
             activations = max(_kept_by(system, update, batch) for update in system.updates())
-        kept = [system.state_dict(), _features_of(vgg19)]
+        kept = [system.state_dict(), vgg19 or {}]
         if config.ema_decay is not None:
             kept.append(getattr(system, system.scored).state_dict())
         parameters = _bytes(system.parameters())
@@ -77,15 +78,10 @@ def _without_content(config: TrainConfig, data: Data) -> tuple[System, Mapping[s
     """The configuration's system and VGG-19's weights, made in the mode that is on."""
     preset, vgg19 = preset_of(config.model), None
     if config.perceptual and preset.system.has_perceptual_loss(config.method):
-        from torchvision.models import vgg19 as torchvision_vgg19
-
-        vgg19 = torchvision_vgg19(weights=None).state_dict()
+        shapes = vgg19_trunk(ALL).state_dict()
+        vgg19 = {f"features.{name}": tensor for name, tensor in shapes.items()}
     system = preset.system.build(preset, data, config.method, width=config.width, vgg19=vgg19)
     return system.train(), vgg19
-
-
-def _features_of(vgg19: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
-    return {name: item for name, item in (vgg19 or {}).items() if name.startswith("features.")}
 
 
 def _kept_by(system: System, update: Update, batch: Batch) -> int:

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from spade_eval.engine import Benchmark
 from spade_eval.model_list import listed_models
 from spade_eval.models.checkpoints.files import load_description
+from spade_eval.models.choices import StyleInput
 from spade_eval.models.initialisation import build
 from spade_eval.models.inputs import Batch, Inputs
 from spade_eval.models.semantics import SemanticMap
-from spade_eval.models.systems.base import Data, Optimizer, Preset, Settings, StyleInput, System
+from spade_eval.models.systems.base import Data, Optimizer, Preset, Settings, System
 from spade_eval.models.systems.base import Update as Move
 from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.models.systems.scaling import network_config

@@ -26,6 +26,7 @@ from spade_eval.metrics.counts import StoredCounts
 from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.models.checkpoints.published import to_published
+from spade_eval.models.choices import StyleInput
 from spade_eval.models.systems.presets import build_generator
 from spade_eval.protocol import ResolvedProtocol, protocol_for
 from spade_eval.scoring.distances import Distance
@@ -42,7 +43,7 @@ from spade_eval.segmenters import SEGMENTERS
 from spade_eval.segmenters.label_spaces import CITYSCAPES, COCO_STUFF
 from spade_eval.sources import synthesis
 from spade_eval.sources.checkpoints import ReleasedOptions, open_generator
-from spade_eval.sources.source import StyleInput, SynthesizedFolder
+from spade_eval.sources.source import SynthesizedFolder
 
 
 def scores(acc_all: float, acc_valid: float, classes: dict[str, float | None]) -> Scores:

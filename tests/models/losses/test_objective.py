@@ -17,7 +17,7 @@ from spade_eval.models.losses.gan import (
     pix2pixhd_feature_matching,
     spade_feature_matching,
 )
-from spade_eval.models.losses.perceptual import vgg19_features
+from spade_eval.models.losses.vgg19 import CONV5_1, vgg19_trunk
 from spade_eval.models.semantics import SemanticMap
 
 MakeSemantics = Callable[..., SemanticMap]
@@ -43,7 +43,7 @@ def _discriminator(norm: str = "instance") -> MultiscaleDiscriminator:
 
 @pytest.fixture(scope="module")
 def perceptual() -> PerceptualLoss:
-    state = {f"features.{k}": v for k, v in vgg19_features().state_dict().items()}
+    state = {f"features.{k}": v for k, v in vgg19_trunk(CONV5_1).state_dict().items()}
     return PerceptualLoss(state | {"classifier.0.weight": torch.zeros(1)})
 
 

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from spade_eval.models.inputs import Batch, Noise
-from spade_eval.models.losses.diversity import BEST, MEAN, AveragePooledVGG19, _trunk
+from spade_eval.models.losses.diversity import BEST, MEAN, AveragePooledVGG19
+from spade_eval.models.losses.vgg19 import CONV5_2, vgg19_trunk
 from spade_eval.models.semantics import SemanticMap
 from spade_eval.models.systems.base import Data
 from spade_eval.models.systems.crn import CRN
@@ -15,10 +16,10 @@ from spade_eval.models.systems.settings import resolved
 LAYOUT = CRN.layout({}, 4, has_unlabelled=True, has_instances=True)
 
 
-def system(vgg19: dict[str, Tensor] | None = None) -> CRN:
+def system(weights: dict[str, Tensor] | None = None) -> CRN:
     preset = GENERATORS["crn"]
     data = Data(num_labels=LAYOUT.num_labels, size=(32, 32))
-    return CRN.build(preset, data, resolved(preset, "paper"), width=1 / 64, vgg19=vgg19)
+    return CRN.build(preset, data, resolved(preset, "paper"), width=1 / 64, vgg19=weights)
 
 
 def batch() -> Batch:
@@ -26,6 +27,12 @@ def batch() -> Batch:
     labels = torch.randint(0, 4, (2, 32, 32), generator=random)
     photos = torch.rand(2, 3, 32, 32, generator=random) * 2 - 1
     return Batch(SemanticMap(labels, LAYOUT), photos, Noise.of_step(0, 0, 0, 2))
+
+
+def vgg19() -> dict[str, Tensor]:
+    """Weights drawn at random, under torchvision's names."""
+    shapes = vgg19_trunk(CONV5_2).state_dict()
+    return {f"features.{name}": tensor for name, tensor in shapes.items()}
 
 
 def test_the_layout_has_the_rest_last_and_no_edges() -> None:
@@ -48,7 +55,9 @@ def test_without_features_the_loss_is_that_of_the_pixels() -> None:
 
 def test_features_add_to_it_and_stay_out_of_the_state() -> None:
     torch.manual_seed(0)
-    weights = {f"features.{name}": tensor for name, tensor in _trunk().state_dict().items()}
+    weights = {
+        f"features.{name}": tensor for name, tensor in vgg19_trunk(CONV5_2).state_dict().items()
+    }
     crn, plain = system(weights), system()
     assert list(crn.state_dict()) == list(plain.state_dict())
     with_features, without = crn.terms(batch()), plain.terms(batch())
@@ -59,16 +68,20 @@ def test_features_add_to_it_and_stay_out_of_the_state() -> None:
 
 
 def test_the_measure_pools_by_averages_and_never_trains() -> None:
-    weights = {f"features.{name}": tensor for name, tensor in _trunk().state_dict().items()}
+    weights = {
+        f"features.{name}": tensor for name, tensor in vgg19_trunk(CONV5_2).state_dict().items()
+    }
     measure = AveragePooledVGG19(weights)
     assert not measure.train().training
     assert not any(parameter.requires_grad for parameter in measure.parameters())
-    shapes = [tuple(a.shape[1:]) for a in measure(torch.zeros(1, 3, 32, 32))]
+    shapes = [tuple(a.shape[1:]) for a in measure.activations(torch.zeros(1, 3, 32, 32))]
     assert shapes == [(64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4), (512, 2, 2)]
 
 
 def test_the_measure_moves_along_with_the_system() -> None:
-    weights = {f"features.{name}": tensor for name, tensor in _trunk().state_dict().items()}
+    weights = {
+        f"features.{name}": tensor for name, tensor in vgg19_trunk(CONV5_2).state_dict().items()
+    }
     crn = system(weights).to(torch.float64)
     (measure,) = crn.measures
     assert {parameter.dtype for parameter in measure.parameters()} == {torch.float64}

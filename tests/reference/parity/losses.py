@@ -25,7 +25,8 @@ from spade_eval.models.losses.gan import (
     spade_feature_matching,
 )
 from spade_eval.models.losses.objective import Objective, ObjectiveConfig
-from spade_eval.models.losses.perceptual import PerceptualLoss, vgg19_features
+from spade_eval.models.losses.perceptual import PerceptualLoss
+from spade_eval.models.losses.vgg19 import CONV5_1, vgg19_trunk
 from spade_eval.models.systems.base import Optimizer
 from spade_eval.models.systems.settings import changed, settings_of
 from spade_eval.models.systems.spade import SPADE
@@ -77,7 +78,7 @@ def _features(case: Case, prefix: str) -> list[list[Tensor]]:
 
 def check_perceptual(case: Case) -> None:
     with torch.device("meta"):
-        network = vgg19_features().state_dict()
+        network = vgg19_trunk(CONV5_1).state_dict()
     shapes = {f"features.{name}": tuple(tensor.shape) for name, tensor in network.items()}
     loss = PerceptualLoss(filled_state(shapes, case.fill_prefix))
     fake, real = case.image("in_fake_u8"), case.image("in_real_u8")
