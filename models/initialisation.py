@@ -25,7 +25,7 @@ _GAIN = 0.02
 
 
 def build(network: type[nn.Module], config: Any, scheme: Scheme, seed: int) -> nn.Module:
-    """`network(config)` with weights drawn from `seed`; no global random state changes."""
+    """Build `network(config)` with weights drawn from `seed`; no global random state changes."""
     # Constructors of torch draw default weights from the global generator; leave it as it was.
     with torch.random.fork_rng(devices=[]):
         module = network(config)

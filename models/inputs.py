@@ -75,11 +75,11 @@ class Noise:
         return cls((_Stream((seed, step, micro), rows, taken),), device=device)
 
     def normal(self, name: str, *shape: int) -> Tensor:
-        """(N, *shape) from N(0, 1)."""
+        """Draw (N, *shape) from N(0, 1)."""
         return self._drawn(name, shape, lambda random, size: random.standard_normal(size, "f4"))
 
     def uniform(self, name: str, *shape: int) -> Tensor:
-        """(N, *shape), uniform in [0, 1)."""
+        """Draw (N, *shape), uniform in [0, 1)."""
         return self._drawn(name, shape, lambda random, size: random.random(size, "f4"))
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Noise":

@@ -17,7 +17,7 @@ _SHOWN = 6
 
 
 def misfit(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
-    """What is missing, unexpected and of wrong shape, together; empty where all entries fit."""
+    """Say what is missing, unexpected and of wrong shape, together; empty where all entries fit."""
     missing = [name for name in wanted if name not in found]
     unexpected = [name for name in found if name not in wanted]
     reshaped = [
@@ -33,7 +33,7 @@ def misfit(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """The first of the names, and how many more there are."""
+    """Return the first of the names, and how many more there are."""
     names = list(names)
     shown = ", ".join(names[:_SHOWN])
     return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

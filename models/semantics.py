@@ -20,7 +20,7 @@ Made = TypeVar("Made")
 
 
 def instance_edges(instance_map: Tensor) -> Tensor:
-    """Instance ids (N, H, W) -> (N, H, W) bool: pixels whose id differs from a 4-neighbour's.
+    """Mark pixels whose id differs from a 4-neighbour's, ids (N, H, W) -> (N, H, W) bool.
 
     Nothing is added at the image border (SPADE and pix2pixHD, Sec. 3.3 of the latter).
     """
@@ -97,7 +97,7 @@ class SemanticMap:
 
     @classmethod
     def from_tensor(cls, semantic_map: Tensor) -> "SemanticMap":
-        """A soft or continuous map (N, L, H, W) float, such as probabilities or features."""
+        """Wrap a soft or continuous map (N, L, H, W) float, such as probabilities or features."""
         soft = cls.__new__(cls)
         soft._channels, soft._edges, soft._soft = None, None, semantic_map
         soft._describe(semantic_map, semantic_map.shape[1], semantic_map.dtype)
@@ -136,12 +136,12 @@ class SemanticMap:
         return self.at(self.size)
 
     def at(self, size: Size) -> Tensor:
-        """(N, num_labels, h, w) float, computed once per resolution."""
+        """Return (N, num_labels, h, w) float, computed once per resolution."""
         size = (int(size[0]), int(size[1]))
         return self.memo(("dense", size), lambda: self._dense(size))
 
     def labels_at(self, size: Size) -> Tensor:
-        """(N, h, w) int64 channel indices of a hard map (edges aside), once per resolution."""
+        """Return (N, h, w) int64 channels of a hard map (edges aside), once per resolution."""
         channels = self._channels
         if channels is None:
             raise ValueError("a soft semantic map has no label a pixel; use at(size)")
@@ -149,24 +149,24 @@ class SemanticMap:
         return self.memo(("labels", size), lambda: _nearest(channels, size))
 
     def edges_at(self, size: Size) -> Tensor | None:
-        """(N, h, w) bool instance edges, or None where the layout has no edge channel."""
+        """Return (N, h, w) bool instance edges, or None where the layout has no edge channel."""
         return None if self._edges is None else _nearest(self._edges, size)
 
     def memo(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """What `make` gives, once for the batch: it may depend on the key and on this map alone."""
+        """Return what `make` gives, once for the batch; it may depend on key and map alone."""
         if key not in self._made:
             self._made[key] = make()
         made: Made = self._made[key]
         return made
 
     def label_fractions(self) -> Tensor:
-        """(N, num_labels): the share of the image that each channel covers."""
+        """Return the share of the image that each channel covers, (N, num_labels)."""
         return self.full.mean(dim=(2, 3))
 
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> "SemanticMap":
-        """The same map on another device, or with dense maps of another float type."""
+        """Return the same map on another device, or with dense maps of another float type."""
         device = self.device if device is None else torch.device(device)
         dtype = self.dtype if dtype is None else dtype
         if (device, dtype) == (self.device, self.dtype):

@@ -16,5 +16,5 @@ class Segmenter(Protocol):
     num_classes: int
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] -> (N, num_classes, H, W) logits."""
+        """Map (N, 3, H, W) in [0, 1] -> (N, num_classes, H, W) logits."""
         ...

@@ -47,16 +47,16 @@ class DeepLabV2(nn.Module):
         self.base = _network(config)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1], 8-bit levels -> (N, num_classes, H, W) logits."""
+        """Map (N, 3, H, W) in [0, 1], 8-bit levels -> (N, num_classes, H, W) logits."""
         return _resize(self.logits(self.network_input(to_bytes(images))), images)
 
     def network_input(self, pixels: Tensor) -> Tensor:
-        """(N, 3, H, W) uint8 RGB -> (N, 3, H, W) BGR minus the mean; nothing is resized."""
+        """Map (N, 3, H, W) uint8 RGB -> (N, 3, H, W) BGR minus the mean; nothing is resized."""
         y: Tensor = self.normalization(pixels)
         return y
 
     def logits(self, x: Tensor) -> Tensor:
-        """Normalised BGR -> (N, num_classes, H / 8 + 1, W / 8 + 1), the maximum over scales."""
+        """Map normalised BGR -> (N, num_classes, H / 8 + 1, W / 8 + 1), the maximum over scales."""
         logits: Tensor = self.base(x)
         full = logits
         for scale in self.config.scales:
@@ -74,7 +74,7 @@ class DeepLabV2(nn.Module):
 
 
 def renamed(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Entries of files released before 2019-02 (`scale.`, `proj`) under the later names."""
+    """Give entries of files released before 2019-02 (`scale.`, `proj`) the later names."""
     names = {}
     for name, tensor in state_dict.items():
         if name.startswith("scale."):

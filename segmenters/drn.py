@@ -53,7 +53,7 @@ class DRN(nn.Module):
             self.up.weight.copy_(bilinear_kernel().to(self.up.weight.device))
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1], 8-bit levels -> (N, num_classes, H, W) log-probabilities.
+        """Map (N, 3, H, W) in [0, 1], 8-bit levels -> (N, num_classes, H, W) log-probabilities.
 
         With scales it is the sum of those of the full and the scaled images. The published script
         neither crops nor pads, so a single scale needs height and width in multiples of 8.
@@ -72,7 +72,7 @@ class DRN(nn.Module):
         return total
 
     def network_input(self, pixels: Tensor, scale: float = 1.0) -> Tensor:
-        """(N, 3, H, W) uint8 -> resized by Pillow unless the scale is 1, and normalised."""
+        """Resize (N, 3, H, W) uint8 by Pillow, unless the scale is 1, and normalise."""
         if scale != 1:
             height, width = pixels.shape[-2:]
             pixels = resize_pillow(pixels, (int(height * scale), int(width * scale)), "bicubic")
@@ -80,24 +80,24 @@ class DRN(nn.Module):
         return y
 
     def scores(self, x: Tensor) -> Tensor:
-        """Normalised images -> (N, num_classes, ceil(H / 8), ceil(W / 8)) logits."""
+        """Map normalised images -> (N, num_classes, ceil(H / 8), ceil(W / 8)) logits."""
         logits: Tensor = self.seg(self.base(x))
         return logits
 
     def log_probabilities(self, x: Tensor) -> Tensor:
-        """Normalised images -> (N, num_classes, 8 ceil(H / 8), 8 ceil(W / 8))."""
+        """Map normalised images -> (N, num_classes, 8 ceil(H / 8), 8 ceil(W / 8))."""
         return self.up(self.scores(x)).log_softmax(dim=1)
 
 
 def bilinear_kernel() -> Tensor:
-    """(16, 16): enlarges by 8 with linear interpolation."""
+    """Return the (16, 16) kernel that enlarges by 8 with linear interpolation."""
     positions = torch.arange(2 * _STRIDE, device="cpu") / _STRIDE
     sides = 1 - (positions - (1 - 0.5 / _STRIDE)).abs()
     return torch.outer(sides, sides)
 
 
 def resize_float(x: Tensor, size: Size) -> Tensor:
-    """(N, C, H, W) floats to a size with Pillow's bilinear filter, antialiased when it shrinks.
+    """Resize (N, C, H, W) floats with Pillow's bilinear filter, antialiased when it shrinks.
 
     The published script resizes each class with Pillow in mode F. This is the same filter on the
     device of `x`; like Pillow it computes in float64, as positions in float32 would be off by 1e-4

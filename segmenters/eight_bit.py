@@ -26,7 +26,7 @@ _PILLOW_FILTERS = {
 
 
 def to_bytes(images: Tensor) -> Tensor:
-    """(N, 3, H, W) in [0, 1] -> (N, 3, H, W) uint8 on the same device."""
+    """Map (N, 3, H, W) in [0, 1] -> (N, 3, H, W) uint8 on the same device."""
     if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
         raise ValueError(
             f"images are {tuple(images.shape)} {images.dtype}, expected (N, 3, H, W) floats"
@@ -58,7 +58,7 @@ class ByteNormalization(nn.Module):
         self.register_buffer("table", of_levels(levels).float().T.contiguous(), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) uint8 RGB -> (N, 3, H, W) float32."""
+        """Map (N, 3, H, W) uint8 RGB -> (N, 3, H, W) float32."""
         channels = images.flip(1) if self.bgr else images
         rows = [self.table[c][channels[:, c].long()] for c in range(3)]
         return torch.stack(rows, dim=1)
@@ -67,18 +67,18 @@ class ByteNormalization(nn.Module):
 def minus_mean(
     mean: Sequence[float], dtype: torch.dtype = torch.float64
 ) -> Callable[[Tensor], Tensor]:
-    """0..255 minus a mean, subtracted in the given precision and then rounded to float32."""
+    """Return 0..255 minus a mean, subtracted in that precision and then rounded to float32."""
     return lambda levels: levels.to(dtype) - torch.tensor(mean, dtype=dtype, device="cpu")
 
 
 def standardized(mean: Sequence[float], std: Sequence[float]) -> Callable[[Tensor], Tensor]:
-    """(x / 255 - mean) / std, every step in float32."""
+    """Return (x / 255 - mean) / std, every step in float32."""
     mean_, std_ = (torch.tensor(values, device="cpu") for values in (mean, std))
     return lambda levels: (levels.float() / 255 - mean_) / std_
 
 
 def resize_pillow(images: Tensor, size: Size, kind: Literal["bilinear", "bicubic"]) -> Tensor:
-    """(N, 3, H, W) uint8 -> (N, 3, *size) as Pillow resizes, antialiased when it shrinks."""
+    """Resize (N, 3, H, W) uint8 -> (N, 3, *size) as Pillow does, antialiased when it shrinks."""
     height, width = size
     return _each(
         images,
@@ -89,7 +89,7 @@ def resize_pillow(images: Tensor, size: Size, kind: Literal["bilinear", "bicubic
 
 
 def resize_opencv(images: Tensor, size: Size) -> Tensor:
-    """(N, 3, H, W) uint8 -> (N, 3, *size) as OpenCV resizes linearly, never antialiased."""
+    """Resize (N, 3, H, W) uint8 -> (N, 3, *size) as OpenCV does linearly, never antialiased."""
     try:
         import cv2
     except ImportError as error:

@@ -49,7 +49,7 @@ class SegmenterEntry:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def load(self, checkpoints: Sequence[Mapping[str, Any]], **options: Any) -> nn.Module:
-        """The network in eval mode with the content of its files, in the order of `files`.
+        """Load the network from its files, in the order of `files`, in eval mode.
 
         `ValueError` where the number of files, a name or a shape does not fit.
         """
@@ -68,7 +68,7 @@ class SegmenterEntry:
         return network.eval().requires_grad_(False)
 
     def filled(self, **options: Any) -> nn.Module:
-        """The network with deterministic random weights; its scores mean nothing."""
+        """Build the network with deterministic random weights; its scores mean nothing."""
         from spade_eval.segmenters.filled import fill
 
         network = self.network(**{**self.options, **options})

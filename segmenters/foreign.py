@@ -43,7 +43,7 @@ CHANNEL_ORDERS = (COCO_STUFF_171, COCO_STUFF_182, ADE20K_150, CITYSCAPES_19)
 
 
 def scored_logits(logits: Tensor, order: ChannelOrder) -> Tensor:
-    """(N, channels, H, W) in the library's order -> (N, num_classes, H, W) in the scored one."""
+    """Reorder (N, channels, H, W) of the library -> (N, num_classes, H, W) as scored."""
     if logits.shape[1] != len(order.classes):
         raise ValueError(
             f"the network gives {logits.shape[1]} channels, expected {len(order.classes)} for "
@@ -58,7 +58,7 @@ def scored_logits(logits: Tensor, order: ChannelOrder) -> Tensor:
 
 
 def require_labels(order: ChannelOrder, wanted: ScoredLabels | None, origin: str) -> None:
-    """`ValueError` unless the segmenter's classes are those that are to be scored."""
+    """Raise `ValueError` unless the segmenter's classes are those that are to be scored."""
     if wanted is not None and order.labels != wanted:
         raise ValueError(
             f"{origin} predicts {order.labels.name}, but {wanted.name} is to be scored; choose a "

@@ -42,7 +42,7 @@ class HuggingFaceSegmenter(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1], 8-bit levels -> (N, num_classes, H, W)."""
+        """Map (N, 3, H, W) in [0, 1], 8-bit levels -> (N, num_classes, H, W)."""
         output = self.network(pixel_values=self.normalization(to_bytes(images)))
         logits = getattr(output, "logits", None)
         if logits is not None:
@@ -54,13 +54,13 @@ class HuggingFaceSegmenter(nn.Module):
 
 
 def mask_scores(class_logits: Tensor, mask_logits: Tensor) -> Tensor:
-    """(N, Q, C + 1) and (N, Q, h, w) -> (N, C, h, w); the last class is "no object"."""
+    """Combine (N, Q, C + 1) and (N, Q, h, w) -> (N, C, h, w); the last class is "no object"."""
     classes = class_logits.softmax(dim=-1)[..., :-1]
     return torch.einsum("nqc,nqhw->nchw", classes, mask_logits.sigmoid())
 
 
 def build_hugging_face(name: str, labels: ScoredLabels | None = None) -> HuggingFaceSegmenter:
-    """A model by folder or cached name, in eval mode; `labels` are what is to be scored.
+    """Load a model by folder or cached name, in eval mode; `labels` are what is to be scored.
 
     `ValueError` where transformers is absent, the model is not on this machine, or it predicts
     classes that are not scored.

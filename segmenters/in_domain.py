@@ -51,18 +51,18 @@ class InDomainSegmenter(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] -> (N, num_classes, H, W) logits."""
+        """Map (N, 3, H, W) in [0, 1] -> (N, num_classes, H, W) logits."""
         return self.decode(images, self.encode(images))
 
     def decode(self, images: Tensor, maps: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        """Logits from what `encode` made of the images."""
+        """Compute logits from what `encode` made of the images."""
         half, quarter, eighth = maps
         x = self.up_4(torch.cat([_resize(eighth, quarter), quarter], dim=1))
         x = self.up_2(torch.cat([_resize(x, half), half], dim=1))
         return _resize(self.classify(x), images)
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Maps at 1/2, 1/4 and 1/8 of the size at which the network sees the images."""
+        """Return maps at 1/2, 1/4 and 1/8 of the size at which the network sees the images."""
         images = F.interpolate(
             images, size=self._seen_size(images), mode="bilinear", align_corners=False
         )
@@ -87,12 +87,12 @@ class InDomainFeatures(nn.Module):
         self.feature_dim = 5 * segmenter.config.base_channels
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] -> (N, feature_dim): means of the two coarsest maps."""
+        """Map (N, 3, H, W) in [0, 1] -> (N, feature_dim): means of the two coarsest maps."""
         return _means(self.segmenter.encode(images))
 
 
 def logits_and_features(segmenter: InDomainSegmenter, images: Tensor) -> tuple[Tensor, Tensor]:
-    """What the segmenter and `InDomainFeatures` of it give, from one encoding: the same bits."""
+    """Compute logits and `InDomainFeatures` from one encoding: the bits of both apart."""
     maps = segmenter.encode(images)
     return segmenter.decode(images, maps), _means(maps)
 

@@ -50,7 +50,7 @@ def load_strict(
 
 
 def state_dict_in(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The flat state dict in a checkpoint, without wrappers and without the prefix `module.`."""
+    """Return the flat state dict of a checkpoint, without wrappers and the prefix `module.`."""
     inner: Mapping[str, Any] = checkpoint
     for key in _WRAPPERS:
         if isinstance(inner.get(key), Mapping):
@@ -67,5 +67,5 @@ def state_dict_in(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def is_optional(name: str) -> bool:
-    """Whether an entry has no effect in evaluation."""
+    """Return whether an entry has no effect in evaluation."""
     return name.rpartition(".")[2] in OPTIONAL

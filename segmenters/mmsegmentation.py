@@ -54,7 +54,7 @@ class MMSegmentationSegmenter(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1], 8-bit levels -> (N, num_classes, H, W) logits."""
+        """Map (N, 3, H, W) in [0, 1], 8-bit levels -> (N, num_classes, H, W) logits."""
         size = tuple(images.shape[-2:])
         sizes = ("img_shape", "ori_shape", "pad_shape", "batch_input_shape")
         descriptions = [dict.fromkeys(sizes, size) for _ in images]
@@ -69,10 +69,11 @@ def build_mmsegmentation(
     labels: ScoredLabels | None = None,
     seed: int = 0,
 ) -> MMSegmentationSegmenter:
-    """A configuration, by path or by name, with weights given or drawn from `seed`; eval mode.
+    """Build a configuration, by path or by name, in eval mode.
 
-    `checkpoint` is a state dict or holds one under `state_dict`; it has to fit. `labels` are the
-    classes that are to be scored. `ValueError` where anything does not fit or cannot be imported.
+    Weights are given, or drawn from `seed`. `checkpoint` is a state dict or holds one under
+    `state_dict`; it has to fit. `labels` are the classes that are to be scored. `ValueError` where
+    anything does not fit or cannot be imported.
     """
     path = find_config(config)
     registry, config_class, default_scope = _libraries()
@@ -98,7 +99,7 @@ def build_mmsegmentation(
 
 
 def find_config(config: str) -> Path:
-    """The file of that path, or of that name in the installed mmsegmentation."""
+    """Find the file of that path, or of that name in the installed mmsegmentation."""
     path = Path(config)
     if path.is_file():
         return path
@@ -117,7 +118,7 @@ def find_config(config: str) -> Path:
 
 
 def config_folder() -> Path:
-    """Where the installed mmsegmentation keeps its configurations; it is not imported."""
+    """Find where the installed mmsegmentation keeps its configurations; it is not imported."""
     spec = importlib.util.find_spec("mmseg")
     if spec is None or not spec.submodule_search_locations:
         raise ValueError("mmsegmentation is not installed; run `pip install mmsegmentation`")
@@ -153,7 +154,7 @@ def _missing_operator(name: str) -> Callable[..., Any]:
 
 
 def without_pretrained(description: Any) -> Any:
-    """The configuration of a network without any place from which weights would be fetched."""
+    """Remove every place in a configuration from which weights would be fetched."""
     if isinstance(description, dict):
         return {
             key: None if key in ("pretrained", "init_cfg") else without_pretrained(value)

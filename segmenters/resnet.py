@@ -42,7 +42,7 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) -> (N, 4 * channels, H / stride, W / stride)."""
+        """Map (N, in_channels, H, W) -> (N, 4 * channels, H / stride, W / stride)."""
         shortcut = x if self.downsample is None else self.downsample(x)
         y = F.relu(self.bn1(self.conv1(x)))
         y = F.relu(self.bn2(self.conv2(y)))
@@ -52,7 +52,7 @@ class Bottleneck(nn.Module):
 def stage(
     in_channels: int, channels: int, blocks: int, stride: int = 1, dilation: int = 1
 ) -> nn.Sequential:
-    """`blocks` bottlenecks of one width; the first has the stride, all have the dilation."""
+    """Build `blocks` bottlenecks of one width; the first has the stride, all have the dilation."""
     first = Bottleneck(in_channels, channels, stride, dilation)
     width = EXPANSION * channels
     rest = (Bottleneck(width, channels, dilation=dilation, first=False) for _ in range(blocks - 1))
@@ -62,7 +62,7 @@ def stage(
 def conv_norm_relu(
     in_channels: int, channels: int, kernel_size: int, stride: int = 1, dilation: int = 1
 ) -> nn.Sequential:
-    """Convolution without bias that keeps the size but for the stride, norm, relu."""
+    """Build convolution without bias that keeps the size but for the stride, norm, relu."""
     convolution = nn.Conv2d(
         in_channels,
         channels,

@@ -34,7 +34,7 @@ class SegmenterTraining:
         self.optimizer = torch.optim.AdamW(segmenter.parameters(), weight_decay=1e-4)
 
     def step(self, batch: SegmenterBatch, step: int) -> dict[str, Tensor]:
-        """One update; returns the detached cross-entropy."""
+        """Make one update; return the detached cross-entropy."""
         self.segmenter.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate(step)
@@ -51,13 +51,13 @@ class SegmenterTraining:
         return self.learning_rate * warm_up * 0.5 * (1 + math.cos(math.pi * step / self.steps))
 
     def state_dict(self) -> dict[str, Any]:
-        """All that `step` depends on."""
+        """Return all that `step` depends on."""
         return {
             "segmenter": self.segmenter.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Inverse of `state_dict`."""
+        """Restore what `state_dict` returned."""
         self.segmenter.load_state_dict(state["segmenter"])
         self.optimizer.load_state_dict(state["optimizer"])

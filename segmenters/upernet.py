@@ -68,7 +68,7 @@ class UperNet(nn.Module):
         self.decoder = Decoder(widths, config.decoder_channels, config.num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1], 8-bit levels -> (N, num_classes, H, W) probabilities."""
+        """Map (N, 3, H, W) in [0, 1], 8-bit levels -> (N, num_classes, H, W) probabilities."""
         pixels = to_bytes(images)
         probabilities = torch.zeros((), device=images.device)
         for short_side in self.config.short_sides:
@@ -78,7 +78,7 @@ class UperNet(nn.Module):
         return probabilities
 
     def network_input(self, pixels: Tensor, short_side: int) -> Tensor:
-        """(N, 3, H, W) uint8 -> resized and normalised."""
+        """Resize and normalise (N, 3, H, W) uint8."""
         height, width = pixels.shape[-2:]
         size = input_size((height, width), short_side)
         if self.config.release == "legacy":
@@ -90,7 +90,10 @@ class UperNet(nn.Module):
 
 
 def input_size(size: Size, short_side: int) -> Size:
-    """Shorter side to `short_side`, longer at most 1000, then both up to a multiple of 32."""
+    """Scale the shorter side to `short_side`, the longer to at most 1000.
+
+    Both are then rounded up to a multiple of 32.
+    """
     scale = min(short_side / min(size), _MAX_SIDE / max(size))
     height, width = (-(-int(side * scale) // _SIDE_MULTIPLE) * _SIDE_MULTIPLE for side in size)
     return height, width
@@ -119,7 +122,7 @@ class Encoder(nn.Module):
             in_channels = 4 * channels
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(N, 3, H, W) -> maps of the four stages at 1/4, 1/8, 1/16 and 1/32."""
+        """Map (N, 3, H, W) -> maps of the four stages at 1/4, 1/8, 1/16 and 1/32."""
         for number in (1, 2, 3):
             convolution = self.get_submodule(f"conv{number}")
             x = F.relu(self.get_submodule(f"bn{number}")(convolution(x)))
@@ -149,7 +152,7 @@ class Decoder(nn.Module):
         )
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Maps of four stages -> (N, num_classes, H / 4, W / 4) logits."""
+        """Map four stages' maps -> (N, num_classes, H / 4, W / 4) logits."""
         top_down = self._pyramid(maps[-1])
         levels = [top_down]
         for index in (2, 1, 0):

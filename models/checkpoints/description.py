@@ -24,13 +24,13 @@ _LARGEST = 1 << 16
 
 
 def describe(network: nn.Module) -> dict[str, Any]:
-    """Class and configuration, as JSON takes them."""
+    """Return class and configuration as JSON holds them."""
     config: Any = network.config
     return {"network": type(network).__name__, "config": dataclasses.asdict(config)}
 
 
 def rebuild(description: Described, weights: Mapping[str, Tensor]) -> nn.Module:
-    """The described network with these weights, in eval mode, or `ValueError`.
+    """Build the described network with these weights, in eval mode, or raise `ValueError`.
 
     The weights are compared with the description before any memory is taken for them.
     """

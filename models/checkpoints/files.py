@@ -27,7 +27,7 @@ _DESCRIPTION = "spade_eval"
 
 
 def previous_state(path: Path) -> Path:
-    """Where the state before the one in `path` is kept."""
+    """Return the path at which the state before the one in `path` is kept."""
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
@@ -70,7 +70,7 @@ def save_state_dict(path: Path, weights: Mapping[str, Tensor]) -> None:
 
 
 def has_description(path: Path) -> bool:
-    """Whether a file is a network file of this suite; its content decides, not its name."""
+    """Return whether a file is a network file of this suite, by its content, not its name."""
     try:
         with safe_open(path, framework="pt") as file:
             return _DESCRIPTION in (file.metadata() or {})
@@ -79,7 +79,7 @@ def has_description(path: Path) -> bool:
 
 
 def load_description(path: Path) -> dict[str, Any]:
-    """The JSON description in a network file; `ValueError` for any other file."""
+    """Read the JSON description of a network file; `ValueError` for any other file."""
     try:
         with safe_open(path, framework="pt") as file:
             return dict(json.loads((file.metadata() or {})[_DESCRIPTION]))
@@ -91,7 +91,7 @@ def load_description(path: Path) -> dict[str, Any]:
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors in a network file, on the CPU."""
+    """Read the tensors of a network file onto the CPU."""
     with safe_open(path, framework="pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 

@@ -71,7 +71,7 @@ def load_published_generator(
 
 
 def load_published_network(state_dict: Mapping[str, Any]) -> nn.Module:
-    """A released discriminator or image encoder, recognised by its names and shapes."""
+    """Load a released discriminator or image encoder, recognised by names and shapes."""
     tensors = without_prefix(state_dict)
     network, config = recognised(tensors)
     with torch.device("meta"):
@@ -109,7 +109,7 @@ def to_published(
     state_dict: Mapping[str, Tensor] | None = None,
     names: Names | None = None,
 ) -> dict[str, Tensor]:
-    """Our state dict (the module's own, unless given) under published names."""
+    """Rename a state dict (the module's own, unless given) to published names."""
     source = module.state_dict() if state_dict is None else state_dict
     return _renamed(source, names or _names_of(module))
 
@@ -117,13 +117,13 @@ def to_published(
 def from_published(
     module: nn.Module, state_dict: Mapping[str, Tensor], names: Names | None = None
 ) -> dict[str, Tensor]:
-    """A state dict with published names under ours."""
+    """Rename a state dict with published names to ours."""
     names = names or _names_of(module)
     return _renamed(state_dict, {theirs: ours for ours, theirs in names.items()})
 
 
 def without_prefix(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors without the `module.` that a data-parallel wrapper puts in front."""
+    """Remove the `module.` that a data-parallel wrapper puts before each name."""
     tensors = {name: value for name, value in state_dict.items() if isinstance(value, Tensor)}
     if len(tensors) != len(state_dict) or not tensors:
         others = [name for name in state_dict if name not in tensors]
@@ -168,7 +168,7 @@ def _belongs_to_bare_norm(name: str, wanted: Mapping[str, Tensor]) -> bool:
 
 
 def check_entries(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    """`ValueError` naming together what is missing, unexpected and of another shape."""
+    """Raise `ValueError` that names what is missing, unexpected and of another shape, together."""
     if problem := misfit(found, wanted):
         raise ValueError(
             f"the checkpoint does not fit the network ({problem}); "

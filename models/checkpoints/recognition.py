@@ -15,7 +15,7 @@ from spade_eval.models.systems.presets import networks, scored_networks
 def resolve_layout(
     num_labels: int, layout: str | SemanticLayout | None
 ) -> tuple[str, SemanticLayout]:
-    """(name, layout) for a network of so many channels; `ValueError` where it must be asked for."""
+    """Return (name, layout) for so many channels; `ValueError` where it must be asked for."""
     fitting = [name for name, known in RELEASED_LAYOUTS.items() if known.num_labels == num_labels]
     if isinstance(layout, SemanticLayout):
         name, chosen = "custom", layout
@@ -41,14 +41,14 @@ def resolve_layout(
 
 
 def recognised(tensors: Shapes, told: Told = Told()) -> tuple[type[nn.Module], Any]:  # noqa: B008
-    """Class and configuration of a state dict with published names, or `ValueError`."""
+    """Infer class and configuration of a state dict with published names, or raise `ValueError`."""
     network = network_of(tensors)
     published: Published = network.published  # type: ignore[attr-defined]
     return network, published.config_of(tensors, told)
 
 
 def network_of(tensors: Shapes) -> type[nn.Module]:
-    """Class of a state dict with published names, or `ValueError`."""
+    """Infer the class from a state dict with published names, or raise `ValueError`."""
     for network in networks().values():
         published: Published | None = getattr(network, "published", None)
         if published is not None and published.recognises(tensors):
@@ -61,7 +61,7 @@ def network_of(tensors: Shapes) -> type[nn.Module]:
 
 
 def load_released(path: Path) -> dict[str, Tensor]:
-    """The tensors of a released file, PyTorch's or of a form that its network reads."""
+    """Read the tensors of a released file, PyTorch's or of a form that its network reads."""
     for network in networks().values():
         published: Published | None = getattr(network, "published", None)
         if published is not None and published.read is not None and published.is_file(path):
@@ -70,12 +70,12 @@ def load_released(path: Path) -> dict[str, Tensor]:
 
 
 def is_generator(network: type[nn.Module]) -> bool:
-    """Whether a class of networks synthesizes images."""
+    """Return whether a class of networks synthesizes images."""
     return network in scored_networks().values()
 
 
 def families() -> tuple[str, ...]:
-    """Names by which a user says whose generator a file holds."""
+    """Return the names by which a user says whose generator a file holds."""
     named = (
         family
         for network in scored_networks().values()

@@ -163,7 +163,7 @@ class _InertUnpickler(pickle.Unpickler):
         self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        """The few names that tensors need; an inert class for all others."""
+        """Resolve the few names that tensors need, and every other one to an inert class."""
         if (module, name) in _KNOWN:
             return _KNOWN[module, name]
         if module in ("torch", "torch.cuda") and name in _STORAGE_DTYPES:
@@ -173,7 +173,7 @@ class _InertUnpickler(pickle.Unpickler):
         return named if isinstance(named, torch.dtype) else _Inert
 
     def persistent_load(self, pid: Any) -> object:
-        """A reference to a storage, or to a module class of the older form."""
+        """Resolve a reference to a storage, or to a module class of the older form."""
         if pid[0] == "module":
             return pid[1]
         kind, storage_type, key, _location, numel = pid[:5]
@@ -186,7 +186,7 @@ class _InertUnpickler(pickle.Unpickler):
 
 
 def read_zip(archive: zipfile.ZipFile, root: str) -> dict[str, Any]:
-    """The tensors of a zip file whose members are below the folder `root`."""
+    """Read the tensors of a zip file whose members are below the folder `root`."""
     if f"{root}byteorder" in archive.namelist():
         _require_little_endian(archive.read(f"{root}byteorder") == b"little")
     unpickler = _InertUnpickler(io.BytesIO(archive.read(f"{root}data.pkl")))
@@ -199,7 +199,10 @@ def read_zip(archive: zipfile.ZipFile, root: str) -> dict[str, Any]:
 
 
 def read_legacy(file: BinaryIO, file_size: int) -> dict[str, Any]:
-    """Five pickles (magic number, protocol, system, content, storage keys), then the storages."""
+    """Read five pickles, then the storages.
+
+    The pickles are magic number, protocol, system, content and storage keys.
+    """
     header = [_InertUnpickler(file).load() for _ in range(3)]
     if header[:2] != [_LEGACY_MAGIC, _LEGACY_PROTOCOL]:
         raise ValueError("a pickle, but not of torch.save")

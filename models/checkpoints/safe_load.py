@@ -34,7 +34,7 @@ _PLAIN = (Tensor, str, int, float, type(None))  # bool is an int
 
 
 def load_tensors(path: Path | str) -> dict[str, Any]:
-    """All tensors of a checkpoint file, on the CPU, under the names they have in it.
+    """Read all tensors of a checkpoint file onto the CPU, under the names they have in it.
 
     Nested dictionaries (`{"state_dict": {...}}`) stay nested; whatever else the file holds is left
     out. A file that is missing, damaged, of another kind or without tensors is a `ValueError` of
@@ -55,7 +55,7 @@ def load_tensors(path: Path | str) -> dict[str, Any]:
 
 
 def load_plain(path: Path | str) -> dict[str, Any]:
-    """A dictionary of tensors, numbers, strings, lists, tuples and dictionaries, on the CPU.
+    """Read a dictionary of tensors, numbers, strings, lists, tuples and dictionaries onto the CPU.
 
     `ValueError` with the reason in one line where the file is not what `torch.save` writes of
     these; what the file should have been, the caller adds.

@@ -43,7 +43,7 @@ class MultiscaleDiscriminator(nn.Module):
         self.scales = nn.ModuleList(PatchDiscriminator(config) for _ in range(config.num_scales))
 
     def forward(self, semantic_map: Tensor, image: Tensor) -> list[list[Tensor]]:
-        """(N, num_labels, H, W), (N, 3, H, W) in [-1, 1] -> scales of layers, prediction last."""
+        """Map (N, num_labels, H, W), (N, 3, H, W) in [-1, 1] -> scales of layers, logits last."""
         channels = self.config.num_labels
         if semantic_map.shape[1] != channels or semantic_map.shape[-2:] != image.shape[-2:]:
             raise ValueError(
@@ -73,7 +73,7 @@ class PatchDiscriminator(nn.Module):
         self.layers.append(PatchLayer(widths[-1], 1, stride=1, activation=False))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(N, num_labels + 3, H, W) -> the output of every layer, (N, 1, h, w) logits last."""
+        """Map (N, num_labels + 3, H, W) -> the output of every layer, (N, 1, h, w) logits last."""
         features = []
         for layer in self.layers:
             x = layer(x)
@@ -113,7 +113,7 @@ class PatchLayer(nn.Module):
 def published_names(
     config: MultiscaleDiscriminator.Config, *, intermediate_features: bool = True
 ) -> dict[str, str]:
-    """Our module names -> those of the published checkpoints, SPADE's or pix2pixHD's by the norm.
+    """Map our module names to the published ones, SPADE's or pix2pixHD's by the norm.
 
     pix2pixHD numbers its scales from the coarsest; trained without feature matching, it stores one
     sequence a scale.

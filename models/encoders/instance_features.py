@@ -38,11 +38,11 @@ class InstanceFeatureEncoder(nn.Module):
         )
 
     def forward(self, image: Tensor, instance_map: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1], (N, H, W) ids -> (N, num_features, H, W), flat per instance."""
+        """Map (N, 3, H, W) in [-1, 1], (N, H, W) ids -> (N, num_features, H, W), per instance."""
         return instance_mean(self.raw(image), instance_map)
 
     def raw(self, image: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, num_features, H, W) in [-1, 1], before averaging."""
+        """Map (N, 3, H, W) -> (N, num_features, H, W) in [-1, 1], before averaging."""
         multiple = 2**self.config.num_downsamplings
         if any(side % multiple for side in image.shape[-2:]):
             raise ValueError(
@@ -55,7 +55,7 @@ class InstanceFeatureEncoder(nn.Module):
 
 
 def hourglass_config(config: InstanceFeatureEncoder.Config) -> Pix2PixHDGenerator.Config:
-    """The global generator without residual blocks, on an image."""
+    """Return the configuration of the global generator without residual blocks, on an image."""
     return Pix2PixHDGenerator.Config(
         num_labels=3,
         base_channels=config.base_channels,
@@ -65,7 +65,7 @@ def hourglass_config(config: InstanceFeatureEncoder.Config) -> Pix2PixHDGenerato
 
 
 def published_names(config: InstanceFeatureEncoder.Config) -> dict[str, str]:
-    """Our module names -> those of the published checkpoints."""
+    """Map our module names -> those of the published checkpoints."""
     names = generator_names(hourglass_config(config))
     return {**names, "to_features": names["to_rgb"]}
 

@@ -49,7 +49,7 @@ class ImageEncoder(nn.Module):
         self.fc_var = nn.Linear(channels * _FINAL_SIDE**2, config.z_dim)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, H, W) in [-1, 1] -> mu (N, z_dim), log-variance (N, z_dim)."""
+        """Map (N, 3, H, W) in [-1, 1] -> mu (N, z_dim), log-variance (N, z_dim)."""
         size = (self.config.input_size, self.config.input_size)
         x = image
         if image.shape[-2:] != size:
@@ -61,7 +61,7 @@ class ImageEncoder(nn.Module):
 
 
 def reparametrise(mu: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
-    """z = mu + exp(logvar / 2) * noise, all (N, z_dim); noise is drawn from N(0, 1) by the caller.
+    """Compute z = mu + exp(logvar / 2) * noise, all (N, z_dim); the caller draws N(0, 1) noise.
 
     The published model uses it at test time too.
     """
@@ -77,7 +77,7 @@ def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
 
 
 def published_names(config: ImageEncoder.Config) -> dict[str, str]:
-    """Our module names -> those of the authors' checkpoints."""
+    """Map our module names -> those of the authors' checkpoints."""
     depth = config.input_size.bit_length() - _FINAL_SIDE.bit_length()
     return {f"layers.{i}": f"layer{i + 1}.0" for i in range(depth)}
 

@@ -29,7 +29,7 @@ _CHANNELS = 16  # taken at a time, or a multiple: matrix products of odd widths 
 def label_convolution(
     windows: Windows, weight: Tensor, bias: Tensor | None, *, edges: bool
 ) -> Tensor:
-    """(count, C): a convolution with weight (C, labels, k, k) for each distinct window.
+    """Convolve each distinct window with weight (C, labels, k, k) -> (count, C).
 
     With `edges` the last channel of the weight belongs to instance edges, and symbols count on
     past the other labels for the same labels with an edge. The symbol after the last is outside.
@@ -52,7 +52,7 @@ def stacked_convolutions(
     *,
     edges: bool,
 ) -> Tensor:
-    """(count of the second windows, C): convolution, ReLU, convolution.
+    """Compute convolution, ReLU, convolution -> (count of the second windows, C).
 
     Each convolution is (weight, bias) and has its windows (`windows_at`, layers 1, 2).
     """

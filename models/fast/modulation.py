@@ -22,7 +22,7 @@ _LONGEST_SEGMENT = 512  # rows that are added one after another
 
 
 def plain_modulation(x: Tensor, table: Tensor, ids: Tensor, slope: float) -> Tensor:
-    """x (P, C), table (D, 2C) of scales then shifts, ids (P,) in 0..D-1 -> (P, C)."""
+    """Modulate x (P, C) by table (D, 2C) of scales then shifts, ids (P,) in 0..D-1 -> (P, C)."""
     scale, shift = table[ids].chunk(2, dim=1)
     return F.leaky_relu(x * scale + shift, slope)
 
@@ -36,7 +36,7 @@ def modulate(
     overwrite: bool = False,
     compiled: bool = False,
 ) -> Tensor:
-    """`plain_modulation`, fused; a slope of 1 is no activation.
+    """Compute `plain_modulation`, fused; a slope of 1 is no activation.
 
     `overwrite` lets the result take the place of x where no gradient is wanted: new memory can cost
     more than the arithmetic. `compiled` counts there as well; its backward would add rows in any
@@ -53,7 +53,7 @@ def modulate(
 def mixed_modulation(
     x: Tensor, table: Tensor, ids: Tensor, slope: float, mix: nn.Module, width: int
 ) -> Tensor:
-    """The modulated x through a 1x1 convolution, (P, C) -> (P, out), without gradients.
+    """Convolve the modulated x with a 1x1 kernel, (P, C) -> (P, out), without gradients.
 
     Pieces of the modulated x are all that there ever is of it. `width` pixels are a row of the
     image: of a single column the convolution could not tell that it is channels-last.
@@ -70,14 +70,14 @@ def mixed_modulation(
 
 
 def leaky_relu(x: Tensor, slope: float) -> Tensor:
-    """Without a pass over memory where the slope is 1; slope 0 is ReLU."""
+    """Apply leaky ReLU; slope 0 is ReLU, and slope 1 costs no pass over memory."""
     if slope in (0, 1):
         return F.relu(x) if slope == 0 else x
     return F.leaky_relu(x, slope)
 
 
 def fixed_scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor] | None:
-    """(C,) each, where the norm is batch norm and its statistics are fixed: x * scale + shift."""
+    """Return (C,) scale and shift where the norm is batch norm with fixed statistics, else None."""
     if not isinstance(norm, _BatchNorm) or norm.training or norm.running_var is None:
         return None
     assert norm.running_mean is not None
@@ -89,7 +89,7 @@ def fixed_scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor] | None:
 
 
 def scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor, slope: float) -> Tensor:
-    """leaky_relu(x * scale + shift), (C,) each, into the memory of x (N, C, H, W), channels-last.
+    """Compute leaky_relu(x * scale + shift), (C,) each, in place of x (N, C, H, W), channels-last.
 
     What is left of batch norm with fixed statistics, and the activation, in one pass.
     """

@@ -59,7 +59,7 @@ def windows_at(
     padding: Padding = "zeros",
     layer: int = 1,
 ) -> Windows:
-    """The distinct windows of a hard map that a convolution sees, once per batch and resolution.
+    """Find a hard map's distinct windows of a convolution, once per batch and resolution.
 
     Those of the symbols for the first of several convolutions (`layer=1`). The second sees windows
     of the first one's outputs, and these are numbered as the first one's windows are.
@@ -78,7 +78,7 @@ def windows_at(
 
 
 def symbols_at(semantics: SemanticMap, size: Size) -> tuple[Tensor, int]:
-    """(N, h, w) int64 in 0..count-1, and count, of a hard map: what a pixel can hold.
+    """Return (N, h, w) int64 in 0..count-1, and count, of a hard map: what a pixel can hold.
 
     The label, counted on past all labels where the pixel is on an instance edge.
     """
@@ -92,7 +92,7 @@ def symbols_at(semantics: SemanticMap, size: Size) -> tuple[Tensor, int]:
 def distinct_windows(
     symbols: Tensor, num_symbols: int, kernel_size: int, padding: Padding = "zeros"
 ) -> Windows:
-    """The distinct windows around all pixels of (N, H, W) symbols in 0..num_symbols-1.
+    """Find the distinct windows around all pixels of (N, H, W) symbols in 0..num_symbols-1.
 
     Pixels outside the image are the symbol `num_symbols`, or mirrored ones.
     """

@@ -21,7 +21,7 @@ class FastSPADEResBlock(SPADEResBlock):
     overwrite = False
 
     def forward(self, x: Tensor, semantics: SemanticMap) -> Tensor:
-        """Without gradients, and with `overwrite`, the memory of x may be used."""
+        """Map x as the plain block does; without gradients, `overwrite` lets x be overwritten."""
         shortcut = self._shortcut(x, semantics) if self.learned_shortcut else x
         overwrite = self.overwrite and self.learned_shortcut
         x = activated_norm(self.norm_0, x, semantics, BLOCK_SLOPE, overwrite=overwrite)
@@ -41,7 +41,7 @@ class FastConvNorm(ConvNorm):
     """`ConvNorm`; what follows the convolution is done in the memory of its output."""
 
     def forward(self, x: Tensor | None, semantics: SemanticMap) -> Tensor:
-        """As `ConvNorm.forward`."""
+        """Compute as `ConvNorm.forward`."""
         slope = 0.0 if self.relu else 1.0
         convolved = self._convolved(x, semantics)
         return activated_norm(self.norm, convolved, semantics, slope, overwrite=True)
@@ -50,7 +50,7 @@ class FastConvNorm(ConvNorm):
 def activated_norm(
     norm: nn.Module, x: Tensor, semantics: SemanticMap, slope: float, *, overwrite: bool
 ) -> Tensor:
-    """A norm, then leaky ReLU: slope 0 is ReLU, 1 none.
+    """Apply a norm, then leaky ReLU: slope 0 is ReLU, 1 none.
 
     `overwrite` tells that the caller has no further use for the values of x. Then, without
     gradients, batch norm with fixed statistics and the activation are one pass in the memory of x.

@@ -22,7 +22,7 @@ class FastSemanticConv2d(SemanticConv2d, FastConv2d):
     """`SemanticConv2d`, equal but for the order of additions."""
 
     def forward(self, x: Tensor | None, semantics: SemanticMap | None = None) -> Tensor:
-        """The map's part looked up where that is faster, or `always` where it can be."""
+        """Look the map's part up where that is faster, or `always` where it can be."""
         windows = None if semantics is None else self._chosen_windows(x, semantics)
         if semantics is None or windows is None:
             return super().forward(x, semantics)

@@ -40,7 +40,7 @@ class FastSPADE(SPADE):
     compiled = False
 
     def forward(self, x: Tensor, semantics: SemanticMap) -> Tensor:
-        """As `SPADE.forward`."""
+        """Compute as `SPADE.forward`."""
         return self.activated(x, semantics)
 
     def activated(
@@ -52,7 +52,7 @@ class FastSPADE(SPADE):
         overwrite: bool = False,
         mix: nn.Module | None = None,
     ) -> Tensor:
-        """Modulated x, then leaky ReLU of that slope (1: none), then a 1x1 convolution if given.
+        """Modulate x, apply leaky ReLU of that slope (1: none), and a 1x1 convolution if given.
 
         With `overwrite`, the memory of x may hold the result where no gradient is wanted.
         """
@@ -105,7 +105,7 @@ class FastSPADE(SPADE):
 def chosen_windows(
     semantics: SemanticMap, size: Size, second: nn.Conv2d, *, always: bool = False
 ) -> tuple[Windows, Windows] | None:
-    """What the two convolutions look up at that resolution, or None for the dense form.
+    """Return what the two convolutions look up at that resolution, or None for the dense form.
 
     `second` is one of the two second convolutions. Counted in products of a row with one tap: the
     dense form takes one a pixel and tap, the fast one one an inner window and tap, and the sums of

@@ -63,7 +63,7 @@ class FastConv2d(nn.Conv2d):
 
 
 def winograd_is_faster(x: Tensor, weight: Tensor) -> bool:
-    """x (N, C, H, W), weight (out, C, 3, 3); a function of the shapes alone."""
+    """Return whether it is for x (N, C, H, W), weight (out, C, 3, 3); their shapes alone decide."""
     pixels, pairs = x[:, 0].numel(), weight[:, :, 0, 0].numel()
     cost = pixels * (_PRODUCTS * pairs + _PIXEL_COST * sum(weight.shape[:2])) + _WEIGHT_COST * pairs
     return cost <= _MOST_COST * pixels * 9 * pairs
@@ -72,7 +72,7 @@ def winograd_is_faster(x: Tensor, weight: Tensor) -> bool:
 def winograd_convolution(
     x: Tensor, weight: Tensor, bias: Tensor | None, padding_mode: str = "zeros"
 ) -> Tensor:
-    """x (N, C, H, W), weight (out, C, 3, 3) -> (N, out, H, W), channels-last in memory.
+    """Convolve x (N, C, H, W), weight (out, C, 3, 3) -> (N, out, H, W), channels-last in memory.
 
     Stride 1, padding 1 with zeros or by reflection. H and W are multiples of 4. No gradients.
     """

@@ -8,7 +8,7 @@ from spade_eval.models.semantics import SemanticMap
 
 
 def check_semantics(semantics: SemanticMap, num_labels: int, multiple: int) -> None:
-    """`ValueError` unless the channels fit and height and width are multiples of `multiple`."""
+    """Raise `ValueError` unless the channels fit and the sides are multiples of `multiple`."""
     if semantics.num_labels != num_labels:
         raise ValueError(
             f"the semantic map has {semantics.num_labels} channels, the generator was built for "
@@ -18,7 +18,7 @@ def check_semantics(semantics: SemanticMap, num_labels: int, multiple: int) -> N
 
 
 def check_size(size: Size, multiple: int) -> None:
-    """`ValueError` unless height and width are positive multiples of `multiple`."""
+    """Raise `ValueError` unless height and width are positive multiples of `multiple`."""
     height, width = size
     if height <= 0 or width <= 0 or height % multiple or width % multiple:
         raise ValueError(
@@ -28,7 +28,7 @@ def check_size(size: Size, multiple: int) -> None:
 
 
 def refuse_latent(z: Tensor | None, network: str) -> None:
-    """`ValueError` if a latent is given to a network without one."""
+    """Raise `ValueError` if a latent is given to a network without one."""
     if z is not None:
         raise ValueError(
             f"z of shape {tuple(z.shape)} was given, but {network} takes the semantic map alone; "
@@ -37,7 +37,7 @@ def refuse_latent(z: Tensor | None, network: str) -> None:
 
 
 def check_latent(z: Tensor | None, batch_size: int, z_dim: int) -> Tensor:
-    """The latent (N, z_dim), or `ValueError` if it is missing or of another shape."""
+    """Return the latent (N, z_dim); `ValueError` if it is missing or of another shape."""
     if z is None or tuple(z.shape) != (batch_size, z_dim):
         given = "no z" if z is None else f"z of shape {tuple(z.shape)}"
         raise ValueError(

@@ -28,7 +28,7 @@ _WIDTHS = ((64, 1024), (256, 512), (512, 128), (1024, 32))
 
 
 def published_widths(height: int) -> tuple[int, ...]:
-    """Channels of the modules from height 4 to `height`, or `ValueError` for another height."""
+    """Return the channels of the modules from height 4 to `height`; else `ValueError`."""
     heights = [_FIRST_HEIGHT << step for step in range(9)]
     if height not in heights[1:]:
         raise ValueError(
@@ -78,7 +78,7 @@ class CRNGenerator(nn.Module):
         return self.collection(semantics)[:, 0].clamp(-1, 1)
 
     def collection(self, semantics: SemanticMap) -> Tensor:
-        """-> (N, num_images, 3, H, W), where [-1, 1] is the range of photos, which bounds nothing.
+        """Return (N, num_images, 3, H, W); photos are in [-1, 1], which bounds nothing here.
 
         Image k has its red, green and blue in channels k, num_images + k and 2 * num_images + k.
         """
@@ -107,18 +107,18 @@ class RefinementModule(nn.Module):
         self.norm2 = layer_norm(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) -> (N, out_channels, H, W)."""
+        """Map (N, in_channels, H, W) -> (N, out_channels, H, W)."""
         x = F.leaky_relu(self.norm1(self.conv1(x)), 0.2)
         return F.leaky_relu(self.norm2(self.conv2(x)), 0.2)
 
 
 def layer_norm(channels: int) -> nn.GroupNorm:
-    """Mean and biased variance over all of an image, gamma and beta by channel."""
+    """Build the norm by mean and biased variance over all of an image, affine by channel."""
     return nn.GroupNorm(1, channels, eps=1e-12)
 
 
 def published_names(config: CRNGenerator.Config) -> dict[str, str]:
-    """Our module names -> TensorFlow's scopes in the authors' files."""
+    """Map our module names to TensorFlow's scopes in the authors' files."""
     names = {}
     for step in range(len(config.widths)):
         for part in (1, 2):
@@ -162,7 +162,7 @@ _LEAVES = {"weights": "weight", "biases": "bias", "gamma": "weight", "beta": "bi
 
 
 def variables(release: _Release) -> dict[str, tuple[tuple[int, ...], int]]:
-    """Shape, in TensorFlow's order of dimensions, and offset in bytes of every variable."""
+    """Return every variable's shape, in TensorFlow's order of dimensions, and offset in bytes."""
     widths = published_widths(release.height)
     shapes: dict[str, tuple[int, ...]] = {}
     for step, width in enumerate(widths):
@@ -183,12 +183,12 @@ def variables(release: _Release) -> dict[str, tuple[tuple[int, ...], int]]:
 
 
 def is_released_file(path: Path) -> bool:
-    """Whether a file is named like TensorFlow's data and has the size of a release."""
+    """Return whether a file is named like TensorFlow's data and has the size of a release."""
     return path.name.endswith(".data-00000-of-00001") and path.stat().st_size in _RELEASES
 
 
 def read_released(path: Path) -> dict[str, Tensor]:
-    """The tensors of a released data file under published names, in PyTorch's order."""
+    """Read the tensors of a released data file under published names, in PyTorch's order."""
     tensors = {}
     for name, (shape, offset) in variables(_RELEASES[path.stat().st_size]).items():
         values = np.fromfile(path, "<f4", count=int(np.prod(shape)), offset=offset).reshape(shape)

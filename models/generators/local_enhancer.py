@@ -92,8 +92,10 @@ class Enhancer(nn.Module):
         self.up = make.up(2 * channels, channels)
 
     def forward(self, x: Tensor | None, coarse: Tensor, semantics: SemanticMap) -> Tensor:
-        """x (N, inputs, H, W), None for the map itself; coarse (N, 2 * channels, H / 2, W / 2)
-        -> (N, channels, H, W)."""
+        """Map x and coarse (N, 2 * channels, H / 2, W / 2) -> (N, channels, H, W).
+
+        x is (N, inputs, H, W), or None for the map itself.
+        """
         x = self.stem(x, semantics)
         x = self.down(x, semantics) + coarse
         for block in self.blocks:
@@ -103,12 +105,12 @@ class Enhancer(nn.Module):
 
 
 def trunk_config(config: LocalEnhancerGenerator.Config) -> LocalEnhancerGenerator.Config:
-    """The configuration of the global generator inside: wider by two per enhancer."""
+    """Return the configuration of the global generator inside: wider by two per enhancer."""
     return replace(config, base_channels=config.base_channels * 2**config.num_enhancers)
 
 
 def published_names(config: LocalEnhancerGenerator.Config) -> dict[str, str]:
-    """Our module names -> those of the published checkpoints: `model`, `model1_1`, `model1_2`..."""
+    """Map our module names to the published ones: `model`, `model1_1`, `model1_2`..."""
     step = published_step(config)
     names = trunk_names(trunk_config(config), "trunk", "model")
     for n in range(1, config.num_enhancers + 1):

@@ -87,8 +87,10 @@ class Trunk(nn.Module):
         )
 
     def forward(self, x: Tensor | None, semantics: SemanticMap) -> Tensor:
-        """(N, num_labels + num_features, H, W), or None for the semantic map at its own size ->
-        (N, base_channels, H, W)."""
+        """Map (N, num_labels + num_features, H, W) -> (N, base_channels, H, W).
+
+        None stands for the semantic map at its own size.
+        """
         x = self.stem(x, semantics)
         for layer in self.down:
             x = layer(x, semantics)
@@ -113,7 +115,7 @@ class ConvNormMaker:
         )
 
     def stem(self, in_channels: int, out_channels: int) -> ConvNorm:
-        """The first convolution of the semantic map (with features)."""
+        """Build the first convolution of the semantic map (with features)."""
         config = self.config
         conv = SemanticConv2d(
             in_channels,
@@ -159,7 +161,7 @@ class ConvNormMaker:
 def reflect_conv(
     in_channels: int, out_channels: int, kernel_size: int, bias: bool = True
 ) -> nn.Conv2d:
-    """A convolution that keeps the size, with reflection padding."""
+    """Build a convolution that keeps the size, with reflection padding."""
     return nn.Conv2d(
         in_channels,
         out_channels,
@@ -173,7 +175,7 @@ def reflect_conv(
 def join_features(
     semantics: SemanticMap, features: Tensor | None, num_features: int
 ) -> Tensor | None:
-    """(N, num_labels + num_features, H, W), None for the map without features.
+    """Return (N, num_labels + num_features, H, W), None for the map without features.
 
     `ValueError` if the features do not fit.
     """
@@ -188,7 +190,7 @@ def join_features(
 
 
 def published_names(config: Pix2PixHDGenerator.Config) -> dict[str, str]:
-    """Our module names -> those of the published checkpoints (one numbered sequence).
+    """Map our module names to those of the published checkpoints (one numbered sequence).
 
     pix2pixHD numbers convolution, norm and activation on their own; the SPADE repository's
     pix2pixHD++ puts convolution and norm into one place, as children 0 and 1.
@@ -199,12 +201,12 @@ def published_names(config: Pix2PixHDGenerator.Config) -> dict[str, str]:
 
 
 def published_step(config: Pix2PixHDGenerator.Config) -> int:
-    """Numbers that convolution, norm and activation take together."""
+    """Return how many numbers convolution, norm and activation take together."""
     return 2 if config.spectral else 3
 
 
 def trunk_names(config: Pix2PixHDGenerator.Config, ours: str, theirs: str) -> dict[str, str]:
-    """Names of the trunk's convolutions and norms."""
+    """Map the trunk's convolutions and norms to published names."""
     step = published_step(config)
     depth = range(config.num_downsamplings)
     names: dict[str, str] = {}
@@ -222,13 +224,13 @@ def trunk_names(config: Pix2PixHDGenerator.Config, ours: str, theirs: str) -> di
 
 
 def block_names(ours: str, theirs: str, step: int) -> dict[str, str]:
-    """A residual block is padding, convolution, norm, relu, padding, convolution, norm."""
+    """Name a residual block: padding, convolution, norm, relu, padding, convolution, norm."""
     first = conv_norm_names(f"{ours}.first", f"{theirs}.conv_block.1", step)
     return first | conv_norm_names(f"{ours}.second", f"{theirs}.conv_block.{2 + step}", step)
 
 
 def conv_norm_names(ours: str, theirs: str, step: int) -> dict[str, str]:
-    """A convolution and the norm that follows it; the norm has entries only where it is affine."""
+    """Name a convolution and the norm after it, which has entries only where it is affine."""
     if step == 2:
         return {f"{ours}.conv": f"{theirs}.0", f"{ours}.norm": f"{theirs}.1"}
     parent, _, index = theirs.rpartition(".")
@@ -236,7 +238,7 @@ def conv_norm_names(ours: str, theirs: str, step: int) -> dict[str, str]:
 
 
 def published_sizes(tensors: Shapes, num_features: int) -> dict[str, Any]:
-    """Sizes of the global generator; the local enhancer has it inside under the same names."""
+    """Infer the global generator's sizes, which the local enhancer has under the same names."""
     paired = "model.1.0.weight_orig" in tensors
     first = tensors["model.1.0.weight_orig" if paired else "model.1.weight"]
     numbers = numbered(tensors, "model.", ".conv_block.")
@@ -264,14 +266,14 @@ def published_sizes(tensors: Shapes, num_features: int) -> dict[str, Any]:
 
 
 def is_published(tensors: Shapes) -> bool:
-    """Whether a state dict holds a global generator, alone or inside of a local enhancer."""
+    """Return whether a state dict holds a global generator, alone or in a local enhancer."""
     has_stem = bool({"model.1.weight", "model.1.0.weight_orig"} & set(tensors))
     # pix2pixHD's feature encoder has the same stem, and no residual blocks.
     return has_stem and any(".conv_block." in name for name in tensors)
 
 
 def family_of(config: Pix2PixHDGenerator.Config) -> str:
-    """pix2pixHD++ is the network of Park et al.'s baseline, which normalises spectrally."""
+    """Return whose network it is: pix2pixHD++, Park et al.'s baseline, normalises spectrally."""
     return "pix2pixhdpp" if config.spectral else "pix2pixhd"
 
 

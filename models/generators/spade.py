@@ -139,7 +139,7 @@ def _block_widths(config: SPADEGenerator.Config) -> list[int]:
 
 
 def published_names(config: SPADEGenerator.Config) -> dict[str, str]:
-    """Our module names -> those of the authors' checkpoints."""
+    """Map our module names -> those of the authors' checkpoints."""
     names = {"stem": "fc", "to_rgb": "conv_img"}
     for index in range(len(_block_widths(config))):
         names[f"blocks.{index}"] = _PUBLISHED_BLOCKS[index]

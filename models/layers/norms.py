@@ -50,7 +50,7 @@ class ShiftExactInstanceNorm2d(nn.Module):
 
 
 def param_free_norm(kind: ParamFreeNorm, channels: int) -> nn.Module:
-    """Normalisation without affine part, eps 1e-5: the first half of a SPADE layer."""
+    """Build a normalisation without affine part, eps 1e-5: the first half of a SPADE layer."""
     if kind == "instance":
         return nn.InstanceNorm2d(channels, affine=False)
     if kind == "batch":
@@ -138,7 +138,7 @@ class Condition(nn.Module):
 
 
 def make_condition(kind: NormKind, num_labels: int) -> Condition | None:
-    """The shared condition network that layers of this kind need, or None."""
+    """Build the shared condition network that layers of this kind need, or return None."""
     if kind == "sft":  # at a quarter of the resolution, as in the SFT paper
         layers: list[nn.Module] = [nn.Conv2d(num_labels, 128, 4, stride=4), nn.LeakyReLU(0.1)]
         for _ in range(3):
@@ -152,7 +152,7 @@ def make_condition(kind: NormKind, num_labels: int) -> Condition | None:
 
 
 def unconditional_norm(kind: NormKind, channels: int) -> nn.Module:
-    """Torch's own layers with the settings of the published baselines; instance has no affine."""
+    """Build torch's own layer as the published baselines set it; instance has no affine."""
     if kind == "batch":
         return LocalBatchNorm2d(channels)
     if kind == "syncbatch":

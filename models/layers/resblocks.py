@@ -49,7 +49,7 @@ class SPADEResBlock(nn.Module):
             self.norm_s = make_norm(in_channels)
 
     def forward(self, x: Tensor, semantics: SemanticMap) -> Tensor:
-        """(N, in_channels, H, W) -> (N, out_channels, H, W)."""
+        """Map (N, in_channels, H, W) -> (N, out_channels, H, W)."""
         shortcut = x
         if self.learned_shortcut:
             shortcut = self._conv(self.conv_s, apply_norm(self.norm_s, x, semantics), semantics)
@@ -73,7 +73,7 @@ class ConvNorm(nn.Module):
         self.relu = relu
 
     def forward(self, x: Tensor | None, semantics: SemanticMap) -> Tensor:
-        """None where the semantic map itself is the input, which a `SemanticConv2d` can read."""
+        """Map (N, C, H, W), or None for the map itself where a `SemanticConv2d` reads it."""
         normalised = apply_norm(self.norm, self._convolved(x, semantics), semantics)
         return F.relu(normalised) if self.relu else normalised
 
@@ -91,7 +91,7 @@ class ReflectResBlock(nn.Module):
         self.concat = concat
 
     def forward(self, x: Tensor, semantics: SemanticMap) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W)."""
+        """Map (N, C, H, W) -> (N, C, H, W)."""
         inputs = concat_semantics(x, semantics) if self.concat else x
         residual: Tensor = self.second(self.first(inputs, semantics), semantics)
         return x + residual

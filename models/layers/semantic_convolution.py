@@ -11,7 +11,7 @@ class SemanticConv2d(nn.Conv2d):
     """Stride 1, odd kernel, output as large as the input; the map's channels are the last ones."""
 
     def forward(self, x: Tensor | None, semantics: SemanticMap | None = None) -> Tensor:
-        """Features (N, C, H, W), or None for the map alone at its own size -> (N, out, H, W).
+        """Map features (N, C, H, W), or None for the map alone at its own size -> (N, out, H, W).
 
         Without a semantic map, x has all channels.
         """
@@ -22,7 +22,7 @@ class SemanticConv2d(nn.Conv2d):
 
 
 def concat_semantics(x: Tensor | None, semantics: SemanticMap) -> Tensor:
-    """(N, C, H, W) -> (N, C + num_labels, H, W): x, then the semantic map at its resolution."""
+    """Concatenate x with the map at its resolution, (N, C, H, W) -> (N, C + num_labels, H, W)."""
     if x is None:
         return semantics.full
     return torch.cat([x, semantics.at((x.shape[-2], x.shape[-1])).to(x.dtype)], dim=1)

@@ -53,7 +53,7 @@ class SPADE(ConditionalNorm):
         return normalised * (1 + gamma) + beta  # Eq. 1
 
     def modulation(self, semantics: SemanticMap, size: Size) -> tuple[Tensor, Tensor]:
-        """gamma and beta, each (N, C, h, w), from the semantic map resized to `size` (Fig. 10)."""
+        """Return gamma and beta, each (N, C, h, w), of the map resized to `size` (Fig. 10)."""
         hidden = self.mlp_shared(semantics.at(size))
         return self.mlp_gamma(hidden), self.mlp_beta(hidden)
 
@@ -66,7 +66,7 @@ def norm_maker(
     kernel_size: int = 3,
     hidden_channels: int = 128,
 ) -> MakeNorm:
-    """What builds the normalisation layers of one generator; SPADE alone reads the last three."""
+    """Return what builds the norm layers of a generator; SPADE alone reads the last three."""
     if kind == "spade":
         return partial(
             SPADE,

@@ -26,5 +26,5 @@ def _detach_weight(layer: nn.Module, inputs: Any, output: Any) -> None:
 
 
 def is_spectral(layer: nn.Module) -> bool:
-    """Whether the layer's weight is spectrally normalised."""
+    """Return whether the layer's weight is spectrally normalised."""
     return hasattr(layer, "weight_orig")

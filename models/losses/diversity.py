@@ -34,12 +34,12 @@ class AveragePooledVGG19(FrozenVGG19):
 
 
 def centred(image: Tensor) -> Tensor:
-    """(..., 3, H, W) in [-1, 1] -> 0 to 255 less ImageNet's mean."""
+    """Map (..., 3, H, W) in [-1, 1] -> 0 to 255 less ImageNet's mean."""
     return (image + 1) / 2 * 255 - image.new_tensor(_MEAN).view(3, 1, 1)
 
 
 def errors(photo: Tensor, images: Tensor, labels: Tensor) -> Tensor:
-    """E[n, k, c] = mean over pixels of label_c * (mean over channels of |difference|).
+    """Compute E[n, k, c] = mean over pixels of label_c * (mean over channels of |difference|).
 
     Features of photos (N, C, h, w) and of K images each (N, K, C, h, w), label maps (N, L, H, W),
     which are averaged down to (h, w) -> (N, K, L).
@@ -51,7 +51,7 @@ def errors(photo: Tensor, images: Tensor, labels: Tensor) -> Tensor:
 
 
 def diversity_terms(table: Tensor) -> dict[str, Tensor]:
-    """Weighted terms of the loss from the table of errors (N, K, L); means over photos."""
+    """Return weighted terms of the loss from the table of errors (N, K, L); means over photos."""
     return {
         "best": BEST * table.amin(dim=1).sum(dim=1).mean(),
         "mean": MEAN * table.mean(dim=1).sum(dim=1).mean(),
@@ -65,7 +65,7 @@ def error_table(
     labels: Tensor,
     weights: Sequence[float],
 ) -> Tensor:
-    """(N, K, L): the errors of the pixels and, where a network is given, of its five features.
+    """Compute the (N, K, L) errors of the pixels and, with a network, of its five features.
 
     Photos (N, 3, H, W) and images (N, K, 3, H, W) in [-1, 1]; `weights` of the six, pixels first.
     """

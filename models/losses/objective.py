@@ -78,7 +78,7 @@ class Objective:
         mu: Tensor | None = None,
         logvar: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Weighted terms of the generator (and encoder); images (N, 3, H, W) in [-1, 1].
+        """Return weighted terms of the generator (and encoder); images (N, 3, H, W) in [-1, 1].
 
         Gradients also reach the discriminator's parameters: drop them before its own step.
         """
@@ -99,7 +99,7 @@ class Objective:
     def discriminator_terms(
         self, discriminator: nn.Module, semantics: SemanticMap, fake: Tensor, real: Tensor
     ) -> dict[str, Tensor]:
-        """Weighted terms of the discriminator; no gradient flows to `fake`."""
+        """Return weighted terms of the discriminator; no gradient flows to `fake`."""
         config = self.config
         fake_features, real_features = self._discriminate(
             discriminator, semantics, fake.detach(), real

@@ -25,7 +25,7 @@ class PerceptualLoss(FrozenVGG19):
         super().__init__(vgg19, vgg19_trunk(CONV5_1), tuple(_TAPS))
 
     def per_layer(self, fake: Tensor, real: Tensor) -> Tensor:
-        """(5,) unweighted L1 distances; no gradient flows to `real`."""
+        """Return (5,) unweighted L1 distances; no gradient flows to `real`."""
         with torch.no_grad():
             targets = self.activations(real)
         pairs = zip(self.activations(fake), targets, strict=True)
@@ -33,6 +33,6 @@ class PerceptualLoss(FrozenVGG19):
         return torch.stack([F.l1_loss(made.float(), target.float()) for made, target in pairs])
 
     def forward(self, fake: Tensor, real: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1], twice -> scalar."""
+        """Compare (N, 3, H, W) in [-1, 1] with another -> scalar."""
         distances = self.per_layer(fake, real)
         return (distances * distances.new_tensor(list(_TAPS.values()))).sum()

@@ -136,17 +136,17 @@ class System(nn.Module):
 
     @classmethod
     def has_perceptual_loss(cls, settings: Any) -> bool:
-        """Whether the method compares features of VGG-19, be its weights there or not."""
+        """Return whether the method compares features of VGG-19, with or without its weights."""
         return False
 
     @classmethod
     def style_input(cls, network: nn.Module) -> StyleInput:
-        """What the scored network is given besides the label map."""
+        """Return what the scored network is given besides the label map."""
         return "none"
 
     @classmethod
     def synthesized_by(cls, network: nn.Module, inputs: Inputs, *, quick: bool = False) -> Tensor:
-        """(N, 3, H, W) in [-1, 1] of the scored network; `quick` is for previews."""
+        """Return (N, 3, H, W) in [-1, 1] of the scored network; `quick` is for previews."""
         raise NotImplementedError
 
     @property
@@ -165,7 +165,7 @@ class System(nn.Module):
         return super()._apply(fn, recurse)
 
     def updates(self) -> tuple[Update, ...]:
-        """One training step, in order."""
+        """Return the updates of one training step, in order."""
         raise NotImplementedError
 
     def finished(self, network: nn.Module, batches: Iterable[Batch]) -> nn.Module:

@@ -93,7 +93,7 @@ class ConditionalGAN(System):
 
     @classmethod
     def has_perceptual_loss(cls, settings: ConditionalGANSettings) -> bool:
-        """Whether the objective gives the VGG-19 loss a weight."""
+        """Return whether the objective gives the VGG-19 loss a weight."""
         return settings.objective.perceptual_weight > 0
 
     @classmethod
@@ -103,7 +103,7 @@ class ConditionalGAN(System):
 
     @classmethod
     def synthesized_by(cls, network: nn.Module, inputs: Inputs, *, quick: bool = False) -> Tensor:
-        """(N, 3, H, W) in [-1, 1]; z, where the generator takes one, from N(0, 1)."""
+        """Return (N, 3, H, W) in [-1, 1]; z, where the generator takes one, from N(0, 1)."""
         z_dim = _z_dim(network)
         z = None if z_dim is None else inputs.noise.normal("z", z_dim)
         images: Tensor = network(inputs.semantics, z)
@@ -127,7 +127,7 @@ class ConditionalGAN(System):
         )
 
     def generator_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Weighted terms of the generator's and the encoder's loss."""
+        """Return weighted terms of the generator's and the encoder's loss."""
         fake, posterior = self._synthesized(batch, "generator")
         mu, logvar = posterior or (None, None)
         return self.objective.generator_terms(
@@ -135,7 +135,7 @@ class ConditionalGAN(System):
         )
 
     def discriminator_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Weighted terms of the discriminators' loss, on images of the updated generator."""
+        """Return weighted terms of the discriminators, on images of the updated generator."""
         with torch.no_grad():
             fake, _ = self._synthesized(batch, "discriminator")
         return self.objective.discriminator_terms(

@@ -91,12 +91,12 @@ class CRN(System):
 
     @classmethod
     def has_perceptual_loss(cls, settings: CRNSettings) -> bool:
-        """Five of the six levels are features of VGG-19."""
+        """Return True: five of the six levels are features of VGG-19."""
         return True
 
     @classmethod
     def synthesized_by(cls, network: nn.Module, inputs: Inputs, *, quick: bool = False) -> Tensor:
-        """(N, 3, H, W) in [-1, 1]: the first of the images."""
+        """Return the first of the images, (N, 3, H, W) in [-1, 1]."""
         images: Tensor = network(inputs.semantics)
         return images
 
@@ -110,7 +110,7 @@ class CRN(System):
         return (Update("G", ("generator",), self.terms),)
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Weighted terms: the best image of every class, and a little of the mean over images."""
+        """Return weighted terms of the best image of every class and of the mean over images."""
         images = self.generator.collection(batch.semantics).float()
         labels = batch.semantics.full
         vgg19 = self.measures[0] if self.measures else None

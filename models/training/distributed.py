@@ -42,7 +42,7 @@ class World:
         return self.rank == 0
 
     def share(self, count: int) -> slice:
-        """This process's equal part of `count` items of the whole run, in order."""
+        """Return the slice of `count` items of the whole run that is this process's equal part."""
         if count % self.size:
             raise ValueError(
                 f"{count} images cannot be dealt evenly to {self.size} processes; choose a batch "
@@ -52,11 +52,11 @@ class World:
         return slice(self.rank * each, (self.rank + 1) * each)
 
     def dealt(self, count: int) -> range:
-        """The numbers of those of `count` pieces of work that are this process's, if any."""
+        """Return which of `count` pieces of work are this process's, if any."""
         return range(self.rank, count, self.size)
 
     def on_first(self, make: Callable[[], T]) -> T:
-        """What `make` returns in the first process, in all of them; its error is theirs too."""
+        """Return in all processes what `make` returns in the first; its error is theirs too."""
         if self.size == 1:
             return make()
         outcome: list[Any] = [None, None]
@@ -71,7 +71,7 @@ class World:
         return cast(T, outcome[0])
 
     def gathered(self, parts: Mapping[int, T], count: int) -> list[T]:
-        """Parts 0 .. `count` - 1 of all processes in order, in the first one; elsewhere none.
+        """Collect `count` parts of all processes, in order, in the first one; elsewhere none.
 
         `ValueError` in every process if one is missing or there twice.
         """
@@ -88,7 +88,7 @@ class World:
         return found
 
     def summed(self, counts: Tensor) -> Tensor:
-        """The sum over processes of an integer tensor; exact, so order cannot change it."""
+        """Sum an integer tensor over processes; exact, so order cannot change it."""
         assert not counts.is_floating_point()
         if self.size == 1:
             return counts
@@ -97,7 +97,7 @@ class World:
         return total.to(counts.device)
 
     def mean(self, values: Mapping[str, Tensor]) -> dict[str, float]:
-        """The mean over processes of each scalar: a loss of the whole batch from its shares'."""
+        """Average each scalar over processes: a loss of the whole batch from its shares'."""
         if self.size == 1:
             return {name: float(value) for name, value in values.items()}
         total = torch.tensor([float(value) for value in values.values()], dtype=torch.float64)
@@ -105,11 +105,11 @@ class World:
         return dict(zip(values, (total / self.size).tolist(), strict=True))
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set in some process; the same answer in all."""
+        """Return whether the flag is set in some process; the same answer in all."""
         return bool(self.summed(torch.tensor(int(flag))))
 
     def claims(self, name: str) -> bool:
-        """Whether this process is the first to ask for `name`.
+        """Return whether this process is the first to ask for `name`.
 
         False as well where nobody can be asked: then the first process has ended before.
         """
@@ -150,7 +150,7 @@ ALONE = World()
 
 
 def all_sum(tensor: Tensor) -> Tensor:
-    """The sum over processes, through which gradients flow."""
+    """Sum over processes; gradients flow through it."""
     return cast(Tensor, _AllSum.apply(tensor))
 
 
@@ -193,7 +193,7 @@ def join() -> Iterator[World]:
 
 
 def is_loss_of_another(error: BaseException) -> bool:
-    """Whether an error says that another process of the run ended or cannot be reached."""
+    """Return whether an error says that another process ended or cannot be reached."""
     if isinstance(error, dist.DistError):
         return True
     # Gloo raises plain RuntimeErrors.

@@ -183,7 +183,7 @@ class Loop(Generic[Batch]):
 def prefetched(
     batch_at: Callable[[int], Batch], start: int, stop: int, ahead: int = 2
 ) -> Iterator[tuple[int, Batch]]:
-    """(step, batch) for start..stop-1; a thread makes the next `ahead` ones while one is used."""
+    """Yield (step, batch) for start..stop-1; a thread makes the next `ahead` ones meanwhile."""
     if not ahead:
         yield from ((step, batch_at(step)) for step in range(start, stop))
         return

@@ -32,7 +32,7 @@ class DataOrder:
         return self.num_samples // self.batch_size
 
     def at(self, step: int) -> tuple[int, list[int]]:
-        """Epoch and sample indices of the batch of `step`, both counted from 0."""
+        """Return epoch and sample indices of the batch of `step`, both counted from 0."""
         epoch, position = divmod(step, self.steps_per_epoch)
         name = (zlib.crc32(self.name.encode()),) if self.name else ()
         seeds = np.random.SeedSequence((self.seed, epoch, *name))

@@ -29,14 +29,14 @@ class ComputeSettings:
 
 
 def autocast(precision: Precision, device_type: str) -> torch.autocast:
-    """The context of a forward pass in that precision; float32 switches an outer one off."""
+    """Return the context of a forward pass in that precision; float32 switches an outer one off."""
     half = DTYPES.get(precision)
     return torch.autocast(device_type, dtype=half, enabled=half is not None)
 
 
 @contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
-    """TensorFloat-32 in matrix products and convolutions on CUDA; restored afterwards."""
+    """Allow TensorFloat-32 in matrix products and convolutions on CUDA, restored afterwards."""
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32
     matmul.allow_tf32 = cudnn.allow_tf32 = allowed

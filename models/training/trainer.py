@@ -106,7 +106,7 @@ class Trainer:
     def synthesized(
         self, inputs: Inputs, network: nn.Module | None = None, *, quick: bool = False
     ) -> Tensor:
-        """(N, 3, H, W) of the scored network, or of a finished one, in float32; changes nothing.
+        """Return float32 (N, 3, H, W) of the scored network, or a finished one; changes nothing.
 
         Evaluation mode leaves running statistics and spectral norm vectors as they are.
         """
@@ -124,20 +124,20 @@ class Trainer:
         return plain if self.average is None else self.average.module
 
     def finished(self, batches: Iterable[Batch]) -> nn.Module:
-        """The network to score or to save; see `System.finished`."""
+        """Return the network to score or to save; see `System.finished`."""
         return self.system.finished(self.scored_network, batches)
 
     def others_exported(self) -> dict[str, nn.Module]:
-        """The networks to write beside the scored one, by name."""
+        """Return the networks to write besides the scored one, by name."""
         names = (name for name in self.system.exported if name != self.system.scored)
         return {name: getattr(self.system, name) for name in names}
 
     def state_dict(self) -> dict[str, Any]:
-        """All that `step` depends on."""
+        """Return all that `step` depends on."""
         return {name: part.state_dict() for name, part in self._parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Inverse of `state_dict`."""
+        """Restore what `state_dict` returned."""
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
 
