@@ -95,7 +95,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> tuple[RunReport, l
 
 
 def differences_frame(comparison: Comparison) -> pd.DataFrame:
-    """One line a metric and baseline, as recorded."""
+    """Return a line for each metric and baseline, as recorded."""
     columns = ("baseline", "metric", "unit", "larger_is_better", "subject", "baseline_value",
                "difference", "low", "high", "method", "verdict")  # fmt: skip
     lines = [
@@ -108,7 +108,7 @@ def differences_frame(comparison: Comparison) -> pd.DataFrame:
 
 
 def classes_frame(comparison: Comparison) -> pd.DataFrame:
-    """One line a class and baseline: IoU in fractions."""
+    """Return a line for each class and baseline: IoU in fractions."""
     columns = ("baseline", "class", "subject", "baseline_value", "difference", "low", "high",
                "verdict")  # fmt: skip
     lines = [
@@ -121,7 +121,7 @@ def classes_frame(comparison: Comparison) -> pd.DataFrame:
 
 
 def images_frame(comparison: Comparison) -> pd.DataFrame:
-    """One line an image and baseline: pixel accuracies, largest difference first."""
+    """Return a line for each image and baseline: pixel accuracies, largest difference first."""
     columns = ("baseline", "image", "subject", "baseline_value", "difference")
     lines = [
         (pair.baseline, item.name, item.subject, item.baseline, item.difference)

@@ -35,7 +35,7 @@ def write_paper_table(
 def write_table_of_runs(
     table: PaperTable, runs: Sequence[RunData], folder: Path, *, unverified: bool = False
 ) -> RunReport:
-    """The same for runs that are open already."""
+    """Write the same for runs that are open already."""
     together = merged(runs)
     groups = by_protocol(together.measurements)
     measured = paper_table(table, groups, unverified=unverified)

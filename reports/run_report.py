@@ -121,17 +121,17 @@ def files_of(plots: list[Plot]) -> list[Path]:
 
 
 def has_plots() -> bool:
-    """Whether figures can be drawn."""
+    """Return whether figures can be drawn."""
     return importlib.util.find_spec("matplotlib") is not None
 
 
 def has_page() -> bool:
-    """Whether the web page can be written."""
+    """Return whether the web page can be written."""
     return importlib.util.find_spec("jinja2") is not None
 
 
 def missing_parts() -> list[str]:
-    """A line for each part of a report that a missing package leaves out."""
+    """Return a line for each part of a report that a missing package leaves out."""
     missing = []
     for there, line in (
         (has_plots(), NO_PLOTS),

@@ -31,7 +31,7 @@ class Disagreement:
     second_run: str
 
     def sentence(self) -> str:
-        """What a reader must know."""
+        """Say what a reader must know."""
         name = self.metric if self.class_name is None else f"{self.metric} of {self.class_name}"
         return (
             f"{self.source}: {self.first_run} and {self.second_run} hold the same job with "
@@ -49,7 +49,10 @@ class Merged:
 
 
 def open_run(folder: Path) -> RunData:
-    """Configuration and measurements of a run folder; `UserError` where nothing is recorded."""
+    """Open configuration and measurements of a run folder.
+
+    `UserError` where nothing is recorded.
+    """
     measurements = tuple(RecordStore(folder / "records.jsonl"))
     if not measurements:
         raise UserError(
@@ -62,7 +65,7 @@ def open_run(folder: Path) -> RunData:
 
 
 def open_runs(places: Sequence[Path], scratch: Path) -> list[RunData]:
-    """Runs of folders and of bundles, which are verified and unpacked below `scratch`."""
+    """Open runs of folders and of bundles, which are verified and unpacked below `scratch`."""
     folders: list[Path] = []
     for number, place in enumerate(places):
         if place.is_file():
@@ -73,7 +76,7 @@ def open_runs(places: Sequence[Path], scratch: Path) -> list[RunData]:
 
 
 def merged(runs: Sequence[RunData]) -> Merged:
-    """Measurements of all runs in the given order."""
+    """Join the measurements of all runs in the given order."""
     kept: dict[tuple[str, str, str | None], tuple[Measurement, str]] = {}
     disagreements, num_duplicates = [], 0
     for run in runs:

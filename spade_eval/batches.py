@@ -51,12 +51,12 @@ def semantic_map(
 
 
 def label_maps(samples: Sequence[Sample]) -> Tensor:
-    """(N, H, W) int64."""
+    """Return stack label maps: (N, H, W) int64."""
     return _stack([sample.label_map for sample in samples]).long()
 
 
 def photos(samples: Sequence[Sample]) -> Tensor:
-    """(N, 3, H, W) uint8."""
+    """Return stack photos: (N, 3, H, W) uint8."""
     return _stack([sample.photo for sample in samples]).permute(0, 3, 1, 2)
 
 
@@ -66,24 +66,24 @@ def training_batch(
     layout: SemanticLayout,
     noise: Noise,
 ) -> Batch:
-    """A batch for a system, on the noise's device: the label maps of some, the photos of others."""
+    """Make a batch on the noise's device: the label maps of some samples, the photos of others."""
     scaled = photos(photographed).to(noise.device).float() / 127.5 - 1
     return Batch(semantic_map(labelled, layout, noise.device), scaled, noise)
 
 
 def segmenter_batch(samples: Sequence[Sample], device: torch.device) -> SegmenterBatch:
-    """A batch for a segmenter: photos in [0, 1]."""
+    """Make a batch for a segmenter: photos in [0, 1]."""
     scaled = photos(samples).to(device).float() / 255
     return SegmenterBatch(scaled, label_maps(samples).to(device))
 
 
 def to_unit_range(synthesized: Tensor) -> Tensor:
-    """(N, 3, H, W) in [-1, 1], as generators give it -> float32 in [0, 1]."""
+    """Map (N, 3, H, W) in [-1, 1], as generators give it, to float32 in [0, 1]."""
     return (synthesized.float() + 1) / 2
 
 
 def to_8_bit(images: Tensor, protocol: Protocol) -> Tensor:
-    """(N, 3, H, W) in [0, 1] -> uint8, exactly as the saved PNG holds it; k / 255 becomes k."""
+    """Map (N, 3, H, W) in [0, 1] to uint8, exactly as the saved PNG holds it; k / 255 becomes k."""
     scaled = (images * 255).clamp(0, 255)
     if protocol.quantisation == "round":
         scaled = scaled.round()

@@ -92,15 +92,18 @@ class Benchmark:
         )
 
     def rows(self, request: Request) -> list[Row]:
-        """Every row of the run; files that a row needs are read, so that errors come first."""
+        """Return every row of the run.
+
+        Files that a row needs are read, so that errors come first.
+        """
         return PlannedRows(self.networks, self.train, self.train_config).of(request)
 
     def train_config(self, model: str) -> TrainConfig:
-        """How this run trains a model."""
+        """Return how this run trains a model."""
         return train_config(model, self.config, self._train_split, self.place.weights_dir)
 
     def job_sha256(self, row: Row) -> str:
-        """Identity of a measurement: these images under this protocol on this data."""
+        """Identify a measurement: these images under this protocol on this data."""
         return sha256_of_json(
             {
                 "row": row.name,

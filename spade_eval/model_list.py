@@ -46,7 +46,7 @@ class ListedModel:
 
 
 def listed_models(names: Iterable[str] = ()) -> list[ListedModel]:
-    """The models of these names, or all."""
+    """Return the models of these names, or all."""
     return [_listed(name) for name in tuple(names) or GENERATORS]
 
 
@@ -62,7 +62,7 @@ def _listed(name: str) -> ListedModel:
 
 
 def table(models: Sequence[ListedModel]) -> list[str]:
-    """Lines of text: a header, then two lines a model."""
+    """Return lines of text: a header, then two lines a model."""
     widths = [max(len(model.name) for model in models), 7, *(len(title) for title in DATASETS)]
 
     def line(cells: Sequence[str], last: str) -> str:
@@ -83,7 +83,7 @@ def table(models: Sequence[ListedModel]) -> list[str]:
 
 
 def write_csv(models: Sequence[ListedModel], path: Path) -> None:
-    """The list with exact counts, one row a model."""
+    """Write the list with exact counts, one row a model."""
     parameters = [f"parameters {title}" for title in DATASETS]
     rows: list[list[object]] = [
         ["name", "paper_row", "printed_millions", *parameters, "description"]
@@ -98,7 +98,7 @@ def write_csv(models: Sequence[ListedModel], path: Path) -> None:
 
 
 def settings_differences(method: str | None = None) -> list[str]:
-    """Lines: where the settings `paper` and `release` of a method differ, or of every method.
+    """Say where the settings `paper` and `release` of a method differ, or of every method.
 
     A generator's name stands for the method that trains it.
     """

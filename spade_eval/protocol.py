@@ -73,7 +73,7 @@ class Protocol:
     batch_size: int = 4
 
     def lines(self) -> Iterator[str]:
-        """Every choice, one a line."""
+        """Yield every choice, one a line."""
         sides = "" if self.short_sides is None else f", short side {_words(self.short_sides)}"
         entry = self.segmenter_input
         filtered = "" if entry.filter == "none" else f", {entry.filter}"
@@ -94,7 +94,7 @@ class Protocol:
         return (f"{title:{width}}  {text}" for title, text in rows.items())
 
     def hashed(self) -> dict[str, object]:
-        """The fields that decide numbers."""
+        """Return the fields that decide numbers."""
         fields = dataclasses.asdict(self)
         del fields["about"]
         return fields
@@ -206,7 +206,7 @@ BY_SEGMENTER = "modern"
 
 
 def profile_name(profile: str | None, dataset: str, segmenter: str | None = None) -> str:
-    """The profile that is meant: in-domain if nothing is asked for, a shorthand spelled out."""
+    """Resolve the profile that is meant: in-domain by default, a shorthand spelled out."""
     if profile is None:
         return IN_DOMAIN if segmenter in (None, IN_DOMAIN) else BY_SEGMENTER
     lookup({**PROFILES, **SHORTHANDS}, profile, "profile")
@@ -214,14 +214,14 @@ def profile_name(profile: str | None, dataset: str, segmenter: str | None = None
 
 
 def profiles_of(dataset: str) -> list[str]:
-    """The profiles under which a dataset can be scored."""
+    """Return the profiles under which a dataset can be scored."""
     return [IN_DOMAIN, *TABLE.get(dataset, {})]
 
 
 def protocol_for(
     profile: str, dataset: str, segmenter: str | None = None, fid_profile: str | None = None
 ) -> Protocol:
-    """A profile as it applies to a dataset; another segmenter or FID is part of its name."""
+    """Return a profile as it applies to a dataset; another segmenter or FID is part of its name."""
     name = profile_name(profile, dataset)
     known = profiles_of(dataset)
     if name not in known:
@@ -275,7 +275,7 @@ class ResolvedProtocol:
 
 
 def table_lines() -> Iterator[str]:
-    """The whole table, one line a dataset and profile."""
+    """Yield the whole table, one line a dataset and profile."""
     titles = ("dataset", "profile", "size", "segmenter", "images enter it", "mean over", "FID")
     rows = [titles]
     for dataset in TABLE:

@@ -89,12 +89,12 @@ class Measurement:
     schema: int = SCHEMA_VERSION
 
     def to_json(self) -> str:
-        """One line; floats keep every bit, NaN is refused."""
+        """Write one line; floats keep every bit, NaN is refused."""
         return json.dumps(dataclasses.asdict(self), allow_nan=False, sort_keys=True)
 
     @classmethod
     def from_json(cls, line: str) -> "Measurement":
-        """Inverse of `to_json`; `ValueError` or `TypeError` for a line of another form."""
+        """Read what `to_json` wrote; `ValueError` or `TypeError` for a line of another form."""
         fields = json.loads(line)
         if fields.get("schema") != SCHEMA_VERSION:
             raise ValueError(f"schema {fields.get('schema')}, expected {SCHEMA_VERSION}")
@@ -108,7 +108,7 @@ class RecordStore:
         self.path = path
 
     def __iter__(self) -> Iterator[Measurement]:
-        """Measurements of complete jobs; a line that a crash cut off is not one yet."""
+        """Yield measurements of complete jobs; a line that a crash cut off is not one yet."""
         text = self.path.read_text("utf-8", errors="replace") if self.path.exists() else ""
         whole_lines = text[: text.rfind("\n") + 1].splitlines()
         measurements = [self._parse(line, number) for number, line in enumerate(whole_lines, 1)]
@@ -164,18 +164,18 @@ def _write_after_whole_lines(descriptor: int, lines: bytes) -> None:
 
 
 def sha256_of_json(value: object) -> str:
-    """SHA-256 of a value made of dictionaries, lists, strings, numbers, booleans and None."""
+    """Hash a value made of dictionaries, lists, strings, numbers, booleans and None."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def sha256_of_bytes(data: bytes) -> str:
-    """SHA-256 of bytes in memory."""
+    """Hash bytes in memory."""
     return hashlib.sha256(data).hexdigest()
 
 
 def sha256_of_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, read in pieces."""
+    """Hash a file's bytes, read in pieces."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(1 << 20):
@@ -185,7 +185,7 @@ def sha256_of_file(path: Path) -> str:
 
 @cache
 def provenance() -> dict[str, Any]:
-    """Commit, library versions and platform of this process, as `Measurement` fields."""
+    """Return commit, library versions and platform of this process, as `Measurement` fields."""
     commit, clean = _git_state(Path(__file__).parent)
     return {
         "commit": commit,

@@ -42,7 +42,7 @@ _SECONDS = ("seconds", "fastest", "slowest")
 
 
 def read_bench_lines(paths: Sequence[Path]) -> pd.DataFrame:
-    """A row a line in order of the files, a column a field; NaN where a line lacks the field.
+    """Read a row a line in order of the files, a column a field; NaN where a line lacks it.
 
     Values stay as they were written (columns of objects), so whole numbers are not made fractions.
     """
@@ -101,7 +101,7 @@ class Mark:
 
 
 def marks_of(table: pd.DataFrame, bench: str) -> list[Mark]:
-    """The marks of one bench, oldest first; of another version's lines a `UserError`."""
+    """Return the marks of one bench, oldest first; `UserError` for another version's lines."""
     marks: list[Mark] = []
     for line in _lines_of(table, bench):
         try:
@@ -126,7 +126,7 @@ def _is_nan(value: object) -> bool:
 
 
 def facts_of(line: Line) -> dict[str, str]:
-    """What a line was measured on and with, in words."""
+    """Say in words what a line was measured on and with."""
     known = {name: line[name] for name in _FACTS if line.get(name) is not None}
     if "height" in line:
         known["size"] = f"{line['height']} x {line['width']}"

@@ -20,7 +20,7 @@ _TICK_ROOM = 0.06  # inches between the labels of an axis
 def bench_page(
     title: str, caption: str, facts: Sequence[Facts], lines: Sequence[Line], body_height: float
 ) -> tuple[Page, list[str]]:
-    """A page that says what all groups of lines share, and of each group what is its own.
+    """Lay out a page that says what all groups of lines share, and what is each group's own.
 
     `facts` has an entry for each group; a group's text is empty where it is the only one.
     """
@@ -52,7 +52,7 @@ def _commit(line: Line) -> str:
 
 
 def values_on_x(axes: "Axes", values: Sequence[float], width: float, *, log: bool) -> None:
-    """An axis of `width` inches with ticks at the values themselves, where they have room."""
+    """Draw an axis of `width` inches with ticks at the values themselves, where they have room."""
     values = sorted(set(values))
     margin = 0.06 * (math.log(values[-1] / values[0]) if log else values[-1] - values[0])
     if log:
@@ -75,7 +75,7 @@ def values_on_x(axes: "Axes", values: Sequence[float], width: float, *, log: boo
 
 
 def one_two_five(values: Sequence[float]) -> list[float]:
-    """Ticks 1, 2, 5, 10, ... around the values; powers of ten alone where those would be many."""
+    """Return ticks 1, 2, 5, 10, ... around the values; powers of ten alone if those are many."""
     exponents = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
     ticks = [float(f"{digit}e{exponent}") for exponent in exponents for digit in (1, 2, 5)]
     first = max(tick for tick in ticks if tick <= min(values))
@@ -85,7 +85,7 @@ def one_two_five(values: Sequence[float]) -> list[float]:
 
 
 def logarithmic_y(axes: "Axes", values: Sequence[float]) -> None:
-    """A logarithmic y axis from tick to tick around the values."""
+    """Draw a logarithmic y axis from tick to tick around the values."""
     ticks = one_two_five(values)
     axes.set_yscale("log")
     axes.set_yticks(ticks, labels=[f"{tick:g}" for tick in ticks])

@@ -61,13 +61,13 @@ def write_bundle(run_folders: Sequence[Path], path: Path) -> str:
 
 
 def bundled_runs(bundle: SafeZip) -> list[str]:
-    """Names of the runs in a bundle."""
+    """Return the names of the runs in a bundle."""
     runs = [name.split("/")[1] for name in bundle.names if name.startswith("runs/")]
     return list(dict.fromkeys(runs))
 
 
 def hash_faults(bundle: SafeZip) -> list[str]:
-    """Files that are not what the manifest says, each in a sentence that names it."""
+    """Name the files that are not what the manifest says, each in a sentence."""
     stated = read_manifest(bundle)["files"]
     present = set(bundle.names) - {MANIFEST}
     faults = [
@@ -82,7 +82,7 @@ def hash_faults(bundle: SafeZip) -> list[str]:
 
 
 def read_manifest(bundle: SafeZip) -> dict[str, Any]:
-    """The manifest; `UserError` for an archive that is no bundle of this version."""
+    """Read the manifest; `UserError` for an archive that is no bundle of this version."""
     try:
         manifest = json.loads(bundle.read(MANIFEST))
         form = (manifest["format"], manifest["version"])

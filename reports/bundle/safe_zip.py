@@ -44,7 +44,7 @@ def write_zip(path: Path, files: Mapping[str, bytes | Path]) -> None:
 
 @contextmanager
 def opened_zip(path: Path) -> Iterator["SafeZip"]:
-    """An archive whose every entry has been judged; `UserError` names the first bad one."""
+    """Open an archive and judge its every entry; `UserError` names the first bad one."""
     try:
         archive = zipfile.ZipFile(path)
     except (*_DAMAGE, OSError) as error:
@@ -78,7 +78,7 @@ class SafeZip:
         return list(self._entries)
 
     def read(self, name: str) -> bytes:
-        """Content of an entry; more of it than its record says is an error."""
+        """Read the content of an entry; more of it than its record says is an error."""
         if name not in self._entries:
             raise UserError(f"{self.path} holds no {name}, expected it there; ask for it again")
         entry = self._entries[name]

@@ -60,7 +60,7 @@ def write_figures(plots: Sequence[Plot], folder: Path) -> list[Figure]:
 
 
 def darkened(svg: str) -> str:
-    """The drawing for a dark ground; elements without a fill of their own become light, too."""
+    """Adapt a drawing to a dark ground; elements without a fill of their own become light, too."""
     recoloured = _COLOR.sub(lambda color: _DARK.get(color[0].lower(), color[0]), svg)
     return re.sub(r"<svg\b", f'<svg fill="{_DARK["#000000"]}"', recoloured, count=1)
 

@@ -72,7 +72,7 @@ class Gallery:
 
 
 def galleries(runs: Sequence[RunData]) -> list[Gallery]:
-    """One gallery for each set of data that any image is kept of, in order of the runs."""
+    """Return a gallery for each set of data that any image is kept of, in order of the runs."""
     groups: dict[tuple[str, ...], list[RunData]] = {}
     for run in runs:
         if run.measurements:

@@ -28,14 +28,14 @@ class ImageScores:
     columns: list[dict[str, Any]]
 
     def of_column(self, place: int) -> dict[str, Any]:
-        """`miou` and `accuracy` in hundredths of a per cent (None where unknown), `classIou`."""
+        """Return `miou`, `accuracy` in hundredths of a per cent (None: unknown) and `classIou`."""
         return self.columns[place]
 
 
 def image_scores(
     columns: Sequence[tuple[StoredCounts | None, Sequence[str]]], names: Sequence[str]
 ) -> ImageScores:
-    """Scores of each column's images; columns without counts have none."""
+    """Return the scores of each column's images; columns without counts have none."""
     class_names = next((tuple(classes) for counts, classes in columns if counts is not None), ())
     usable = [
         counts if counts is not None and tuple(classes) == class_names else None

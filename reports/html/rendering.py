@@ -33,7 +33,7 @@ def rendered(
     galleries: Sequence[Gallery],
     details: Details,
 ) -> str:
-    """The whole page."""
+    """Render the whole page."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("spade_eval.reports.html"),
         autoescape=True,
@@ -64,7 +64,7 @@ def rendered(
 
 
 def embedded(data: Any) -> str:
-    r"""JSON for a script element: `<`, `>` and `&` as `\u003c` and so on, so no tag can occur."""
+    r"""Write JSON for a script: `<`, `>`, `&` as `\u003c` and so on, so no tag can occur."""
     text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")

@@ -16,23 +16,23 @@ _SAME = 1e-9
 
 
 def counts_path(run_folder: Path, item: Measurement) -> Path:
-    """File of the per-image counts of a measurement's job."""
+    """Return the file of the per-image counts of a measurement's job."""
     return run_folder / "counts" / f"{_file_name(item)}.npz"
 
 
 def features_path(run_folder: Path, item: Measurement) -> Path:
-    """File of the features that a distance was taken from: of the images, not of the photos."""
+    """Return the file of features that a distance was taken from: images', not photos'."""
     return run_folder / "features" / f"{_file_name(item)}-{(item.reference_sha256 or '')[:8]}.npz"
 
 
 def stored_counts(run_folder: Path, item: Measurement) -> StoredCounts | None:
-    """Per-image counts of a measurement's job; None where the run kept none."""
+    """Load the per-image counts of a measurement's job; None where the run kept none."""
     path = counts_path(run_folder, item)
     return StoredCounts.load(path) if path.is_file() else None
 
 
 def average_of(row: Row, counts: StoredCounts) -> ClassAverage:
-    """The rule that makes the recorded mIoU of these counts, which also proves them the row's own.
+    """Infer the rule that makes the recorded mIoU, which also proves these counts the row's own.
 
     Rules that agree on the split (every class occurs) differ only where a resampled split lacks a
     class; the first of "target", "union", "all" is taken then.

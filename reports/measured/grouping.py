@@ -132,7 +132,7 @@ def own_folder(group: ProtocolGroup, groups: Sequence[ProtocolGroup]) -> str:
 
 
 def rows_of(measurements: Iterable[Measurement]) -> list[Row]:
-    """Rows of one protocol's table: bounds, then the others in order of first appearance."""
+    """Return the rows of one protocol's table: bounds, then others in order of first appearance."""
     sources: dict[tuple[str, str], list[Measurement]] = defaultdict(list)
     for measurement in measurements:
         sources[measurement.source_kind, measurement.source].append(measurement)
@@ -147,7 +147,7 @@ def rows_of(measurements: Iterable[Measurement]) -> list[Row]:
 
 
 def footnotes(table_rows: Sequence[Row]) -> list[str]:
-    """Notes that the numbers shown must never be without: each once, in order of appearance."""
+    """Return notes that these numbers must never be without: each once, in order."""
     notes = dict.fromkeys(note for row in table_rows for item in row.measurements
                           for note in item.notes)  # fmt: skip
     notes |= dict.fromkeys(_superseded_note(row) for row in table_rows if row.num_superseded)
@@ -156,21 +156,21 @@ def footnotes(table_rows: Sequence[Row]) -> list[str]:
 
 
 def metric_names(table_rows: Iterable[Row]) -> list[str]:
-    """Metrics in the fixed order of columns; unknown ones follow in order of appearance."""
+    """Return metrics in the fixed order of columns; unknown ones follow in order of appearance."""
     present = dict.fromkeys(name for row in table_rows for name in row.scores)
     known = [name for name in _METRIC_ORDER if name in present]
     return known + [name for name in present if name not in _METRIC_ORDER]
 
 
 def value_of(measurement: Measurement | None) -> float:
-    """The number, or NaN where it was not measured or has no value."""
+    """Return the number, or NaN where it was not measured or has no value."""
     if measurement is None or measurement.value is None:
         return float("nan")
     return measurement.value
 
 
 def shortened(name: str, limit: int) -> str:
-    """A name of at most `limit` characters: the middle goes, since versions differ at the end."""
+    """Cut a name to `limit` characters: the middle goes, since versions differ at the end."""
     if len(name) <= limit:
         return name
     end = (limit - 1) // 2

@@ -74,7 +74,7 @@ class Origin:
 
 
 def provenance_lines(item: Measurement) -> dict[str, str]:
-    """{what: value} of everything recorded with a number, in a fixed order."""
+    """Return {what: value} of everything recorded with a number, in a fixed order."""
     lines = {"value": "no value" if item.value is None else repr(item.value)}
     for name, label in _FACTS.items():
         value = getattr(item, name, None)
@@ -86,7 +86,7 @@ def provenance_lines(item: Measurement) -> dict[str, str]:
 
 
 def command_to_repeat(config: Mapping[str, Any], item: Measurement | None = None) -> str:
-    """The command line of a run; with a measurement, of the one row that it belongs to.
+    """Return the command line of a run; with a measurement, that of its one row.
 
     FILE and DIR stand for the user's own files, which are known by their SHA-256 only.
     """

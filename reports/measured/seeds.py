@@ -54,12 +54,12 @@ class SeededRow:
         return self.versions[0].source
 
     def summary(self, metric: str) -> Summary:
-        """Mean and spread of a metric; versions without a value are left out."""
+        """Compute mean and spread of a metric; versions without a value are left out."""
         return summary(value_of(version.scores.get(metric)) for version in self.versions)
 
 
 def summary(values: Iterable[float]) -> Summary:
-    """Mean and sample standard deviation (N - 1) of the values that are numbers."""
+    """Compute mean and sample standard deviation (N - 1) of the values that are numbers."""
     known = [value for value in values if not math.isnan(value)]
     return Summary(
         mean=statistics.fmean(known) if known else float("nan"),
@@ -69,7 +69,7 @@ def summary(values: Iterable[float]) -> Summary:
 
 
 def seeded_rows(group: ProtocolGroup) -> list[SeededRow]:
-    """Rows of one protocol over all seeds: references first, then in order of appearance."""
+    """Return one protocol's rows over all seeds: references first, then in order of appearance."""
     trained: dict[Hashable, list[Measurement]] = defaultdict(list)
     for item in group.measurements:
         trained[_way(item)].append(item)

@@ -109,7 +109,7 @@ def plot_leaderboard(table: pd.DataFrame, folder: Path) -> list[Plot]:
 def draw_bars(
     panels: Sequence[BarPanel], title: str, notes: Sequence[str], folder: Path, stem: str
 ) -> list[Plot]:
-    """Panels of horizontal bars with the same rows; bounds are hatched and have dashed lines."""
+    """Draw panels of horizontal bars with the same rows; bounds are hatched, with dashed lines."""
     if not panels:
         return []
     bars = panels[0].bars

@@ -99,7 +99,7 @@ class Page:
         )
 
     def axes(self, x: float, y: float, width: float, height: float) -> "Axes":
-        """Axes whose upper left corner is (x, y) from that of the body."""
+        """Add axes whose upper left corner is (x, y) from that of the body."""
         bottom = self.height - self.top - y - height
         return self.figure.add_axes(
             (x / WIDTH, bottom / self.height, width / WIDTH, height / self.height)
@@ -133,7 +133,10 @@ def styles(kinds: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def marker_style(color: str, marker: str) -> dict[str, Any]:
-    """Arguments of a line that shows marks only; the upright stroke has no outline of its own."""
+    """Return arguments of a line that shows marks only.
+
+    The upright stroke has no outline of its own.
+    """
     is_stroke = marker in "|_1"
     return {
         "linestyle": "none",
@@ -145,7 +148,7 @@ def marker_style(color: str, marker: str) -> dict[str, Any]:
 
 
 def text_width(texts: Iterable[str], font_size: float) -> float:
-    """Inches that the longest text takes."""
+    """Return the inches that the longest text takes."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 
@@ -159,7 +162,7 @@ def text_width(texts: Iterable[str], font_size: float) -> float:
 
 
 def tidy(axes: "Axes", font_size: float) -> None:
-    """Two thin spines, faint vertical lines behind the data, no tick marks at names."""
+    """Keep two thin spines, faint vertical lines behind the data, no tick marks at names."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set(color=INK, linewidth=0.6)
     axes.grid(axis="x", color=FAINT, linewidth=0.5)
@@ -169,7 +172,7 @@ def tidy(axes: "Axes", font_size: float) -> None:
 
 
 def both_grids(axes: "Axes") -> None:
-    """`tidy` for two axes of numbers."""
+    """Apply `tidy` for two axes of numbers."""
     tidy(axes, 7)
     axes.grid(axis="y", color=FAINT, linewidth=0.5)
     axes.tick_params(axis="y", labelsize=6.5, length=2, width=0.5)

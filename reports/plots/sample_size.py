@@ -36,7 +36,7 @@ _LONGEST_NAME = 28
 def distances_by_count(
     real: Floats, synthesized: Floats, seed: int = 0
 ) -> dict[int, tuple[float, float]]:
-    """{N: mean and standard deviation of the distance over random subsets of N images}.
+    """Return {N: mean, standard deviation of the distance over random subsets of N images}.
 
     N doubles from 50; the last is all images, with one value and no deviation.
     """

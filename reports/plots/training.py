@@ -35,7 +35,7 @@ _LONGEST_NAME = 28
 
 
 def read_curves(path: Path) -> dict[str, Curve]:
-    """Curves of a log by name; lines that are cut off or no numbers are left out."""
+    """Read the curves of a log by name; lines that are cut off or no numbers are left out."""
     curves: dict[str, Curve] = defaultdict(lambda: ([], []))
     for line in path.read_text("utf-8", errors="replace").splitlines():
         try:
@@ -51,7 +51,7 @@ def read_curves(path: Path) -> dict[str, Curve]:
 
 
 def curves_of(run_folder: Path) -> dict[str, dict[str, Curve]]:
-    """{name of the curve: {model: curve}} over all checkpoints of a run."""
+    """Return {name of the curve: {model: curve}} over all checkpoints of a run."""
     by_name: dict[str, dict[str, Curve]] = defaultdict(dict)
     for folder in sorted((run_folder / "checkpoints").glob("*")):
         for file in _FILES:
@@ -101,7 +101,7 @@ def _draw_curve(
 
 
 def smoothed(values: Sequence[float]) -> list[float]:
-    """Mean over the last tenth of the values so far."""
+    """Average over the last tenth of the values so far."""
     window = max(1, len(values) // 10)
     return [
         math.fsum(part := values[max(0, place - window + 1) : place + 1]) / len(part)

@@ -34,20 +34,20 @@ class Resampled:
     iou: Floats  # (R, C)
 
     def of(self, metric: str) -> Floats | None:
-        """The resampled values of a metric; None where counts do not make it."""
+        """Return the resampled values of a metric; None where counts do not make it."""
         return getattr(self, metric) if metric in RESAMPLED_METRICS else None
 
 
 def drawn_images(
     num_images: int, num_resamples: int = NUM_RESAMPLES, seed: int = 0
 ) -> NDArray[np.int64]:
-    """(resamples, images) indices of the images of each resample."""
+    """Draw the images of each resample: (resamples, images) indices."""
     generator = np.random.default_rng(seed)
     return generator.integers(0, num_images, (num_resamples, num_images), dtype=np.int64)
 
 
 def draw_counts(drawn: NDArray[np.int64]) -> Floats:
-    """(resamples, images): how often each image was drawn."""
+    """Count how often each image was drawn: (resamples, images)."""
     num_images = drawn.shape[1]
     times = np.empty(drawn.shape)
     for row, images in zip(times, drawn, strict=True):  # one row stays in the cache
@@ -56,7 +56,7 @@ def draw_counts(drawn: NDArray[np.int64]) -> Floats:
 
 
 def resampled(counts: StoredCounts, times: Floats, average: ClassAverage) -> Resampled:
-    """Scores of all resamples; `times` is how often each image is in each of them."""
+    """Score all resamples; `times` is how often each image is in each of them."""
     flat = counts.counts.reshape(len(counts), -1).astype(np.float64)
     # Whole numbers below 2^53, so the sums are exact in any order.
     pooled = (times @ flat).reshape(len(times), 3, -1)
@@ -64,7 +64,7 @@ def resampled(counts: StoredCounts, times: Floats, average: ClassAverage) -> Res
 
 
 def interval(values: Floats, level: float = _LEVEL) -> Any:
-    """Percentile interval over the first axis, NaN left out: (low, high) of that of the rest."""
+    """Return (low, high) percentiles over the first axis, NaN left out, for each of the rest."""
     tail = 100 * (1 - level) / 2
     if not np.isnan(values).any():
         return np.percentile(values, [tail, 100 - tail], axis=0)

@@ -188,7 +188,7 @@ def _interval_of(
 
 
 def verdict(low: float, high: float, larger_is_better: bool) -> Verdict:
-    """What an interval of the difference says about the subject."""
+    """Say what an interval of the difference means for the subject."""
     if np.isnan(low) or np.isnan(high):
         return "no interval"
     if low <= 0 <= high:

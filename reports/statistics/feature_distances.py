@@ -25,22 +25,22 @@ _T_QUANTILE = 2.093024
 
 
 def load_features(path: Path) -> Floats:
-    """(N, D) features that a run stored."""
+    """Load (N, D) features that a run stored."""
     return read_arrays(path, ("features",), "features")["features"].astype(np.float64)
 
 
 def frechet(real: Floats, synthesized: Floats) -> float:
-    """Squared Fréchet distance of two sets of features, sample covariances (N - 1)."""
+    """Compute the squared Fréchet distance of two sets of features, sample covariances (N - 1)."""
     return _frechet(_factor(real), real.mean(axis=0), synthesized)
 
 
 def groups_of(num_images: int, num_groups: int = NUM_GROUPS) -> list[NDArray[np.int64]]:
-    """Images of each group: every 20th, so that each group spans the split."""
+    """Return the images of each group: every 20th, so that each group spans the split."""
     return [np.arange(start, num_images, num_groups) for start in range(num_groups)]
 
 
 def left_out_frechet(real: Floats, synthesized: Floats) -> Floats:
-    """(G,) distances with one group of synthesized images left out at a time."""
+    """Compute (G,) distances with one group of synthesized images left out at a time."""
     groups = groups_of(len(synthesized))
     if len(synthesized) - max(map(len, groups)) <= synthesized.shape[1]:
         return left_out_plainly(real, synthesized)
@@ -48,7 +48,7 @@ def left_out_frechet(real: Floats, synthesized: Floats) -> Floats:
 
 
 def left_out_plainly(real: Floats, synthesized: Floats) -> Floats:
-    """The same, each distance from the start: the specification, and the form for few images."""
+    """Compute each distance from the start: the specification, and the form for few images."""
     factor, mean = _factor(real), real.mean(axis=0)
     rest = (np.delete(synthesized, group, axis=0) for group in groups_of(len(synthesized)))
     return np.array([_frechet(factor, mean, rows) for rows in rest])
@@ -79,7 +79,7 @@ def _left_out_by_subtraction(
 
 
 def left_out_kernel(real: Floats, synthesized: Floats) -> Floats:
-    """The same for the kernel distance, from row sums of one kernel matrix."""
+    """Compute the same for the kernel distance, from row sums of one kernel matrix."""
     within, across = _cubic(synthesized, synthesized), _cubic(real, synthesized)
     np.fill_diagonal(within, 0.0)
     constant, distances = _mean_off_diagonal(_cubic(real, real)), []
@@ -93,14 +93,14 @@ def left_out_kernel(real: Floats, synthesized: Floats) -> Floats:
 
 
 def standard_error(left_out: Floats) -> float:
-    """Of the estimate whose values with one group left out are given."""
+    """Compute it for the estimate whose values with one group left out are given."""
     count = len(left_out)
     deviations = left_out - left_out.mean()
     return float(np.sqrt((count - 1) / count * (deviations**2).sum()))
 
 
 def jackknife_interval(estimate: float, left_out: Floats) -> tuple[float, float]:
-    """95% of an estimate, by Student's t with one degree of freedom less than groups."""
+    """Return 95% of an estimate, by Student's t with one degree of freedom less than groups."""
     assert len(left_out) == NUM_GROUPS
     half = _T_QUANTILE * standard_error(left_out)
     return estimate - half, estimate + half

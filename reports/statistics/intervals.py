@@ -33,7 +33,7 @@ def intervals_of(
 def row_intervals(
     table_rows: Sequence[Row], run_folders: Sequence[Path], *, thorough: bool = False
 ) -> Mapping[tuple[str, str], Interval]:
-    """{(row title, metric): (low, high)}, fractions as recorded.
+    """Return {(row title, metric): (low, high)}, fractions as recorded.
 
     Bootstrap over images for what counts make; jackknife for distances, which on Inception
     features takes about a minute a row and is left to `thorough`.
@@ -53,7 +53,7 @@ def row_intervals(
 
 
 def home_of(row: Row, run_folders: Sequence[Path]) -> Path | None:
-    """The run folder that holds a row's per-image counts."""
+    """Return the run folder that holds a row's per-image counts."""
     first = row.measurements[0]
     return next((run for run in run_folders if counts_path(run, first).is_file()), None)
 

@@ -33,7 +33,7 @@ class OrderedPair:
 def ordered_pairs(
     measured: pd.DataFrame, published: pd.DataFrame, metric: str = _METRIC
 ) -> list[OrderedPair]:
-    """Pairs of one dataset's rows (`paper_table`) that the paper's own table puts into an order.
+    """Return pairs of one dataset's rows (`paper_table`) that the paper's own table orders.
 
     Rows are compared within their group, as the table is grouped, and never with themselves: where
     two lines are the same model there is nothing to order.
@@ -72,7 +72,7 @@ def _published_order(published: pd.DataFrame, one: str, other: str, metric: str)
 
 
 def ordering_lines(table: pd.DataFrame, published: pd.DataFrame) -> list[str]:
-    """Plain sentences for every dataset of a measured table."""
+    """Say in plain sentences what holds for every dataset of a measured table."""
     lines = []
     for dataset, measured in table.groupby("dataset", sort=False):
         if not measured[_METRIC].notna().any():

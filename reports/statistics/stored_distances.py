@@ -31,18 +31,18 @@ class LeftOut:
     values: Floats  # (G,)
 
     def interval(self, estimate: float) -> tuple[float, float]:
-        """95% of the distance itself."""
+        """Return 95% of the distance itself."""
         return jackknife_interval(estimate, self.values)
 
     def interval_against(self, other: "LeftOut", difference: float) -> tuple[float, float]:
-        """95% of the difference to a row that leaves out the same images."""
+        """Return 95% of the difference to a row that leaves out the same images."""
         return jackknife_interval(difference, self.values - other.values)
 
 
 def left_out_distances(
     row: Row, run_folder: Path, *, thorough: bool = True
 ) -> Mapping[str, LeftOut]:
-    """By metric; empty where the features of the row or of the photos were not kept.
+    """Return them by metric; none where features of the row or of the photos were not kept.
 
     Computed once and kept in the run's `cache`. Without `thorough` only what is there already or
     takes seconds.
@@ -63,17 +63,17 @@ def left_out_distances(
 
 
 def is_frechet(metric: str) -> bool:
-    """FID by any profile, and the distance on an in-domain segmenter's features."""
+    """Return whether it is FID by any profile, or the distance of in-domain features."""
     return metric == "fd_in_domain" or metric == "fid" or metric.startswith("fid_")
 
 
 def is_quick(sets: tuple[Floats, Floats]) -> bool:
-    """Whether distances of these features take well below a second each."""
+    """Return whether distances of these features take well below a second each."""
     return sets[1].shape[1] <= _QUICK_DIM
 
 
 def stored_features(run_folder: Path, item: Measurement) -> tuple[Floats, Floats] | None:
-    """Features of the photos and of the row's images, (N, D) each; None where one is missing."""
+    """Load features of photos and of the row's images, (N, D) each; None where one is missing."""
     synthesized = features_path(run_folder, item)
     reference = run_folder / "cache" / f"reference-{(item.reference_sha256 or '')[:16]}.npz"
     if not (synthesized.is_file() and reference.is_file()):

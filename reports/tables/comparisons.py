@@ -99,7 +99,7 @@ class _Numbers:
         self.units, self.decimals = units, decimals
 
     def values(self) -> list[Column]:
-        """Of the subject, of the baseline, their difference."""
+        """Return the columns of the subject, of the baseline, of their difference."""
         subject, baseline = self.pair.subject, self.pair.baseline
         return [
             self._column(subject, "model", [item.subject for item in self.items]),
@@ -108,7 +108,7 @@ class _Numbers:
         ]
 
     def ends(self) -> list[Column]:
-        """The interval: one column in print, two that can be sorted on the page."""
+        """Return the interval: one column in print, two that can be sorted on the page."""
         lows = [item.low for item in self.items]
         highs = [item.high for item in self.items]
         low = self._column("from", "low end of the interval", lows, signed=True)

@@ -42,7 +42,7 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~<>&])")
 
 
 def as_text(table: Table) -> str:
-    """Fixed-width lines; an asterisk marks the best of a column."""
+    """Write fixed-width lines; an asterisk marks the best of a column."""
     columns = table.columns_of("text")
     headings = [_text_heading(column) for column in columns]
     height = max(map(len, headings))
@@ -67,7 +67,7 @@ def as_text(table: Table) -> str:
 
 
 def as_markdown(table: Table) -> str:
-    """A GitHub table: best bold, second underlined; title above, notes below."""
+    """Write a GitHub table: best bold, second underlined; title above, notes below."""
     columns = table.columns_of("file")
     heads = [markdown_escaped(_one_line(column)) for column in columns]
     aligns = [":--" if column.is_name else "--:" for column in columns]
@@ -81,7 +81,7 @@ def as_markdown(table: Table) -> str:
 
 
 def as_latex(table: Table, label: str) -> str:
-    """A `table` environment for `booktabs`: best bold, second underlined, notes below."""
+    """Write a `table` environment for `booktabs`: best bold, second underlined, notes below."""
     columns = table.columns_of("file")
     layout = "".join("l" if column.is_name else "r" for column in columns)
     lines = [
@@ -104,13 +104,13 @@ def as_latex(table: Table, label: str) -> str:
 
 
 def latex_escaped(text: str) -> str:
-    """Text that LaTeX prints as it is; control characters are dropped."""
+    """Escape text so that LaTeX prints it as it is; control characters are dropped."""
     shown = "".join(character for character in text if character.isprintable())
     return "".join(_LATEX.get(character, character) for character in shown)
 
 
 def markdown_escaped(text: str) -> str:
-    """Text that Markdown prints as it is, on one line."""
+    """Escape text so that Markdown prints it as it is, on one line."""
     one_line = "".join(character if character.isprintable() else " " for character in text)
     return _MARKDOWN.sub(r"\\\1", one_line).replace(r"\<", "&lt;").replace(r"\>", "&gt;")
 

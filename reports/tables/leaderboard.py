@@ -33,7 +33,7 @@ from spade_eval.reports.tables.table import (
 
 
 def leaderboard(group: ProtocolGroup) -> pd.DataFrame:
-    """One row a source, its seeds together: `<metric>` and `<metric>_spread`, as recorded.
+    """Return a row for each source, its seeds together: `<metric>`, `<metric>_spread`, as recorded.
 
     Bounds first, then models by their first metric.
     """
@@ -52,7 +52,7 @@ def leaderboard(group: ProtocolGroup) -> pd.DataFrame:
 
 
 def different(keys: Sequence[ProtocolKey]) -> str:
-    """In what protocols differ, for a reader: the fields that are not the same in all."""
+    """Say in what protocols differ, for a reader: the fields that are not the same in all."""
     parts = []
     for field in ProtocolKey._fields:
         values = list(dict.fromkeys(getattr(key, field) for key in keys))

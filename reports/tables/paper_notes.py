@@ -13,7 +13,7 @@ MEANINGLESS = ("filled", "random")
 
 
 def comparable(item: Measurement) -> bool:
-    """Whether a score may be subtracted from the paper's at all."""
+    """Return whether a score may be subtracted from the paper's at all."""
     return (
         paper_dataset(item.dataset) is not None
         and item.segmenter_weights not in (*MEANINGLESS, IN_DOMAIN)
@@ -24,7 +24,7 @@ def comparable(item: Measurement) -> bool:
 def protocol_notes(
     paper: Paper, dataset: str, measured: Sequence[Measurement], metrics: Collection[str]
 ) -> list[str]:
-    """How one dataset's protocol differs from the paper's, each difference in a sentence."""
+    """Say how one dataset's protocol differs from the paper's, each difference in a sentence."""
     name = paper_dataset(dataset)
     if not measured:
         return []
@@ -94,14 +94,14 @@ def _metric_notes(paper: Paper, dataset: str, name: str, metrics: Collection[str
 
 
 def recalled_note(table: PaperTable) -> str:
-    """Said of a table that shows numbers nobody here has seen in print."""
+    """Say that a table shows numbers nobody here has seen in print."""
     return f"Some of the paper's numbers in {table.name} are {RECALLED} (column `recalled`)."
 
 
 def unmeasured_notes(
     table: PaperTable, measured: Collection[str], same_network: Mapping[str, object]
 ) -> list[str]:
-    """Why a row of the table has no measured number, where there is a reason."""
+    """Say why a row of the table has no measured number, where there is a reason."""
     notes = [
         f"{row.title}: the suite has no such generator." for row in table.rows if row.model is None
     ]

@@ -58,7 +58,7 @@ _Numbers = Mapping[tuple[str, str, str, str], PaperNumber]
 def paper_table(
     table: PaperTable, measured: Sequence[ProtocolGroup], *, unverified: bool = False
 ) -> pd.DataFrame:
-    """A paper's table over all given runs: several seeds, several datasets.
+    """Return a paper's table over all given runs: several seeds, several datasets.
 
     Without measurements it is the paper's own table. `unverified` adds numbers that were recalled
     and never seen in a copy of the paper. `attrs` holds the table's key, title, metrics and
@@ -107,13 +107,13 @@ class _Block:
         self.others = [row for row in models if row not in shown] if table.open_to_others else []
 
     def lines(self) -> list[dict[str, Any]]:
-        """Bounds first, then the rows in the paper's order, then other methods."""
+        """Return bounds first, then the rows in the paper's order, then other methods."""
         bounds = [self._line(None, row) for row in self.references]
         rows = [self._line(row, self.by_model.get(row.model or "")) for row in self.table.rows]
         return [*bounds, *rows, *(self._line(None, row) for row in self.others)]
 
     def notes(self) -> list[str]:
-        """Footnotes of this dataset: how its protocol differs from the paper's."""
+        """Return footnotes of this dataset: how its protocol differs from the paper's."""
         paper = self.table.paper
         measured = [*self.references, *self.by_model.values(), *self.others]
         return [

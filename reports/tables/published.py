@@ -49,7 +49,7 @@ def _all_rows() -> pd.DataFrame:
 
 
 def published(*, unverified: bool = False) -> pd.DataFrame:
-    """One row a number: KEY, year, value (NaN where none is printed), printed, unit, source.
+    """Return a row a number: KEY, year, value (NaN: none is printed), printed, unit, source.
 
     Values are in the unit that the paper prints. `unverified` adds the recalled numbers, told
     apart by the column `verified`.
@@ -70,7 +70,7 @@ def published(*, unverified: bool = False) -> pd.DataFrame:
 
 
 def paper_metric(paper: Paper, metric: str, dataset: str) -> str | None:
-    """A paper's name of our metric on one of its datasets; None where it printed none."""
+    """Return a paper's name of our metric on one of its datasets; None where it printed none."""
     if metric in ("acc_all", "acc_valid"):
         counted = "acc_all" if dataset in paper.counts_unlabelled else "acc_valid"
         return _ACCURACY if metric == counted else None
@@ -78,7 +78,7 @@ def paper_metric(paper: Paper, metric: str, dataset: str) -> str | None:
 
 
 def paper_dataset(dataset: str) -> str | None:
-    """The paper's name of a recorded dataset, whose list stands in brackets behind its name."""
+    """Return the paper's name of a recorded dataset, whose list stands in brackets behind it."""
     return DATASETS.get(dataset.partition(" (")[0])
 
 
@@ -93,7 +93,7 @@ class PaperNumber(NamedTuple):
 def paper_numbers(
     table: PaperTable, *, unverified: bool = False
 ) -> dict[tuple[str, str, str, str], PaperNumber]:
-    """The numbers of one table of a paper by (dataset, method, variant, metric)."""
+    """Return the numbers of one table of a paper by (dataset, method, variant, metric)."""
     rows = published(unverified=unverified)
     rows = rows[
         (rows["paper"] == table.paper.numbers)

@@ -65,7 +65,7 @@ _PROVENANCE = (
 
 
 def scores_table(group: ProtocolGroup) -> pd.DataFrame:
-    """One row a source, one column a metric; fractions in [0, 1], NaN where there is no value.
+    """Return a row a source, a column a metric; fractions in [0, 1], NaN where there is no value.
 
     Label, unit and direction of each metric are in `attrs["metrics"]`.
     """
@@ -73,7 +73,7 @@ def scores_table(group: ProtocolGroup) -> pd.DataFrame:
 
 
 def per_class_table(group: ProtocolGroup) -> pd.DataFrame:
-    """IoU in [0, 1], classes (index, in order of appearance) x sources; NaN outside the average."""
+    """Return IoU in [0, 1], classes (in order of appearance) x sources; NaN outside the average."""
     table_rows = [row for row in group.rows if row.class_iou]
     classes = list(dict.fromkeys(name for row in table_rows for name in row.class_iou))
     columns = {

@@ -74,7 +74,7 @@ class Column:
         return "descending" if self.larger_is_better else "ascending"
 
     def printed(self, index: int) -> str:
-        """The text of a cell in print."""
+        """Return the text of a cell in print."""
         text = self.cells[index].printed
         return text if self.longest is None else shortened(text, self.longest)
 
@@ -119,7 +119,7 @@ class Table:
         return tuple(column for column in self.columns if form in column.forms)
 
     def is_reference(self, index: int) -> bool:
-        """Whether a row is a bound, which does not compete."""
+        """Return whether a row is a bound, which does not compete."""
         return bool(self.kinds) and self.kinds[index] in REFERENCE_KINDS
 
 

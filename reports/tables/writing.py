@@ -18,7 +18,7 @@ NO_PARQUET = "No Parquet files: pyarrow is not installed; CSV files hold the sam
 
 
 def has_parquet() -> bool:
-    """Whether pyarrow is there, which pandas needs to write Parquet."""
+    """Return whether pyarrow is there, which pandas needs to write Parquet."""
     return importlib.util.find_spec("pyarrow") is not None
 
 
@@ -34,21 +34,21 @@ def write_forms(table: Table, folder: Path, stem: str) -> list[Path]:
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> Path:
-    """UTF-8, floats with every digit; an index is written where it has a name."""
+    """Write UTF-8, floats with every digit; an index is written where it has a name."""
     with written_whole(path) as temporary:
         frame.to_csv(temporary, index=frame.index.name is not None, encoding="utf-8")
     return path
 
 
 def write_text(text: str, path: Path) -> Path:
-    """UTF-8 text that appears whole or not at all."""
+    """Write UTF-8 text that appears whole or not at all."""
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> list[Path]:
-    """The frame with its `attrs` as metadata; nothing without pyarrow."""
+    """Write the frame with its `attrs` as metadata; nothing without pyarrow."""
     if not has_parquet():
         return []
     plain = frame.copy()

@@ -22,7 +22,7 @@ TARGETS = {(2048, 5000): 0.25, (2048, 500): 0.02}
 
 
 def time_distance(dim: int, num_images: int, repeats: int, seed: int, warm_up: int = 1) -> Row:
-    """Both forms on the same two sets of features; medians, their ratio, and both values.
+    """Time both forms on the same two sets of features: medians, their ratio, both values.
 
     `fastest`, `slowest` and `peak_mib` are of ours; `target` is None where none is set.
     """

@@ -47,7 +47,7 @@ DENSE = Variant(fast=False)
 
 
 def variants(compiled: bool, precisions: Sequence[str]) -> list[Variant]:
-    """The dense form first, then what it is compared with."""
+    """Return the dense form first, then what it is compared with."""
     chosen = [DENSE, Variant(fast=True)]
     if compiled:
         chosen += [Variant(fast=False, compiled=True), Variant(fast=True, compiled=True)]
@@ -69,7 +69,7 @@ def time_generator(
     ceiling: float,
     work: Work = "synthesis",
 ) -> list[Row]:
-    """A row for each variant; seconds are of one batch.
+    """Time each variant -> a row each; seconds are of one batch.
 
     The first of `chosen` is what ratios, deviations (the largest of all pixels; None in training)
     and operations refer to. `ceiling` is what `matrix_product_rate` gives; `share` the operations

@@ -22,7 +22,7 @@ _MIB = 2**20
 
 
 def time_photos(paths: Sequence[Path], rounds: int) -> Row:
-    """`read_photo` against Pillow's own decoding."""
+    """Time `read_photo` against Pillow's own decoding."""
     return _decoding("photos", files.read_photo, paths, rounds)
 
 
@@ -32,7 +32,7 @@ def time_label_maps(paths: Sequence[Path], label_files: LabelFiles, rounds: int)
 
 
 def time_samples(dataset: Dataset, images: int, workers: int, repeats: int) -> Row:
-    """Whole training samples: read, checked, resized, cropped and flipped.
+    """Time whole training samples: read, checked, resized, cropped and flipped.
 
     `memory_growth_mib` is over all counted images; None where the system does not tell.
     """
@@ -55,7 +55,7 @@ def time_samples(dataset: Dataset, images: int, workers: int, repeats: int) -> R
 
 
 def load(dataset: Dataset, images: int, workers: int = 1) -> None:
-    """Training samples, the first so many, starting over where the split is shorter."""
+    """Load the first so many training samples, starting over where the split is shorter."""
 
     def load_one(number: int) -> int:
         epoch, index = divmod(number, len(dataset))
@@ -93,7 +93,7 @@ def _decoded_by_pillow(path: Path) -> None:
 
 
 def write_test_folder(root: Path, samples: int = 32) -> None:
-    """Photos and label maps of 256 x 512, drawn scenes as PNG, described as a `folder`."""
+    """Write photos and label maps of 256 x 512, drawn scenes as PNG, described as a `folder`."""
     scenes = Scenes("train", TEST_SIZE, length=samples)
     for index in range(samples):
         sample = scenes[index]

@@ -30,7 +30,7 @@ class BenchMaps:
     layout: SemanticLayout
 
     def batch(self, number: int, batch_size: int, device: torch.device) -> SemanticMap:
-        """Maps of the `number`-th batch, starting over after the last."""
+        """Return the maps of the `number`-th batch, starting over after the last."""
         picked = torch.arange(number * batch_size, (number + 1) * batch_size) % len(self.labels)
         return SemanticMap(
             self.labels[picked].to(device), self.layout, self.instances[picked].to(device)
@@ -46,14 +46,14 @@ def open_maps(
     classes: int,
     count: int,
 ) -> BenchMaps:
-    """Maps of a folder, or where none is named the first `count` of a dataset's val split."""
+    """Open maps of a folder, or where none is named the first `count` of a dataset's val split."""
     if folder is not None:
         return maps_of_folder(folder, instances, size, classes)
     return maps_of_dataset(open_dataset(dataset, "val", size, data_root), count, classes)
 
 
 def maps_of_folder(folder: Path, instances: Path | None, size: Size, classes: int) -> BenchMaps:
-    """Every PNG of a folder, resized (nearest); instance maps have the same file names."""
+    """Open every PNG of a folder, resized (nearest); instance maps have the same file names."""
     paths = sorted(folder.glob("*.png"))
     if not paths:
         raise UserError(f"--maps {folder}: no PNG files there; name a folder of 8-bit label maps")
@@ -65,7 +65,7 @@ def maps_of_folder(folder: Path, instances: Path | None, size: Size, classes: in
 
 
 def maps_of_dataset(dataset: Dataset, count: int, classes: int) -> BenchMaps:
-    """The first label maps of a split."""
+    """Open the first label maps of a split."""
     samples = [dataset[index] for index in range(min(count, len(dataset)))]
     labels = [sample.label_map for sample in samples]
     edges = [s.label_map if s.instance_map is None else s.instance_map for s in samples]

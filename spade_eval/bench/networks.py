@@ -17,8 +17,11 @@ _CONTRAST = 0.3  # standard deviation of the images, whose range is -1 to 1
 
 
 def calibrate(generator: nn.Module, semantics: SemanticMap) -> None:
-    """Running statistics, spectral norms and contrast as of a network in use: otherwise activations
-    of random weights grow from layer to layer, or images are so flat that no form deviates."""
+    """Set running statistics, spectral norms and contrast as of a network in use.
+
+    Otherwise activations of random weights grow from layer to layer, or images are so flat that no
+    form deviates.
+    """
     for norm in generator.modules():
         if isinstance(norm, nn.modules.batchnorm._BatchNorm):
             norm.momentum = None  # the average of all passes, not mostly the initial values
@@ -32,7 +35,7 @@ def calibrate(generator: nn.Module, semantics: SemanticMap) -> None:
 def synthesized(
     network: nn.Module, semantics: SemanticMap, system: type[System] | None = None
 ) -> Tensor:
-    """Images as the network's method makes them; `system` where the network is wrapped."""
+    """Synthesize images as the network's method does; `system` where the network is wrapped."""
     noise = Noise.of_images(0, range(semantics.batch_size), device=semantics.device)
     inputs = Inputs(semantics, noise.to(semantics.device, semantics.dtype))
     return (system or system_of(network)).synthesized_by(network, inputs)
@@ -41,7 +44,7 @@ def synthesized(
 def twin(
     generator: nn.Module, *, fast: bool, compiled: bool = False, dtype: torch.dtype = torch.float32
 ) -> nn.Module:
-    """A copy, plain as `generator` is or with fast forms; in float32 they share their weights."""
+    """Copy a generator, plain as it is or with fast forms; in float32 they share their weights."""
     tensors = [*generator.parameters(), *generator.buffers()] if dtype == torch.float32 else []
     network = copy.deepcopy(generator, {id(tensor): tensor for tensor in tensors}).to(dtype)
     return accelerate(network, compiled=compiled) if fast else network

@@ -86,7 +86,7 @@ def time_score(
     ways: Sequence[Way],
     repeats: int,
 ) -> list[Row]:
-    """A row for each way, after a batch that is not counted; seconds are of the whole split.
+    """Time each way -> a row, after a batch that is not counted; seconds are of the whole split.
 
     `ratio` is to the median of "three steps", None without that row; `written` says which images
     became PNGs. Numbers of untrained weights mean nothing, but all ways must agree in them.
@@ -125,7 +125,7 @@ def time_score(
 
 
 def untrained(scorer: Scorer, model: str, width: float) -> Untrained:
-    """A new plain generator whose images are neither flat nor torn; see `calibrate`."""
+    """Build a new plain generator whose images are neither flat nor torn; see `calibrate`."""
     dataset = scorer.dataset
     layout = layout_of(dataset)
     generator = plain_generator(model, layout.num_labels, dataset.size, width).to(scorer.device)

@@ -46,7 +46,7 @@ Run = Callable[[int, Clock], T]
 
 
 def whole(function: Callable[[], T]) -> Run[T]:
-    """A run all of which is timed."""
+    """Return a run all of which is timed."""
 
     def run(number: int, clock: Clock) -> T:
         with clock():
@@ -88,7 +88,7 @@ class Timing(Generic[T]):
 def alternating(
     runs: Sequence[Run[T]], *, repeats: int, warm_up: int = 0, device: torch.device = CPU
 ) -> list[Timing[T]]:
-    """Every function `warm_up + repeats` times, in turn.
+    """Run every function `warm_up + repeats` times, in turn.
 
     Peak memory is that of a function's very first run, which has to ask the system for it and is
     not timed if there is a warm-up.
@@ -109,7 +109,7 @@ def alternating(
 
 
 def matrix_product_rate(device: torch.device, side: int = _SIDE) -> float:
-    """Floating point operations a second of the fastest (side, side) product in float32.
+    """Measure floating point operations a second of the fastest (side, side) float32 product.
 
     About the most that this machine computes: the flat ceiling of a roofline (Williams et al.,
     CACM 2009). A multiply-add is two operations, as in `FlopCounterMode`.
@@ -123,7 +123,7 @@ def matrix_product_rate(device: torch.device, side: int = _SIDE) -> float:
 
 
 def resident_bytes() -> int | None:
-    """Memory of this process now, where the system tells (Linux)."""
+    """Return the memory of this process now, where the system tells (Linux)."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:

@@ -35,7 +35,7 @@ def time_training(
     weights_dir: Path,
     warm_up: int = 2,
 ) -> Row:
-    """The first `config.steps` steps of a training, some of them not counted; nothing is saved.
+    """Time the first `config.steps` steps of a training, some not counted; nothing is saved.
 
     `seconds` and `phases` are of all counted steps together, `step_seconds` (the median),
     `fastest` and `slowest` of one. `peak_bytes`, on CUDA of tensors, elsewhere what the process
@@ -83,7 +83,7 @@ def time_training(
 def training_run(
     model: str, maps: BenchMaps, batch_size: int, width: float, fast: bool, device: torch.device
 ) -> Run[Tensor | None]:
-    """Whole steps on label maps, without the perceptual loss, whose weights are a download."""
+    """Return whole steps on label maps, without the perceptual loss, which needs a download."""
     size = (maps.labels.shape[1], maps.labels.shape[2])
     settings = resolved(preset_of(model), "paper")
     still = {name: replace(item, rate=0.0) for name, item in settings.optimizers.items()}

@@ -144,12 +144,12 @@ def _show(table: "PaperTable", run_folders: list[Path], folder: Path) -> None:
 
 
 def datasets_of(text: str) -> tuple[str, ...]:
-    """'scenes,cocostuff' as names, each once."""
+    """Split 'scenes,cocostuff' into names, each once."""
     return tuple(dict.fromkeys(name for name in text.split(",") if name)) or (text,)
 
 
 def given_flags(context: typer.Context, besides: Collection[str]) -> tuple[str, ...]:
-    """The flags of this command line as words, so that a job gets the same."""
+    """Return the flags of this command line as words, so that a job gets the same."""
     words = []
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")

@@ -85,7 +85,7 @@ class Dataset(Protocol):
         ...
 
     def __getitem__(self, index: int) -> Sample:
-        """The sample as it is scored: resized, never augmented."""
+        """Return the sample as it is scored: resized, never augmented."""
         ...
 
     def training_sample(self, index: int, epoch: int, seed: int) -> Sample:

@@ -126,7 +126,7 @@ class FileDataset(Facts):
         return dict(self._files)
 
     def __getitem__(self, index: int) -> Sample:
-        """The sample resized to `size`, aspect ratio not kept."""
+        """Read the sample resized to `size`, aspect ratio not kept."""
         sample = self._read(self._names[index])
         return _preprocessed(sample, self._evaluation, preprocess.Placement())
 

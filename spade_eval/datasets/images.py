@@ -45,7 +45,7 @@ class ImageFolder:
         return len(self._paths)
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        """(H, W, 3) RGB exactly as stored."""
+        """Read (H, W, 3) RGB exactly as stored."""
         return read_photo(self._paths[index])
 
     def content_sha256(self) -> str:

@@ -22,7 +22,7 @@ _BATCH = 20
 def guidance_line(
     generator: FigureGenerator, dataset: Dataset, styles: Tensor, indices: Sequence[int]
 ) -> str:
-    """One label map in the styles (N, z_dim) of the photos of these samples, as a line of text."""
+    """Describe one label map in the styles (N, z_dim) of these samples' photos, in one line."""
     label_map = dataset[0]
     shown: list[Tensor] = []
     made: list[Tensor] = []

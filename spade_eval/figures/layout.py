@@ -42,7 +42,7 @@ class LatentScores:
 
 
 def has_segmenter(dataset: Dataset) -> bool:
-    """Whether a segmenter of that dataset ships with the suite."""
+    """Return whether a segmenter of that dataset ships with the suite."""
     return dataset.name in SHIPPED
 
 
@@ -91,7 +91,7 @@ def layout_lines(
     num_maps: int,
     of: str,
 ) -> list[str]:
-    """The numbers as text: `own` gives each label map a latent of its own, `shared` (k, z_dim)."""
+    """Return the numbers as text: `own` gives each map its latent, `shared` is (k, z_dim)."""
 
     def same(number: int, indices: Sequence[int]) -> Tensor:
         return shared[number].expand(len(indices), -1)

@@ -48,14 +48,14 @@ class FigureGenerator:
 def from_checkpoint(
     title: str, file: Path, dataset: Dataset, released: ReleasedOptions
 ) -> FigureGenerator:
-    """A trained generator that fits the dataset."""
+    """Open a trained generator that fits the dataset."""
     checkpoint = open_generator(file, dataset, released)
     assert checkpoint.layout is not None
     return FigureGenerator(title, checkpoint.network, checkpoint.layout, is_random=False)
 
 
 def random_generator(title: str, preset: str, dataset: Dataset, seed: int) -> FigureGenerator:
-    """An untrained generator of a preset, a quarter as wide as the paper's."""
+    """Build an untrained generator of a preset, a quarter as wide as the paper's."""
     layout = layout_for(preset_of(preset).system, dataset)
     network = build_generator(preset, layout.num_labels, dataset.size, width=_WIDTH, seed=seed)
     preserve_variance(network, seed)
@@ -73,7 +73,7 @@ def random_generator(title: str, preset: str, dataset: Dataset, seed: int) -> Fi
 
 
 def require_latent(generator: FigureGenerator, file: Path | None) -> int:
-    """The size of its latent; `UserError` for a generator that takes the label map alone."""
+    """Return the size of its latent; `UserError` for a generator that takes the map alone."""
     if generator.z_dim is None:
         raise UserError(
             f"checkpoint {file} takes the label map alone, expected a generator with a latent z "
@@ -84,7 +84,7 @@ def require_latent(generator: FigureGenerator, file: Path | None) -> int:
 
 
 def open_encoder(file: Path, z_dim: int) -> ImageEncoder:
-    """An image encoder of this suite or a released `*_net_E.pth`, for latents of that size."""
+    """Open an image encoder of this suite or a released `*_net_E.pth`, for latents of that size."""
     network = open_checkpoint(file).network
     if not isinstance(network, ImageEncoder):
         raise UserError(
@@ -104,7 +104,7 @@ def _require_z_dim(file: Path, encoder: ImageEncoder, z_dim: int) -> None:
 
 
 def random_encoder(z_dim: int, seed: int) -> ImageEncoder:
-    """An untrained image encoder."""
+    """Build an untrained image encoder."""
     with torch.random.fork_rng(devices=[]):
         encoder = ImageEncoder(ImageEncoder.Config(base_channels=16, z_dim=z_dim))
     preserve_variance(encoder, seed)
@@ -116,7 +116,7 @@ def random_encoder(z_dim: int, seed: int) -> ImageEncoder:
 
 
 def preserve_variance(network: nn.Module, seed: int) -> None:
-    """Weights N(0, 1 / inputs), vectors of affine norms near 1, biases N(0, 0.01)."""
+    """Draw weights N(0, 1 / inputs), vectors of affine norms near 1, biases N(0, 0.01)."""
     random = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
@@ -130,14 +130,14 @@ def preserve_variance(network: nn.Module, seed: int) -> None:
 def synthesize(
     generator: FigureGenerator, semantics: SemanticMap, z: Tensor | None = None
 ) -> Tensor:
-    """(N, 3, H, W) in [-1, 1]; generators without a latent take no z."""
+    """Synthesize (N, 3, H, W) in [-1, 1]; generators without a latent take no z."""
     with torch.inference_mode():
         images: Tensor = generator.network(semantics, z)
     return images
 
 
 def latent_size(file: Path, released: ReleasedOptions) -> tuple[int, int] | None:
-    """(height, width) of a latent-input checkpoint's images; None where the label map says it."""
+    """Return (height, width) of a latent-input checkpoint's images; None where the map says it."""
     checkpoint = open_checkpoint(file, released)
     if isinstance(checkpoint.network, SPADEGenerator) and checkpoint.z_dim is not None:
         return checkpoint.network.config.image_size

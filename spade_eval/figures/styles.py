@@ -46,7 +46,7 @@ def multimodal(
     seed: int,
     score: int = 0,
 ) -> tuple[list[str], Path]:
-    """Figure 9: every label map with the same latents; lines of numbers and the picture.
+    """Make Figure 9, every label map with the same latents: lines of numbers and the picture.
 
     `score` label maps tell whether the layout holds; 0 leaves that out.
     """
@@ -84,7 +84,7 @@ def style(
     seed: int,
     score: int = 0,
 ) -> tuple[list[str], Path]:
-    """Figure 1: label maps (rows) x style photos (columns) through the encoder.
+    """Make Figure 1: label maps (rows) x style photos (columns) through the encoder.
 
     Styles are the given image files, or photos of the dataset that follow the label maps' own.
     `score` is as in `multimodal`; there label maps take the styles in turn.

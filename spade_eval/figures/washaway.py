@@ -60,7 +60,7 @@ class WashedImages:
         return float((self.images.amax((2, 3)) - self.images.amin((2, 3))).max())
 
     def lines(self) -> list[str]:
-        """The numbers as text."""
+        """Return the numbers as text."""
         lines = []
         if self.first_norm is not None:
             bounded = "below" if self.first_norm < _FIRST_NORM_BOUND else "NOT below"
@@ -85,7 +85,7 @@ def washaway(
     released: ReleasedOptions,
     seed: int,
 ) -> tuple[list[str], Path]:
-    """Lines of numbers and the picture, of these checkpoints or of random networks."""
+    """Return lines of numbers and the picture, of these checkpoints or of random networks."""
     values = _label_values(labels, dataset)
     if checkpoints:
         generators = [from_checkpoint(file.stem, file, dataset, released) for file in checkpoints]
@@ -170,7 +170,7 @@ def _after_first_norm(
 
 
 def uniform_map(value: int, layout: SemanticLayout, size: tuple[int, int]) -> SemanticMap:
-    """One label everywhere, one instance: the edge channel, where there is one, is zero."""
+    """Return one label everywhere, one instance: the edge channel, if there is one, is zero."""
     full = torch.full((1, *size), value)
     return SemanticMap(full, layout, torch.zeros_like(full) if layout.edges else None)
 

@@ -79,7 +79,7 @@ def start(
 
 
 def python_path() -> str:
-    """PYTHONPATH of a job: this code first."""
+    """Return PYTHONPATH of a job: this code first."""
     given = os.environ.get("PYTHONPATH")
     return os.pathsep.join([str(CODE_FOLDER), *([given] if given else [])])
 
@@ -106,7 +106,7 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
 
 
 def last_lines(log: Path, count: int) -> list[str]:
-    """The end of a log as a terminal would show it: of a progress bar, its last state."""
+    """Return the end of a log as a terminal would show it: of a progress bar, its last state."""
     if not log.is_file():
         return []
     with log.open("rb") as file:

@@ -45,11 +45,11 @@ class Failure:
 
     @classmethod
     def of(cls, job: Job, reason: str) -> "Failure":
-        """With the last lines of the job's log."""
+        """Make a failure with the last lines of the job's log."""
         return cls(job, reason, tuple(last_lines(job.log, _SHOWN_LINES)))
 
     def text(self) -> str:
-        """For the person who started the jobs."""
+        """Return the text for the person who started the jobs."""
         lines = [f"FAILED {self.job.title}: {self.reason}; the end of {self.job.log}:"]
         return "\n".join([*lines, *(f"    {line}" for line in self.lines or ("(empty)",))])
 
@@ -63,7 +63,7 @@ class Outcome:
 
 
 def shares(launch: Launch, slot: int) -> dict[str, str]:
-    """Environment of the job in one of `at_once` places: its part of the threads and GPUs."""
+    """Return a job's environment in one of `at_once` places: its part of the threads and GPUs."""
     places = launch.at_once or 1
     if places == 1:
         return {}
@@ -79,14 +79,14 @@ def shares(launch: Launch, slot: int) -> dict[str, str]:
 
 
 def num_cpus() -> int:
-    """CPUs that this process may use."""
+    """Count the CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def visible_gpus(device: "torch.device") -> tuple[str, ...]:
-    """The GPUs that jobs may divide among them; none where one of them was asked for by number."""
+    """Return the GPUs that jobs may divide; none where one of them was asked for by number."""
     import torch
 
     if device.type != "cuda" or device.index is not None:

@@ -31,7 +31,7 @@ class _Running:
         self.started = 0
 
     def run(self, stage: tuple[Job, ...], interrupted: list[int]) -> None:
-        """All jobs of a stage; `KeyboardInterrupt` once a signal has come."""
+        """Run all jobs of a stage; `KeyboardInterrupt` once a signal has come."""
         waiting, said = deque(stage), time.monotonic()
         while waiting or self.processes:
             while waiting and len(self.processes) < (self.launch.at_once or 1):
@@ -55,7 +55,7 @@ class _Running:
         self.launch.say(f"[{self.started}/{self.launch.num_jobs}] {job.title}: started")
 
     def ended(self) -> list[int]:
-        """Places that became free; failures are noted with the end of their logs."""
+        """Return places that became free; failures are noted with the end of their logs."""
         places = [
             slot for slot, (_, process, _) in self.processes.items() if process.poll() is not None
         ]

@@ -42,12 +42,12 @@ class Plan:
 
 
 def is_worker() -> bool:
-    """Whether this process is one of several of a run, whoever started them."""
+    """Return whether this process is one of several of a run, whoever started them."""
     return all(name in os.environ for name in _PLACE) and os.environ["WORLD_SIZE"] != "1"
 
 
 def starts_others(plan: Plan) -> bool:
-    """Whether the command is to start processes instead of doing the work itself."""
+    """Return whether the command is to start processes instead of doing the work itself."""
     if plan.gpus is None:
         if plan.nodes > 1 and not is_worker():
             raise UserError(f"--nodes {plan.nodes} needs --gpus, the GPUs of each node")
@@ -137,7 +137,7 @@ def _exit_code(ended: "Ended", folder: Path) -> int:
 
 @contextmanager
 def joined() -> "Iterator[World]":
-    """The processes of this run as one `World`; what ends all of them is told by one."""
+    """Join the processes of this run as one `World`; what ends all of them is told by one."""
     if _word(_REFUSED).exists():  # restarted after an error of the user's
         os._exit(2)
     from spade_eval.models.training.distributed import ALONE, is_loss_of_another, join

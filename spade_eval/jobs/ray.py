@@ -64,7 +64,7 @@ def _run_stage(ray: Any, stage: tuple[Job, ...], launch: Launch) -> list[Failure
 
 
 def run_job(job: Job, folder: str, threads: str) -> int:
-    """The task itself, in a worker of Ray: the job's exit code."""
+    """Run the task itself, in a worker of Ray -> the job's exit code."""
     process = start(job, {"OMP_NUM_THREADS": threads}, Path(folder))
     try:
         return process.wait()

@@ -39,7 +39,7 @@ class Study:
         return [place.run_folder for _, place in self.runs]
 
     def trained_models(self, weights_dir: Path) -> tuple[str, ...]:
-        """Those that have to be trained: each network once."""
+        """Return those that have to be trained: each network once."""
         models = self.models or self.table.models
         holds = {
             "one process": self.processes == 1,
@@ -55,7 +55,7 @@ class Study:
 
 
 def paper_table(name: str, models: Sequence[str] = ()) -> PaperTable:
-    """A paper's table by its name; `UserError` for others, and for models it has not."""
+    """Return a paper's table by its name; `UserError` for others, and for models it has not."""
     table = paper_table_called(name)
     for model in models:
         lookup(dict.fromkeys(table.models), model, f"model of {table.name}")
@@ -63,14 +63,14 @@ def paper_table(name: str, models: Sequence[str] = ()) -> PaperTable:
 
 
 def run_folder(out: Path | None, config: RunConfig) -> Path:
-    """Where a dataset and seed are measured; without `--out`, where a plain benchmark would."""
+    """Return where a dataset and seed are measured; without `--out`, as for a plain benchmark."""
     if out is None:
         return Path("runs") / config.run_name
     return out / f"{config.dataset}-seed{config.seed}"
 
 
 def table_folder(out: Path | None, table: PaperTable, configs: Sequence[RunConfig]) -> Path:
-    """Where the table goes: more seeds of the same runs change the table, not its folder."""
+    """Return where the table goes: more seeds of the same runs do not change its folder."""
     if out is not None:
         return out / table.stem
     firsts = [config for config in configs if config.seed == configs[0].seed]
@@ -151,7 +151,7 @@ def _stages(study: Study) -> tuple[tuple[Job, ...], ...]:
 
 
 def missing(benchmark: Benchmark, names: Sequence[str]) -> list[str]:
-    """Of some models, and REFERENCES for real and oracle, those that are not fully recorded."""
+    """Return those of some models, and of real and oracle (REFERENCES), not fully recorded."""
     recorded = {measurement.job_sha256 for measurement in benchmark.store}
     if not recorded:
         # Asking for a row's identity opens the segmenter, which may still have to be trained.

@@ -26,7 +26,7 @@ METRICS: dict[str, "str | type[Metric]"] = {
 
 
 def metric_classes() -> "list[type[Metric]]":
-    """Import and return the classes of all rows, in order."""
+    """Return import and return the classes of all rows, in order."""
     return [_class_of(row) for row in METRICS.values()]
 
 

@@ -23,7 +23,7 @@ class PairDistance(Protocol):
     """Something that compares all pairs of some images."""
 
     def __call__(self, samples: Tensor) -> Tensor:
-        """(k, 3, H, W) in [0, 1] -> (k (k - 1) / 2,) in the order of `pair_indices`."""
+        """Compare (k, 3, H, W) in [0, 1] -> (k (k - 1) / 2,) in the order of `pair_indices`."""
         ...
 
 
@@ -109,7 +109,7 @@ class LPIPSPairs:
 
     @torch.inference_mode()
     def __call__(self, samples: Tensor) -> Tensor:
-        """(k, 3, H, W) in [0, 1] -> (k (k - 1) / 2,)."""
+        """Compare (k, 3, H, W) in [0, 1] -> (k (k - 1) / 2,)."""
         described = self.network.describe(samples)
         first, second = (index.to(samples.device) for index in pair_indices(len(samples)))
         return self.network.compare(

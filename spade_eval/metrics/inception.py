@@ -49,10 +49,10 @@ class InceptionFeatures(nn.Module):
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "InceptionFeatures":
-        """Stays in eval mode: norms use the stored statistics."""
+        """Stay in eval mode: norms use the stored statistics."""
         return super().train(False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) uint8, or floats in [0, 1], -> (N, 2048) float32."""
+        """Map (N, 3, H, W) uint8, or floats in [0, 1], -> (N, 2048) float32."""
         features: Tensor = self.network(self.profile.network_input(images))
         return features

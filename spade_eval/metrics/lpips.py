@@ -64,11 +64,11 @@ class LPIPS(nn.Module):
         self.eval()
 
     def forward(self, images: Tensor, others: Tensor) -> Tensor:
-        """Two (N, 3, H, W) in [0, 1] -> (N,) distances, 0 and up."""
+        """Compare two (N, 3, H, W) in [0, 1] -> (N,) distances, 0 and up."""
         return self.compare(self.describe(images), self.describe(others))
 
     def describe(self, images: Tensor) -> list[Tensor]:
-        """(N, 3, H, W) in [0, 1] -> features of five layers, of length 1 over the channels."""
+        """Map (N, 3, H, W) in [0, 1] -> features of five layers, of length 1 over the channels."""
         if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
             raise ValueError(
                 f"images are {tuple(images.shape)} {images.dtype}, expected (N, 3, H, W) floats"
@@ -89,7 +89,7 @@ class LPIPS(nn.Module):
         return described
 
     def compare(self, described: list[Tensor], other: list[Tensor]) -> Tensor:
-        """(N,) distances of images that `describe` has seen."""
+        """Compute (N,) distances of images that `describe` has seen."""
         total = described[0].new_zeros(len(described[0]))
         for layer, x, y in zip(self.linear, described, other, strict=True):
             total = total + layer((x - y).square()).mean(dim=(1, 2, 3))

@@ -38,7 +38,7 @@ class FeatureNetwork(Protocol):
     feature_dim: int
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] -> (N, feature_dim)."""
+        """Map (N, 3, H, W) in [0, 1] -> (N, feature_dim)."""
         ...
 
 

@@ -73,7 +73,7 @@ class ReleasedOptions:
         self.layout()
 
     def layout(self) -> SemanticLayout | str | None:
-        """A known name, or a layout as it is written: `19+unknown-last+edges`."""
+        """Return a known name, or a layout as it is written: `19+unknown-last+edges`."""
         text = self.label_layout
         written = None if text is None else _WRITTEN_LAYOUT.fullmatch(text)
         if written is not None:
@@ -124,7 +124,7 @@ def description(
     origin: str,
     **known: Any,
 ) -> dict[str, Any]:
-    """The description of a network; fields that are not known are None."""
+    """Describe a network; fields that are not known are None."""
     return {
         **dict.fromkeys(_FIELDS),
         **describe(network),
@@ -138,7 +138,7 @@ def description(
 
 
 def open_checkpoint(file: Path, released: ReleasedOptions | None = None) -> Checkpoint:
-    """A file of this suite or a released one; `UserError` of one line for any other."""
+    """Open a file of this suite or a released one; `UserError` of one line for any other."""
     if not file.is_file():
         raise UserError(
             f"checkpoint {file} does not exist; expected a .safetensors file as `spade-eval train` "
@@ -153,7 +153,7 @@ def open_checkpoint(file: Path, released: ReleasedOptions | None = None) -> Chec
 def open_generator(
     file: Path, dataset: Dataset, released: ReleasedOptions | None = None
 ) -> Checkpoint:
-    """A checkpoint that can make images of this dataset, or a `UserError` that says why not."""
+    """Open a checkpoint that can make images of this dataset; `UserError` says why not."""
     options = dataclasses.replace(released or ReleasedOptions(), image_size=dataset.size)
     checkpoint = open_checkpoint(file, options)
     layout = checkpoint.layout

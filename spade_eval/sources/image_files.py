@@ -22,7 +22,7 @@ _BATCHES_WAITING = 4  # more would hold images of a slow disk in memory
 
 
 def write_images(folder: Path, samples: Sequence[Sample], images: Tensor) -> None:
-    """One PNG per sample, named by its stem; never changed in place: pages link to them."""
+    """Write one PNG per sample, named by its stem; never changed in place: pages link to them."""
     for sample, image in zip(samples, images, strict=True):
         pixels = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy())
         with written_whole(folder / f"{sample.name}.png") as temporary:
@@ -44,7 +44,7 @@ class ImageWriter:
         return self
 
     def write(self, indices: range, samples: Sequence[Sample], images: Tensor) -> None:
-        """A batch of 8-bit images (N, 3, H, W), of which those below the limit are written."""
+        """Write those of a batch of 8-bit images (N, 3, H, W) that are below the limit."""
         if len(self._waiting) >= _BATCHES_WAITING:
             self._waiting.popleft().result()
         count = num_written(indices, self.limit)
@@ -65,17 +65,17 @@ class ImageWriter:
 
 
 def num_written(indices: range, limit: int | None) -> int:
-    """How many images of a batch are among the first `limit` of the split."""
+    """Count how many images of a batch are among the first `limit` of the split."""
     return len(indices if limit is None else range(indices.start, min(indices.stop, limit)))
 
 
 def lacks_images(folder: Path, names: Sequence[str]) -> bool:
-    """Whether any of these images is not there."""
+    """Return whether any of these images is not there."""
     return not all((folder / f"{name}.png").is_file() for name in names)
 
 
 def write_inputs(run_folder: Path, dataset: Dataset, count: int) -> None:
-    """What a gallery shows beside the images: class names, the first label maps in colours."""
+    """Write what a gallery shows beside images: class names, first label maps in colours."""
     space = dataset.label_space
     classes = [
         {"name": name, "color": list(color)}

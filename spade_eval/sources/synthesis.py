@@ -88,7 +88,7 @@ class SynthesizedByCheckpoint:
         return to_unit_range(self._synthesized(indices, samples))
 
     def samples(self, index: int, sample: Sample, count: int) -> Tensor:
-        """(count, 3, H, W) uint8: images of one label map, each with another latent."""
+        """Synthesize (count, 3, H, W) uint8: one label map, each time with another latent."""
         drawn = [self._synthesized([index], [sample], draw) for draw in range(count)]
         return to_8_bit(to_unit_range(torch.cat(drawn)), self.protocol)
 

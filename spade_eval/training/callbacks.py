@@ -34,7 +34,7 @@ class LossLog:
 
 
 def continued(path: Path, step: int) -> list[dict[str, Any]]:
-    """The whole lines of a log of JSON lines before a step; the file keeps no others."""
+    """Keep the whole lines of a log of JSON lines before a step, in the file and in the result."""
     if not path.exists():
         return []
     whole = [
@@ -78,7 +78,7 @@ class GridWriter:
 
 
 def tensorboard_log(folder: Path) -> tuple[Observer, ...]:
-    """Losses for TensorBoard; nothing, and one line that says so, where it is not installed."""
+    """Log losses for TensorBoard; nothing, and one line that says so, where it is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

@@ -73,7 +73,7 @@ def train_generator(
 
 
 def with_store(dataset: Dataset, folder: Path) -> Dataset:
-    """A split whose samples are computed, with a file for them; other splits as they are."""
+    """Return a split whose samples are computed, with a file for them; other splits as they are."""
     return StoredScenes(dataset, folder) if isinstance(dataset, Scenes) else dataset
 
 
@@ -90,14 +90,14 @@ def fill_store(config: TrainConfig, dataset: Dataset) -> None:
 
 
 def prefetch_on(device: torch.device) -> int:
-    """Batches to load ahead; see `LoopSettings.prefetch`."""
+    """Return how many batches to load ahead; see `LoopSettings.prefetch`."""
     return 0 if device.type == "cpu" else 2
 
 
 def batches_at(
     config: TrainConfig, dataset: Dataset, device: torch.device, step: int, world: World = ALONE
 ) -> list[Batch]:
-    """The micro batches of a step, of each the share of this process."""
+    """Return the micro batches of a step, of each the share of this process."""
     layout = layout_for(system_class(config), dataset)
     epoch, indices = _order(config, dataset).at(step)
     # Unpaired systems see the photos of other scenes than the label maps'.
@@ -120,7 +120,7 @@ def batches_at(
 def finishing_batches(
     config: TrainConfig, dataset: Dataset, device: torch.device
 ) -> Iterator[Batch]:
-    """Batches that no step has seen as they are, without end; see `System.finished`."""
+    """Yield batches that no step has seen as they are, without end; see `System.finished`."""
     for step in itertools.count(config.steps):
         yield from batches_at(config, dataset, device, step)
 

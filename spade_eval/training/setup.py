@@ -61,7 +61,7 @@ def train_config(model: str, run: RunConfig, split: Dataset, weights_dir: Path) 
 
 
 def schedule_of(model: str, dataset: str, budget: Budget, num_samples: int) -> Schedule:
-    """Steps as the budget has them, the second half decaying; or the epochs of the settings."""
+    """Return the budget's steps, the second half decaying, or the epochs of the settings."""
     settings = resolved(lookup(GENERATORS, model, "generator"), budget.settings, dataset)
     batch_size = budget.batch_size or settings.batch_size
     if batch_size % budget.accumulate:
@@ -99,12 +99,12 @@ def method_of(model: str, dataset: str, budget: Budget, batch_size: int) -> Any:
 
 
 def system_class(config: TrainConfig) -> type[System]:
-    """The method that trains a model."""
+    """Return the method that trains a model."""
     return lookup(GENERATORS, config.model, "generator").system
 
 
 def has_perceptual_loss(config: TrainConfig) -> bool:
-    """Whether the model's objective has one, be its weights there or not."""
+    """Return whether the model's objective has one, with or without its weights."""
     return system_class(config).has_perceptual_loss(config.method)
 
 
@@ -126,7 +126,7 @@ def build_system(
 
 
 def data_of(config: TrainConfig, dataset: Dataset) -> Data:
-    """What the networks of a training are built for."""
+    """Return what the networks of a training are built for."""
     layout = layout_for(system_class(config), dataset)
     return Data(num_labels=layout.num_labels, size=config.size, palette=dataset.label_space.palette)
 

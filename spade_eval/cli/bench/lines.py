@@ -46,7 +46,7 @@ def print_table(columns: Sequence[Column], rows: "Iterable[Row]") -> "list[Row]"
 
 
 def optional(value: float | None, form: str) -> str:
-    """A number, or a dash where it is not known."""
+    """Return a number as text, or a dash where it is not known."""
     return "-" if value is None else format(value, form)
 
 
@@ -56,7 +56,7 @@ PEAK = Column("peak MiB", 8, lambda row: optional(row["peak_mib"], ".0f"))
 
 
 def spread(width: int) -> Column:
-    """From the fastest to the slowest run."""
+    """Return the column from the fastest to the slowest run."""
     return Column("from - to", width, lambda row: f"{row['fastest']:.2f} - {row['slowest']:.2f}")
 
 

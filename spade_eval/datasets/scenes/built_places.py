@@ -25,7 +25,7 @@ from spade_eval.datasets.scenes.terrain import Ground, columns_of, line, rolling
 
 
 def countryside(canvas: Canvas, rng: np.random.Generator) -> None:
-    """A road between fields, with cars, farmhouses and rows of trees."""
+    """Draw a road between fields, with cars, farmhouses and rows of trees."""
     ground = Ground(canvas, rng, rng.uniform(0.4, 0.5))
     terrain.sky(canvas, rng, ground.horizon)
     if rng.random() < 0.5:
@@ -92,7 +92,7 @@ def countryside(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def street(canvas: Canvas, rng: np.random.Generator) -> None:
-    """A street that runs into the picture between two rows of facades."""
+    """Draw a street that runs into the picture between two rows of facades."""
     horizon = rng.uniform(0.42, 0.54)
     ground = Ground(canvas, rng, horizon)
     terrain.sky(canvas, rng, horizon)
@@ -176,7 +176,7 @@ def _facade(
 
 
 def harbour(canvas: Canvas, rng: np.random.Generator) -> None:
-    """A quay, boats at anchor, and a town on the other shore."""
+    """Draw a quay, boats at anchor, and a town on the other shore."""
     ground = Ground(canvas, rng, rng.uniform(0.36, 0.46))
     terrain.sky(canvas, rng, ground.horizon)
     if rng.random() < 0.6:

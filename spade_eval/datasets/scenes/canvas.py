@@ -49,7 +49,7 @@ class Canvas:
             self.stuff(label, points)
 
     def label_at(self, x: float, y: float) -> int:
-        """The class at a point, or -1 outside the picture."""
+        """Return the class at a point, or -1 outside the picture."""
         column, row = int(x * self.height), int(y * self.height)
         if not (0 <= column < self.width and 0 <= row < self.height):
             return -1

@@ -63,7 +63,7 @@ class Scenes(Facts):
 
     @classmethod
     def opened(cls, split: str, size: Size, data_root: Path) -> "Scenes":
-        """A split as the suite scores it; nothing is read from the data root."""
+        """Return a split as the suite scores it; nothing is read from the data root."""
         return cls(split, size)
 
     def __len__(self) -> int:
@@ -98,12 +98,12 @@ class Scenes(Facts):
         )
 
     def oracle_photo(self, index: int) -> NDArray[np.uint8]:
-        """(H, W, 3) RGB: the maps of sample `index` in a style and light drawn afresh."""
+        """Render (H, W, 3) RGB: the maps of sample `index` in a style and light drawn afresh."""
         index = self._checked(index)
         return self._photo(*self._maps(index), index, _ORACLE)
 
     def fingerprint(self) -> str:
-        """SHA-256 of all that the samples depend on."""
+        """Hash all that the samples depend on (SHA-256)."""
         content = {
             "dataset": self.name,
             "version": VERSION,

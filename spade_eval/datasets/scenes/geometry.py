@@ -62,7 +62,7 @@ class Geometry:
 
 
 def read_geometry(label_map: Labels, instance_map: Ids) -> Geometry:
-    """Geometry of a (H, W) label map and instance map (ids from 0, far below 2**16)."""
+    """Derive the geometry of a (H, W) label map and instance map (ids from 0, far below 2**16)."""
     height, width = label_map.shape
     rows, columns = np.indices((height, width), dtype=np.float32)
     y, x = (rows.ravel() + 0.5) / height, (columns.ravel() + 0.5) / height
@@ -144,5 +144,5 @@ def cast_shadows(geometry: Geometry, light_x: float, elevation: float, behind: b
 
 
 def soft(mask: Array, width: int) -> Array:
-    """A (H, W) map averaged over squares of `width` pixels."""
+    """Average a (H, W) map over squares of `width` pixels."""
     return np.asarray(ndimage.uniform_filter(mask, width, mode="nearest"), dtype=np.float32)

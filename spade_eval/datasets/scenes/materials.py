@@ -76,14 +76,14 @@ class Region:
         return 1.0 / (1.0 + 0.12 * self.distance)
 
     def texture(self, kind: str, scale: float, stretch: float = 1.0) -> Array:
-        """Noise in the picture plane, `scale` tiles per image height."""
+        """Return noise in the picture plane, `scale` tiles per image height."""
         u, v = self.rng.random(2, dtype=np.float32)
         return noise.sample(
             kind, self.x * np.float32(scale) + u, self.y * np.float32(scale * stretch) + v
         )
 
     def ground(self, kind: str, scale: float, stretch: float = 1.0) -> Array:
-        """Noise on the ground plane, `scale` tiles per unit, less of it at a distance."""
+        """Return noise on the ground plane, `scale` tiles per unit, less of it at a distance."""
         u, v = self.rng.random(2, dtype=np.float32)
         x, z = self.across * np.float32(scale) + u, self.distance * np.float32(scale * stretch) + v
         return noise.sample(kind, x, z) * self.fade
@@ -102,17 +102,17 @@ class Region:
         )
 
     def shows(self, label: int) -> bool:
-        """Whether the picture has pixels of a class."""
+        """Return whether the picture has pixels of a class."""
         return bool((self.geometry.labels == label).any())
 
     def nearness(self, label: int, reach: float) -> Array:
-        """0 far from the pixels of a class, about 0.5 at their border, 1 well inside."""
+        """Return 0 far from the pixels of a class, about 0.5 at their border, 1 well inside."""
         mask = self.geometry.image((self.geometry.labels == label).astype(np.float32))
         width = max(3, int(2.0 * reach * self.geometry.height))
         return soft(mask, width).ravel()[self.pixels]
 
     def pick(self, colours: tuple[Colour, ...], vary: float = 0.05) -> Array:
-        """A colour for each instance, drawn from a palette and varied: (pixels, 3)."""
+        """Draw a colour for each instance from a palette, varied: (pixels, 3)."""
         count = len(self.geometry.boxes)
         chosen = self.rng.integers(len(colours), size=count)
         table: Array = np.asarray(colours, dtype=np.float32)[chosen]
@@ -121,15 +121,15 @@ class Region:
         return table.astype(np.float32)[self.ids]
 
     def chance(self) -> Array:
-        """A number in 0..1 for each instance."""
+        """Draw a number in 0..1 for each instance."""
         return self.rng.random(len(self.geometry.boxes), dtype=np.float32)[self.ids]
 
     def lit(self, albedo: Array, facing: Array | float) -> Array:
-        """`albedo` (pixels, 3) under ambient and direct light; `facing` scales the latter."""
+        """Light `albedo` (pixels, 3) by ambient and direct light; `facing` scales the latter."""
         return self.lit_at(slice(None), albedo, facing)
 
     def lit_at(self, part: NDArray[np.intp] | slice, albedo: Array, facing: Array | float) -> Array:
-        """`lit` for the pixels of the region that `part` selects."""
+        """Light the pixels of the region that `part` selects, as `lit` does."""
         direct = np.maximum(facing * self.light.open[self.pixels[part]], 0.0).astype(np.float32)
         light = colour(self.style.ambient) + direct[:, None] * colour(self.style.sunlight)
         return albedo * light
@@ -140,12 +140,12 @@ def colour(rgb: Colour) -> Array:
 
 
 def mix(first: Array, second: Array, weight: Array) -> Array:
-    """Colours `first` (weight 0) and `second` (weight 1), one weight per pixel."""
+    """Mix colours `first` (weight 0) and `second` (weight 1), one weight per pixel."""
     return first + (second - first) * weight[:, None]
 
 
 def step(value: Array, low: float, high: float) -> Array:
-    """A ramp from 0 at `low` to 1 at `high`."""
+    """Return a ramp from 0 at `low` to 1 at `high`."""
     return np.clip((value - np.float32(low)) * np.float32(1.0 / (high - low)), 0.0, 1.0)
 
 

@@ -62,7 +62,7 @@ def _slope(axis: int) -> Array:
 
 @cache
 def tile(kind: str) -> Array:
-    """The (TILE, TILE) field of one kind: a key of the spectra, or "slope_x" and "slope_y"."""
+    """Return the (TILE, TILE) field of one kind: a key of the spectra, "slope_x" or "slope_y"."""
     if kind in ("slope_x", "slope_y"):
         field = _slope(axis=1 if kind == "slope_x" else 0)
     else:
@@ -73,14 +73,14 @@ def tile(kind: str) -> Array:
 
 
 def sample(kind: str, x: Array, y: Array) -> Array:
-    """The tile at coordinates of any shape, repeated over the plane; nearest neighbour."""
+    """Sample the tile at coordinates of any shape, repeated over the plane; nearest neighbour."""
     column = (x * np.float32(TILE)).astype(np.int32) & (TILE - 1)
     row = (y * np.float32(TILE)).astype(np.int32) & (TILE - 1)
     return tile(kind).reshape(-1).take(row * TILE + column)
 
 
 def window(kind: str, top: int, left: int, size: tuple[int, int]) -> Array:
-    """A (H, W) cut of the tile at pixel scale, repeated if the size exceeds the tile."""
+    """Cut a (H, W) piece of the tile at pixel scale, repeated if the size exceeds the tile."""
     rows = (np.arange(size[0]) + top) & (TILE - 1)
     columns = (np.arange(size[1]) + left) & (TILE - 1)
     return tile(kind)[rows[:, None], columns[None, :]]

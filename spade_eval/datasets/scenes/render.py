@@ -65,7 +65,7 @@ def render(
     style: Style,
     rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB photo of a (H, W) label map and instance map in a style.
+    """Render a (H, W, 3) RGB photo of a (H, W) label map and instance map in a style.
 
     An instance id (non-negative, below 2**16) belongs to one class. `rng` draws what differs
     between instances and pixels: paint, texture offsets, the sensor's noise.

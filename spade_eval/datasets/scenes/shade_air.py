@@ -11,7 +11,7 @@ _SNOW = (0.93, 0.95, 1.0)
 
 
 def shade_sky(region: Region) -> Array:
-    """A gradient from the zenith to the rim, the glow around the sun, stars at night."""
+    """Paint a gradient from the zenith to the rim, the glow around the sun, stars at night."""
     style, (sun_x, sun_y) = region.style, region.light.sun
     height = np.clip(region.y / max(region.geometry.horizon, 0.2), 0.0, 1.0)
     sky = mix(colour(style.zenith), colour(style.rim), height**1.4)
@@ -25,7 +25,7 @@ def shade_sky(region: Region) -> Array:
 
 
 def shade_sun(region: Region) -> Array:
-    """A bright disc that darkens slightly to its limb; it is the moon at night."""
+    """Paint a bright disc that darkens slightly to its limb; it is the moon at night."""
     radius = np.hypot(2.0 * region.u - 1.0, 2.0 * region.v - 1.0)
     disc = colour(region.style.disc) * (1.08 - 0.1 * radius**2)[:, None]
     if region.style.is_night:
@@ -34,7 +34,7 @@ def shade_sun(region: Region) -> Array:
 
 
 def shade_cloud(region: Region) -> Array:
-    """Billows: bright towards the light and at the top, grey at the base."""
+    """Paint billows: bright towards the light and at the top, grey at the base."""
     style = region.style
     bright: Array = np.minimum(colour(style.ambient) * 1.15 + colour(style.sunlight) * 0.9, 1.04)
     dark: Array = 0.45 * bright + 0.3 * colour(style.rim) + 0.08
@@ -48,7 +48,7 @@ def shade_cloud(region: Region) -> Array:
 
 
 def shade_mountain(region: Region) -> Array:
-    """Bare rock under snow and above woods, lit on the slopes that face the sun."""
+    """Paint bare rock under snow and above woods, lit on the slopes that face the sun."""
     style = region.style
     height = 1.0 - region.v
     patches = region.texture("fractal", 1.6)

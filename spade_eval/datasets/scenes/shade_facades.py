@@ -38,7 +38,7 @@ class _Wall(NamedTuple):
 
 
 def shade_building(region: Region) -> Array:
-    """Plaster and windows below, roof above, each wall as bright as its turn to the light."""
+    """Paint plaster and windows below, roof above, each wall as bright as its turn to the light."""
     plaster = region.pick(region.style.plasters)
     roofs = region.pick(_ROOFS, 0.03)
     order = np.argsort(region.ids, kind="stable")

@@ -19,7 +19,7 @@ def _facing(region: Region) -> float:
 
 
 def shade_sand(region: Region) -> Array:
-    """Ripples and footprints; wet and dark along the water."""
+    """Paint ripples and footprints; wet and dark along the water."""
     ripples = 0.05 * region.ground("wave", 0.9) + 0.04 * region.ground("rough", 0.8)
     patches = 0.05 * region.ground("fractal", 0.25) + 0.03 * region.texture("grain", 1.0)
     albedo = colour(region.style.sand) * (1.0 + ripples + patches)[:, None]
@@ -28,7 +28,7 @@ def shade_sand(region: Region) -> Array:
 
 
 def shade_grass(region: Region) -> Array:
-    """Tufts and dry patches, flowers in spring and summer, thin snow in winter."""
+    """Paint tufts and dry patches, flowers in spring and summer, thin snow in winter."""
     style = region.style
     tufts = region.ground("blob", 1.3, 0.6)
     patches = region.ground("fractal", 0.35)
@@ -48,7 +48,7 @@ def shade_grass(region: Region) -> Array:
 
 
 def shade_field(region: Region) -> Array:
-    """Rows of one crop, which run to the horizon, over brown soil."""
+    """Paint rows of one crop, which run to the horizon, over brown soil."""
     style = region.style
     rows = np.sin(region.across * 16.0 + 0.5 * region.ground("fractal", 0.3))
     gaps = step(rows, 0.1, 0.9) * np.clip(region.fade * 1.6 - 0.45, 0.0, 1.0)
@@ -60,7 +60,7 @@ def shade_field(region: Region) -> Array:
 
 
 def shade_pavement(region: Region) -> Array:
-    """Slabs, each a little different from the next, with joints that fade with distance."""
+    """Paint slabs, each a little different from the next, with joints that fade with distance."""
     tone = 1.0 + 0.05 * region.ground("rough", 0.6) + 0.05 * region.ground("fractal", 0.3)
     x, z = region.across * 4.0, region.distance * 4.0
     joint = (x - np.floor(x) < 0.1) | (z - np.floor(z) < 0.12)
@@ -71,7 +71,7 @@ def shade_pavement(region: Region) -> Array:
 
 
 def shade_road(region: Region) -> Array:
-    """Asphalt with wheel tracks, edge lines and a dashed centre line."""
+    """Paint asphalt with wheel tracks, edge lines and a dashed centre line."""
     lane, along, share = _lane_coordinates(region)
     tracks = np.cos(lane * 9.5) * 0.04
     tone = 1.0 + tracks + 0.07 * region.ground("rough", 0.8) + 0.05 * region.texture("grain", 1.0)
@@ -139,7 +139,7 @@ def _continued(
 
 
 def shade_sea(region: Region) -> Array:
-    """The body of the water with its crests, shallow and foaming along the sand."""
+    """Paint the body of the water with its crests, shallow and foaming along the sand."""
     style = region.style
     crests = region.ground("wave", 0.7) * style.swell
     albedo = (

@@ -51,7 +51,7 @@ _SAILS = (
 
 
 def shade_tree(region: Region) -> Array:
-    """Leaf clusters on a ball that is lit from one side; bark where the silhouette is narrow."""
+    """Paint leaf clusters on a ball lit from one side; bark where the silhouette is narrow."""
     style = region.style
     crown = np.minimum(region.v * 1.25, 1.0)
     clusters = 0.45 * region.relief(2.2) + 0.6 * region.texture("blob", 1.7)
@@ -75,7 +75,7 @@ def _row_width(region: Region) -> Array:
 
 
 def shade_rock(region: Region) -> Array:
-    """Facets, cracks and lichen on grey stone."""
+    """Paint facets, cracks and lichen on grey stone."""
     facets = region.relief(1.8)
     stain = 1.0 + 0.12 * region.texture("rough", 1.4) + 0.05 * region.texture("grain", 1.0)
     albedo = region.pick((region.style.stone,), 0.03) * stain[:, None]
@@ -86,7 +86,7 @@ def shade_rock(region: Region) -> Array:
 
 
 def shade_person(region: Region) -> Array:
-    """Hair, face, bright clothes above and dark ones below."""
+    """Paint hair, face, bright clothes above and dark ones below."""
     skin = region.pick(_SKINS)
     albedo = region.pick(_TROUSERS)
     albedo = np.where((region.v < 0.57)[:, None], region.pick(_CLOTHES), albedo)
@@ -125,7 +125,7 @@ def shade_car(region: Region) -> Array:
 
 
 def shade_boat(region: Region) -> Array:
-    """A painted hull below sails or, on a long low boat, below a white cabin with windows."""
+    """Paint a bright hull below sails or, on a long low boat, below a white cabin with windows."""
     u, v = region.u, region.v
     motor = (region.box[:, 3] - region.box[:, 1]) > 1.25 * (region.box[:, 2] - region.box[:, 0])
     deck = np.where(motor, 0.55, 0.8)

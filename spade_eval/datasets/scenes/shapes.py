@@ -20,7 +20,7 @@ _CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
 
 
 def ellipse(x: float, y: float, rx: float, ry: float) -> Points:
-    """A 16-gon around (x, y)."""
+    """Draw a 16-gon around (x, y)."""
     return _CIRCLE * (rx, ry) + (x, y)
 
 
@@ -33,7 +33,7 @@ def box(x0: float, y0: float, x1: float, y1: float) -> Points:
 
 
 def bumpy(rng: np.random.Generator, x: float, y: float, rx: float, ry: float) -> Points:
-    """A closed outline with lobes, as of foliage."""
+    """Draw a closed outline with lobes, as of foliage."""
     phase = rng.uniform(0.0, 2.0 * np.pi, 3)
     radius = 1.0 + 0.09 * np.cos(3 * _FINE + phase[0]) + 0.08 * np.cos(5 * _FINE + phase[1])
     radius += 0.06 * np.cos(9 * _FINE + phase[2])
@@ -44,7 +44,7 @@ _FINE = np.linspace(0.0, 2.0 * np.pi, 40, endpoint=False)
 
 
 def broadleaf(rng: np.random.Generator) -> Parts:
-    """A trunk below a crown of three lobes."""
+    """Draw a trunk below a crown of three lobes."""
     width = rng.uniform(0.28, 0.4)
     lean = rng.uniform(-0.08, 0.08)
     trunk = polygon((-0.05, 0.0), (0.05, 0.0), (0.035 + lean, 0.5), (-0.035 + lean, 0.5))
@@ -57,7 +57,7 @@ def broadleaf(rng: np.random.Generator) -> Parts:
 
 
 def conifer(rng: np.random.Generator) -> Parts:
-    """A trunk below four skirts of branches."""
+    """Draw a trunk below four skirts of branches."""
     width = rng.uniform(0.2, 0.28)
     parts = [box(-0.035, 0.0, 0.035, 0.2)]
     for level in range(4):
@@ -71,7 +71,7 @@ def conifer(rng: np.random.Generator) -> Parts:
 
 
 def palm(rng: np.random.Generator) -> Parts:
-    """A bent trunk with seven hanging fronds."""
+    """Draw a bent trunk with seven hanging fronds."""
     bend = rng.uniform(-0.2, 0.2)
     crown = np.array([bend, 0.74])
     parts = [
@@ -94,7 +94,7 @@ def palm(rng: np.random.Generator) -> Parts:
 
 
 def cactus(rng: np.random.Generator) -> Parts:
-    """A column with two raised arms."""
+    """Draw a column with two raised arms."""
     left, right = rng.uniform(0.3, 0.55, 2)
     return [
         box(-0.075, 0.0, 0.075, 0.94),
@@ -107,7 +107,7 @@ def cactus(rng: np.random.Generator) -> Parts:
 
 
 def person(rng: np.random.Generator) -> Parts:
-    """A standing or walking figure."""
+    """Draw a standing or walking figure."""
     stride = rng.uniform(0.04, 0.14)
     arm = rng.uniform(0.15, 0.2)
     return [
@@ -121,7 +121,7 @@ def person(rng: np.random.Generator) -> Parts:
 
 
 def car_side(rng: np.random.Generator) -> Parts:
-    """A car seen from the side; it is 2.5 times as long as high."""
+    """Draw a car seen from the side; it is 2.5 times as long as high."""
     back = rng.uniform(0.75, 1.15)
     return [
         polygon((-1.25, 0.2), (1.25, 0.2), (1.25, 0.52), (0.75, 0.62), (-1.25, 0.64)),
@@ -132,7 +132,7 @@ def car_side(rng: np.random.Generator) -> Parts:
 
 
 def car_front(rng: np.random.Generator) -> Parts:
-    """A car seen from the front or the back."""
+    """Draw a car seen from the front or the back."""
     half = rng.uniform(0.58, 0.68)
     roof = half * rng.uniform(0.68, 0.8)
     return [
@@ -151,7 +151,7 @@ def car_front(rng: np.random.Generator) -> Parts:
 
 
 def sailing_boat(rng: np.random.Generator) -> Parts:
-    """A hull below a main sail and a jib."""
+    """Draw a hull below a main sail and a jib."""
     side = rng.choice([-1.0, 1.0])
     reach = rng.uniform(0.3, 0.42)
     parts = [
@@ -164,7 +164,7 @@ def sailing_boat(rng: np.random.Generator) -> Parts:
 
 
 def motor_boat(rng: np.random.Generator) -> Parts:
-    """A hull with a cabin; it is 2.2 times as long as high, and 0.6 high."""
+    """Draw a hull with a cabin; it is 2.2 times as long as high, and 0.6 high."""
     side = rng.choice([-1.0, 1.0])
     cabin = rng.uniform(0.2, 0.45)
     parts = [
@@ -176,7 +176,7 @@ def motor_boat(rng: np.random.Generator) -> Parts:
 
 
 def rock(rng: np.random.Generator) -> Parts:
-    """A boulder with a flat foot and a broken outline."""
+    """Draw a boulder with a flat foot and a broken outline."""
     angle = np.linspace(0.0, np.pi, 9)
     radius = rng.uniform(0.78, 1.08, 9)
     wide = rng.uniform(0.7, 1.1)
@@ -184,7 +184,7 @@ def rock(rng: np.random.Generator) -> Parts:
 
 
 def house(rng: np.random.Generator) -> Parts:
-    """A detached house with a gabled roof and a chimney."""
+    """Draw a detached house with a gabled roof and a chimney."""
     half = rng.uniform(0.5, 0.85)
     eaves = rng.uniform(0.52, 0.64)
     chimney = rng.uniform(-0.5, 0.3) * half
@@ -197,7 +197,7 @@ def house(rng: np.random.Generator) -> Parts:
 
 
 def tower_block(rng: np.random.Generator) -> Parts:
-    """A flat-roofed building, at times with a set-back storey."""
+    """Draw a flat-roofed building, at times with a set-back storey."""
     half = rng.uniform(0.2, 0.5)
     top = rng.uniform(0.8, 0.97) if rng.random() < 0.5 else 1.0
     inner = rng.uniform(0.4, 0.8) * half
@@ -205,7 +205,7 @@ def tower_block(rng: np.random.Generator) -> Parts:
 
 
 def cloud(rng: np.random.Generator) -> Parts:
-    """A heap of puffs on a flat base, 2 wide and about 0.7 high, foot at its base."""
+    """Draw a heap of puffs on a flat base, 2 wide and about 0.7 high, foot at its base."""
     count = int(rng.integers(4, 7))
     centres = np.linspace(-0.75, 0.75, count) + rng.uniform(-0.08, 0.08, count)
     puffs = rng.uniform(0.2, 0.34, count) * (1.25 - 0.6 * np.abs(centres))

@@ -80,7 +80,7 @@ def _scaled(colour: Colour, factor: float) -> Colour:
 
 
 def draw_style(rng: np.random.Generator) -> Style:
-    """A style drawn from the tables of `palettes`, each colour varied a little."""
+    """Draw a style from the tables of `palettes`, each colour varied a little."""
 
     def name_of(shares: list[float], names: list[str]) -> str:
         return names[int(np.searchsorted(np.cumsum(shares), rng.random() * sum(shares)))]

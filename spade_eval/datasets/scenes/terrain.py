@@ -29,7 +29,7 @@ class Ground:
     _props: list[tuple[float, int, Parts]] = field(default_factory=list)
 
     def scale(self, y: float) -> float:
-        """Size of an object whose foot is at height y, relative to one at the lower border."""
+        """Return the size of an object whose foot is at height y, relative to the lower border."""
         return max(y - self.horizon, 0.0) / (1.0 - self.horizon)
 
     def add(
@@ -86,7 +86,7 @@ def columns_of(canvas: Canvas) -> Curve:
 
 
 def rolling(rng: np.random.Generator, x: Curve, frequency: float) -> Curve:
-    """A smooth line of mean 0 and about unit range."""
+    """Return a smooth line of mean 0 and about unit range."""
     phase = rng.uniform(0.0, 2.0 * np.pi, 3)
     line = np.sin(2 * np.pi * frequency * x + phase[0])
     line += 0.45 * np.sin(2 * np.pi * 2.3 * frequency * x + phase[1])
@@ -94,7 +94,7 @@ def rolling(rng: np.random.Generator, x: Curve, frequency: float) -> Curve:
 
 
 def jagged(rng: np.random.Generator, x: Curve, frequency: float) -> Curve:
-    """A line of peaks and gaps in 0..1: triangle waves, each finer and lower than the last."""
+    """Return peaks and gaps in 0..1: triangle waves, each finer and lower than the last."""
     line = np.zeros_like(x)
     for octave, weight in enumerate((0.55, 0.28, 0.12, 0.06, 0.03)):
         stretch, phase = rng.uniform(0.8, 1.25), rng.random()
@@ -104,7 +104,7 @@ def jagged(rng: np.random.Generator, x: Curve, frequency: float) -> Curve:
 
 
 def mesas(rng: np.random.Generator, x: Curve, frequency: float) -> Curve:
-    """Table mountains: a jagged line cut off at the top and steepened at the sides."""
+    """Return table mountains: a jagged line cut off at the top and steepened at the sides."""
     height = np.clip((jagged(rng, x, frequency) - 0.42) * 5.0, 0.0, 1.0)
     return height * (0.85 + 0.15 * rng.random()) + 0.04 * jagged(rng, x, 6.0)
 
@@ -114,7 +114,7 @@ def line(x: Curve, y: Curve | float) -> Points:
 
 
 def sky(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """The sun, with even chance, and up to five clouds, the high ones large."""
+    """Draw the sun, with even chance, and up to five clouds, the high ones large."""
     shows, u, v = rng.random() < 0.55, rng.uniform(0.08, 0.92), rng.random()
     radius = rng.uniform(0.04, 0.065)
     if shows:
@@ -131,7 +131,7 @@ def sky(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
 def mountains(
     canvas: Canvas, rng: np.random.Generator, horizon: float, ridges: int, height: float
 ) -> None:
-    """Mountain ridges, one behind the other, the last with its foot below the horizon."""
+    """Draw mountain ridges, one behind the other, the last with its foot below the horizon."""
     x = columns_of(canvas)
     for ridge in range(ridges):
         far = (ridges - 1 - ridge) / max(ridges, 1)
@@ -142,7 +142,7 @@ def mountains(
 
 
 def headland(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """A distant range that falls to the horizon towards one side: an island or a cape."""
+    """Draw a distant range that falls to the horizon towards one side: an island or a cape."""
     x = columns_of(canvas)
     centre, half = rng.uniform(-0.1, 1.1) * canvas.aspect, rng.uniform(0.3, 0.7)
     fall = np.clip(1.0 - np.abs(x - centre) / half, 0.0, 1.0)
@@ -160,7 +160,7 @@ def way(
     bend: float = 0.0,
     offset: float = 0.0,
 ) -> None:
-    """A road or pavement that runs from the lower border to its vanishing point.
+    """Draw a road or pavement that runs from the lower border to its vanishing point.
 
     `foot` is its centre at the lower border, `offset` moves it sideways on the ground plane and
     `bend` swings it as a cosine of depth; widths shrink as 1 / depth, hence linearly with y.

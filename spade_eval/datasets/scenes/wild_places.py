@@ -27,7 +27,7 @@ from spade_eval.datasets.scenes.terrain import Ground, columns_of, line, rolling
 
 
 def beach(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Sand that slopes to the open sea: bathers, boats, palms, boulders."""
+    """Draw sand that slopes to the open sea: bathers, boats, palms, boulders."""
     ground = Ground(canvas, rng, rng.uniform(0.34, 0.48))
     terrain.sky(canvas, rng, ground.horizon)
     has_headland = rng.random() < 0.6
@@ -76,7 +76,7 @@ def beach(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def coast(canvas: Canvas, rng: np.random.Generator) -> None:
-    """A grassy cape above the sea, with rocks at its foot and a house on it."""
+    """Draw a grassy cape above the sea, with rocks at its foot and a house on it."""
     ground = Ground(canvas, rng, rng.uniform(0.36, 0.5))
     terrain.sky(canvas, rng, ground.horizon)
     if rng.random() < 0.5:
@@ -142,7 +142,7 @@ def coast(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def valley(canvas: Canvas, rng: np.random.Generator) -> None:
-    """High mountains over meadows, conifers and at times a lake and a winding road."""
+    """Draw high mountains over meadows, conifers and at times a lake and a winding road."""
     ground = Ground(canvas, rng, rng.uniform(0.5, 0.6))
     terrain.sky(canvas, rng, 0.3)
     terrain.mountains(canvas, rng, ground.horizon, int(rng.integers(2, 4)), rng.uniform(0.28, 0.42))
@@ -211,7 +211,7 @@ def _lake(canvas: Canvas, rng: np.random.Generator, horizon: float, shown: bool)
 
 
 def meadow(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Rolling hills with a wood, walkers and patches of crops."""
+    """Draw rolling hills with a wood, walkers and patches of crops."""
     ground = Ground(canvas, rng, rng.uniform(0.4, 0.52))
     terrain.sky(canvas, rng, ground.horizon)
     if rng.random() < 0.5:
@@ -253,7 +253,7 @@ def meadow(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def desert(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Dunes and table mountains, boulders, cacti and at times a road across."""
+    """Draw dunes and table mountains, boulders, cacti and at times a road across."""
     ground = Ground(canvas, rng, rng.uniform(0.42, 0.54))
     terrain.sky(canvas, rng, ground.horizon)
     x = columns_of(canvas)
