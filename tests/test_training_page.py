@@ -54,6 +54,7 @@ def test_every_flag_that_is_told_of_is_shown_by_help(capsys: pytest.CaptureFixtu
         ("spade", "paper", "ade20k", (100, 100, 32)),
         ("spade", "release", "ade20k", (50, 0, 1)),
         ("pix2pixhd", "paper", "cityscapes", (100, 100, 1)),
+        ("crn", "paper", "cityscapes", (200, 0, 1)),
     ],
 )
 def test_epochs_are_those_of_the_page(
