@@ -13,6 +13,7 @@ from spade_eval.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+HOUSE = (ROOT / "docs" / "house.md").read_text(encoding="utf-8")
 PROGRAM = r"(?:spade-eval|python run_benchmark\.py)"
 # Mentions of a part of a command, and what it needs to be whole.
 PARTS = {"spade-eval report --unverified": "RUN", "spade-eval stats make": "--out FILE"}
@@ -46,6 +47,33 @@ def test_every_page_with_commands_is_read() -> None:
         "README.md", "ablations.md", "distributed.md", "html_report.md", "reports.md", "speed.md",
         "training.md", "traps.md",
     }  # fmt: skip
+
+
+# Paths of the repository; not the ends of longer ones.
+PLACES = (
+    r"(?<![\w/.])(?:models|segmenters|reports|spade_eval|tests|docs)/[\w./-]*\w\.(?:py|md|csv)\b"
+)
+# Files that a page tells the reader to write, or that are gone.
+WRITTEN = {"x.py", "painter.py", "painting.py", "voting.py", "psnr.py", "gardens.py", "roofline.md"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = {ROOT / name for name in re.findall(PLACES, text)}
+    links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", text)
+    named |= {page.parent / name for name in links}
+    missing = sorted(str(path) for path in named if not path.exists() and path.name not in WRITTEN)
+    assert missing == []
+
+
+def test_the_way_of_a_label_map_names_the_file_at_every_arrow() -> None:
+    drawn = re.findall(r"^```text\n(.*?)^```", HOUSE, re.DOTALL | re.MULTILINE)[0]
+    arrows = re.split(r"^ +v[ v]*$", drawn, flags=re.MULTILINE)
+    assert len(arrows) >= 10
+    for arrow in arrows:
+        assert re.search(PLACES, arrow), f"no file is named at\n{arrow}"
+    assert len(HOUSE.splitlines()) <= 75, "one page"
 
 
 @pytest.mark.parametrize(("page", "line"), COMMANDS)
