@@ -17,8 +17,6 @@ from torch import Tensor, nn
 
 from spade_eval.models.labels import Size
 
-"""(height, width)."""
-
 _PILLOW_FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,

@@ -14,6 +14,7 @@ from spade_eval.datasets import DATASETS, open_dataset
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError, lookup
 from spade_eval.metrics import METRICS, columns
+from spade_eval.models.inputs import Noise
 from spade_eval.models.labels import IGNORE_INDEX
 from spade_eval.models.systems.presets import GENERATORS, build_generator
 from spade_eval.protocol import PROFILES
@@ -101,7 +102,8 @@ def test_a_training_sample_is_a_function_of_seed_epoch_and_index(dataset: Datase
 
 def test_a_dataset_feeds_the_networks(dataset: Dataset) -> None:
     layout = layout_of(dataset)
-    batch = training_batch([dataset[0], dataset[1]], layout, torch.device("cpu"))
+    samples = [dataset[0], dataset[1]]
+    batch = training_batch(samples, samples, layout, Noise.of_step(0, 0, 0, 2))
     assert batch.semantics.full.shape == (2, layout.num_labels, *SIZE)
     assert -1 <= batch.photos.min() <= batch.photos.max() <= 1
     one_hot = batch.semantics.full[:, : layout.num_labels - layout.edges]
