@@ -33,7 +33,7 @@ def check_generator(case: Case) -> None:
             widths=tuple(widths[str(height)] for height in sorted(map(int, widths))),
         )
     )
-    load_published(network, _filled(case.meta["variables"]))
+    load_published(network, _filled(case.meta["variables"], case.fill_prefix))
     layout = SemanticLayout(num_classes=options["label_channels"])
     semantics = SemanticMap(case.tensor("label")[None].long(), layout)
     with torch.no_grad():
@@ -49,12 +49,12 @@ def check_generator(case: Case) -> None:
     case.close("diversity_loss", loss, case.meta["diversity_loss"], _LOSS_TOLERANCE)
 
 
-def _filled(variables: dict[str, Any]) -> dict[str, Tensor]:
+def _filled(variables: dict[str, Any], prefix: str) -> dict[str, Tensor]:
     """Weights by the rule for TensorFlow's names and order of dimensions."""
     state = {}
     for name, shape in variables.items():
         scope, _, leaf = name.rpartition("/")
-        d = draw(name, tuple(shape))
+        d = draw(prefix + name, tuple(shape))
         if leaf == "weights":
             values = d * np.float32(1 / np.sqrt(np.prod(shape[:3])))
             state[f"{scope}.weight"] = torch.from_numpy(values).permute(3, 2, 0, 1)

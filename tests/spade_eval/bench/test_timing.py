@@ -17,7 +17,7 @@ BENCH = Path(timing.__file__).parent
     ("name", "home"),
     [
         ("perf_counter", "timing.py"),
-        ("set_form", "networks.py"),
+        ("accelerate(", "networks.py"),
         ("build_training", "train.py"),
         ("Batch(", "train.py"),
     ],

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
 from pathlib import Path
 
 import numpy as np
@@ -84,5 +85,8 @@ def test_bench_data_prints_rates(own_folder: Path, capsys: pytest.CaptureFixture
     arguments = ("--dataset", "folder", "--data-root", str(own_folder), "--size", "32")
     assert run("bench", "data", *arguments, "--images", "4") == 0
     text = capsys.readouterr().out
-    assert text.count("decoding") == 2
-    assert "training samples at 32x32" in text
+    header, *rows = text.splitlines()
+    assert {"workers", "images/s", "ratio"} <= set(header.split())
+    assert [row.split()[0] for row in rows[:3]] == ["photos", "label", "samples"]
+    *_, line = rows
+    assert (json.loads(line)["what"], json.loads(line)["width"]) == ("samples", 32)

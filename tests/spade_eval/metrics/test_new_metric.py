@@ -24,6 +24,7 @@ from spade_eval.metrics.base import (
 from spade_eval.metrics.counts import StoredCounts
 from spade_eval.metrics.segmentation import Segmentation
 from spade_eval.records import Measurement
+from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.tables.scores import scores_table
 from spade_eval.rows import Request
 
@@ -77,7 +78,8 @@ def test_one_class_and_one_row_give_a_column(
     plain.run(Request())
     monkeypatch.setitem(METRICS, name, kind)
     benchmark.run(Request())
-    table = scores_table(list(benchmark.store))
+    (group,) = by_protocol(list(benchmark.store))
+    table = scores_table(group)
     assert name in table.columns
     assert table[name].notna().sum() >= len(table) - 1
     (label,) = {item.label for item in benchmark.store if item.metric == name}

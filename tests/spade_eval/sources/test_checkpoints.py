@@ -23,7 +23,7 @@ from spade_eval.models.checkpoints.published import to_published
 from spade_eval.models.encoders import ImageEncoder
 from spade_eval.models.fast.spade import FastSPADE
 from spade_eval.models.inputs import Noise
-from spade_eval.models.labels import SemanticLayout
+from spade_eval.models.labels import LAYOUTS, SemanticLayout
 from spade_eval.models.systems.presets import build_generator
 from spade_eval.protocol import PROFILES
 from spade_eval.sources.checkpoints import (
@@ -170,6 +170,7 @@ def test_the_empty_channel_of_the_released_cityscapes_networks_is_accepted(
 ) -> None:
     dataset = Scenes("val", SIZE, length=1)
     dataset.name = "cityscapes"
+    dataset.layouts = LAYOUTS["cityscapes"]
     dataset.label_space = LabelSpace(
         class_names=tuple(map(str, range(34))), palette=((0, 0, 0),) * 34, has_unlabelled=False
     )
