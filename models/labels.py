@@ -84,7 +84,7 @@ def layouts_of(
 
 
 def _conventions(num_classes: int, has_unlabelled: bool) -> Mapping[str, SemanticLayout]:
-    """What the three programs do with a dataset that they were not made for."""
+    """Return what the three programs do with a dataset that they were not made for."""
     last: Literal["none", "last"] = "last" if has_unlabelled else "none"
     first: Literal["none", "first"] = "first" if has_unlabelled else "none"
     return {

@@ -117,7 +117,7 @@ def _network(loaders: list[Any], name: str) -> Any:
 
 
 def _channel_order(config: Any, name: str) -> ChannelOrder:
-    """Whose classes they are, by their number and the name of the first."""
+    """Find whose classes they are, by their number and the name of the first."""
     names = [str(class_name) for _, class_name in sorted(config.id2label.items())]
     for order in CHANNEL_ORDERS:
         if len(names) == len(order.classes) and names[0].lower() == order.first_class:

@@ -73,7 +73,7 @@ class InDomainSegmenter(nn.Module):
         return half, quarter, F.relu(eighth + context)
 
     def _seen_size(self, images: Tensor) -> list[int]:
-        """Both sides even, the shorter one at least `short_side`."""
+        """Round both sides to even numbers, the shorter one at least `short_side`."""
         scale = max(1.0, self.config.short_side / min(images.shape[-2:]))
         return [2 * round(side * scale / 2) for side in images.shape[-2:]]
 

@@ -182,7 +182,7 @@ def _libraries() -> tuple[Any, Any, Any]:
 
 
 def _channel_order(config: Any, name: str) -> ChannelOrder:
-    """Whose classes the configuration's dataset has."""
+    """Find whose classes the configuration's dataset has."""
     dataset = config.get("dataset_type", "no dataset")
     if dataset not in _ORDERS:
         raise ValueError(

@@ -51,7 +51,7 @@ class Benchmark:
 
     @cached_property
     def networks(self) -> ScoringNetworks:
-        """What scores the images of this run."""
+        """The networks that score the images of this run."""
         return ScoringNetworks(
             self.config, self.place, self.protocol, self.dataset, self.count,
             train_split=lambda: self._train_split,

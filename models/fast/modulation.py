@@ -99,7 +99,7 @@ def scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor, slope: float) -> Te
 
 
 def _modulated(x: Tensor, table: Tensor, ids: Tensor | None, slope: float, out: Tensor) -> Tensor:
-    """Into `out`, which may be x. Without ids, the table has one row for all pixels."""
+    """Write into `out`, which may be x. Without ids, the table has one row for all pixels."""
     for rows in _pieces(x):
         picked = table if ids is None else table.index_select(0, ids[rows])
         scale, shift = picked.chunk(2, dim=1)

@@ -39,7 +39,7 @@ class FastSemanticConv2d(SemanticConv2d, FastConv2d):
         return y.add_(_at_pixels(of_map.to(y.dtype), windows))
 
     def _chosen_windows(self, x: Tensor | None, semantics: SemanticMap) -> Windows | None:
-        """None for the dense form; a function of the batch alone, counted in multiplications."""
+        """Choose by the batch alone, counted in multiplications; None for the dense form."""
         if not semantics.is_hard or torch.compiler.is_compiling():
             return None
         size: Size = semantics.size if x is None else (x.shape[-2], x.shape[-1])

@@ -23,7 +23,7 @@ class FoldedSpectralNorm(SpectralNorm):
             self._folded = self._state(module)
 
     def _state(self, module: nn.Module) -> tuple[object, ...] | None:
-        """Which tensors the weight was made of, and how often each was written to."""
+        """Return which tensors the weight was made of, and how often each was written to."""
         tensors = [
             cast(Tensor, getattr(module, self.name + suffix))
             for suffix in ("_orig", "_u", "_v", "")

@@ -151,7 +151,7 @@ class Trainer:
         return [parameter for network in networks for parameter in network.parameters()]
 
     def _optimizer(self, update: Update) -> ScaledOptimizer:
-        """Its learning rate is set anew in every step."""
+        """Build an optimizer, whose learning rate is set anew in every step."""
         own = self.settings.optimizers[update.name]
         made = _KINDS[own.kind](
             self._learned(update), betas=own.betas, weight_decay=own.weight_decay

@@ -148,7 +148,7 @@ def _threads(line: Line) -> str:
 
 
 def _settings(budget: Line) -> str:
-    """Of a training, what changes its speed."""
+    """Return what changes the speed of a training."""
     parts = [f"network width {budget['width']:g}", budget["precision"]]
     parts += [name for name in ("tf32", "channels_last", "compile") if budget.get(name)]
     if budget["accumulate"] > 1:

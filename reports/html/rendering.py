@@ -78,7 +78,7 @@ def _joined(names: Sequence[str]) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """Nothing but the page's own style, script and pictures; no connection, frame or form."""
+    """Allow nothing but the page's own style, script and pictures; no connection, frame or form."""
     parts = (
         "default-src 'none'",
         f"script-src {_source(script)}",

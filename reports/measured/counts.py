@@ -49,7 +49,10 @@ def average_of(row: Row, counts: StoredCounts) -> ClassAverage:
 
 
 def _file_name(item: Measurement) -> str:
-    """As the engine names the files of a job; a name with a path in it never leaves the folder."""
+    """Name it as the engine names a job's files.
+
+    A name with a path in it never leaves the folder.
+    """
     name = f"{item.source}-{item.job_sha256[:8]}"
     if Path(name).name != name or "\\" in name:
         raise UserError(f"the row name {item.source!r} is no file name; the record was changed")

@@ -84,7 +84,7 @@ class ProtocolGroup:
 
     @property
     def title(self) -> str:
-        """What was measured on what, for the head of a table or a figure."""
+        """Data and protocol, for the head of a table or a figure."""
         key = self.key
         plural = "" if key.num_images == 1 else "s"
         order = "" if key.height == key.width else " (height x width)"

@@ -98,7 +98,7 @@ def metrics_of(seeded: Sequence[SeededRow]) -> dict[str, dict[str, Any]]:
 
 
 def _way(item: Measurement) -> Hashable:
-    """What must agree for two measurements to be seeds of one row."""
+    """Return what must agree for two measurements to be seeds of one row."""
     if item.source_kind in REFERENCE_KINDS:
         return item.source_kind, item.source
     known_training = item.train_steps is not None

@@ -223,7 +223,7 @@ def _by_model(rows: Sequence[SeededRow], table: PaperTable) -> dict[str, SeededR
 def _metrics(
     table: PaperTable, groups: Mapping[str, Sequence[SeededRow]]
 ) -> dict[str, dict[str, Any]]:
-    """What the columns are: metrics that were measured, and those that the paper prints."""
+    """Return the columns: metrics that were measured, and those that the paper prints."""
     rows = [row for seeded in groups.values() for row in seeded]
     about = metrics_of(rows)
     missing = [name for name in table.metrics if name not in about]

@@ -122,7 +122,7 @@ def _num_real(row: Row) -> int | None:
 
 
 def _seconds(row: Row) -> float:
-    """Of the row's jobs together; one that trained its model holds the training too."""
+    """Sum the seconds of the row's jobs; one that trained its model holds the training too."""
     return sum({item.job_sha256: item.seconds for item in row.measurements}.values())
 
 

@@ -70,7 +70,7 @@ class Column:
 
     @property
     def first_order(self) -> str:
-        """How the first click sorts: the best score first, texts and facts from the least."""
+        """Order of the first click: the best score first, texts and facts from the least."""
         return "descending" if self.larger_is_better else "ascending"
 
     def printed(self, index: int) -> str:

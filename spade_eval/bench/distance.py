@@ -72,7 +72,7 @@ def _moments(features: Tensor) -> FeatureMoments:
 
 
 def _distance_by_scipy(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> float:
-    """From mean and covariance of each side."""
+    """Compute it from mean and covariance of each side."""
     (mean, covariance), (other_mean, other_covariance) = first, second
     root_trace = trace_of_root(covariance.numpy(), other_covariance.numpy())
     traces = (covariance.trace() + other_covariance.trace()).item()

@@ -134,7 +134,7 @@ def _synthesis_run(
 
 
 def _operations(run: Run[Tensor | None], device: torch.device) -> int:
-    """Of convolutions and matrix products; a multiply-add is two."""
+    """Count those of convolutions and matrix products; a multiply-add is two."""
     with FlopCounterMode(display=False) as counter:
         run(-1, Clock(device))
     return int(counter.get_total_flops())
@@ -147,6 +147,6 @@ def _deviation(image: Tensor | None, reference: Tensor | None) -> float | None:
 
 
 def _distinct_fraction(semantics: SemanticMap) -> float:
-    """Of the pixels at full size: windows that two 3x3 convolutions tell apart."""
+    """Return windows that two 3x3 convolutions tell apart, over the pixels at full size."""
     windows = windows_at(semantics, semantics.size, 3, layer=2)
     return windows.count / windows.pixels.numel()

@@ -66,7 +66,7 @@ def load(dataset: Dataset, images: int, workers: int = 1) -> None:
 
 
 def _decoding(what: str, ours: Callable[[Path], object], paths: Sequence[Path], rounds: int) -> Row:
-    """On one core, the two readers in turn; the first reading waits for the disk."""
+    """Time the two readers on one core, in turn; the first reading waits for the disk."""
     runs = [whole(partial(_read_all, read, paths)) for read in (ours, _decoded_by_pillow)]
     # In a thread, so that the ratio is that of a worker.
     with ThreadPoolExecutor(max_workers=1) as pool:

@@ -163,7 +163,7 @@ class FileDataset(Facts):
         return digest.hexdigest()
 
     def _meaning(self) -> str:
-        """What else the data depend on, where a user decides what label values mean."""
+        """Return what else the data depend on, where a user decides what label values mean."""
         return ""
 
     def _read(self, stem: str) -> Sample:

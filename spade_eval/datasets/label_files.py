@@ -68,7 +68,7 @@ class LabelFiles:
         return labels
 
     def _shifted(self, ids: NDArray[np.uint8], offset: int, path: Path) -> NDArray[np.uint8]:
-        """What the published data sets need, at the speed of decoding."""
+        """Shift ids as the published data sets need it, at the speed of decoding."""
         labels = ids - np.uint8(offset) if offset else ids
         # One more turns 255 into 0, so that the largest value alone decides.
         above = labels + np.uint8(1) if self.unlabelled else labels

@@ -172,7 +172,7 @@ def _each_with_each(generator: FigureGenerator, samples: list[Sample], z: Tensor
 
 
 def _spread_lines(samples: Sequence[Sample], images: Tensor, of: str) -> list[str]:
-    """How far apart a label map's images lie; 0 would mean that the latent is not heard."""
+    """Say how far apart a label map's images lie; 0 would mean that the latent has no effect."""
     return [
         f"{sample.name}: mean absolute difference between two {of}' images "
         f"{_mean_distance(list(images[:, row])):.3g} (of 2)"
@@ -188,7 +188,7 @@ def _layout_lines(
     score: int,
     of: str,
 ) -> list[str]:
-    """Nothing is scored of random weights, of one latent, or where no segmenter is at hand."""
+    """Score the layout, but not of random weights, of one latent, or without a segmenter."""
     if not score or generator.is_random or len(z) < 2:
         return []
     if not has_segmenter(dataset):

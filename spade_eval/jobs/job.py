@@ -39,13 +39,13 @@ class Job:
 
     @property
     def title(self) -> str:
-        """As progress and errors name it."""
+        """Name in progress and errors."""
         what = "real and oracle" if self.model == REFERENCES else self.model
         return f"{what}, {self.dataset}, seed {self.seed}"
 
     @property
     def log(self) -> Path:
-        """What the job prints."""
+        """File of all that the job prints."""
         return self.run_folder / "logs" / f"{self.model}.log"
 
     @property

@@ -31,7 +31,7 @@ class Launch:
 
     @property
     def num_jobs(self) -> int:
-        """Over all stages."""
+        """Number of jobs over all stages."""
         return sum(map(len, self.stages))
 
 

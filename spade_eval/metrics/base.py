@@ -58,7 +58,7 @@ class Images(Protocol):
 
     @property
     def number(self) -> int:
-        """Of the batch in the split."""
+        """Number of the batch in the split."""
         ...
 
     @property
@@ -72,7 +72,7 @@ class ScoredBatch(Images, Protocol):
 
     @property
     def names(self) -> Sequence[str]:
-        """Of the images, N of them."""
+        """Names of the N images."""
         ...
 
     @property

@@ -175,7 +175,7 @@ def unit_range(images: Tensor, eight_bit: bool) -> Tensor:
 
 
 def _resize_by_pillow(pixels: Tensor, filter_name: str) -> Tensor:
-    """Each channel as an image of floats."""
+    """Resize each channel as an image of floats."""
     resampling = Image.Resampling[filter_name.upper()]
     height, width = _INPUT_SIZE
     channels = pixels.cpu().numpy().reshape(-1, *pixels.shape[-2:])

@@ -41,7 +41,7 @@ def inception_v3(graph: InceptionGraph = "tensorflow-2015") -> nn.Sequential:
 
 
 def _tensorflow_blocks() -> list[Callable[..., nn.Module]]:
-    """What torchvision's network is built of, with pytorch-fid's blocks in place of its own."""
+    """Return torchvision's parts, with pytorch-fid's blocks in place of its own."""
     from pytorch_fid.inception import (
         FIDInceptionA,
         FIDInceptionC,

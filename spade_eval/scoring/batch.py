@@ -87,7 +87,7 @@ class Batch:
 
     @cached_property
     def _features(self) -> dict[str, Tensor]:
-        """By column of every distance."""
+        """Features by column of every distance."""
         if self.judges.share_an_encoder:
             (distance,), (_, _, shared) = self.judges.distances, self._judged
             assert shared is not None

@@ -57,7 +57,7 @@ class Distance:
 
     @property
     def column(self) -> str:
-        """What records call the distance: each FID of a run by another name."""
+        """Name of the distance in records: each FID of a run has another."""
         return f"{self.metric}_{self.profile_name}" if self.beside else self.metric
 
     @property

@@ -44,7 +44,7 @@ class Scores:
 
     @property
     def numbers(self) -> dict[str, float | None]:
-        """Those of the whole split, by column."""
+        """Numbers of the whole split, by column."""
         return {item.column: item.value for item in self.values if item.class_name is None}
 
     def per_class(self, column: str = "iou") -> dict[str, float | None]:
@@ -138,7 +138,7 @@ class Scorer(Judges):
 
     @property
     def num_batches(self) -> int:
-        """Over all processes."""
+        """Number of batches over all processes."""
         return -(-self.count // self.protocol.batch_size)
 
     def batches(

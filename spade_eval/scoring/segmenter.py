@@ -197,7 +197,7 @@ def _hugging_face(name: str, dataset: Dataset, device: torch.device) -> ScoringS
 
 
 def _sha256_of_tensors(network: nn.Module) -> str:
-    """Of names, types, shapes and bytes, the same on every machine."""
+    """Hash names, types, shapes and bytes, the same on every machine."""
     digest = hashlib.sha256()
     for name, tensor in network.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

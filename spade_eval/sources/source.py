@@ -35,7 +35,7 @@ class Source(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What must stand below a table with this row; complete once its images are made."""
+        """Sentences below a table with this row; complete once its images are made."""
         ...
 
     def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
@@ -137,7 +137,7 @@ def require_floats(source: Source) -> None:
 
 
 def _unit_range(images: Sequence[NDArray[np.uint8]]) -> Tensor:
-    """Each (H, W, 3) -> (N, 3, H, W) in [0, 1]."""
+    """Stack (H, W, 3) images each -> (N, 3, H, W) in [0, 1]."""
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
 
 

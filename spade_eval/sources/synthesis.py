@@ -81,7 +81,7 @@ class SynthesizedByCheckpoint:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What must stand below a table with this row."""
+        """Sentences below a table with this row."""
         return self._notes if self._half is None else (*self._notes, self._half.note(self.name))
 
     def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
@@ -171,14 +171,14 @@ def _notes_of_choice(name: str, rule: str | None, said: Sequence[str]) -> tuple[
 
 
 def _told(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Network and label layout where the file does not hold them but flags had a say."""
+    """Return network and label layout where flags, not the file, determine them."""
     if has_description(checkpoint.file):
         return {}
     return {name: checkpoint.description[name] for name in ("network", "config", "layout")}
 
 
 def _training_record(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What is known about the training; nothing where the file is not ours."""
+    """Return what is known about the training; nothing where the file is not ours."""
     train = checkpoint.description["train"]
     if train is None:
         return {}

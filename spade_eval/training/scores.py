@@ -45,12 +45,12 @@ class PeriodicScores:
 
     @property
     def rule(self) -> str:
-        """How the best weights are chosen, as their file records it."""
+        """Rule by which the best weights are chosen, as their file records it."""
         return f"best mIoU on the first {self.images} val images, every {self.every} steps"
 
     @property
     def note(self) -> str:
-        """What a number of the best weights must not be shown without."""
+        """Sentence without which no number of the best weights is shown."""
         return (
             f"weights chosen by the {self.rule}: a choice by the reported metric on images that "
             "it is reported on is optimistic"

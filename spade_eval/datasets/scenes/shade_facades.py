@@ -98,7 +98,7 @@ def _paint(
 
 
 def _windows(u: Array, v: Array, storeys: int) -> tuple[NDArray[np.bool_], Array]:
-    """Where windows are on a grid of bays and storeys, and a number in 0..1 for each window."""
+    """Return where windows are on a grid of bays and storeys, and a number in 0..1 for each."""
     across, down = u - np.floor(u), v - np.floor(v)
     ground_floor = (v > storeys - 1) & (storeys > 2)
     upper = between(across, 0.26, 0.74) & between(down, 0.24, 0.74)

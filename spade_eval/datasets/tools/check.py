@@ -133,7 +133,7 @@ def _call(task: Callable[[], _Findings]) -> _Findings:
 
 
 def _file_task(stem: str, paths: SampleFiles, label_files: LabelFiles) -> Callable[[], _Findings]:
-    """Each file is read even if another one of the sample is faulty."""
+    """Read each file even if another one of the sample is faulty."""
 
     def inspect() -> _Findings:
         findings = _Findings(name=stem, has_instances=paths.instance_map is not None)
