@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of a state dict does not fit a network, told at once and in one line.
+"""What of a state dict does not fit a network, all of it in one line.
 
 A leaf: it imports nothing, so every part of the program may use it. Who loads decides what to drop
 before, which error to raise, and what to do next.
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 _SHOWN = 6
 
 
-def misfit(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+def mismatch(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
     """Say what is missing, unexpected and of wrong shape, together; empty where all entries fit."""
-    missing = [name for name in wanted if name not in found]
-    unexpected = [name for name in found if name not in wanted]
+    missing = [name for name in wanted if name not in given]
+    unexpected = [name for name in given if name not in wanted]
     reshaped = [
-        f"{name} {tuple(found[name].shape)} instead of {tuple(tensor.shape)}"
+        f"{name} {tuple(given[name].shape)} instead of {tuple(tensor.shape)}"
         for name, tensor in wanted.items()
-        if name in found and found[name].shape != tensor.shape
+        if name in given and given[name].shape != tensor.shape
     ]
     problems = (("missing", missing), ("unexpected", unexpected), ("of wrong shape", reshaped))
-    told = [f"{len(names)} {kind}: {listed(names)}" for kind, names in problems if names]
-    if not told:
+    lines = [f"{len(names)} {kind}: {listed(names)}" for kind, names in problems if names]
+    if not lines:
         return ""
-    return f"{len(wanted)} tensors expected, {len(found)} found; {'; '.join(told)}"
+    return f"{len(wanted)} tensors expected, {len(given)} found; {'; '.join(lines)}"
 
 
 def listed(names: Iterable[str]) -> str:

@@ -18,8 +18,8 @@ Shapes = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """What shapes cannot tell, as the user said it; None leaves it to the shapes."""
+class Hints:
+    """What the user says where shapes cannot; None leaves it to the shapes."""
 
     upsampling: str | None = None  # of SPADE's decoder
     image_size: Size | None = None  # of latent-input generators
@@ -31,7 +31,7 @@ class Published:
     """The released form of one class of networks."""
 
     recognises: Callable[[Shapes], bool]  # whether a state dict is one of this class, and no other
-    config_of: Callable[[Shapes, Told], Any]  # its `Config`, or `ValueError` for what must be told
+    config_of: Callable[[Shapes, Hints], Any]  # its `Config`; `ValueError` where hints are missing
     names: Callable[[Any], dict[str, str]]  # our module names -> published ones, by `Config`
     # For releases that are no PyTorch files: whether a file is one, and its tensors under published
     # names and in PyTorch's order of dimensions, of sizes that were checked.

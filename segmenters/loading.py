@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spade_eval.models.mismatch import listed, misfit
+from spade_eval.models.mismatch import listed, mismatch
 
 Renaming = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 
@@ -35,7 +35,7 @@ def load_strict(
     tensors = {n: t for n, t in (renamed or dict)(tensors).items() if not is_optional(n)}
     current = module.state_dict()
     wanted = {name: tensor for name, tensor in current.items() if not is_optional(name)}
-    if problem := misfit(tensors, wanted):
+    if problem := mismatch(tensors, wanted):
         raise ValueError(
             f"the weights do not fit the network ({problem}); "
             "check that the file belongs to this segmenter"

@@ -41,7 +41,7 @@ def reset_peak(device: "torch.device") -> None:
     """Count the peak from here on, where the system can.
 
     On a CPU what runs next has to ask the system for memory, so a run that is timed should not be
-    the one whose peak is told.
+    the one whose peak is reported.
     """
     if device.type == "cuda":
         import torch

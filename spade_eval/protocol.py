@@ -280,11 +280,12 @@ def table_lines() -> Iterator[str]:
     rows = [titles]
     for dataset in TABLE:
         for name in TABLE[dataset]:
-            found = protocol_for(name, dataset)
-            sides = f" at {_words(found.short_sides)}" if found.short_sides else ""
+            chosen = protocol_for(name, dataset)
+            sides = f" at {_words(chosen.short_sides)}" if chosen.short_sides else ""
             rows.append((
-                dataset, name, _size(found.size), found.segmenter + sides,
-                found.segmenter_input.size, found.class_average, _words(found.fid_profiles) or "-",
+                dataset, name, _size(chosen.size), chosen.segmenter + sides,
+                chosen.segmenter_input.size, chosen.class_average,
+                _words(chosen.fid_profiles) or "-",
             ))  # fmt: skip
     any_other = PROFILES[IN_DOMAIN]
     rows.append((

@@ -130,7 +130,7 @@ def _on_disk(path: Path, keep: Path | None = None) -> Iterator[Any]:
 
 
 def _require_checksums(path: Path) -> None:
-    """Compare every part with the checksum stored beside it, which torch.load does not do."""
+    """Compare every part with the checksum stored for it, which torch.load does not do."""
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Released checkpoints: their names to ours and back, and strict loading that reports everything.
 
-A network keeps the table of names beside it (`published`); a name stands for the module's own
+A network carries its table of names (`published`); a name stands for the module's own
 entries and all below it. Files are plain state dicts; opening them is the caller's.
 """
 
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from spade_eval.models.checkpoints.recognition import is_generator, recognised, resolve_layout
 from spade_eval.models.labels import SemanticLayout, Size
-from spade_eval.models.mismatch import listed, misfit
-from spade_eval.models.released import Told
+from spade_eval.models.mismatch import listed, mismatch
+from spade_eval.models.released import Hints
 from spade_eval.models.systems.presets import networks
 
 Names = Mapping[str, str]
@@ -53,8 +53,8 @@ def load_published_generator(
     `arch` that is given must be the file's.
     """
     tensors = without_prefix(state_dict)
-    told = Told(upsampling=upsampling, image_size=image_size, num_features=num_features)
-    network, config = recognised(tensors, told)
+    hints = Hints(upsampling=upsampling, image_size=image_size, num_features=num_features)
+    network, config = recognised(tensors, hints)
     if not is_generator(network):
         raise ValueError(f"the file holds a {network.__name__}, expected a generator's file")
     family: str = network.published.family_of(config)  # type: ignore[attr-defined]
@@ -100,7 +100,7 @@ def load_published(
     for name, tensor in wanted.items():
         if name.endswith(_COUNTER):
             tensors.setdefault(name, torch.zeros_like(tensor, device="cpu"))
-    check_entries(tensors, wanted)
+    refuse_mismatch(tensors, wanted)
     module.load_state_dict(from_published(module, tensors, names))
 
 
@@ -167,9 +167,9 @@ def _belongs_to_bare_norm(name: str, wanted: Mapping[str, Tensor]) -> bool:
     return leaf in _STATISTICS and not any(key.startswith(f"{owner}.") for key in wanted)
 
 
-def check_entries(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+def refuse_mismatch(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
     """Raise `ValueError` that names what is missing, unexpected and of another shape, together."""
-    if problem := misfit(found, wanted):
+    if problem := mismatch(tensors, wanted):
         raise ValueError(
             f"the checkpoint does not fit the network ({problem}); "
             "check the architecture and its options"

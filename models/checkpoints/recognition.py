@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from spade_eval.models.checkpoints.safe_load import load_tensors
 from spade_eval.models.labels import RELEASED_LAYOUTS, SemanticLayout
-from spade_eval.models.released import Published, Shapes, Told
+from spade_eval.models.released import Hints, Published, Shapes
 from spade_eval.models.systems.presets import networks, scored_networks
 
 
@@ -40,11 +40,11 @@ def resolve_layout(
     return name, chosen
 
 
-def recognised(tensors: Shapes, told: Told = Told()) -> tuple[type[nn.Module], Any]:  # noqa: B008
+def recognised(tensors: Shapes, hints: Hints = Hints()) -> tuple[type[nn.Module], Any]:  # noqa: B008
     """Infer class and configuration of a state dict with published names, or raise `ValueError`."""
     network = network_of(tensors)
     published: Published = network.published  # type: ignore[attr-defined]
-    return network, published.config_of(tensors, told)
+    return network, published.config_of(tensors, hints)
 
 
 def network_of(tensors: Shapes) -> type[nn.Module]:

@@ -4,7 +4,7 @@
 These are, up to PyTorch 2.14:
 
 - pickles of protocol 4 and 5, whose instructions it does not know;
-- files that hold objects of foreign classes beside their tensors (mmsegmentation's training
+- files that hold objects of foreign classes besides their tensors (mmsegmentation's training
   history): `safe_globals` would have to name each class, `getattr` among them, cannot let pass what
   is of `os`, and lets no such object be filled item by item;
 - files of the form before PyTorch 1.6: it takes memory for whatever size a tensor claims and

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from spade_eval.models.layers.norms import unconditional_norm
 from spade_eval.models.layers.spectral import spectral_norm
-from spade_eval.models.released import Published, Shapes, Told
+from spade_eval.models.released import Hints, Published, Shapes
 
 DiscriminatorNorm = Literal[
     "spectralinstance", "spectralbatch", "spectralsyncbatch", "spectralnone",
@@ -143,7 +143,7 @@ def _is_published(tensors: Shapes) -> bool:
     return bool({"discriminator_0.model0.0.weight", "scale0_layer0.0.weight"} & set(tensors))
 
 
-def _config_of(tensors: Shapes, told: Told) -> MultiscaleDiscriminator.Config:
+def _config_of(tensors: Shapes, hints: Hints) -> MultiscaleDiscriminator.Config:
     """The configuration of a state dict with SPADE's or pix2pixHD's names."""
     if "scale0_layer0.0.weight" in tensors:
         norm = "syncbatch" if "scale0_layer1.1.weight" in tensors else "instance"

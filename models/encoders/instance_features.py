@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator, Trunk, reflect_conv
 from spade_eval.models.generators.pix2pixhd import published_names as generator_names
-from spade_eval.models.released import Published, Shapes, Told, numbered
+from spade_eval.models.released import Hints, Published, Shapes, numbered
 from spade_eval.models.semantics import SemanticMap
 
 
@@ -75,7 +75,7 @@ def _is_published(tensors: Shapes) -> bool:
     return "model.1.weight" in tensors and not any(".conv_block." in name for name in tensors)
 
 
-def _config_of(tensors: Shapes, told: Told) -> InstanceFeatureEncoder.Config:
+def _config_of(tensors: Shapes, hints: Hints) -> InstanceFeatureEncoder.Config:
     """The configuration of a state dict with published names."""
     convolutions = numbered(tensors, "model.", ".weight")
     return InstanceFeatureEncoder.Config(

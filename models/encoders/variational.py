@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spade_eval.models.layers.spectral import spectral_norm
-from spade_eval.models.released import Published, Shapes, Told, numbered
+from spade_eval.models.released import Hints, Published, Shapes, numbered
 
 # Output widths in units of base_channels; further layers keep the last one.
 _WIDTHS = (1, 2, 4, 8)
@@ -82,7 +82,7 @@ def published_names(config: ImageEncoder.Config) -> dict[str, str]:
     return {f"layers.{i}": f"layer{i + 1}.0" for i in range(depth)}
 
 
-def _config_of(tensors: Shapes, told: Told) -> ImageEncoder.Config:
+def _config_of(tensors: Shapes, hints: Hints) -> ImageEncoder.Config:
     """The configuration of a state dict with published names."""
     return ImageEncoder.Config(
         base_channels=tensors["layer1.0.weight_orig"].shape[0],

@@ -6,7 +6,7 @@ around it. Label maps are mostly uniform, so that a batch holds far fewer distin
 pixels (5x5 windows of COCO-Stuff maps: 11% of the pixels at 256x256). Whatever is a function of the
 window is computed once per distinct one and looked up at the pixels.
 
-Windows are told apart exactly: a window is the sequence of its symbols, read as a number in the
+Windows are distinguished exactly: a window is the sequence of its symbols, read as a number in the
 base of the alphabet; where the number would outgrow 62 bits, prefixes are renumbered first. What
 lies outside the image is a symbol of its own, because a convolution pads zeros there.
 """

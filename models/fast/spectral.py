@@ -10,7 +10,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 
 
 class FoldedSpectralNorm(SpectralNorm):
-    """Torch's hook, which divides the weight before a forward, but not again in vain."""
+    """Torch's hook, which divides the weight before a forward, but not again without need."""
 
     _folded: tuple[object, ...] | None = None
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from spade_eval.models.generators.base import check_semantics, refuse_latent
 from spade_eval.models.labels import Size
-from spade_eval.models.released import Published, Shapes, Told
+from spade_eval.models.released import Hints, Published, Shapes
 from spade_eval.models.semantics import SemanticMap
 
 _FIRST_HEIGHT = 4
@@ -128,14 +128,14 @@ def published_names(config: CRNGenerator.Config) -> dict[str, str]:
     return names | {"to_rgb": f"g_{_FIRST_HEIGHT << (len(config.widths) - 1)}_conv100"}
 
 
-def _config_of(tensors: Shapes, told: Told) -> CRNGenerator.Config:
+def _config_of(tensors: Shapes, hints: Hints) -> CRNGenerator.Config:
     """The configuration of a state dict with published names; images are twice as wide as high
     unless a size is told."""
     heights = sorted(int(name.split("_")[1]) for name in tensors if name.endswith("_conv1.weight"))
     height = heights[-1]
     return CRNGenerator.Config(
         num_labels=tensors[f"g_{_FIRST_HEIGHT}_conv1.weight"].shape[1],
-        image_size=told.image_size or (height, 2 * height),
+        image_size=hints.image_size or (height, 2 * height),
         num_images=tensors[f"g_{height}_conv100.weight"].shape[0] // 3,
         widths=tuple(tensors[f"g_{step}_conv1.weight"].shape[0] for step in heights),
     )

@@ -26,7 +26,7 @@ from spade_eval.models.generators.pix2pixhd import (
     trunk_names,
 )
 from spade_eval.models.layers.norms import make_condition
-from spade_eval.models.released import Published, Shapes, Told, numbered
+from spade_eval.models.released import Hints, Published, Shapes, numbered
 from spade_eval.models.semantics import SemanticMap
 
 
@@ -124,9 +124,9 @@ def published_names(config: LocalEnhancerGenerator.Config) -> dict[str, str]:
     return names | {"to_rgb": f"model{config.num_enhancers}_2.{last}"}
 
 
-def _config_of(tensors: Shapes, told: Told) -> LocalEnhancerGenerator.Config:
+def _config_of(tensors: Shapes, hints: Hints) -> LocalEnhancerGenerator.Config:
     """The configuration of a state dict with published names."""
-    settings = published_sizes(tensors, told.num_features)
+    settings = published_sizes(tensors, hints.num_features)
     enhancers = 1
     while f"model{enhancers + 1}_1.1.weight" in tensors:
         enhancers += 1

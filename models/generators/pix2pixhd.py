@@ -279,8 +279,8 @@ def family_of(config: Pix2PixHDGenerator.Config) -> str:
 
 Pix2PixHDGenerator.published = Published(
     recognises=lambda tensors: is_published(tensors) and "model1_1.1.weight" not in tensors,
-    config_of=lambda tensors, told: Pix2PixHDGenerator.Config(
-        **published_sizes(tensors, told.num_features)
+    config_of=lambda tensors, hints: Pix2PixHDGenerator.Config(
+        **published_sizes(tensors, hints.num_features)
     ),
     names=published_names,
     families=("pix2pixhd", "pix2pixhdpp"),

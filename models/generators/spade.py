@@ -22,7 +22,7 @@ from spade_eval.models.labels import Size
 from spade_eval.models.layers.norms import NormKind, ParamFreeNorm, make_condition
 from spade_eval.models.layers.resblocks import SPADEResBlock
 from spade_eval.models.layers.spade import norm_maker
-from spade_eval.models.released import Published, Shapes, Told
+from spade_eval.models.released import Hints, Published, Shapes
 from spade_eval.models.semantics import SemanticMap
 
 Upsampling = Literal["normal", "more", "most"]
@@ -146,9 +146,9 @@ def published_names(config: SPADEGenerator.Config) -> dict[str, str]:
     return names
 
 
-def _config_of(tensors: Shapes, told: Told) -> SPADEGenerator.Config:
+def _config_of(tensors: Shapes, hints: Hints) -> SPADEGenerator.Config:
     """The configuration of a state dict with published names."""
-    upsampling, image_size = cast("Upsampling | None", told.upsampling), told.image_size
+    upsampling, image_size = cast("Upsampling | None", hints.upsampling), hints.image_size
     start = tensors["fc.weight"]
     hidden_channels, num_labels, kernel_size, _ = tensors["head_0.norm_0.mlp_shared.0.weight"].shape
     base_channels = tensors["head_0.conv_0.bias"].numel() // 16

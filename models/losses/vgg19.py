@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from spade_eval.errors import torchvision_that_fits
-from spade_eval.models.mismatch import misfit
+from spade_eval.models.mismatch import mismatch
 
 # Of the convolutions and pools that torchvision lists, those up to a convolution.
 CONV5_1, CONV5_2, ALL = 17, 18, 21
@@ -30,7 +30,7 @@ class FrozenVGG19(nn.Module):
         self.features, self.taps = trunk, frozenset(taps)
         wanted = self.state_dict()
         given = {name: tensor for name, tensor in vgg19.items() if name in wanted}
-        if problem := misfit(given, wanted):
+        if problem := mismatch(given, wanted):
             raise ValueError(
                 f"these are not torchvision's VGG-19 weights ({problem}); "
                 "give the state dict of torchvision.models.vgg19"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a published method is: networks that learn together, one step of theirs, how they paint.
 
-A method is one `System` in one file beside this one, with its `Settings`, and one or more rows of
+A method is one `System` in one file of this package, with its `Settings`, and one or more rows of
 `spade_eval.models.systems.presets`. Nothing else of the suite knows its losses, the order of its
 updates or what noise it takes: the trainer, the bench, the memory estimate, checkpoints and
 previews ask the system.

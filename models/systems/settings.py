@@ -50,7 +50,7 @@ def difference(system: type[System], dataset: str = "") -> list[Difference]:
     differing: dict[str, set[tuple[str, str]]] = {}
     for name in {**paper, **release}:
         if paper.get(name) != release.get(name):
-            # Optimizers share most of their settings: told once where they agree.
+            # Optimizers share most of their settings: given once where they agree.
             pair = (str(paper.get(name)), str(release.get(name)))
             differing.setdefault(name.rpartition(".")[2], set()).add(pair)
     trained = [

@@ -79,13 +79,13 @@ class World:
             return _in_order([parts], count)
         everywhere: list[Any] | None = [None] * self.size if self.is_first else None
         dist.gather_object(dict(parts), everywhere, dst=0, group=self.group)
-        found: list[T] = []
+        collected: list[T] = []
 
         def keep() -> None:
-            found.extend(_in_order(everywhere or [], count))
+            collected.extend(_in_order(everywhere or [], count))
 
         self.on_first(keep)
-        return found
+        return collected
 
     def summed(self, counts: Tensor) -> Tensor:
         """Sum an integer tensor over processes; exact, so order cannot change it."""
@@ -228,12 +228,12 @@ def run_workers(arguments: Sequence[str]) -> Ended:
 
 def _in_order(parts: Sequence[Mapping[int, T]], count: int) -> list[T]:
     numbers = [number for part in parts for number in part]
-    found = {number: item for part in parts for number, item in part.items()}
-    missing = sorted(set(range(count)) - found.keys())
+    by_number = {number: item for part in parts for number, item in part.items()}
+    missing = sorted(set(range(count)) - by_number.keys())
     if missing or len(numbers) != count:
         doubled = sorted({number for number in numbers if numbers.count(number) > 1})
         raise ValueError(
             f"the processes brought {len(numbers)} parts, expected each of {count} once "
             f"(missing {missing[:8]}, doubled {doubled[:8]}); start again"
         )
-    return [found[number] for number in range(count)]
+    return [by_number[number] for number in range(count)]

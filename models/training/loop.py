@@ -33,7 +33,7 @@ class Trainable(Protocol[BatchOf]):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
-class Observer(Protocol):
+class Callback(Protocol):
     """Something that watches the losses of a run. It must not change the run."""
 
     def __call__(self, step: int, losses: Mapping[str, float]) -> None: ...
@@ -72,7 +72,7 @@ class Loop(Generic[Batch]):
     settings: LoopSettings
     state_file: Path
     config_sha256: str
-    observers: Sequence[Observer] = ()
+    callbacks: Sequence[Callback] = ()
     periodic: Sequence[Periodic] = ()
     title: str = "training"
     world: World = ALONE  # the first process of it alone reads, writes and observes
@@ -136,8 +136,8 @@ class Loop(Generic[Batch]):
                     "number; lower the learning rate, or train in float32"
                 )
         bar.set_postfix({name: f"{value:.3g}" for name, value in values.items()}, refresh=False)
-        for observer in self.observers if self.world.is_first else ():
-            observer(done, values)
+        for callback in self.callbacks if self.world.is_first else ():
+            callback(done, values)
 
     def _save(self, done: int) -> None:
         state = {"step": done, "config_sha256": self.config_sha256}

@@ -32,9 +32,9 @@ class AllReduceBatchNorm2d(nn.BatchNorm2d):
     def _track(self, mean: Tensor, variance: Tensor) -> None:
         """Move the running statistics; the variance is the unbiased one."""
         assert self.momentum is not None
-        for running, found in ((self.running_mean, mean), (self.running_var, variance)):
+        for running, batch in ((self.running_mean, mean), (self.running_var, variance)):
             assert running is not None
-            running.lerp_(found.to(running.dtype), self.momentum)
+            running.lerp_(batch.to(running.dtype), self.momentum)
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
 
@@ -52,8 +52,8 @@ def synchronise_batch_norm(network: nn.Module, device: torch.device) -> None:
 
 def _synchronised(norm: nn.BatchNorm2d, device: torch.device) -> nn.Module:
     if device.type != "cpu":
-        found: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(norm)
-        return found
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(norm)
+        return converted
     stand_in = AllReduceBatchNorm2d(norm.num_features, norm.eps, norm.momentum, norm.affine)
     for name, tensor in {**dict(norm.named_parameters()), **dict(norm.named_buffers())}.items():
         setattr(stand_in, name, tensor)

@@ -105,8 +105,8 @@ def command_to_repeat(config: Mapping[str, Any], item: Measurement | None = None
     return shlex.join([*words, *_row_words(item)])
 
 
-def measured_with(measurements: Sequence[Measurement], models: Collection[str]) -> list[str]:
-    """Time that these models took, then machine, versions and code, each as one line."""
+def shared_provenance(measurements: Sequence[Measurement], models: Collection[str]) -> list[str]:
+    """Return the time that these models took, then machine, versions and code, a line each."""
     jobs = {(item.job_sha256, item.started): item for item in measurements}
     generators = [item for item in jobs.values() if item.source_kind == "generator"]
     trained = [item for item in generators if item.source in models]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several runs of one source, told apart by their seed: mean and spread.
+"""Several runs of one source, distinguished by their seed: mean and spread.
 
 A *row* here is one source trained in one way. Its versions are one per seed, the latest of each;
 sources that have the same name but were trained otherwise, or that nobody knows to be the same,

@@ -51,8 +51,8 @@ def _all_rows() -> pd.DataFrame:
 def published(*, unverified: bool = False) -> pd.DataFrame:
     """Return a row a number: KEY, year, value (NaN: none is printed), printed, unit, source.
 
-    Values are in the unit that the paper prints. `unverified` adds the recalled numbers, told
-    apart by the column `verified`.
+    Values are in the unit that the paper prints. `unverified` adds the recalled numbers,
+    which the column `verified` marks.
     """
     rows = _all_rows()
     if not unverified:

@@ -95,11 +95,12 @@ def _show_together(
     typer.echo(written.text)
     show_paths(written, folder, "Written into")
     if into is not None and table is not None:
-        from spade_eval.reports.measured.provenance import measured_with
+        from spade_eval.reports.measured.provenance import shared_provenance
         from spade_eval.reports.tables.filled_page import fill_with_table
 
         measurements = [item for run in opened for item in run.measurements]
-        for path in fill_with_table(into, table, folder, measured_with(measurements, table.models)):
+        lines = shared_provenance(measurements, table.models)
+        for path in fill_with_table(into, table, folder, lines):
             typer.echo(f"  {path}")
 
 

@@ -99,7 +99,7 @@ class FileDataset(Facts):
 
     @classmethod
     def notes(cls, root: Path) -> list[str]:
-        """Return what a check says beside counts, such as which release lies there."""
+        """Return what a check says besides counts, such as which release lies there."""
         return []
 
     @classmethod

@@ -2,7 +2,7 @@
 """`--gpus N`: one command for all processes of a run, and one voice for what they have to say.
 
 The command runs torchrun, which starts itself N times with the same arguments on every node. A
-user may as well start torchrun: a process is told by its environment what it is.
+user may as well start torchrun: the environment of a process says what it is.
 """
 
 import logging
@@ -94,10 +94,10 @@ def _check(plan: Plan) -> None:
             f"--gpus {plan.gpus} with --device {plan.device}: each process takes its own GPU; use "
             "--device cuda, or cpu to try it without GPUs"
         )
-    found = torch.cuda.device_count()
-    if found < (plan.gpus or 0):
+    present = torch.cuda.device_count()
+    if present < (plan.gpus or 0):
         raise UserError(
-            f"--gpus {plan.gpus}, but this machine has {found}; lower the number, or add "
+            f"--gpus {plan.gpus}, but this machine has {present}; lower the number, or add "
             "--device cpu to run as many processes on the CPU"
         )
 
@@ -116,7 +116,7 @@ def _torchrun(plan: Plan) -> list[str]:
 
 
 def _exit_code(ended: "Ended", folder: Path) -> int:
-    if (folder / _REFUSED).exists():  # and told
+    if (folder / _REFUSED).exists():  # and printed
         return 2
     if (folder / _STOPPED).exists():
         return 0
@@ -137,7 +137,7 @@ def _exit_code(ended: "Ended", folder: Path) -> int:
 
 @contextmanager
 def joined() -> "Iterator[World]":
-    """Join the processes of this run as one `World`; what ends all of them is told by one."""
+    """Join the processes of this run as one `World`; one of them reports what ends all."""
     if _word(_REFUSED).exists():  # restarted after an error of the user's
         os._exit(2)
     from spade_eval.models.training.distributed import ALONE, is_loss_of_another, join
@@ -165,7 +165,7 @@ def joined() -> "Iterator[World]":
 
 
 def leave_word(refused: bool) -> None:
-    """Tell the command that started this process what it has told the user."""
+    """Tell the command that started this process what the user has read."""
     if _LAUNCH_FOLDER in os.environ:
         _word(_REFUSED if refused else _STOPPED).touch()
 

@@ -87,7 +87,7 @@ def run_study(
     sbatch: tuple[str, ...],
     say: Callable[[str], None],
 ) -> Outcome:
-    """Compute what is missing; failures are told, not raised, so that the rest can be shown."""
+    """Compute what is missing; failures are printed, not raised, so that the rest can be shown."""
     launch_jobs = lookup(LAUNCHERS, launcher, "launcher")
     stages = _stages(study)
     launch = Launch(
@@ -159,8 +159,8 @@ def missing(benchmark: Benchmark, names: Sequence[str]) -> list[str]:
     models = tuple(name for name in names if name != REFERENCES)
     rows = benchmark.rows(Request(models))
     unknown = [row.name for row in rows if benchmark.job_sha256(row) not in recorded]
-    found = [name for name in unknown if name in models]
-    return [*([REFERENCES] if len(unknown) > len(found) else []), *found]
+    named = [name for name in unknown if name in models]
+    return [*([REFERENCES] if len(unknown) > len(named) else []), *named]
 
 
 def _report_command(study: Study) -> tuple[str, ...]:

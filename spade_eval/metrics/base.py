@@ -48,7 +48,7 @@ class FeatureSpace(Protocol):
     def profile_name(self) -> str | None: ...
 
     @property
-    def beside(self) -> bool:
+    def is_extra(self) -> bool:
         """Whether it is not the first FID of the run, and gets nothing but its own column."""
         ...
 
@@ -194,11 +194,11 @@ class FeatureMetric(Metric):
         """Return whether these features are its own."""
         network: Literal["inception", "in-domain"]
         network = "in-domain" if space.profile is None else "inception"
-        return network in cls.networks and (cls.of_every_profile or not space.beside)
+        return network in cls.networks and (cls.of_every_profile or not space.is_extra)
 
     def column_of(self, name: str) -> str:
         """Return what records call one of `columns`: each FID of a run by another name."""
-        return f"{name}_{self.space.profile_name}" if self.space.beside else name
+        return f"{name}_{self.space.profile_name}" if self.space.is_extra else name
 
     def update(self, batch: ScoredBatch) -> None:
         self.keep(batch, **{features_key(self.space): batch.features(self.space)})

@@ -75,7 +75,7 @@ class FIDProfile:
         return _SCALINGS[self.scaling](pixels)
 
     def notes(self, num_reference: int, num_synthesized: int) -> tuple[str, ...]:
-        """Say what must stand beside an FID of so many images a side, before dropping any."""
+        """Say what must accompany an FID of so many images a side, before dropping any."""
         counts = (num_reference, num_synthesized)
         used = tuple(self.used_images(count) for count in counts)
         notes = []

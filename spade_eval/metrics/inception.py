@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from spade_eval.errors import UserError
 from spade_eval.metrics.fid_profiles import FID_PROFILES, FIDProfile
 from spade_eval.metrics.inception_network import FEATURE_DIM, inception_v3
-from spade_eval.models.mismatch import misfit
+from spade_eval.models.mismatch import mismatch
 
 __all__ = ["FEATURE_DIM", "InceptionFeatures"]
 
@@ -40,7 +40,7 @@ class InceptionFeatures(nn.Module):
             for name, tensor in state_dict.items()
             if not name.startswith(unused) and not name.endswith(_COUNTER)
         }
-        if problem := misfit(used, expected):
+        if problem := mismatch(used, expected):
             raise UserError(
                 f"weights do not fit the Inception network of FID ({problem}); "
                 f"use {profile.weights.file_name} from {profile.weights.origin}"

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from spade_eval.errors import UserError, torchvision_that_fits
-from spade_eval.models.mismatch import misfit
+from spade_eval.models.mismatch import mismatch
 from spade_eval.weights import ALEXNET, LPIPS_LINEAR, WeightFile
 
 LPIPSForm = Literal["lpips", "stargan-v2"]
@@ -105,7 +105,7 @@ class LPIPS(nn.Module):
 def _load(module: nn.Module, given: Mapping[str, Tensor], prefix: str, weights: WeightFile) -> None:
     """Fill a module made on "meta"; what does not fit is named together."""
     expected = {prefix + name: tensor for name, tensor in module.state_dict().items()}
-    if problem := misfit(given, expected):
+    if problem := mismatch(given, expected):
         raise UserError(
             f"weights do not fit LPIPS over AlexNet ({problem}); "
             f"use {weights.file_name} from {weights.origin}"

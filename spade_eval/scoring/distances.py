@@ -46,19 +46,19 @@ class FeatureNetwork(Protocol):
 class Distance:
     """A feature network, and the column of the distance between its features."""
 
-    metric: str  # the column that it is, unless it is `beside`
+    metric: str  # the column that it is, unless `is_extra`
     title: str  # of the network and its weights
     sha256: str  # of the weights
     network: FeatureNetwork
     profile_name: str | None = None
     profile: FIDProfile | None = None
     filled: bool = False  # noise stands in for the weights
-    beside: bool = False  # another FID of the run is the column FID; this one has its own
+    is_extra: bool = False  # another FID of the run is the column FID; this one has its own
 
     @property
     def column(self) -> str:
         """Name of the distance in records: each FID of a run has another."""
-        return f"{self.metric}_{self.profile_name}" if self.beside else self.metric
+        return f"{self.metric}_{self.profile_name}" if self.is_extra else self.metric
 
     @property
     def scores_floats(self) -> bool:
@@ -89,7 +89,7 @@ class Distance:
         }
 
     def notes(self, count: int) -> tuple[str, ...]:
-        """Say what must stand beside a distance between `count` images on either side."""
+        """Say what must accompany a distance between `count` images on either side."""
         if self.profile is not None:
             return self.profile.notes(count, count)
         return ()
@@ -111,7 +111,7 @@ def open_distances(
         features = InDomainFeatures(segmenter.network)
         return (Distance("fd_in_domain", segmenter.title, segmenter.sha256, features),)
     return tuple(
-        _fid(name, profile, weights_dir, device, filled=filled, beside=index > 0)
+        _fid(name, profile, weights_dir, device, filled=filled, is_extra=index > 0)
         for index, (name, profile) in enumerate(profiles.items())
     )
 
@@ -123,7 +123,7 @@ def _fid(
     device: torch.device,
     *,
     filled: bool,
-    beside: bool,
+    is_extra: bool,
 ) -> Distance:
     """FID on the profile's own weights; with `filled`, on noise where they are missing."""
     if filled and not is_installed(profile.weights, weights_dir):
@@ -131,13 +131,15 @@ def _fid(
         fill(noise, 1.0)
         features = InceptionFeatures(noise.state_dict(), profile).to(device)
         title, digest = f"{profile.weights.title}, filled", sha256_of_json({"filled": "inception"})
-        return Distance("fid", title, digest, features, name, profile, True, beside)
+        return Distance("fid", title, digest, features, name, profile, True, is_extra)
     advice = "leave FID out with --fid-profile none, or name the folder with --weights-dir"
     path = installed(dataclasses.replace(profile.weights, flags=advice), weights_dir)
     with as_user_error(f"FID weights {path.name}"):
         features = InceptionFeatures(load_tensors(path), profile).to(device)
     digest = sha256_of_weights(path)
-    return Distance("fid", profile.weights.title, digest, features, name, profile, beside=beside)
+    return Distance(
+        "fid", profile.weights.title, digest, features, name, profile, is_extra=is_extra
+    )
 
 
 def stored_references(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must be said beside a number: each sentence names the reason and is stored with it."""
+"""What must be said with a number: each sentence names the reason and is stored with it."""
 
 from collections.abc import Sequence
 

@@ -10,7 +10,7 @@ A file of this suite (safetensors) carries a JSON description:
     origin                "trained by spade-eval", or "released: <file name>"
     train                 the `TrainConfig`, or None where the training is not ours
     train_config_sha256, weights, checkpoint_rule      None with it
-    notes                 sentences to be shown beside every number
+    notes                 sentences to be shown with every number
 
 A released file is a state dict in the key layout of SPADE or pix2pixHD. `ReleasedOptions` says what
 its shapes cannot tell; the answers become part of the description.
@@ -169,22 +169,22 @@ def open_generator(
 
 def _open_own(file: Path) -> Checkpoint:
     with as_user_error(f"checkpoint {file}"):
-        found = load_description(file)
-        if found.get("format") != FORMAT or set(found) != _FIELDS:
+        described = load_description(file)
+        if described.get("format") != FORMAT or set(described) != _FIELDS:
             raise ValueError(
-                f"its description has the format {found.get('format')!r} and the fields "
-                f"{', '.join(sorted(found))}; expected format {FORMAT} with "
+                f"its description has the format {described.get('format')!r} and the fields "
+                f"{', '.join(sorted(described))}; expected format {FORMAT} with "
                 f"{', '.join(sorted(_FIELDS))}: train again, or convert the released file again"
             )
         try:
-            checkpoint = Checkpoint(file, rebuild(found, load_weights(file)), found)
+            checkpoint = Checkpoint(file, rebuild(described, load_weights(file)), described)
             layout = checkpoint.layout
             if layout is not None and layout.num_labels != checkpoint.config.num_labels:
                 raise ValueError(
                     f"its label layout has {layout.num_labels} channels, its network "
                     f"{checkpoint.config.num_labels}; the file is damaged, get it again"
                 )
-            tuple(map(str, found["notes"]))
+            tuple(map(str, described["notes"]))
         except (TypeError, SafetensorError) as error:
             raise ValueError(f"its description or its weights are damaged ({error})") from error
     return checkpoint
@@ -210,14 +210,14 @@ def _open_released(file: Path, options: ReleasedOptions) -> Checkpoint:
     except (ValueError, IndexError, KeyError, ZeroDivisionError) as error:
         raise UserError(f"checkpoint {file}: {error}; {_FLAGS}") from error
     name = options.label_layout or loaded.layout_name
-    told = (
+    how = (
         "as --label-layout says"
         if options.label_layout
         else "the only known one of so many channels"
     )
-    note = f"Released file {file.name} ({loaded.arch}), label layout {name}, {told}."
-    found = description(loaded.generator, loaded.layout, name, origin, notes=[note])
-    return Checkpoint(file, loaded.generator, found)
+    note = f"Released file {file.name} ({loaded.arch}), label layout {name}, {how}."
+    described = description(loaded.generator, loaded.layout, name, origin, notes=[note])
+    return Checkpoint(file, loaded.generator, described)
 
 
 def _require_dataset(checkpoint: Checkpoint, layout: SemanticLayout, dataset: Dataset) -> None:

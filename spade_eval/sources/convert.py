@@ -10,7 +10,7 @@ from spade_eval.errors import UserError, as_user_error
 from spade_eval.models.checkpoints.files import has_description, save_network, save_state_dict
 from spade_eval.models.checkpoints.published import to_published
 from spade_eval.models.checkpoints.recognition import recognised
-from spade_eval.models.released import Told
+from spade_eval.models.released import Hints
 from spade_eval.sources.checkpoints import Checkpoint, ReleasedOptions, open_checkpoint
 
 OWN_SUFFIX = ".safetensors"
@@ -43,15 +43,15 @@ def _released_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
     network = checkpoint.network
     tensors = to_published(network)
     try:
-        found = _read_back(network, tensors)
+        restored = _read_back(network, tensors)
     except (ValueError, IndexError, KeyError, ZeroDivisionError) as error:
         raise ValueError(f"no released layout holds this network ({error})") from error
     ours: Any = vars(network.config)
     differing = [
-        f"{name}={value}, read back as {vars(found)[name]}"
+        f"{name}={value}, read back as {vars(restored)[name]}"
         for name, value in ours.items()
         # Statistics over one process or over all are one and the same once they are stored.
-        if vars(found)[name] != value and (name, value) != ("param_free_norm", "batch")
+        if vars(restored)[name] != value and (name, value) != ("param_free_norm", "batch")
     ]
     if differing:
         raise ValueError(
@@ -64,9 +64,9 @@ def _released_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
 def _read_back(network: nn.Module, tensors: dict[str, Tensor]) -> Any:
     """The configuration that the names and shapes of a released file would give."""
     config: Any = network.config
-    told = Told(
+    hints = Hints(
         upsampling=getattr(config, "upsampling", None),
         image_size=getattr(config, "image_size", None),
         num_features=getattr(config, "num_features", 0),
     )
-    return recognised(tensors, told)[1]
+    return recognised(tensors, hints)[1]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images of a run as PNG files: written beside the scoring, and only as many as asked for."""
+"""Images of a run as PNG files: written while they are scored, and only as many as asked for."""
 
 import json
 from collections import deque

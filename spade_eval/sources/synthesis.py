@@ -76,7 +76,7 @@ class SynthesizedByCheckpoint:
             "checkpoint": self.provenance["source_sha256"],
             **({"z_seed": seed} if is_drawn else {}),
             **({} if self._half is None else {"precision": precision}),
-            **_told(checkpoint),
+            **_from_flags(checkpoint),
         }
 
     @property
@@ -170,7 +170,7 @@ def _notes_of_choice(name: str, rule: str | None, said: Sequence[str]) -> tuple[
     )
 
 
-def _told(checkpoint: Checkpoint) -> dict[str, Any]:
+def _from_flags(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return network and label layout where flags, not the file, determine them."""
     if has_description(checkpoint.file):
         return {}

@@ -14,7 +14,7 @@ from spade_eval.batches import coloured, layout_for, photos, semantic_map, tiled
 from spade_eval.datasets.base import Dataset
 from spade_eval.files import replaced
 from spade_eval.models.inputs import Inputs, Noise
-from spade_eval.models.training.loop import Observer
+from spade_eval.models.training.loop import Callback
 from spade_eval.models.training.trainer import Trainer
 
 
@@ -77,7 +77,7 @@ class GridWriter:
         Image.fromarray(grid.numpy()).save(self.folder / f"step_{step:07d}.png")
 
 
-def tensorboard_log(folder: Path) -> tuple[Observer, ...]:
+def tensorboard_log(folder: Path) -> tuple[Callback, ...]:
     """Log losses for TensorBoard; nothing, and one line that says so, where it is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter

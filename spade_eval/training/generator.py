@@ -22,7 +22,7 @@ from spade_eval.models.checkpoints.files import save_network
 from spade_eval.models.inputs import Batch, Noise
 from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.training.distributed import ALONE, World
-from spade_eval.models.training.loop import Loop, LoopSettings, Observer, Periodic
+from spade_eval.models.training.loop import Callback, Loop, LoopSettings, Periodic
 from spade_eval.models.training.order import DataOrder
 from spade_eval.models.training.precision import tf32
 from spade_eval.models.training.trainer import Trainer
@@ -53,7 +53,7 @@ def train_generator(
 ) -> Path:
     """Train to the last step, continuing what is there; returns the path of the last weights.
 
-    With `scores` the weights that score best on the way lie beside them, in `BEST_NAME`. The
+    With `scores` the weights that score best on the way are saved too, in `BEST_NAME`. The
     processes of `world` train together, each on its share of every batch.
     """
     checkpoint = folder / CHECKPOINT_NAME
@@ -141,9 +141,9 @@ def _loop(
     world: World,
 ) -> Loop[Sequence[Batch]]:
     every = max(1, config.steps // 20)
-    observers: list[Observer] = []
+    callbacks: list[Callback] = []
     if world.is_first:
-        observers += [LossLog(folder / "losses.jsonl"), *tensorboard_log(folder / "tensorboard")]
+        callbacks += [LossLog(folder / "losses.jsonl"), *tensorboard_log(folder / "tensorboard")]
     grids = GridWriter(folder / "grids", trainer, dataset, device)
     periodic = [Periodic(5 * every, grids)]
     if scores is not None:
@@ -167,7 +167,7 @@ def _loop(
         ),
         state_file=folder / "state.pt",
         config_sha256=config.sha256,
-        observers=observers,
+        callbacks=callbacks,
         periodic=periodic,
         title=config.model,
         world=world,

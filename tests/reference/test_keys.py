@@ -12,18 +12,18 @@ from torch import nn
 
 from spade_eval.models.checkpoints.published import to_published
 from spade_eval.models.checkpoints.recognition import recognised
-from spade_eval.models.released import Told
+from spade_eval.models.released import Hints
 
 FILES = sorted((Path(__file__).parent / "data" / "keys").glob("*.json"))
 
 
 def _network(stem: str, meta: dict[str, Any], tensors: dict[str, torch.Tensor]) -> nn.Module:
     """The network of a key list, recognised by names and shapes as far as these can tell."""
-    told = Told(
+    hints = Hints(
         image_size=(256, 512) if "cityscapes_G_vae" in stem else None,
         num_features=3 if "feature" in meta.get("note", "") and "_G" in stem else 0,
     )
-    network, config = recognised(tensors, told)
+    network, config = recognised(tensors, hints)
     return network(config)
 
 

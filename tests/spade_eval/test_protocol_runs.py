@@ -216,7 +216,7 @@ def test_inception_of_noise_gives_finite_features_that_differ() -> None:
     for name in ("pytorch-fid", "legacy-2019a"):
         distance = distances._fid(
             name, distances.FID_PROFILES[name], Path("nowhere"), torch.device("cpu"),
-            filled=True, beside=False,
+            filled=True, is_extra=False,
         )  # fmt: skip
         assert isinstance(distance.network, InceptionFeatures)
         images = torch.stack([torch.zeros(3, 32, 32), torch.rand(3, 32, 32).mul(255).round() / 255])

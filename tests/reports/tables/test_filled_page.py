@@ -8,7 +8,7 @@ from synthetic import job
 
 from spade_eval.errors import UserError
 from spade_eval.paper_tables import paper_table_called
-from spade_eval.reports.measured.provenance import measured_with
+from spade_eval.reports.measured.provenance import shared_provenance
 from spade_eval.reports.tables.filled_page import fill_page, fill_with_figure, fill_with_table
 
 PAGE = "# Title\n\n<!-- table3 -->\nold\n<!-- /table3 -->\n\nEnd <!-- table4 -->\n"
@@ -79,8 +79,8 @@ def test_times_and_machines_are_those_of_the_models() -> None:
         *job("spade", seed=0, **facts), *job("spade", seed=1, **{**facts, "seconds": 180.0}),
         *job("concat", **{**facts, "seconds": 1e6}), *job("real", "real", **facts),
     ]  # fmt: skip
-    times, machine = measured_with(items, ["spade"])
+    times, machine = shared_provenance(items, ["spade"])
     assert times.startswith("2 trainings of 400 steps")
     assert "1.0 to 3.0 minutes each (median 2.0), 0.1 hours in all" in times
     assert machine == "measured on cpu, Linux, torch 2.4.0, code outside of a repository."
-    assert measured_with(items, []) == []
+    assert shared_provenance(items, []) == []
