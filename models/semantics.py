@@ -195,7 +195,7 @@ class SemanticMap:
 
 
 def _nearest(values: Tensor, size: Size) -> Tensor:
-    """(N, H, W) of any type -> (N, h, w); float32 holds labels exactly and keeps torch's rule."""
+    """Resize (N, H, W) of any type -> (N, h, w); float32 holds labels exactly, by torch's rule."""
     if tuple(values.shape[-2:]) == tuple(size):
         return values
     resized = F.interpolate(values[:, None].float(), size=size, mode="nearest")

@@ -54,7 +54,7 @@ def verify_bundle(path: Path) -> BundleCheck:
 
 
 def _run_faults(folder: Path) -> tuple[RunData | None, list[str]]:
-    """The run, None where its records cannot be read, and what is wrong with it."""
+    """Return the run, None where its records cannot be read, and what is wrong with it."""
     try:
         run = open_run(folder)
     except UserError as error:
@@ -106,7 +106,7 @@ def _agree(recorded: float | None, computed: float) -> bool:
 
 
 def _same_table(path: Path, expected: pd.DataFrame, index: str | None) -> bool:
-    """Whether a CSV holds the numbers of a frame; columns of provenance are not looked at."""
+    """Return whether a CSV holds the numbers of a frame, apart from columns of provenance."""
     try:
         # Names and numbers alone: "NA" may be the name of a class.
         stored = pd.read_csv(path, keep_default_na=False, dtype=str)
@@ -129,5 +129,5 @@ def _same_cells(stored: pd.Series, expected: pd.Series) -> bool:
 
 
 def _inside(message: str, folder: Path) -> str:
-    """A message without the place where the bundle was unpacked to be looked at."""
+    """Remove from a message the place where the bundle was unpacked."""
     return message.replace(f"{folder.parent}/", "runs/")

@@ -59,7 +59,7 @@ def write_comparisons(
 
 
 def _group_with(names: Sequence[str], run: RunData) -> ProtocolGroup:
-    """The group of the one protocol under which all of these rows were scored."""
+    """Return the group of the one protocol under which all of these rows were scored."""
     missing: list[str] = []
     for group in run.groups:
         titles = [row.title for row in group.rows]

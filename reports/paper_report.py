@@ -69,7 +69,7 @@ def _text(table: Table) -> str:
 
 
 def _sections(table: PaperTable, parts: Sequence[Table]) -> Iterator[Section]:
-    """The table on a page; where ours has no number of the paper's, the paper's own after it."""
+    """Yield the table on a page and, where it has no number of the paper's, the paper's own."""
     for part, (anchor, name) in zip(parts, (("", ""), ("-printed", " as printed")), strict=False):
         yield Section(
             anchor=f"table-{table.short}{anchor}",

@@ -98,7 +98,7 @@ def logits_and_features(segmenter: InDomainSegmenter, images: Tensor) -> tuple[T
 
 
 def _means(maps: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """(N, feature_dim) from the maps of `encode`."""
+    """Average the maps of `encode` -> (N, feature_dim)."""
     _, quarter, eighth = maps
     return torch.cat([eighth.mean(dim=(2, 3)), quarter.mean(dim=(2, 3))], dim=1)
 

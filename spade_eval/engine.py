@@ -173,7 +173,7 @@ class Benchmark:
         return diversity(source, self.dataset, self.count, samples, self._comparisons, world)
 
     def _common(self, row: Row, source: Source) -> dict[str, Any]:
-        """The fields that all measurements of a job share."""
+        """Return the fields that all measurements of a job share."""
         resolved, (height, width) = self.networks.resolved, self.networks.resolved.size
         return {
             "source": source.name,

@@ -72,7 +72,7 @@ def peak_mib(device: "torch.device") -> float:
 
 
 def _of_c_library(name: str) -> Any:
-    """A function of this process's C library; None where it has none of that name, as on macOS."""
+    """Return a function of this process's C library; None where it has none, as on macOS."""
     try:
         return getattr(ctypes.CDLL(None), name)
     except (OSError, AttributeError, TypeError):

@@ -206,7 +206,7 @@ def _versions(packages: Iterable[str]) -> dict[str, str]:
 
 
 def _git_state(folder: Path) -> tuple[str | None, bool | None]:
-    """The commit of the source tree and whether it is unchanged; (None, None) outside of git."""
+    """Return the source tree's commit and whether it is unchanged; (None, None) outside of git."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(folder), *arguments]

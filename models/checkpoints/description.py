@@ -50,7 +50,10 @@ def rebuild(description: Described, weights: Mapping[str, Tensor]) -> nn.Module:
 
 
 def _config(network: type[nn.Module], settings: Mapping[str, Any]) -> Any:
-    """The `Config`; every field must be there, because a default may change after the writing."""
+    """Return the `Config`.
+
+    Every field must be there, because a default may change after the writing.
+    """
     config: Any = network.Config  # type: ignore[attr-defined]
     fields = {field.name for field in dataclasses.fields(config)}
     if set(settings) != fields:

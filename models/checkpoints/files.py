@@ -116,7 +116,7 @@ class _Watched:
 
 @contextmanager
 def _on_disk(path: Path, keep: Path | None = None) -> Iterator[Any]:
-    """A file that takes the place of `path` once it is on the disk; `keep` is for the old one."""
+    """Open a file that replaces `path` once it is on the disk; `keep` is for the old one."""
     with replaced(path, keep) as temporary, temporary.open("wb") as raw:
         watched = _Watched(raw)
         try:

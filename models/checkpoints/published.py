@@ -162,7 +162,7 @@ def _renamed(state_dict: Mapping[str, Tensor], names: Names) -> dict[str, Tensor
 
 
 def _belongs_to_bare_norm(name: str, wanted: Mapping[str, Tensor]) -> bool:
-    """Whether an entry is a statistic of a norm that has no entries in the network."""
+    """Return whether an entry is a statistic of a norm that has no entries in the network."""
     owner, _, leaf = name.rpartition(".")
     return leaf in _STATISTICS and not any(key.startswith(f"{owner}.") for key in wanted)
 

@@ -232,12 +232,12 @@ def _numbers(data: bytearray, storage: _Storage) -> Tensor:
 
 
 def _finish(content: object, numbers: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The nested dictionaries with tensors in place of their descriptions."""
+    """Put tensors in place of their descriptions in nested dictionaries."""
     return collect(content, lambda n: _tensor(n, numbers) if isinstance(n, _Strided) else None)
 
 
 def _tensor(strided: _Strided, storages: Mapping[str, Tensor]) -> Tensor:
-    """The tensor, once all its elements are known to lie inside the stored numbers."""
+    """Make the tensor, once all its elements are known to lie inside the stored numbers."""
     if 0 in strided.size:
         return torch.empty(strided.size, dtype=strided.dtype)
     numbers = storages[strided.storage.key].view(strided.dtype)

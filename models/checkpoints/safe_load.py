@@ -72,7 +72,7 @@ def _read(path: Path, view: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _tensors(path: Path) -> dict[str, Any]:
-    """The tensors in the file, whose first bytes tell its kind; its name says nothing."""
+    """Read the tensors in the file, whose first bytes tell its kind; its name says nothing."""
     with path.open("rb") as file:
         head = file.read(9)
         file.seek(0)
@@ -112,7 +112,7 @@ def _plain(path: Path) -> dict[str, Any]:
 
 
 def _root(archive: zipfile.ZipFile) -> str:
-    """The folder of the archive below which `torch.save` has put everything."""
+    """Return the folder of the archive below which `torch.save` has put everything."""
     names = archive.namelist()
     pickles = [name for name in names if name.count("/") == 1 and name.endswith("/data.pkl")]
     if any(name.endswith("/constants.pkl") for name in names):

@@ -144,7 +144,7 @@ def _is_published(tensors: Shapes) -> bool:
 
 
 def _config_of(tensors: Shapes, hints: Hints) -> MultiscaleDiscriminator.Config:
-    """The configuration of a state dict with SPADE's or pix2pixHD's names."""
+    """Infer the configuration of a state dict with SPADE's or pix2pixHD's names."""
     if "scale0_layer0.0.weight" in tensors:
         norm = "syncbatch" if "scale0_layer1.1.weight" in tensors else "instance"
         return _sizes(tensors, ("scale", "_layer"), norm)

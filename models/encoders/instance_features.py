@@ -76,7 +76,7 @@ def _is_published(tensors: Shapes) -> bool:
 
 
 def _config_of(tensors: Shapes, hints: Hints) -> InstanceFeatureEncoder.Config:
-    """The configuration of a state dict with published names."""
+    """Infer the configuration of a state dict with published names."""
     convolutions = numbered(tensors, "model.", ".weight")
     return InstanceFeatureEncoder.Config(
         num_features=tensors[f"model.{max(convolutions)}.weight"].shape[0],

@@ -83,7 +83,7 @@ def published_names(config: ImageEncoder.Config) -> dict[str, str]:
 
 
 def _config_of(tensors: Shapes, hints: Hints) -> ImageEncoder.Config:
-    """The configuration of a state dict with published names."""
+    """Infer the configuration of a state dict with published names."""
     return ImageEncoder.Config(
         base_channels=tensors["layer1.0.weight_orig"].shape[0],
         z_dim=tensors["fc_mu.weight"].shape[0],

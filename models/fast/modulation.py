@@ -111,7 +111,7 @@ def _modulated(x: Tensor, table: Tensor, ids: Tensor | None, slope: float, out: 
 
 @functools.cache
 def _compiled_modulation(device: str) -> Callable[[Tensor, Tensor, Tensor, float], Tensor]:
-    """The compiled formula, or the plain one where nothing can compile here."""
+    """Return the compiled formula, or the plain one where nothing can compile here."""
     compiled = torch.compile(plain_modulation, dynamic=True)
     try:
         ones, ids = torch.ones(6, 4, device=device), torch.arange(6, device=device)

@@ -120,7 +120,7 @@ def _joined(ids: Tensor, count: int, axis: int, length: int) -> tuple[Tensor, in
 
 
 def _renumbered(keys: Tensor) -> tuple[Tensor, int]:
-    """The same keys as ranks 0..count-1, and count."""
+    """Return the same keys as ranks 0..count-1, and count."""
     # Neighbours mostly agree: sorting the runs instead of the pixels is several times faster.
     runs, run_of = torch.unique_consecutive(keys, return_inverse=True)
     values, rank_of = torch.unique(runs, return_inverse=True)

@@ -31,7 +31,7 @@ class FastSPADEResBlock(SPADEResBlock):
         return self._conv(self.conv_1, x, semantics).add_(shortcut)
 
     def _shortcut(self, x: Tensor, semantics: SemanticMap) -> Tensor:
-        """The learned shortcut: norm and 1x1 convolution, in one go where that saves memory."""
+        """Compute norm and 1x1 convolution, in one go where that saves memory."""
         if isinstance(self.norm_s, FastSPADE) and not self.concat:
             return self.norm_s.activated(x, semantics, mix=self.conv_s)
         return self._conv(self.conv_s, apply_norm(self.norm_s, x, semantics), semantics)

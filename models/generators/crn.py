@@ -129,8 +129,10 @@ def published_names(config: CRNGenerator.Config) -> dict[str, str]:
 
 
 def _config_of(tensors: Shapes, hints: Hints) -> CRNGenerator.Config:
-    """The configuration of a state dict with published names; images are twice as wide as high
-    unless a size is told."""
+    """Infer the configuration of a state dict with published names.
+
+    Images are twice as wide as high unless a size is given.
+    """
     heights = sorted(int(name.split("_")[1]) for name in tensors if name.endswith("_conv1.weight"))
     height = heights[-1]
     return CRNGenerator.Config(

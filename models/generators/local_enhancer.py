@@ -125,7 +125,7 @@ def published_names(config: LocalEnhancerGenerator.Config) -> dict[str, str]:
 
 
 def _config_of(tensors: Shapes, hints: Hints) -> LocalEnhancerGenerator.Config:
-    """The configuration of a state dict with published names."""
+    """Infer the configuration of a state dict with published names."""
     settings = published_sizes(tensors, hints.num_features)
     enhancers = 1
     while f"model{enhancers + 1}_1.1.weight" in tensors:

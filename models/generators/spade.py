@@ -117,7 +117,7 @@ class SPADEGenerator(nn.Module):
         return rgb.tanh()
 
     def _start(self, semantics: SemanticMap, z: Tensor | None) -> Tensor:
-        """(N, 16 * base_channels, H / multiple, W / multiple)."""
+        """Return (N, 16 * base_channels, H / multiple, W / multiple)."""
         config = self.config
         start = (semantics.size[0] // self.multiple, semantics.size[1] // self.multiple)
         if config.z_dim is None:
@@ -147,7 +147,7 @@ def published_names(config: SPADEGenerator.Config) -> dict[str, str]:
 
 
 def _config_of(tensors: Shapes, hints: Hints) -> SPADEGenerator.Config:
-    """The configuration of a state dict with published names."""
+    """Infer the configuration of a state dict with published names."""
     upsampling, image_size = cast("Upsampling | None", hints.upsampling), hints.image_size
     start = tensors["fc.weight"]
     hidden_channels, num_labels, kernel_size, _ = tensors["head_0.norm_0.mlp_shared.0.weight"].shape

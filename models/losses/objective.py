@@ -115,7 +115,7 @@ class Objective:
     def _discriminate(
         self, discriminator: nn.Module, semantics: SemanticMap, fake: Tensor, real: Tensor
     ) -> tuple[Features, Features]:
-        """The discriminator's features of fake and of real images, in float32 under autocast."""
+        """Return the features of fake and of real images, in float32 under autocast."""
         semantic_map = semantics.full
         if not self.config.stacked:
             on_fake, on_real = discriminator(semantic_map, fake), discriminator(semantic_map, real)

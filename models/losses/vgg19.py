@@ -43,7 +43,7 @@ class FrozenVGG19(nn.Module):
         return super().train(False)
 
     def activations(self, image: Tensor) -> list[Tensor]:
-        """(N, 3, H, W) as the method feeds it -> the activations at the taps, finest first."""
+        """Map (N, 3, H, W) as the method feeds it -> the activations at the taps, finest first."""
         tapped = []
         for index, layer in enumerate(self.features):
             image = layer(image)

@@ -144,7 +144,7 @@ class Loop(Generic[Batch]):
         save_state(self.state_file, {**state, "trainable": self.trainable.state_dict()})
 
     def _restore(self) -> int:
-        """The number of steps that the saved state has behind it; 0 where there is none."""
+        """Restore the saved state and return the number of its steps; 0 where there is none."""
         state = self.world.on_first(self._saved_state)
         if state is None:
             return 0
@@ -158,7 +158,7 @@ class Loop(Generic[Batch]):
         return int(state["step"])
 
     def _saved_state(self) -> dict[str, Any] | None:
-        """The last state, or where its file is damaged or lost the one before."""
+        """Read the last state, or where its file is damaged or lost the one before."""
         self.state_file.parent.mkdir(parents=True, exist_ok=True)
         before = previous_state(self.state_file)
         if not self.state_file.exists():

@@ -115,7 +115,7 @@ def marks_of(table: pd.DataFrame, bench: str) -> list[Mark]:
 
 
 def _lines_of(table: pd.DataFrame, bench: str) -> list[Line]:
-    """The lines of one bench, oldest first, without the fields that only others have."""
+    """Return the lines of one bench, oldest first, without the fields that only others have."""
     records = table[table["bench"] == bench].to_dict("records")
     lines = [{str(k): v for k, v in line.items() if not _is_nan(v)} for line in records]
     return sorted(lines, key=lambda line: str(line.get("time", "")))

@@ -112,7 +112,7 @@ def extract_bundle(path: Path, folder: Path) -> list[Path]:
 
 
 def _expected(name: str) -> bool:
-    """Whether a file is one of those that `write_bundle` writes."""
+    """Return whether a file is one of those that `write_bundle` writes."""
     runs, _, inner = name.partition("/")
     part = PurePosixPath(inner.partition("/")[2])
     return runs == "runs" and (

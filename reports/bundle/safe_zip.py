@@ -122,7 +122,7 @@ class SafeZip:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name stays inside its folder on every system."""
+    """Return whether a name stays inside its folder on every system."""
     parts = name.split("/")
     return (
         0 < len(name) <= _MAX_NAME

@@ -140,7 +140,7 @@ def _sources(run: RunData) -> Iterable[tuple[str, str, Measurement | None]]:
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
-    """The PNG files of a folder by stem, in order of their names."""
+    """Return the PNG files of a folder by stem, in order of their names."""
     if not folder.is_dir():
         return {}
     return {path.stem: path for path in sorted(folder.glob("*.png"))}

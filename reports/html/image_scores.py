@@ -53,7 +53,7 @@ def image_scores(
 def _target(
     columns: Sequence[StoredCounts | None], names: Sequence[str], num_classes: int
 ) -> NDArray[np.uint32]:
-    """(N, C) ground-truth pixels: equal for all sources, from whichever scored the image."""
+    """Return (N, C) ground-truth pixels: equal for all sources, from whichever scored the image."""
     target = np.zeros((len(names), num_classes), np.uint32)
     for counts in columns:
         if counts is not None:

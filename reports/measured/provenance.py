@@ -125,7 +125,7 @@ def _budget_words(budget: Any) -> list[str]:
 
 
 def _is_implied(name: str, config: Mapping[str, Any]) -> bool:
-    """The profile in-domain has its own segmenter, which is no name of a flag."""
+    """Return whether it is the segmenter of the profile in-domain, which is no name of a flag."""
     return name == "segmenter" and config.get(name) == config.get("profile")
 
 

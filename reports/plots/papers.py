@@ -138,7 +138,7 @@ def _draw_measured(
 def _draw_published(
     axes: "Axes", block: pd.DataFrame, published: pd.DataFrame, legend: bool
 ) -> None:
-    """The paper's numbers of the same rows, one mark for each of its datasets."""
+    """Draw the paper's numbers of the same rows, one mark for each of its datasets."""
     known = published[published["miou_paper"].notna()]
     axes.set_xlim(0, 100)
     for place in range(len(block)):

@@ -56,7 +56,7 @@ def fill_page(page: Path, name: str, text: str) -> Path:
 
 
 def _block(page: Path, name: str) -> tuple[str, int, int]:
-    """The page, and where the content of its block begins and ends."""
+    """Return the page, and where the content of its block begins and ends."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     if not page.is_file():
         raise UserError(f"--into {page}: no such file; expected a page with a block {begin}")

@@ -170,7 +170,7 @@ def _stated(row: Mapping[Any, Any], what: str, value: object, facts: Mapping[str
 def _records(
     row: Mapping[Any, Any], metric: str, measurements: Sequence[Measurement]
 ) -> tuple[Measurement, ...]:
-    """The records behind a measured number: of that model on that data, over all seeds."""
+    """Return the records of that model on that data, over all seeds: behind a measured number."""
     source = row["row"] if pd.isna(row["model"]) else row["model"]
     wanted = (source, row["dataset"], metric, None)
     return tuple(
@@ -181,7 +181,7 @@ def _records(
 
 
 def _rules(datasets: Sequence[str], groups: Sequence[str], kinds: Sequence[str]) -> frozenset[int]:
-    """A rule where another dataset, another group of rows, or the models after the bounds begin."""
+    """Return where another dataset, another group of rows, or the models after the bounds begin."""
     parts = [
         (dataset, group, kind in REFERENCE_KINDS)
         for dataset, group, kind in zip(datasets, groups, kinds, strict=True)

@@ -202,7 +202,7 @@ def _protocol_name(key: ProtocolKey) -> str:
 
 
 def _by_model(rows: Sequence[SeededRow], table: PaperTable) -> dict[str, SeededRow]:
-    """The row of each model: the one trained here, else a given one that has the model's name."""
+    """Return each model's row: the one trained here, else a given one that has the model's name."""
     by_model: dict[str, SeededRow] = {}
     trained = {row.source for row in rows if row.kind == "generator"}
     for row in rows:

@@ -172,7 +172,7 @@ def _letters(items: Sequence[Measurement]) -> dict[str, str]:
 
 
 def _is_informative(table: pd.DataFrame, name: str) -> bool:
-    """Whether a column of facts says anything; equal numbers of images say it once."""
+    """Return whether a column of facts says anything; equal numbers of images say it once."""
     if name == "N_real":
         return bool((table["N_real"].notna() & (table["N_real"] != table["N"])).any())
     return bool(table[name].notna().any())

@@ -141,7 +141,7 @@ def provenance_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def _provenance(row: Row, name: str) -> str:
-    """The value that a row's measurements share; where they differ, all of them."""
+    """Return the value that a row's measurements share; where they differ, all of them."""
     texts: dict[str, None] = {}
     for measurement in row.measurements:
         value = getattr(measurement, name)

@@ -146,7 +146,7 @@ def text_of_size(size: Size) -> str:
 
 
 def _is_grey_ramp(image: Image.Image) -> bool:
-    """Whether a palette file shows index k as grey k, so that index and colour agree."""
+    """Return whether a palette file shows index k as grey k, so that index and colour agree."""
     if image.mode != "P":
         return False
     palette = np.array(image.getpalette("RGB"), dtype=np.int64).reshape(-1, 3)

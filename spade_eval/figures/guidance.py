@@ -43,6 +43,6 @@ def guidance_line(
 
 
 def _look(images: Tensor) -> Tensor:
-    """(N, 2): mean over the image, and mean of red minus blue."""
+    """Compute (N, 2): mean over the image, and mean of red minus blue."""
     red, green, blue = images.mean(dim=(2, 3)).unbind(1)
     return torch.stack([(red + green + blue) / 3, red - blue], dim=1)

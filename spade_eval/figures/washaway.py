@@ -117,7 +117,7 @@ def washaway(
 def _washed(
     generator: FigureGenerator, values: Sequence[int], size: tuple[int, int], seed: int
 ) -> list[WashedImages]:
-    """A generator with instance norm is shown with both forms of it, every other as it is."""
+    """Run a generator with instance norm in both forms of it, every other as it is."""
     network, layout = generator.network, generator.layout
     config: Any = network.config
     if not isinstance(network, Pix2PixHDGenerator | LocalEnhancerGenerator) or (

@@ -100,7 +100,7 @@ def _minutes(seconds: float) -> str:
 
 @contextmanager
 def _marked_signals() -> Iterator[list[int]]:
-    """A list that holds the signals which have asked this process to end."""
+    """Yield a list that holds the signals which have asked this process to end."""
     marks: list[int] = []
 
     def mark(number: int, _: FrameType | None) -> None:

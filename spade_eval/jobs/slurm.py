@@ -77,7 +77,7 @@ def _write(path: Path, body: Sequence[str]) -> Path:
 
 
 def _submission(launch: Launch, scripts: Sequence[Path]) -> str:
-    """The sbatch commands: each prints its id, which the next one waits for."""
+    """Return the sbatch commands: each prints its id, which the next one waits for."""
     lines = ["#!/bin/bash", "set -euo pipefail"]
     for place, script in enumerate(scripts):
         options = [

@@ -120,7 +120,7 @@ def run_study(
 
 
 def _stages(study: Study) -> tuple[tuple[Job, ...], ...]:
-    """The missing jobs in an order in which no two of a stage write the same shared file.
+    """Order the missing jobs so that no two of a stage write the same shared file.
 
     The first job on a dataset trains its in-domain segmenter where there is none yet, the first in
     a run folder makes the reference statistics and the real and oracle rows, which all rows share.

@@ -67,7 +67,7 @@ def _terms(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _smoothed(x: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, C, H - 10, W - 10): weighted by the Gaussian window."""
+    """Weight by the Gaussian window, (N, C, H, W) -> (N, C, H - 10, W - 10)."""
     places = torch.arange(_WINDOW, dtype=x.dtype, device=x.device) - _WINDOW // 2
     window = (-places.square() / (2 * _DEVIATION**2)).exp()
     window = window / window.sum()

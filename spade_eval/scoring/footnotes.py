@@ -43,7 +43,7 @@ def notes_of_scores(dataset: str, scores: Scores) -> list[str]:
 
 
 def _of_valid_share(acc_all: float | None, acc_valid: float | None) -> list[str]:
-    """The ratio is the share of scored pixels, whatever the images are."""
+    """Say that the ratio is the share of scored pixels, whatever the images are."""
     if (
         not acc_all
         or not acc_valid

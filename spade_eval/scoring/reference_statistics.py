@@ -226,6 +226,6 @@ def _tensor(photo: NDArray[np.uint8]) -> Tensor:
 
 
 def _short(value: object) -> str:
-    """A hash by its beginning, anything else whole."""
+    """Cut a hash to its beginning; anything else stays whole."""
     text = str(value)
     return f"{text[:16]}..." if len(text) == 64 else text

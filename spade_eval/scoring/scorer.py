@@ -99,7 +99,7 @@ class Scorer(Judges):
         batches: Sequence[Part],
         references: Mapping[str, FeatureSet],
     ) -> Scores:
-        """The scores of a split from the batches of all processes."""
+        """Compute the scores of a split from the batches of all processes."""
         rows = in_order(kept for _, kept in batches)
         split = ScoredSplit(
             rows=rows,

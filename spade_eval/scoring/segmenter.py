@@ -116,7 +116,7 @@ def _network(
     filled: bool,
     options: Mapping[str, Any] | None = None,
 ) -> tuple[nn.Module, str]:
-    """A published network with its files or with noise, and the hash of either."""
+    """Return a published network with its files or with noise, and the hash of either."""
     options = options or {}
     if filled:
         return entry.filled(**options), sha256_of_json({"filled": name})
@@ -217,7 +217,7 @@ def _foreign(
 
 
 def _in_label_values(labels: ScoredLabels, dataset: Dataset) -> ScoredLabels:
-    """The same classes by the label values of the suite instead of those of the files."""
+    """Give the same classes the label values of the suite instead of those of the files."""
     assert isinstance(dataset, FileDataset)
     values = dataset.label_files.values
     classes = [labels.classes[value] if value < 256 else IGNORE_INDEX for value in values]

@@ -39,7 +39,7 @@ def convert(source: Path, target: Path, released: ReleasedOptions) -> Checkpoint
 
 
 def _released_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """The state dict under released names, provided that it would be read as the same network."""
+    """Return the state dict under released names, provided it is read as the same network."""
     network = checkpoint.network
     tensors = to_published(network)
     try:
@@ -62,7 +62,7 @@ def _released_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
 
 def _read_back(network: nn.Module, tensors: dict[str, Tensor]) -> Any:
-    """The configuration that the names and shapes of a released file would give."""
+    """Infer the configuration from the names and shapes of a released file."""
     config: Any = network.config
     hints = Hints(
         upsampling=getattr(config, "upsampling", None),

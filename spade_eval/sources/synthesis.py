@@ -96,7 +96,7 @@ class SynthesizedByCheckpoint:
     def _synthesized(
         self, indices: Sequence[int], samples: Sequence[Sample], draw: int = 0
     ) -> Tensor:
-        """(N, 3, H, W) in [-1, 1]; `draw` tells several latents of an image apart."""
+        """Synthesize (N, 3, H, W) in [-1, 1]; `draw` numbers the latents of an image."""
         started = time.perf_counter()
         with as_user_error(f"{self.name}: {self.file}"):
             semantics = semantic_map(samples, self.layout, self.device)
@@ -161,7 +161,7 @@ class HalfPrecision:
 
 
 def _notes_of_choice(name: str, rule: str | None, said: Sequence[str]) -> tuple[str, ...]:
-    """A checkpoint chosen by the number that is then reported scores too well."""
+    """Warn of a checkpoint chosen by the number that is then reported: it scores too well."""
     if rule in (None, "last") or any(str(rule) in note for note in said):
         return ()
     return (

@@ -75,7 +75,7 @@ def estimate_memory(config: TrainConfig, data: Data, images: int) -> MemoryEstim
 
 
 def _without_content(config: TrainConfig, data: Data) -> tuple[System, Mapping[str, Tensor] | None]:
-    """The configuration's system and VGG-19's weights, made in the mode that is on."""
+    """Build the configuration's system and VGG-19's weights in the mode that is on."""
     preset, vgg19 = preset_of(config.model), None
     if config.perceptual and preset.system.has_perceptual_loss(config.method):
         shapes = vgg19_trunk(ALL).state_dict()

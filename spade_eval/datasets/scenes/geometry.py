@@ -87,7 +87,7 @@ def read_geometry(label_map: Labels, instance_map: Ids) -> Geometry:
 
 
 def _horizon(ground: NDArray[np.bool_]) -> float:
-    """The top of the ground: the first row with a twelfth of its pixels on it."""
+    """Return the top of the ground: the first row with a twelfth of its pixels on it."""
     rows = np.flatnonzero(ground.mean(axis=1) > 1.0 / 12.0)
     return float(rows[0]) / ground.shape[0] if rows.size else 0.5
 

@@ -121,7 +121,7 @@ def _photograph(image: Array, style: Style, rng: np.random.Generator) -> NDArray
 
 
 def _shifted(image: Array, axis: int) -> tuple[Array, Array]:
-    """The picture moved by a pixel either way along an axis; the border repeats."""
+    """Move the picture by a pixel either way along an axis; the border repeats."""
     size = image.shape[axis]
     steps = np.arange(size)
     before = image.take(np.maximum(steps - 1, 0), axis=axis)

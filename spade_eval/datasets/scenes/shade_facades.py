@@ -53,7 +53,7 @@ def shade_building(region: Region) -> Array:
 
 
 def _wall_of(region: Region, pixels: NDArray[np.intp]) -> _Wall:
-    """The wall behind the pixels of one instance, from its borders near both ends."""
+    """Fit the wall behind the pixels of one instance, from its borders near both ends."""
     geometry = region.geometry
     identity = int(region.ids[pixels[0]])
     top, left, bottom, right = np.rint(geometry.boxes[identity] * geometry.height).astype(int)

@@ -128,7 +128,7 @@ def _middle_line(
 def _continued(
     rows: NDArray[np.intp], side: NDArray[np.intp], seen: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """A side of the road where it is not seen: interpolated between rows, straight below them."""
+    """Continue a side of the road where it is not seen: between rows, and straight below them."""
     if seen.sum() < 4:
         return side.astype(np.float64)
     known, values = rows[seen], side[seen]

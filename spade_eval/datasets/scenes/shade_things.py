@@ -142,6 +142,6 @@ def shade_boat(region: Region) -> Array:
 
 
 def _two_tone(region: Region, colours: tuple[Colour, ...], deck: Array) -> Array:
-    """A hull that darkens towards the water line."""
+    """Paint a hull that darkens towards the water line."""
     low = step((region.v - deck) / (1.0 - deck), 0.4, 1.0)
     return region.pick(colours) * (1.0 - 0.45 * low)[:, None]

@@ -69,7 +69,7 @@ class StoredScenes(Scenes):
         )
 
     def _write(self, index: int, sample: Sample) -> bool:
-        """Whether there was room."""
+        """Write a sample and return whether there was room."""
         assert sample.instance_map is not None
         content = (
             sample.label_map.tobytes()

@@ -95,7 +95,10 @@ def read_objects(annotations: Path) -> dict[str, list[Polygons]]:
 
 
 def _packed(entry: dict[str, Any]) -> object:
-    """An annotation as (image id, polygons), None for run lengths; an image as what is used."""
+    """Return an annotation as (image id, polygons), None for run lengths.
+
+    Of an image, return what is used.
+    """
     if "segmentation" in entry:
         parts = entry["segmentation"]
         polygons = [array("d", part) for part in parts] if isinstance(parts, list) else None

@@ -124,7 +124,7 @@ def find_folders(root: Path) -> dict[str, str]:
 
 
 def _split(root: Path, pattern: str) -> list[Path]:
-    """The folders of a pattern, if it has them for every split that it names."""
+    """Return the folders of a pattern, if it has them for every split that it names."""
     if "{split}" not in pattern:
         return [root / pattern] if (root / pattern).is_dir() else []
     folders = [root / pattern.replace("{split}", split) for split in ("train", "val")]
