@@ -73,7 +73,7 @@ def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
 
     Kingma & Welling 2014, Appendix B; SPADE, Eq. 4.
     """
-    return -0.5 * (1 + logvar - mu.square() - logvar.exp()).sum()
+    return -0.5 * (1 + logvar - mu.square() - logvar.exp()).sum()  # SPADE, Eq. 4
 
 
 def published_names(config: ImageEncoder.Config) -> dict[str, str]:

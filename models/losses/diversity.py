@@ -47,7 +47,7 @@ def errors(photo: Tensor, images: Tensor, labels: Tensor) -> Tensor:
     differences = (images - photo[:, None]).abs().mean(dim=2)  # (N, K, h, w)
     height, width = differences.shape[-2:]
     labels = F.adaptive_avg_pool2d(labels, (height, width))
-    return torch.einsum("nkhw,nlhw->nkl", differences, labels) / (height * width)
+    return torch.einsum("nkhw,nlhw->nkl", differences, labels) / (height * width)  # Eq. 1
 
 
 def diversity_terms(table: Tensor) -> dict[str, Tensor]:

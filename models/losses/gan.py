@@ -86,7 +86,7 @@ def spade_feature_matching(fake: Features, real: Features) -> Tensor:
         for fake_scale, real_scale in zip(fake, real, strict=True)
         for fake_feature, real_feature in zip(fake_scale[:-1], real_scale[:-1], strict=True)
     ]
-    return torch.stack(terms).sum() / len(fake)
+    return torch.stack(terms).sum() / len(fake)  # Wang et al., Eq. 4
 
 
 def pix2pixhd_feature_matching(fake: Features, real: Features) -> Tensor:

@@ -88,7 +88,7 @@ class Objective:
         terms = {"gan": generator_loss(predictions, config.gan, config.over_scales)}
         if config.feature_matching_weight:
             matching = _FEATURE_MATCHING[config.feature_matching](fake_features, real_features)
-            terms["feature_matching"] = config.feature_matching_weight * matching
+            terms["feature_matching"] = config.feature_matching_weight * matching  # Eq. 5
         if self.perceptual is not None:
             terms["perceptual"] = config.perceptual_weight * self.perceptual(fake, real)
         if config.kld_weight and mu is not None and logvar is not None:

@@ -82,7 +82,7 @@ def kernel_distance(
 
 def squared_discrepancy(x: Tensor, y: Tensor) -> Tensor:
     """Estimate the squared MMD of (N, D) and (M, D) features without bias; may be negative."""
-    return (
+    return (  # Gretton et al., eq. 3
         _mean_off_diagonal(_cubic_kernel(x, x))
         + _mean_off_diagonal(_cubic_kernel(y, y))
         - 2 * _cubic_kernel(x, y).mean()
