@@ -53,8 +53,8 @@ def train_generator(
 ) -> Path:
     """Train to the last step, continuing what is there; returns the path of the last weights.
 
-    With `scores` the weights that score best on the way are saved too, in `BEST_NAME`. The
-    processes of `world` train together, each on its share of every batch.
+    With `scores` the weights that score best on the way are saved too, their names headed by
+    `BEST`. The processes of `world` train together, each on its share of every batch.
     """
     checkpoint = folder / CHECKPOINT_NAME
     if world.on_first(checkpoint.is_file):

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every preset trains: two steps on the CPU, its checkpoint written, opened and complete."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from spade_eval.datasets.scenes import Scenes
 from spade_eval.engine import Benchmark
 from spade_eval.model_list import listed_models
 from spade_eval.models.checkpoints.files import load_description, load_weights
 from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.rows import Request
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
+from spade_eval.training.generator import batches_at
 
 Make = Callable[..., Benchmark]
 
@@ -43,6 +46,23 @@ def test_every_row_is_listed_trained_exported_described_opened_and_synthesizes(
     assert images.shape == (2, 3, *dataset.size)
     assert 0 <= images.min() <= images.max() <= 1
     assert source.provenance["train_config_sha256"] == benchmark.train_config(model).sha256
+
+
+def test_unpaired_systems_see_photos_of_other_scenes(
+    benchmark_in: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, cpu = Scenes("train", (64, 64), length=40), torch.device("cpu")
+    config = dataclasses.replace(benchmark_in().train_config("spade"), batch_size=4)
+    paired = batches_at(config, dataset, cpu, 1)
+    monkeypatch.setattr(GENERATORS["spade"].system, "paired", False)
+    (unpaired,), (again,) = (batches_at(config, dataset, cpu, 1) for _ in range(2))
+    assert torch.equal(unpaired.semantics.full, paired[0].semantics.full)
+    assert torch.equal(unpaired.photos, again.photos)
+    same = [
+        torch.equal(one, other)
+        for one, other in zip(unpaired.photos, paired[0].photos, strict=True)
+    ]
+    assert not all(same)
 
 
 def test_a_latent_model_is_scored_with_its_noise_recorded(benchmark_in: Make) -> None:
