@@ -6,6 +6,7 @@ rest is here. Files are paired by stem when the object is made, and leftovers ar
 order of listing differs between systems, so pairing by position would be luck.
 """
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from spade_eval.datasets import files, preprocess
 from spade_eval.datasets.base import Facts, Sample
+from spade_eval.datasets.fingerprints import content_hashes
 from spade_eval.datasets.label_files import LabelFiles
 from spade_eval.errors import UserError, lookup
 from spade_eval.models.labels import Size
@@ -146,25 +148,30 @@ class FileDataset(Facts):
         return self.label_files.read(self._files[self._names[index]].label_map)
 
     def fingerprint(self) -> str:
-        """Hash split, size, preprocessing version and every file's stem and byte count by SHA-256.
+        """Hash all that the samples depend on by SHA-256, once per opened dataset.
 
-        Contents are not read: hashing 19 GB at each start would cost minutes. An edit that keeps
-        the byte count of a file therefore goes unseen. Folder names do not enter, so the same
-        files in another layout are the same data.
+        Split, size, version of the preprocessing, what label values mean, the palette, and every
+        file's stem and content. Folder names do not enter, so the same files in another layout
+        are the same data.
         """
+        return self._fingerprint
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:
+        described = self.label_files
         digest = hashlib.sha256()
         digest.update(f"{self.name} {self.split} {self.size} ".encode())
         digest.update(f"preprocess {preprocess.PREPROCESS_VERSION}\n".encode())
-        digest.update(self._meaning().encode())
-        for stem, sample in self._files.items():
-            paths = (sample.photo, sample.label_map, sample.instance_map)
-            sizes = [str(path.stat().st_size) if path else "-" for path in paths]
-            digest.update(f"{stem} {' '.join(sizes)}\n".encode())
+        digest.update(f"{described.space} {described.values} {described.unlabelled}\n".encode())
+        roles = {
+            stem: (sample.photo, sample.label_map, sample.instance_map)
+            for stem, sample in self._files.items()
+        }
+        hashes = content_hashes(path for paths in roles.values() for path in paths if path)
+        for stem, paths in roles.items():
+            contents = " ".join(hashes[path] if path else "-" for path in paths)
+            digest.update(f"{stem} {contents}\n".encode())
         return digest.hexdigest()
-
-    def _meaning(self) -> str:
-        """Return what else the data depend on, where a user decides what label values mean."""
-        return ""
 
     def _read(self, stem: str) -> Sample:
         return read_sample(stem, self._files[stem], self.label_files)

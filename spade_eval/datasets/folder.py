@@ -70,7 +70,3 @@ class Folder(FileDataset):
     def how_to_get(cls, split: str) -> str:
         """Say where the names of the folders come from."""
         return f"Correct the folders named in {FILE_NAME}"
-
-    def _meaning(self) -> str:
-        described = self.label_files
-        return f"{self.label_space.class_names} {described.values} {described.unlabelled}\n"

@@ -58,12 +58,54 @@ def test_eight_bit_values_with_gaps(tmp_path: Path, write_own: Callable[..., Pat
         Folder("val", SIZE, root)[0]
 
 
-def test_fingerprint_follows_the_meaning_of_values(
-    tmp_path: Path, write_own: Callable[..., Path]
+@pytest.mark.parametrize(
+    "edited",
+    [
+        'classes = ["tree", "sky"]\nignored = [9]\n',
+        'classes = ["sky", "tree"]\nignored = [8]\n',
+        'classes = ["sky", "tree"]\nvalues = [1, 0]\nignored = [9]\n',
+        'classes = ["sky", "tree"]\n',
+        'classes = ["sky", "tree"]\nignored = [9]\npalette = [[255, 0, 0], [0, 255, 0]]\n',
+    ],
+)
+def test_fingerprint_follows_the_description(
+    tmp_path: Path, write_own: Callable[..., Path], edited: str
+) -> None:
+    described = 'classes = ["sky", "tree"]\nignored = [9]\n'
+    root = write_own(tmp_path, [0, 1], described)
+    first = Folder("val", SIZE, root).fingerprint()
+    (root / "dataset.toml").write_text(SPLIT_FOLDERS + edited)
+    assert Folder("val", SIZE, root).fingerprint() != first
+    (root / "dataset.toml").write_text(f"# a remark\n{SPLIT_FOLDERS}{described}")
+    assert Folder("val", SIZE, root).fingerprint() == first
+
+
+@pytest.mark.parametrize("role", ["images", "labels"])
+def test_fingerprint_follows_content_of_the_same_size(
+    tmp_path: Path, write_own: Callable[..., Path], role: str
 ) -> None:
     root = write_own(tmp_path, [0, 1], 'classes = ["sky", "tree"]\n')
+    opened = Folder("val", SIZE, root)
+    first = opened.fingerprint()
+    path = sorted((root / role / "val").iterdir())[0]
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert Folder("val", SIZE, root).fingerprint() != first
+    assert opened.fingerprint() == first, "a run has one identity, from its start"
+    path.write_bytes(content)
+    assert Folder("val", SIZE, root).fingerprint() == first
+
+
+def test_fingerprint_follows_which_photo_has_which_labels(
+    tmp_path: Path, write_own: Callable[..., Path], write_map: Write
+) -> None:
+    root = write_own(tmp_path, [0, 1], 'classes = ["sky", "tree"]\n')
+    write_map(root / "labels" / "val" / "b.png", np.ones(SIZE, dtype=np.uint8))
     first = Folder("val", SIZE, root).fingerprint()
-    write_own(tmp_path, [0, 1], 'classes = ["tree", "sky"]\n')
+    one, other = (root / "labels" / "val" / f"{stem}.png" for stem in ("a", "b"))
+    swapped = one.read_bytes(), other.read_bytes()
+    other.write_bytes(swapped[0])
+    one.write_bytes(swapped[1])
     assert Folder("val", SIZE, root).fingerprint() != first
 
 
