@@ -48,7 +48,7 @@ def write_instance_maps(
     annotations = _annotation_file(data_root, split)
     folder = data_root / "instances" / f"{split}2017"
     origin = {"annotations": f"{annotations.name}, {annotations.stat().st_size} bytes"}
-    done = claim_folder(folder, origin)
+    done = claim_folder(folder, origin, labels)
     missing = [stem for stem in labels if stem not in done]
     if missing:
         objects = read_objects(annotations)

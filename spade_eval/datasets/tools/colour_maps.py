@@ -102,7 +102,7 @@ def convert_folder(
             "expected (a JPEG has no exact colours)"
         )
     mark = f"{palette.origin} {palette.sha256}" if palette else INDEX
-    done = claim_folder(target, {"palette": mark})
+    done = claim_folder(target, {"palette": mark}, paths)
     missing = [stem for stem in paths if stem not in done]
 
     def convert(stem: str) -> None:

@@ -2,22 +2,28 @@
 """Folders that the suite itself fills: marked with how, so that work resumes and nothing is lost.
 
 A folder of the same origin is continued; one of another origin, or without a mark but with files,
-belongs to the user and is refused.
+belongs to the user and is refused. So is one with files made from sources whose content has changed
+since: which of the two is wanted, the user knows.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 from spade_eval.datasets import files
+from spade_eval.datasets.fingerprints import content_hashes
 from spade_eval.datasets.parallel import write_text
 from spade_eval.errors import UserError
 
 MARK = ".made_by_spade_eval.json"
+_SOURCES = "sources"  # in the mark: SHA-256 of what each file was made from, by stem
 
 
-def claim_folder(folder: Path, origin: Mapping[str, str]) -> set[str]:
-    """Mark a folder as made from `origin`; the stems that are complete in it already."""
+def claim_folder(folder: Path, origin: Mapping[str, str], sources: Mapping[str, Path]) -> set[str]:
+    """Mark a folder as made from `origin`; the stems that are complete in it already.
+
+    `sources` are the files that are read, by the stem of what is made from each.
+    """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file, a folder to write into was expected")
     mark = folder / MARK
@@ -27,6 +33,8 @@ def claim_folder(folder: Path, origin: Mapping[str, str]) -> set[str]:
             f"{folder} holds files that were not made by this command; an empty or new folder was "
             "expected, since nothing is overwritten"
         )
+    contents = content_hashes(sources.values())
+    hashes = {stem: contents[path] for stem, path in sources.items()}
     if done:
         known = json.loads(mark.read_text(encoding="utf-8"))
         changed = [key for key in origin if known.get(key) != origin[key]]
@@ -35,5 +43,24 @@ def claim_folder(folder: Path, origin: Mapping[str, str]) -> set[str]:
                 f"{folder} was made with another {files.shortened(changed)}; choose another "
                 "folder, or remove it to make it anew"
             )
-    write_text(mark, json.dumps(dict(origin), indent=1))
+        hashes = _unchanged(folder, done, known.get(_SOURCES, {}), hashes)
+    write_text(mark, json.dumps({**origin, _SOURCES: hashes}, indent=1))
     return done
+
+
+def _unchanged(
+    folder: Path, done: Set[str], made_from: Mapping[str, str], hashes: Mapping[str, str]
+) -> dict[str, str]:
+    """Refuse other sources than the files in `done` were made from; return the hashes of both.
+
+    Sources that are away for now stay known. Marks of before know none: what is there now counts.
+    """
+    kept = {stem: made_from[stem] for stem in sorted(done & made_from.keys())}
+    changed = [stem for stem, digest in kept.items() if hashes.get(stem, digest) != digest]
+    if changed:
+        raise UserError(
+            f"{folder}: {len(changed)} files were made from others than are there now "
+            f"({files.shortened(changed)}); remove these files to make them anew, or choose "
+            "another folder"
+        )
+    return {**hashes, **kept}

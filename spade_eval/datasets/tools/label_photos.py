@@ -35,7 +35,7 @@ def label_photos(
             f"{photos} holds 0 photos; files ending in {', '.join(files.PHOTO_EXTENSIONS)} were "
             "expected"
         )
-    done = claim_folder(target, {"segmenter": origin})
+    done = claim_folder(target, {"segmenter": origin}, paths)
     missing = [stem for stem in paths if stem not in done]
     for number, stem in enumerate(missing, start=1):
         photo = files.read_photo(paths[stem])

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from spade_eval.datasets import ade20k, cityscapes, files
 from spade_eval.datasets.class_tables import CLASS_TABLES
 from spade_eval.datasets.coco_stuff import LABEL_FILES
 from spade_eval.datasets.tools import colour_maps
+from spade_eval.datasets.tools.derived import MARK
 from spade_eval.datasets.tools.label_photos import label_photos
 from spade_eval.errors import UserError
 
@@ -86,6 +88,60 @@ def test_conversion_resumes_and_leaves_the_originals(tmp_path: Path, write_map: 
         colour_maps.convert_folder(tmp_path / "none", target, palette)
 
 
+def test_changed_originals_are_noticed(tmp_path: Path) -> None:
+    """Also where the byte count stays: pictures of one colour are equally long."""
+    source, target = tmp_path / "colours", tmp_path / "ids"
+    roads, pavements = (128, 64, 128), (244, 35, 232)
+    for stem in ("a", "b"):
+        _write_uncompressed(source / f"{stem}.png", roads)
+    palette = colour_maps.read_palette("cityscapes")
+    colour_maps.convert_folder(source, target, palette)
+    length = (source / "a.png").stat().st_size
+    _write_uncompressed(source / "a.png", pavements)
+    assert (source / "a.png").stat().st_size == length
+    for _ in range(2):  # a refusal changes nothing
+        with pytest.raises(UserError, match=r"ids: 1 files were made from others .*\(a\); remove"):
+            colour_maps.convert_folder(source, target, palette)
+    (target / "a.png").unlink()
+    again = colour_maps.convert_folder(source, target, palette)
+    assert (again.written, again.kept) == (1, 1)
+    np.testing.assert_array_equal(files.read_ids(target / "a.png", "class"), 8)
+    np.testing.assert_array_equal(files.read_ids(target / "b.png", "class"), 7)
+
+
+def test_what_was_made_is_known_while_its_original_is_away(
+    tmp_path: Path,
+) -> None:
+    source, target = tmp_path / "colours", tmp_path / "ids"
+    for stem in ("a", "b"):
+        _write_uncompressed(source / f"{stem}.png", (128, 64, 128))
+    palette = colour_maps.read_palette("cityscapes")
+    colour_maps.convert_folder(source, target, palette)
+    (source / "a.png").unlink()
+    assert colour_maps.convert_folder(source, target, palette).kept == 1
+    _write_uncompressed(source / "a.png", (244, 35, 232))
+    with pytest.raises(UserError, match=r"made from others .*\(a\)"):
+        colour_maps.convert_folder(source, target, palette)
+
+
+def test_a_mark_from_before_knows_no_originals_and_learns_them(tmp_path: Path) -> None:
+    source, target = tmp_path / "colours", tmp_path / "ids"
+    _write_uncompressed(source / "a.png", (128, 64, 128))
+    palette = colour_maps.read_palette("cityscapes")
+    colour_maps.convert_folder(source, target, palette)
+    mark = target / MARK
+    mark.write_text(json.dumps({"palette": json.loads(mark.read_text())["palette"]}))
+    assert colour_maps.convert_folder(source, target, palette).kept == 1
+    _write_uncompressed(source / "a.png", (244, 35, 232))
+    with pytest.raises(UserError, match="made from others"):
+        colour_maps.convert_folder(source, target, palette)
+
+
+def _write_uncompressed(path: Path, colour: tuple[int, int, int]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    Image.new("RGB", (4, 3), colour).save(path, compress_level=0)
+
+
 def test_a_stopped_write_leaves_no_file_that_looks_whole(
     tmp_path: Path, write_map: WriteMap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,3 +192,6 @@ def test_photos_are_labelled_by_any_callable(
     np.testing.assert_array_equal(LABEL_FILES.read(labels / "b.png"), 156)
     with pytest.raises(UserError, match="another segmenter"):
         label_photos(tmp_path / "images", labels, segment, "net 2")
+    write_photo(tmp_path / "images" / "a.jpg", (20, 31))
+    with pytest.raises(UserError, match=r"labels: 1 files were made from others .*\(a\)"):
+        label_photos(tmp_path / "images", labels, segment, "net 1")
