@@ -34,7 +34,7 @@ def content_hashes(paths: Iterable[Path]) -> dict[Path, str]:
     What cannot be read is an `UnreadableImageError`. A bar appears when it takes over a second.
     """
     states = {path: _state(path) for path in paths}
-    memories = {path.parent: _Memory(path.parent) for path in states}
+    memories = {folder: _Memory(folder) for folder in {path.parent for path in states}}
     hashes = {path: memories[path.parent].recall(path.name, states[path]) for path in states}
     missing = [path for path in states if not hashes[path]]
     results = zip(missing, run_parallel(_sha256, missing), strict=True)

@@ -62,6 +62,23 @@ def test_parts_of_a_folder_share_its_memory(cache: Path, reads: Reads, paths: li
     assert reads == ["a.png", "b.png"]
 
 
+def test_the_memory_of_a_folder_is_read_once(
+    cache: Path, paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not once a file, which takes minutes for 118,000 of them."""
+    content_hashes(paths)
+    texts = []
+    read_text = Path.read_text
+
+    def counted(self: Path, encoding: str) -> str:
+        texts.append(self)
+        return read_text(self, encoding)
+
+    monkeypatch.setattr(Path, "read_text", counted)
+    content_hashes(paths)
+    assert len(texts) == 1
+
+
 def same_size(path: Path) -> None:
     path.write_bytes(b"c.png")
 
