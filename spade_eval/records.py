@@ -23,8 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from spade_eval.errors import UserError
+from spade_eval.json_fields import require_types
 
 SCHEMA_VERSION = 1
+_LONGEST_NAME = 200  # bytes: a row's files are named after it, and file names end at 255
+_POSITIVE = ("height", "width", "num_images", "job_size")
+_SIGNED = "kid"  # its unbiased estimate falls below 0 by chance; no other number does
 _PACKAGES = ("spade-eval", "torch", "torchvision", "numpy", "scipy", "pillow")
 
 
@@ -97,8 +101,23 @@ class Measurement:
         """Read what `to_json` wrote; `ValueError` or `TypeError` for a line of another form."""
         fields = json.loads(line)
         if fields.get("schema") != SCHEMA_VERSION:
-            raise ValueError(f"schema {fields.get('schema')}, expected {SCHEMA_VERSION}")
-        return cls(**{**fields, "notes": tuple(fields["notes"])})
+            raise ValueError(f"schema {fields.get('schema')!r:.80}, expected {SCHEMA_VERSION}")
+        require_types(cls, fields)
+        measurement = cls(**{**fields, "notes": tuple(fields["notes"])})
+        measurement._require_sound()
+        return measurement
+
+    def _require_sound(self) -> None:
+        """Refuse values that no run records."""
+        if self.value is not None and self.value < 0 and self.metric != _SIGNED:
+            raise ValueError(f"value is {self.value}, expected at least 0 of {self.metric!r:.80}")
+        for name in _POSITIVE:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        if len(self.source.encode()) > _LONGEST_NAME:
+            raise ValueError(
+                f"source has {len(self.source.encode())} bytes, expected at most {_LONGEST_NAME}"
+            )
 
 
 class RecordStore:
@@ -115,6 +134,7 @@ class RecordStore:
         # A job cut off twice may have as many lines as a whole one, so each number counts once.
         distinct = {(item.job_sha256, item.metric, item.class_name): item for item in measurements}
         present = Counter(job for job, _, _ in distinct)
+        self._require_sizes(measurements, present)
         for measurement in distinct.values():
             if present[measurement.job_sha256] >= measurement.job_size:
                 yield measurement
@@ -139,12 +159,24 @@ class RecordStore:
     def _parse(self, line: str, number: int) -> Measurement:
         try:
             return Measurement.from_json(line)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UserError(
-                f"{self.path}, line {number}: not a measurement of this version ({error}); "
-                "expected one JSON object per line as spade-eval writes them: "
-                "restore the file, or choose another run folder with --out"
-            ) from error
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise self._refusal(number, str(error)) from error
+
+    def _require_sizes(self, measurements: Sequence[Measurement], present: Counter[str]) -> None:
+        """Refuse a job that states two sizes, or one below the number of its measurements."""
+        sizes: dict[str, int] = {}
+        for number, item in enumerate(measurements, 1):
+            size, lines = sizes.setdefault(item.job_sha256, item.job_size), present[item.job_sha256]
+            if item.job_size != size or lines > size:
+                reason = f"job_size is {item.job_size} in a job of {max(size, lines)} measurements"
+                raise self._refusal(number, reason)
+
+    def _refusal(self, number: int, reason: str) -> UserError:
+        return UserError(
+            f"{self.path}, line {number}: not a measurement of this version ({reason}); "
+            "expected one JSON object per line as spade-eval writes them: "
+            "restore the file, or choose another run folder with --out"
+        )
 
 
 def _write_after_whole_lines(descriptor: int, lines: bytes) -> None:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The record store keeps whole jobs or nothing, whatever interrupts it."""
 
+import dataclasses
 import errno
+import json
 import math
 import multiprocessing
 import os
@@ -154,6 +156,86 @@ def test_line_of_another_form_names_file_and_line(store: RecordStore, line: str)
     with pytest.raises(UserError, match=r"records\.jsonl, line 4: ") as raised:
         list(store)
     assert "\n" not in str(raised.value)
+
+
+def changed_line(**changes: Any) -> str:
+    """A sound line with other values, whatever they are."""
+    return json.dumps({**json.loads(measurement().to_json()), **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"metric": 3}, "metric is 3, expected str"),
+        ({"value": "0.5"}, r"value is '0.5', expected float \| None"),
+        ({"value": [0.5]}, r"value is \[0.5\], expected"),
+        ({"value": True}, "value is True, expected"),
+        ({"value": math.nan}, "value is nan, expected"),
+        ({"value": -math.inf}, "value is -inf, expected"),
+        ({"value": 10**400}, "value is 1000.*, expected"),
+        ({"value": -5.0, "metric": "fd_in_domain", "unit": ""}, "value is -5.0, expected at least"),
+        ({"larger_is_better": 1}, "larger_is_better is 1, expected bool"),
+        ({"job_sha256": ["a"]}, "job_sha256 is "),
+        ({"job_size": "1"}, "job_size is '1', expected int"),
+        ({"job_size": 0}, "job_size is 0, expected at least 1"),
+        ({"num_images": [8]}, r"num_images is \[8\], expected int"),
+        ({"num_images": 8.0}, r"num_images is 8.0, expected int"),
+        ({"seed": 10**30}, "seed is 1000"),
+        ({"started": []}, r"started is \[\], expected str"),
+        ({"versions": []}, r"versions is \[\], expected"),
+        ({"versions": {"numpy": 2}}, "versions is "),
+        ({"notes": "one"}, "notes is 'one', expected"),
+        ({"notes": ["half \ud800"]}, r"notes is \['half \\ud800'\], expected"),
+        ({"train_settings": {"beta": math.inf}}, "train_settings is "),
+        ({"train_settings": {"a": [{"\udfff": 1}]}}, "train_settings is "),
+        ({"source": "x" * 300}, "source has 300 bytes, expected at most 200"),
+        ({"new\nfield": 1}, "unknown field 'new.*field'"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(
+    store: RecordStore, changes: dict[str, Any], said: str
+) -> None:
+    store.append(job("first"))
+    with store.path.open("a") as file:
+        file.write(changed_line(**changes) + "\n")
+    with pytest.raises(UserError, match=rf"records\.jsonl, line 4: .*{said}") as raised:
+        list(store)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value).removeprefix(str(store.path))) < 400
+    str(raised.value).encode()
+
+
+@pytest.mark.parametrize("depth", [100, 100_000])
+@pytest.mark.parametrize("form", ["%s", '{"schema": 1, "train_settings": %s}'])
+def test_nesting_without_end_is_refused(store: RecordStore, depth: int, form: str) -> None:
+    store.path.parent.mkdir()
+    store.path.write_text(form % ("[" * depth + "]" * depth) + "\n")
+    with pytest.raises(UserError, match=r"records\.jsonl, line 1: ") as raised:
+        list(store)
+    assert "\n" not in str(raised.value)
+
+
+def test_what_runs_record_is_read(store: RecordStore) -> None:
+    """KID below 0, whole numbers where a float stands, and settings of any shape."""
+    settings = {"betas": [0.0, 0.9], "decay": None, "loss": {"vgg": 10, "hinge": True}}
+    written = [measurement(metric="kid", value=-1e-4, seconds=3, train_settings=settings, seed=-1)]
+    store.append(written)
+    assert list(store) == written
+
+
+def test_a_job_never_has_more_measurements_than_it_states(store: RecordStore) -> None:
+    store.append(job("whole"))
+    lowered = [dataclasses.replace(item, job_size=2) for item in job("lowered")]
+    store.append(lowered)
+    with pytest.raises(UserError, match=r"line 4: .*job_size is 2 in a job of 3 measurements"):
+        list(store)
+
+
+def test_a_job_states_one_size(store: RecordStore) -> None:
+    first, *others = job("mixed")
+    store.append([first, *(dataclasses.replace(item, job_size=4) for item in others)])
+    with pytest.raises(UserError, match=r"line 2: .*job_size is 4 in a job of 3 measurements"):
+        list(store)
 
 
 def _append_jobs(path: Path, worker: int) -> None:
