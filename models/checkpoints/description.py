@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spade_eval.models.checkpoints.published import refuse_mismatch
+from spade_eval.models.checkpoints.published import refuse_mismatch, refuse_nonfinite
 from spade_eval.models.systems.presets import networks
 
 Described = Mapping[str, Any]
@@ -44,6 +44,7 @@ def rebuild(description: Described, weights: Mapping[str, Tensor]) -> nn.Module:
     except (TypeError, AssertionError, RuntimeError, KeyError, ArithmeticError) as error:
         raise ValueError(f"the configuration of {name} cannot be built: {error}") from error
     refuse_mismatch(weights, network.state_dict())
+    refuse_nonfinite(weights)
     network.to_empty(device="cpu")
     network.load_state_dict(dict(weights))
     return network.eval()

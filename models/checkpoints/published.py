@@ -101,6 +101,7 @@ def load_published(
         if name.endswith(_COUNTER):
             tensors.setdefault(name, torch.zeros_like(tensor, device="cpu"))
     refuse_mismatch(tensors, wanted)
+    refuse_nonfinite(tensors)
     module.load_state_dict(from_published(module, tensors, names))
 
 
@@ -173,4 +174,17 @@ def refuse_mismatch(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor])
         raise ValueError(
             f"the checkpoint does not fit the network ({problem}); "
             "check the architecture and its options"
+        )
+
+
+def refuse_nonfinite(tensors: Mapping[str, Tensor]) -> None:
+    """Raise `ValueError` that names tensors with an element that is no finite float32.
+
+    A last tanh makes 1 or -1 of infinity, so no image and no number would show it.
+    """
+    broken = [name for name, tensor in tensors.items() if not tensor.float().isfinite().all()]
+    if broken:
+        raise ValueError(
+            f"{listed(broken)}: NaN or infinity, expected finite weights; the file is damaged, or "
+            "its training diverged: get it again, or train again"
         )

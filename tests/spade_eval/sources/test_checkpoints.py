@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints of both kinds: what is read from them, what must be told, what is refused."""
 
+import math
 import os
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -246,6 +248,29 @@ def test_a_damaged_description_is_refused(
     file = own(tmp_path / "own.safetensors", generator(), **change)
     with pytest.raises(UserError, match=message):
         open_generator(file, scenes)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("write", [own, released])
+def test_one_element_that_is_not_finite_is_refused_by_name(
+    tmp_path: Path, write: Callable[..., Path], value: float
+) -> None:
+    network = generator()
+    name = next(name for name, _ in network.named_parameters() if name.endswith("weight"))
+    with torch.no_grad():
+        network.get_parameter(name).view(-1)[-1] = value
+    theirs = name if write is own else next(iter(to_published(network, {name: torch.zeros(1)})))
+    with pytest.raises(UserError, match=f"{re.escape(theirs)}: NaN or infinity") as raised:
+        open_checkpoint(write(tmp_path / "net_G.pth", network), TOLD)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_buffer_that_is_not_finite_is_refused_by_name(tmp_path: Path) -> None:
+    network = generator()
+    name = next(name for name, _ in network.named_buffers() if name.endswith("running_var"))
+    network.get_buffer(name)[0] = math.inf
+    with pytest.raises(UserError, match=f"{re.escape(name)}: NaN or infinity"):
+        open_checkpoint(own(tmp_path / "net_G.safetensors", network))
 
 
 def test_a_checkpoint_is_what_its_content_says_not_its_name(
