@@ -33,7 +33,7 @@ def claim_folder(folder: Path, config: RunConfig) -> None:
     """Write the configuration into a new run folder; refuse one of another configuration."""
     path = folder / "config.json"
     if path.is_file():
-        if json.loads(path.read_text(encoding="utf-8")).get("sha256") != config.sha256:
+        if _stated_sha256(path) != config.sha256:
             raise UserError(
                 f"{folder} holds a run with another configuration (see {path.name} there); "
                 "choose another folder with --out"
@@ -41,3 +41,14 @@ def claim_folder(folder: Path, config: RunConfig) -> None:
         return
     with replaced(path) as temporary:
         temporary.write_text(json.dumps(config.as_json(), indent=2), encoding="utf-8")
+
+
+def _stated_sha256(path: Path) -> object:
+    """Return the hash of the configuration in a run's config.json."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))).get("sha256")
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"{path} is not the configuration of a run ({error}); restore it, or choose another "
+            "folder with --out"
+        ) from error

@@ -113,6 +113,22 @@ def test_a_run_folder_belongs_to_one_configuration(tmp_path: Path) -> None:
         claim_folder(tmp_path / "run", dataclasses.replace(config, seed=3))
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b'{"sha256": "', b'\xef\xbb\xbf{"sha256": ""}', b'{"a": "\xe9"}', b"[1]", b"3",
+        b"[" * 100_000,
+    ],
+    ids=["empty", "cut", "bom", "latin", "list", "number", "deep"],
+)  # fmt: skip
+def test_a_damaged_configuration_is_said_in_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"config\.json is not the configuration of") as raised:
+        claim_folder(tmp_path, options.run_config("scenes", "smoke", 0, None))
+    assert "\n" not in str(raised.value)
+    assert (tmp_path / "config.json").read_bytes() == content
+
+
 def resolved(weights: str = "in-domain") -> ResolvedProtocol:
     profile = "in-domain" if weights == "in-domain" else "modern"
     return ResolvedProtocol(
