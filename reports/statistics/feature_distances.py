@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spade_eval.metrics.arrays import read_arrays
+from spade_eval.metrics.arrays import read_features
 
 Floats = NDArray[np.float64]
 NUM_GROUPS = 20
@@ -26,7 +26,7 @@ _T_QUANTILE = 2.093024
 
 def load_features(path: Path) -> Floats:
     """Load (N, D) features that a run stored."""
-    return read_arrays(path, ("features",), "features")["features"].astype(np.float64)
+    return read_features(path).astype(np.float64)
 
 
 def frechet(real: Floats, synthesized: Floats) -> float:

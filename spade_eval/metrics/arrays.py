@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
+from zlib import error as ZlibError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,38 @@ def read_arrays(path: Path, names: Sequence[str], what: str) -> dict[str, NDArra
         ValueError,
         TypeError,
         AttributeError,
+        MemoryError,  # of a header that declares more than there is
+        NotImplementedError,  # of a damaged entry that seems to be packed in another way
+        OverflowError,
+        RuntimeError,  # of one that seems to be encrypted
+        SyntaxError,  # of a header
         BadZipFile,
+        ZlibError,
     ) as error:
-        raise UserError(f"{path} does not hold {what} ({error}); compute them again") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path} does not hold {what} ({reason}); compute them again") from error
+
+
+def read_features(path: Path) -> NDArray[Any]:
+    """Return the finite (N, D) features that a run or stored statistics keep."""
+    features = read_arrays(path, ("features",), "features")["features"]
+    require_array(features, (None, None), "f", path, "features")
+    return features
+
+
+def require_array(
+    array: NDArray[Any], shape: Sequence[int | None], kinds: str, path: Path, name: str
+) -> None:
+    """Refuse another shape (None is any length), another kind of numbers, NaN and infinity."""
+    fits = len(shape) == array.ndim and all(
+        expected in (None, length) for expected, length in zip(shape, array.shape, strict=True)
+    )
+    plain = array.dtype.kind in kinds and array.dtype.isnative and array.dtype.itemsize <= 8
+    if not (fits and plain):
+        expected = ", ".join("any" if length is None else str(length) for length in shape)
+        raise UserError(
+            f"{path}: {name} is {array.dtype} of shape {array.shape}, expected numbers of shape "
+            f"({expected}); compute them again"
+        )
+    if not np.isfinite(array).all():
+        raise UserError(f"{path}: {name} holds NaN or infinity; compute them again")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spade_eval.errors import UserError
-from spade_eval.metrics.arrays import read_arrays, write_arrays
+from spade_eval.metrics.arrays import read_arrays, require_array, write_arrays
 
 Counts = NDArray[np.uint32]
 
@@ -41,8 +41,15 @@ class StoredCounts:
             path, ("names", "ignore_index", "counts", "num_ignored"), "per-image counts"
         )
         counts, ignored = stored["counts"], stored["num_ignored"]
+        if stored["names"].ndim != 1 or stored["names"].dtype.kind != "U":
+            raise UserError(
+                f"{path}: names are {stored['names'].dtype} of shape {stored['names'].shape}, "
+                "expected a list of text; score the row again"
+            )
+        require_array(stored["ignore_index"], (), "iu", path, "ignore_index")
         num_images = len(stored["names"])
-        if counts.shape != (num_images, 3, *counts.shape[2:3]) or ignored.shape != (num_images,):
+        expected = (num_images, 3, *counts.shape[-1:])
+        if counts.shape != expected or ignored.shape != (num_images,):
             raise UserError(
                 f"{path}: counts of shape {counts.shape} for {num_images} names, expected "
                 "(images, 3, classes); score the row again"

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from spade_eval.metrics.arrays import read_arrays, write_arrays
+from spade_eval.metrics.arrays import read_features, write_arrays
 from spade_eval.metrics.moments import FeatureMoments
 
 
@@ -32,4 +32,4 @@ class FeatureSet:
     @classmethod
     def load(cls, path: Path) -> "FeatureSet":
         """Read what `save` wrote."""
-        return cls.of(torch.from_numpy(read_arrays(path, ("features",), "features")["features"]))
+        return cls.of(torch.from_numpy(read_features(path)))

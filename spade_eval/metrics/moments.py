@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from spade_eval.errors import UserError
-from spade_eval.metrics.arrays import read_arrays, write_arrays
+from spade_eval.metrics.arrays import read_arrays, require_array, write_arrays
 
 _STORED = ("sum", "outer", "num_folded", "rows", "metadata")
+_ROUNDING = 1e-9  # of sums in float64, against their largest
 
 
 class FeatureMoments:
@@ -120,9 +122,32 @@ class FeatureMoments:
     def load(cls, path: Path) -> "tuple[FeatureMoments, dict[str, Any]]":
         """Read what `save` wrote, bit for bit: later rows are added as if the stream went on."""
         stored = read_arrays(path, _STORED, "feature moments")
+        _require_moments(stored, path)
         moments = cls(len(stored["sum"]))
         moments._num_folded = int(stored["num_folded"])
         moments._sum += torch.from_numpy(stored["sum"])
         moments._outer += torch.from_numpy(stored["outer"])
         moments.update(torch.from_numpy(stored["rows"]))
         return moments, json.loads(str(stored["metadata"]))
+
+
+def _require_moments(stored: Mapping[str, NDArray[Any]], path: Path) -> None:
+    """Refuse sums that no features have: of other shapes, asymmetric, or of negative squares."""
+    require_array(stored["sum"], (None,), "f", path, "sum")
+    dim, outer = len(stored["sum"]), stored["outer"]
+    require_array(outer, (dim, dim), "f", path, "outer")
+    require_array(stored["rows"], (None, dim), "f", path, "rows")
+    require_array(stored["num_folded"], (), "iu", path, "num_folded")
+    count = int(stored["num_folded"])
+    if count < 0 or len(stored["rows"]) > dim:
+        raise UserError(
+            f"{path}: {count} folded rows and {len(stored['rows'])} kept ones, expected at least 0 "
+            f"and at most {dim}; compute them again"
+        )
+    scale = np.abs(outer).max(initial=0.0)
+    if not np.allclose(outer, outer.T, rtol=0, atol=_ROUNDING * scale):
+        raise UserError(f"{path}: outer is not symmetric; compute them again")
+    # count times the variance of every feature (Cauchy-Schwarz: never below 0).
+    spread = np.diagonal(outer) - stored["sum"] ** 2 / max(count, 1)
+    if (spread < -_ROUNDING * scale).any():
+        raise UserError(f"{path}: a feature has a negative variance; compute them again")

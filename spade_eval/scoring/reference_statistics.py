@@ -8,7 +8,7 @@ a file is used only where every statement fits.
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,7 +23,8 @@ from spade_eval.datasets.base import Dataset
 from spade_eval.datasets.files import PHOTO_EXTENSIONS, files_by_stem, read_size
 from spade_eval.datasets.images import ImageFolder
 from spade_eval.errors import UserError, as_user_error, lookup
-from spade_eval.metrics.arrays import read_arrays, write_arrays
+from spade_eval.json_fields import require_types
+from spade_eval.metrics.arrays import read_arrays, read_features, write_arrays
 from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.metrics.inception import InceptionFeatures
 from spade_eval.metrics.moments import FeatureMoments
@@ -55,6 +56,17 @@ class StatisticsIdentity:
             for name, value in expected.items()
             if ours[name] != value
         ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Statement:
+    """What a file states besides its arrays."""
+
+    schema: int
+    identity: Mapping[str, Any]
+    origin: str
+    content_sha256: str
+    stored: str
 
 
 @dataclass(frozen=True)
@@ -110,8 +122,7 @@ def load_statistics(path: Path, expected: StatisticsIdentity | None = None) -> R
         )
     features = None
     if metadata["stored"] == "features":
-        stored = read_arrays(path, ("features",), "features")["features"]
-        features = torch.from_numpy(stored)
+        features = torch.from_numpy(read_features(path))
         moments = FeatureMoments(features.shape[1])
         moments.update(features)
     else:
@@ -201,8 +212,11 @@ def _read_metadata(path: Path) -> dict[str, Any]:
         metadata = dict(json.loads(text))
         if metadata["schema"] != SCHEMA_VERSION:
             raise ValueError(f"schema {metadata['schema']}, expected {SCHEMA_VERSION}")
+        require_types(StatisticsIdentity, metadata["identity"])
         StatisticsIdentity(**metadata["identity"])
-    except (ValueError, TypeError, KeyError) as error:
+        require_types(_Statement, metadata)
+        _Statement(**metadata)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{path} does not say what its statistics are of ({error}); make them with "
             "`spade-eval stats make`"

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
+import io
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,6 +117,40 @@ def test_wrong_inputs(maps: tuple[Tensor, Tensor], tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", other=np.zeros(3))
     with pytest.raises(UserError, match="does not hold per-image counts"):
         StoredCounts.load(tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "said"),
+    [
+        ("names", np.array("one"), r"names are <U3 of shape \(\)"),
+        ("names", np.arange(NUM_IMAGES), "names are int64"),
+        ("ignore_index", np.array([255, 255]), r"ignore_index is int64 of shape \(2,\)"),
+        ("ignore_index", np.array(np.nan), "ignore_index is float64"),
+        ("counts", np.zeros((NUM_IMAGES, 3, NUM_CLASSES)), "counts are float64"),
+        ("counts", np.zeros((NUM_IMAGES, 3), np.uint32), r"counts of shape \(7, 3\)"),
+        ("counts", np.array(3, np.uint32), r"counts of shape \(\)"),
+    ],
+)
+def test_counts_of_another_form_are_refused(
+    maps: tuple[Tensor, Tensor], tmp_path: Path, name: str, array: Any, said: str
+) -> None:
+    path = tmp_path / "counts.npz"
+    count(maps).save(path)
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    np.savez(path, **{**arrays, name: array})
+    with pytest.raises(UserError, match=said):
+        StoredCounts.load(path)
+
+
+def test_a_header_that_declares_more_than_memory_is_refused(tmp_path: Path) -> None:
+    head = io.BytesIO()
+    form = {"descr": "<u4", "fortran_order": False, "shape": (1 << 50, 3, 1)}
+    np.lib.format.write_array_header_1_0(head, form)
+    with zipfile.ZipFile(tmp_path / "counts.npz", "w") as archive:
+        archive.writestr("names.npy", head.getvalue())
+    with pytest.raises(UserError, match="does not hold per-image counts"):
+        StoredCounts.load(tmp_path / "counts.npz")
 
 
 @pytest.mark.parametrize("kind", [torch.int64, torch.uint8])

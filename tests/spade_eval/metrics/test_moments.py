@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,3 +110,73 @@ def test_wrong_inputs(tmp_path: Path) -> None:
     for name in ("text.npz", "empty.npz", "array.npy", "absent.npz"):
         with pytest.raises(UserError, match="does not hold feature moments"):
             FeatureMoments.load(tmp_path / name)
+
+
+def change_array(path: Path, name: str, change: Callable[[Any], Any]) -> None:
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    np.savez(path, **{**arrays, name: change(arrays[name])})
+
+
+def with_element(value: float, *place: int) -> Callable[[Any], Any]:
+    def change(array: Any) -> Any:
+        array[place] = value
+        return array
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("sum", lambda array: array[0], r"sum is float64 of shape \(\), expected"),
+        ("sum", lambda array: array[:-1], r"outer is float64 of shape \(8, 8\), expected"),
+        ("sum", lambda array: array.astype(str), "sum is <U"),
+        ("sum", lambda array: array.astype(">f8"), "sum is >f8"),
+        ("rows", lambda array: array[None], "rows is float64 of shape"),
+        ("rows", lambda array: array[:, 1:], "rows is float64 of shape"),
+        ("rows", lambda array: np.tile(array, (9, 1)), "0 folded|8 folded|folded rows and"),
+        ("num_folded", lambda array: np.array(np.nan), "num_folded is float64"),
+        ("num_folded", lambda array: np.array([8]), "num_folded is int64 of shape"),
+        ("num_folded", lambda array: np.array(-8), "-8 folded rows"),
+        ("sum", with_element(np.inf, 0), "sum holds NaN or infinity"),
+        ("outer", with_element(np.nan, 0, 1), "outer holds NaN or infinity"),
+        ("rows", with_element(-np.inf, 0, 0), "rows holds NaN or infinity"),
+        ("outer", with_element(5.0, 0, 1), "outer is not symmetric"),
+        ("outer", with_element(-1.0, 2, 2), "a feature has a negative variance"),
+        ("sum", with_element(1e3, 2), "a feature has a negative variance"),
+    ],
+)
+def test_moments_that_no_features_have_are_refused(
+    tmp_path: Path, name: str, change: Callable[[Any], Any], said: str
+) -> None:
+    path = tmp_path / "moments.npz"
+    moments_of(draw_features(3 * DIM)).save(path, {})
+    change_array(path, name, lambda array: array)
+    FeatureMoments.load(path)
+    change_array(path, name, change)
+    with pytest.raises(UserError, match=said) as raised:
+        FeatureMoments.load(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_one_flipped_bit_is_refused_or_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "moments.npz"
+    moments_of(draw_features(2)).save(path, {"profile": "clean-fid"})
+    sound = path.read_bytes()
+    rows, refusals = FeatureMoments.load(path)[0].features, []
+    assert rows is not None
+    for place in range(len(sound)):
+        flipped = bytearray(sound)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        try:
+            loaded, metadata = FeatureMoments.load(path)
+        except UserError as error:
+            refusals.append(str(error))
+            continue
+        assert loaded.features is not None
+        assert torch.equal(loaded.features, rows)
+        assert metadata == {"profile": "clean-fid"}
+    assert len(refusals) > len(sound) / 2
+    assert "\n" not in "".join(refusals)

@@ -149,6 +149,48 @@ def test_unreadable_files(tmp_path: Path) -> None:
         load_statistics(path)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"origin": None}, "origin is None, expected str"),
+        ({"content_sha256": 3}, "content_sha256 is 3, expected str"),
+        ({"stored": ["moments"]}, "stored is "),
+        ({"identity": 7}, "does not say what"),
+        (
+            {"identity": {**dataclasses.asdict(IDENTITY), "height": "64"}},
+            "height is '64', expected",
+        ),
+        ({"other": 1}, "unknown field 'other'"),
+    ],
+)
+def test_statements_of_another_type_are_refused(
+    tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    path = tmp_path / "reference.npz"
+    ReferenceStatistics(IDENTITY, "scenes val", "3" * 64, draw_moments()[0]).save(path)
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    metadata = {**json.loads(str(arrays["metadata"])), **change}
+    write_arrays(path, **{**arrays, "metadata": np.array(json.dumps(metadata))})
+    with pytest.raises(UserError, match=said):
+        load_statistics(path)
+
+
+@pytest.mark.parametrize(
+    "features",
+    [np.full((5, 8), np.nan, np.float32), np.zeros(5, np.float32), np.zeros((5, 8), np.int64)],
+)
+def test_stored_features_of_another_form_are_refused(tmp_path: Path, features: Any) -> None:
+    path = tmp_path / "reference.npz"
+    moments, kept = draw_moments()
+    ReferenceStatistics(IDENTITY, "scenes val", "3" * 64, moments, kept).save(path)
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    write_arrays(path, **{**arrays, "features": features})
+    with pytest.raises(UserError, match=r"reference\.npz: features "):
+        load_statistics(path)
+
+
 def test_a_file_with_fewer_rows_than_it_states(tmp_path: Path) -> None:
     path = tmp_path / "reference.npz"
     ReferenceStatistics(IDENTITY, "scenes val", "3" * 64, draw_moments(4)[0]).save(path)
