@@ -119,9 +119,8 @@ class ScoringNetworks:
             )
         for item in self.distances:
             if item.column not in features:
-                name = f"reference-{self.reference_sha256(item)[:16]}.npz"
-                path = self.place.run_folder / "cache" / name
-                features[item.column] = cached_features(
-                    path, functools.partial(self.scorer.reference, item), self.place.world
-                )
+                made_by = self.reference_sha256(item)
+                path = self.place.run_folder / "cache" / f"reference-{made_by[:16]}.npz"
+                make = functools.partial(self.scorer.reference, item)
+                features[item.column] = cached_features(path, made_by, make, self.place.world)
         return features

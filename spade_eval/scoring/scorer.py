@@ -20,7 +20,7 @@ from spade_eval.metrics.base import (
     merged,
 )
 from spade_eval.metrics.counts import StoredCounts
-from spade_eval.metrics.feature_set import FeatureSet
+from spade_eval.metrics.feature_set import FeatureSet, is_cached
 from spade_eval.metrics.segmentation import stored_counts
 from spade_eval.models.training.distributed import ALONE, World
 from spade_eval.models.training.loop import prefetched
@@ -169,9 +169,15 @@ class Scorer(Judges):
                 bar.update(len(samples))
 
 
-def cached_features(path: Path, make: Callable[[], FeatureSet], world: World = ALONE) -> FeatureSet:
-    """Read features from a file, or make them in all processes; the first keeps them there."""
-    if not world.on_first(path.is_file):
+def cached_features(
+    path: Path, made_by: str, make: Callable[[], FeatureSet], world: World = ALONE
+) -> FeatureSet:
+    """Read features from a file, or make them in all processes; the first keeps them there.
+
+    A file that states another `made_by` (the hash of photos and network), none as those of before,
+    or that was changed or damaged since, is made again.
+    """
+    if not world.on_first(lambda: is_cached(path, made_by)):
         made = make()
-        world.on_first(lambda: made.save(path))
+        world.on_first(lambda: made.save(path, made_by))
     return FeatureSet.load(path)
