@@ -46,13 +46,14 @@ def torchvision_that_fits() -> Iterator[None]:
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"torchvision {_installed('torchvision')} cannot be imported beside torch "
-            f"{_installed('torch')} ({reason}); reinstall torchvision to match the installed torch"
+            f"torchvision {installed_version('torchvision')} cannot be imported beside torch "
+            f"{installed_version('torch')} ({reason}); reinstall torchvision to match the "
+            "installed torch"
         ) from error
 
 
-def _installed(package: str) -> str:
-    """Return the version, without importing what may be broken."""
+def installed_version(package: str) -> str:
+    """Return the version of a package, without importing what may be broken."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -22,8 +22,9 @@ from spade_eval.cli.files import bundle, convert
 from spade_eval.cli.lists import models, protocol, weights_app
 from spade_eval.cli.report import report
 from spade_eval.cli.stats import stats_app
+from spade_eval.cli.surroundings import with_home
 from spade_eval.cli.train import train
-from spade_eval.errors import UserError
+from spade_eval.errors import UserError, installed_version
 from spade_eval.jobs.processes import end_worker, leave_word
 from spade_eval.memory import keep_freed_memory
 from spade_eval.models.training.stopping import TrainingStopped
@@ -35,6 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(benchmark)
 app.command()(train)
@@ -49,6 +51,22 @@ app.add_typer(data_app, name="data")
 app.add_typer(weights_app, name="weights")
 app.add_typer(stats_app, name="stats")
 app.add_typer(bench_app, name="bench")
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"spade-eval {installed_version('spade-eval')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _of_all_commands(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Take the flags that stand before a command's name."""
 
 
 # A disk that is full or may not be written is the user's to mend, wherever it is noticed.
@@ -66,7 +84,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )  # tables hold arrows; an ASCII pipe must not end it
     given = list(sys.argv[1:] if arguments is None else arguments)
     keep_freed_memory()
+    # Plots are files: a notebook's own backend, which it sets for its children, is not needed.
+    os.environ["MPLBACKEND"] = "agg"
     try:
+        given = [with_home(word) for word in given]
         app(args=given, obj=tuple(given))  # what other processes of a run are given as well
     except TrainingStopped as stopped:
         _say_how_to_continue(stopped, given)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spade_eval.cli.surroundings import with_home
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
@@ -85,14 +86,20 @@ GPUs = Annotated[
 
 def data_root_or_default(given: Path | None) -> Path:
     """Return `--data-root`, else $SPADE_EVAL_DATA, else data/."""
-    return given or Path(os.environ.get("SPADE_EVAL_DATA") or "data")
+    return given or Path(with_home(os.environ.get("SPADE_EVAL_DATA") or "data"))
 
 
 def weights_dir_or_default(given: Path | None) -> Path:
     """Return `--weights-dir`, else the cache of this user."""
     from spade_eval.weights import DEFAULT_WEIGHTS_DIR
 
-    return (given or DEFAULT_WEIGHTS_DIR).expanduser()
+    try:
+        return (given or DEFAULT_WEIGHTS_DIR).expanduser()
+    except RuntimeError as error:
+        raise UserError(
+            "no home folder is known, where downloaded weights lie; set HOME, or name their folder "
+            "with --weights-dir"
+        ) from error
 
 
 def run_config(
