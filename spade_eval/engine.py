@@ -32,7 +32,7 @@ from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 from spade_eval.training.generator import train_generator, with_store
 from spade_eval.training.scores import PeriodicScores
 from spade_eval.training.setup import train_config
-from spade_eval.workplace import Workplace, claim_folder
+from spade_eval.workplace import Workplace, at_work, claim_folder
 
 
 class Benchmark:
@@ -61,24 +61,34 @@ class Benchmark:
         """Measure what is missing; returns the names of the rows that were measured now."""
         world = self.place.world
         world.on_first(lambda: claim_folder(self.place.run_folder, self.config))
-        recorded = world.on_first(lambda: {measurement.job_sha256 for measurement in self.store})
         rows = self.rows(request)
-        missing = [row for row in rows if self.job_sha256(row) not in recorded]
-        world.on_first(self._write_inputs)
-        for row in rows:
-            if row in missing:
-                self._measure(row)
-            elif world.on_first(functools.partial(self._lacks_images, row)):
-                self._write_images(row)
+        with at_work(self.place.run_folder, [row.name for row in self._missing(rows)], world):
+            missing = self._missing(rows)  # again: who was at work may have ended meanwhile
+            world.on_first(self._write_inputs)
+            for row in rows:
+                if row in missing:
+                    self._measure(row)
+                elif world.on_first(functools.partial(self._lacks_images, row)):
+                    self._write_images(row)
         return [row.name for row in missing]
+
+    def _missing(self, rows: list[Row]) -> list[Row]:
+        world = self.place.world
+        recorded = world.on_first(lambda: {measurement.job_sha256 for measurement in self.store})
+        return [row for row in rows if self.job_sha256(row) not in recorded]
 
     def train(self, model: str, score_every: int | None = None, score_images: int = 50) -> Path:
         """Train one model of this run; returns the checkpoint of its last weights.
 
         Scored now and then on the first val images where `score_every` says so; see `ScoreLog`.
         """
-        place, config = self.place, self.train_config(model)
+        place = self.place
         place.world.on_first(lambda: claim_folder(place.run_folder, self.config))
+        with at_work(place.run_folder, [model], place.world):
+            return self._train(model, score_every, score_images)
+
+    def _train(self, model: str, score_every: int | None = None, score_images: int = 50) -> Path:
+        place, config = self.place, self.train_config(model)
         scores = None
         if score_every is not None:
             # Opened by all processes, used by the first.
@@ -96,7 +106,7 @@ class Benchmark:
 
         Files that a row needs are read, so that errors come first.
         """
-        return PlannedRows(self.networks, self.train, self.train_config).of(request)
+        return PlannedRows(self.networks, self._train, self.train_config).of(request)
 
     def train_config(self, model: str) -> TrainConfig:
         """Return how this run trains a model."""

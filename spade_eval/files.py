@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that appear whole or not at all, so that a killed command leaves no half file behind."""
+"""Files that appear whole or not at all, so that a killed command leaves no half file behind.
 
+And files that say who is at work, held by a lock that ends with its process, however it ends.
+"""
+
+import fcntl
 import os
+import shlex
+import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 from spade_eval.errors import UserError
@@ -43,3 +51,38 @@ def written_whole(path: Path) -> Iterator[Path]:
             f"{path}: cannot be written ({error.strerror or error}); "
             "make the folder writable or free space, then repeat"
         ) from error
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool) -> Iterator[None]:
+    """Let one process at a time into the block, whose name stands in `path` meanwhile.
+
+    Who comes second waits, with a line on stderr, or gets a `UserError` that says who is at work.
+    The file stays: a lock on a file that is removed holds nobody off.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b", buffering=0) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            worker = path.read_text("utf-8", "replace").strip() or "another process"
+            if not wait:
+                raise UserError(
+                    f"{worker} is at work on {path.stem} in {path.parent.parent}; wait until it "
+                    "ends, or choose another folder with --out"
+                ) from None
+            print(f"waiting for {worker}, which is at work on {path.stem}", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        with suppress(OSError):  # a full disk is told by what is to be written
+            file.write(_this_process().encode("utf-8", "replace"))
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def _this_process() -> str:
+    since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+    command = shlex.join(["spade-eval", *sys.argv[1:]])
+    return f"process {os.getpid()} on {socket.gethostname()} (since {since}: {command})"

@@ -2,6 +2,9 @@
 """Where a run happens: its folders, its device, its processes."""
 
 import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +12,7 @@ import torch
 
 from spade_eval.config import RunConfig
 from spade_eval.errors import UserError
-from spade_eval.files import replaced
+from spade_eval.files import locked, replaced
 from spade_eval.models.training.distributed import ALONE, World
 
 FEW_IMAGES = 16
@@ -41,6 +44,25 @@ def claim_folder(folder: Path, config: RunConfig) -> None:
         return
     with replaced(path) as temporary:
         temporary.write_text(json.dumps(config.as_json(), indent=2), encoding="utf-8")
+
+
+@contextmanager
+def at_work(run_folder: Path, names: Iterable[str], world: World) -> Iterator[None]:
+    """Hold what one command makes at a time: rows or models of a run folder, by their names.
+
+    Jobs of a table make different rows of one folder at once. `UserError` in all processes, which
+    says who, where another command makes one of them; the first process alone holds the locks.
+    """
+    with ExitStack() as held:
+
+        def hold() -> None:
+            if not os.access(run_folder, os.W_OK):  # where nothing is written, nobody is in the way
+                return
+            for name in names:
+                held.enter_context(locked(run_folder / "locks" / f"{name}.lock", wait=False))
+
+        world.on_first(hold)
+        yield
 
 
 def _stated_sha256(path: Path) -> object:

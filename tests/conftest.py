@@ -4,6 +4,7 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,13 @@ def _interruptible() -> None:
     """A shell starts background jobs with SIGINT ignored, which tests of interruption inherit."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hashes_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Test files leave nothing in the user's cache of hashes."""
+    from spade_eval.datasets import fingerprints
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fingerprints, "CACHE", tmp_path_factory.mktemp("hashes"))
+        yield

@@ -13,6 +13,7 @@ from spade_eval.batches import segmenter_batch
 from spade_eval.config import Budget
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError, as_user_error
+from spade_eval.files import locked
 from spade_eval.metrics.segmentation import SegmentationScores
 from spade_eval.models.checkpoints.files import (
     load_description,
@@ -70,8 +71,16 @@ def train_segmenter(
     `datasets` are the training split at each of `config.sizes`.
     """
     path = folder / f"in-domain-{config.dataset}-{config.sha256[:12]}.safetensors"
-    if path.is_file():
-        return path
+    if not path.is_file():
+        with locked(path.with_suffix(".lock"), wait=True):
+            if not path.is_file():  # who was waited for has made it
+                _train(config, datasets, path, device)
+    return path
+
+
+def _train(
+    config: SegmenterConfig, datasets: Sequence[Dataset], path: Path, device: torch.device
+) -> None:
     network = _network(config, datasets[0]).to(device)
     training = SegmenterTraining(network, config.steps)
     state_file = path.with_suffix(".state.pt")
@@ -95,7 +104,6 @@ def train_segmenter(
     save_network(path, network.state_dict(), description)
     for state in (state_file, previous_state(state_file)):
         state.unlink(missing_ok=True)
-    return path
 
 
 def load_in_domain(path: Path, dataset: Dataset) -> InDomainSegmenter:

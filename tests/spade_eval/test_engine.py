@@ -2,8 +2,10 @@
 """The whole engine on four images: rows, records, resumption, foreign images, checkpoints."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from spade_eval.records import Measurement
 from spade_eval.rows import Request
 from spade_eval.sources.image_files import LABEL_MAP_FOLDER
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
+from spade_eval.workplace import at_work
 
 Make = Callable[..., Benchmark]
 MODELS = ("spade", "concat", "pix2pixhdpp")
@@ -284,3 +287,55 @@ def test_the_speed_of_a_generator_is_recorded(trained_in: Make) -> None:
     assert speeds["real"] is None
     assert speeds["concat"] is not None
     assert speeds["concat"] > 0
+
+
+def test_who_is_at_work_on_a_row_is_named(trained_in: Make) -> None:
+    benchmark = trained_in()
+    folder, world = benchmark.place.run_folder, benchmark.place.world
+    before = benchmark.store.path.read_bytes()
+    with at_work(folder, ["spade_batch"], world):
+        for make in (lambda: benchmark.run(Request(("spade_batch",))),
+                     lambda: benchmark.train("spade_batch")):  # fmt: skip
+            with pytest.raises(
+                UserError, match=rf"process {os.getpid()} on .*since .*--out"
+            ) as told:
+                make()
+            assert f"at work on spade_batch in {folder}" in str(told.value)
+        # Recorded rows, and other rows, as of the jobs of a table, are in nobody's way.
+        assert benchmark.run(Request(MODELS)) == []
+        assert benchmark.store.path.read_bytes() == before
+        with at_work(folder, ["spade"], world):
+            pass
+    assert benchmark.run(Request(("spade_batch",))) == ["spade_batch"]
+
+
+def test_a_row_that_another_run_recorded_meanwhile_is_not_measured_again(
+    trained_in: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark = trained_in()
+    records = benchmark.store.path.read_bytes()
+    benchmark.store.path.unlink()
+
+    def late(*arguments: object) -> AbstractContextManager[None]:
+        benchmark.store.path.write_bytes(records)  # by who was at work when this run looked
+        return at_work(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine, "at_work", late)
+    assert benchmark.run(Request(MODELS)) == []
+    assert benchmark.store.path.read_bytes() == records
+
+
+def test_a_recorded_run_needs_no_place_for_locks(trained_in: Make) -> None:
+    benchmark = trained_in()
+    shutil.rmtree(benchmark.place.run_folder / "locks")
+    assert benchmark.run(Request(MODELS)) == []
+    assert not (benchmark.place.run_folder / "locks").exists()
+
+
+def test_a_folder_that_cannot_be_written_needs_no_lock(
+    trained_in: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = trained_in().place
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with at_work(place.run_folder, ["new"], place.world):
+        assert not (place.run_folder / "locks" / "new.lock").exists()

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files are written whole or not at all; what stood there is kept, and nothing else lies about."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from spade_eval.files import replaced
+from spade_eval.errors import UserError
+from spade_eval.files import locked, replaced
 
 
 def test_the_former_file_is_kept_and_a_killed_ones_rest_is_written_over(tmp_path: Path) -> None:
@@ -51,3 +54,31 @@ def test_two_processes_write_into_two_temporary_files(
                 second.write_text("second")
         assert path.read_text() == "second"
     assert path.read_text() == "first"
+
+
+HOLDER = """
+import pathlib, sys, time
+from spade_eval.files import locked
+with locked(pathlib.Path(sys.argv[1]), wait=False):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_lock_names_its_process_and_ends_with_it_however_it_ends(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "locks" / "spade.lock"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path), "--seed", "7"], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(UserError) as told, locked(path, wait=False):
+            pass
+        assert f"process {holder.pid} on " in str(told.value)
+        assert "--seed 7" in str(told.value)
+        assert f"at work on spade in {tmp_path / 'run'}" in str(told.value)
+        holder.kill()
+        holder.wait()
+    with locked(path, wait=False):
+        assert path.read_text().startswith("process ")
+    assert path.read_text() == ""
