@@ -5,7 +5,6 @@ Commands import what they run inside their bodies, so that `--help` answers at o
 """
 
 import errno
-import io
 import os
 import shlex
 import sys
@@ -22,7 +21,7 @@ from spade_eval.cli.files import bundle, convert
 from spade_eval.cli.lists import models, protocol, weights_app
 from spade_eval.cli.report import report
 from spade_eval.cli.stats import stats_app
-from spade_eval.cli.surroundings import with_home
+from spade_eval.cli.surroundings import outlast_readers, with_home
 from spade_eval.cli.train import train
 from spade_eval.errors import UserError, installed_version
 from spade_eval.jobs.processes import end_worker, leave_word
@@ -78,10 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     A training that SIGTERM or SIGINT ended has saved its state: one line, and exit code 0.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="replace"
-        )  # tables hold arrows; an ASCII pipe must not end it
+    outlast_readers()
     given = list(sys.argv[1:] if arguments is None else arguments)
     keep_freed_memory()
     # Plots are files: a notebook's own backend, which it sets for its children, is not needed.

@@ -92,16 +92,18 @@ def _show_together(
         written = write_merged_report(opened, folder)
     else:
         written = write_table_of_runs(table, opened, folder, unverified=unverified)
-    typer.echo(written.text)
-    show_paths(written, folder, "Written into")
+    filled: list[Path] = []
     if into is not None and table is not None:
         from spade_eval.reports.measured.provenance import shared_provenance
         from spade_eval.reports.tables.filled_page import fill_with_table
 
         measurements = [item for run in opened for item in run.measurements]
         lines = shared_provenance(measurements, table.models)
-        for path in fill_with_table(into, table, folder, lines):
-            typer.echo(f"  {path}")
+        filled = fill_with_table(into, table, folder, lines)
+    typer.echo(written.text)
+    show_paths(written, folder, "Written into")
+    for path in filled:
+        typer.echo(f"  {path}")
 
 
 def _default_folder(places: Sequence[Path], table: "PaperTable | None") -> Path:

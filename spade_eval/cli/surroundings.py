@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What surrounds a command: the home folder in its words."""
+"""What surrounds a command: the home folder in its words, and who reads what it prints."""
 
+import io
 import os
 import re
+import sys
+from typing import Any
 
 from spade_eval.errors import UserError
 
@@ -18,3 +21,38 @@ def with_home(word: str) -> str:
     if home.startswith("~"):
         raise UserError(f"{word}: no home folder is known; set HOME, or write the folder out")
     return _HOME.sub(lambda _: home, word)
+
+
+class _Outlasting(io.FileIO):
+    """A standard stream whose reader may leave: what is printed then goes nowhere."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            return len(data)
+
+
+def outlast_readers() -> None:
+    """Let a command do all its work, and end with code 0, after `| head` has closed its pipe.
+
+    Tables hold arrows, which must not end it in an ASCII pipe either.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace" if name == "stdout" else stream.errors)
+        if stream is None or stream is not getattr(sys, f"__{name}__"):  # a test's or a notebook's
+            continue
+        stream.flush()
+        lasting = io.TextIOWrapper(
+            io.BufferedWriter(_Outlasting(stream.fileno(), "w", closefd=False)),
+            encoding=stream.encoding,
+            errors=stream.errors,
+            line_buffering=stream.line_buffering or stream.write_through,
+            write_through=stream.write_through,
+        )
+        setattr(sys, name, lasting)

@@ -227,6 +227,34 @@ def test_score_prints_the_table_and_where_everything_is(
     assert report.splitlines()[-3:] == again.splitlines()[-3:]
 
 
+def unread(*arguments: str, stderr: int) -> "subprocess.Popen[bytes]":
+    """A command that has ended, whose reader had left before the first line."""
+    words = [sys.executable, "-m", "spade_eval", *arguments]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=stderr)
+    assert process.stdout is not None
+    process.stdout.close()
+    process.wait()
+    return process
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    process = unread("models", stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    with process.stderr:
+        assert (process.returncode, process.stderr.read()) == (0, b"")
+
+
+def test_a_closed_pipe_costs_no_file(tmp_path: Path) -> None:
+    folder, run = images_like_the_val_set(tmp_path / "images"), tmp_path / "run"
+    process = unread(
+        "score", f"mine={folder}", "--budget", "smoke", "--limit", "4", "--out", str(run),
+        stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert process.returncode == 0
+    for file in ("tables/scores.csv", "plots/scores.png", "samples.png", "html/index.html"):
+        assert (run / file).stat().st_size > 0
+
+
 def test_a_report_of_nothing_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert str(tmp_path) in refused(capsys, "report", str(tmp_path))
 
