@@ -28,7 +28,9 @@ from spade_eval.json_fields import require_types
 SCHEMA_VERSION = 1
 _LONGEST_NAME = 200  # bytes: a row's files are named after it, and file names end at 255
 _POSITIVE = ("height", "width", "num_images", "job_size")
-_SIGNED = "kid"  # its unbiased estimate falls below 0 by chance; no other number does
+# Numbers that fall below 0: KID's unbiased estimate by chance, an FID of float32 by rounding.
+_SIGNED = ("kid",)
+_SIGNED_PROFILES = ("oasis-train",)
 _PACKAGES = ("spade-eval", "torch", "torchvision", "numpy", "scipy", "pillow")
 
 
@@ -109,7 +111,8 @@ class Measurement:
 
     def _require_sound(self) -> None:
         """Refuse values that no run records."""
-        if self.value is not None and self.value < 0 and self.metric != _SIGNED:
+        signed = self.metric in _SIGNED or self.fid_profile in _SIGNED_PROFILES
+        if self.value is not None and self.value < 0 and not signed:
             raise ValueError(f"value is {self.value}, expected at least 0 of {self.metric!r:.80}")
         for name in _POSITIVE:
             if getattr(self, name) < 1:

@@ -215,6 +215,12 @@ def test_nesting_without_end_is_refused(store: RecordStore, depth: int, form: st
     assert "\n" not in str(raised.value)
 
 
+def test_a_distance_of_float32_may_round_below_zero(store: RecordStore) -> None:
+    written = [measurement(metric="fid", unit="", value=-2.7e-9, fid_profile="oasis-train")]
+    store.append(written)
+    assert list(store) == written
+
+
 def test_what_runs_record_is_read(store: RecordStore) -> None:
     """KID below 0, whole numbers where a float stands, and settings of any shape."""
     settings = {"betas": [0.0, 0.9], "decay": None, "loss": {"vgg": 10, "hinge": True}}
