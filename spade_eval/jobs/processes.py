@@ -10,6 +10,8 @@ import os
 import signal
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +28,10 @@ _PORT = 29400
 # A folder of the command that started this process, where its processes leave word.
 _LAUNCH_FOLDER = "SPADE_EVAL_LAUNCH_FOLDER"
 _REFUSED, _STOPPED = "refused", "stopped"
+# The process id of that command.
+_LAUNCHER = "SPADE_EVAL_LAUNCHER"
+# Of processes whose command is gone: to notice it, and then to save a training's state.
+_LOOK_SECONDS, _GRACE_SECONDS = 1.0, 20.0
 # What torchrun sets, and what a user without torchrun has to.
 _PLACE = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -72,7 +78,9 @@ def launch(plan: Plan, arguments: Sequence[str]) -> int:
     # torchrun reports each failure in many lines; `_exit_code` has one.
     logging.disable(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="spade-eval-") as folder:
-        os.environ |= {_LAUNCH_FOLDER: folder, "PYTHONPATH": python_path()}
+        os.environ |= {
+            _LAUNCH_FOLDER: folder, _LAUNCHER: str(os.getpid()), "PYTHONPATH": python_path(),
+        }  # fmt: skip
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // plan.gpus)))
         # Makes restarts after a kill reliable: 12 of 12, against 3 of 5 without it.
         os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
@@ -142,6 +150,9 @@ def joined() -> "Iterator[World]":
         os._exit(2)
     from spade_eval.models.training.distributed import ALONE, is_loss_of_another, join
 
+    if _LAUNCHER in os.environ:
+        launcher = int(os.environ[_LAUNCHER])
+        threading.Thread(target=_end_with, args=(launcher,), daemon=True).start()
     if not is_worker():
         yield ALONE
         return
@@ -162,6 +173,15 @@ def joined() -> "Iterator[World]":
                 )
                 end_worker(1)
             raise
+
+
+def _end_with(launcher: int) -> None:
+    """End this process, as SIGTERM does, soon after the command that started it was killed."""
+    while os.getppid() == launcher:
+        time.sleep(_LOOK_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_GRACE_SECONDS)
+    os._exit(128 + signal.SIGTERM)
 
 
 def leave_word(refused: bool) -> None:

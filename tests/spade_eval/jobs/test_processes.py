@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,14 @@ def children_of(process: int) -> list[int]:
         ["pgrep", "-P", str(process)], capture_output=True, text=True, check=False
     )
     return [int(word) for word in listed.stdout.split()]
+
+
+def is_alive(process: int) -> bool:
+    """Whether it runs; not so of one that ended and whose parent has not asked how."""
+    state = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False
+    )
+    return state.stdout.strip()[:1] not in ("", "Z")
 
 
 def started_training(run: Path, *flags: object) -> Fork:
@@ -139,3 +148,22 @@ def test_a_killed_process_is_told_or_replaced(tmp_path: Path, restarts: int) -> 
         return
     assert code == 1
     assert err.count("was ended by SIGKILL; start the command again to continue") == 1, err
+
+
+@pytest.mark.slow
+def test_processes_whose_command_is_killed_save_and_end(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = started_training(run, "--steps", 600)
+    workers = children_of(process.pid)
+    assert len(workers) == 2
+    process.kill()
+    deadline = time.monotonic() + 60  # seconds; on a machine of its own it takes two
+    while (alive := [worker for worker in workers if is_alive(worker)]) and (
+        time.monotonic() < deadline
+    ):
+        time.sleep(0.1)
+    for worker in alive:
+        os.kill(worker, signal.SIGKILL)
+    assert not alive
+    assert list(run.glob("checkpoints/*/state.pt"))
+    assert not list(run.glob("checkpoints/*/*.safetensors"))
