@@ -88,7 +88,7 @@ def _read_all(read: Callable[[Path], object], paths: Sequence[Path]) -> None:
 
 
 def _decoded_by_pillow(path: Path) -> None:
-    with Image.open(path) as image:
+    with Image.open(path, formats=files.PHOTO_FORMATS) as image:
         image.load()
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from spade_eval.datasets import open_dataset
 from spade_eval.datasets.base import Dataset
+from spade_eval.datasets.files import opened
 from spade_eval.errors import UserError
 from spade_eval.models.labels import IGNORE_INDEX, SemanticLayout, Size
 from spade_eval.models.semantics import SemanticMap
@@ -87,8 +88,5 @@ def _bench_maps(
 
 
 def _read(path: Path, size: Size) -> NDArray[np.generic]:
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.resize(size[::-1], Image.Resampling.NEAREST))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read as an image ({error})") from error
+    with opened(path, ["PNG"]) as image:
+        return np.asarray(image.resize(size[::-1], Image.Resampling.NEAREST))

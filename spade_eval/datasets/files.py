@@ -8,6 +8,8 @@ the file's name. Every error is a `UserError` of one line. Photos are not turned
 since label maps are not either.
 """
 
+import os
+import stat
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,7 +19,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from spade_eval.errors import UserError
 from spade_eval.models.labels import IGNORE_INDEX, Size
@@ -25,10 +27,17 @@ from spade_eval.models.labels import IGNORE_INDEX, Size
 PHOTO_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 MAP_EXTENSIONS = (".png",)  # lossy formats change ids
 
+# Other decoders are never tried: some start programs (EPS), and nobody names files for them.
+PHOTO_FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
+_MAP_FORMATS = ("PNG", "TIFF")
+
 _PHOTO_MODES = ("RGB", "L", "CMYK", "YCbCr", "P", "RGBA", "LA", "1")
 _ID_MODES = ("L", "I;16", "I;16L", "I;16B", "I")  # one integer channel, 8, 16 or 32 bits
 # What the decoders of Pillow raise on damaged bytes besides OSError.
-_DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+_DECODING_ERRORS = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError),
+    *(NotImplementedError, struct.error, zlib.error),
+)
 
 
 class FileError(UserError):
@@ -57,9 +66,9 @@ class SizeMismatchError(FileError):
     """A map whose height or width is not its photo's."""
 
 
-def read_photo(path: Path) -> NDArray[np.uint8]:
+def read_photo(path: Path, formats: Sequence[str] = PHOTO_FORMATS) -> NDArray[np.uint8]:
     """Read (H, W, 3) RGB, read-only; other modes are converted, an alpha channel is dropped."""
-    with decoding(path), Image.open(path) as image:
+    with opened(path, formats) as image:
         mode = image.mode
         photo = None
         if mode in _PHOTO_MODES:
@@ -76,7 +85,7 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
 
 def read_ids(path: Path, kind: Literal["class", "instance"]) -> NDArray[np.integer]:
     """Read (H, W) values as stored, of 8, 16 or 32 bits, read-only; colour files are refused."""
-    with decoding(path), Image.open(path) as image:
+    with opened(path, _MAP_FORMATS) as image:
         mode = image.mode
         readable = mode in _ID_MODES or _is_grey_ramp(image)
         ids = np.asarray(image) if readable else None  # not copied, as above
@@ -97,7 +106,7 @@ def read_instance_map(path: Path) -> NDArray[np.int32]:
 
 def read_size(path: Path) -> Size:
     """Read height and width from the file's header, without decoding its pixels."""
-    with decoding(path), Image.open(path) as image:
+    with opened(path, PHOTO_FORMATS) as image:
         width, height = image.size
     return height, width
 
@@ -154,7 +163,25 @@ def _is_grey_ramp(image: Image.Image) -> bool:
 
 
 @contextmanager
-def decoding(path: Path) -> Iterator[None]:
+def opened(path: Path, formats: Sequence[str]) -> Iterator[Image.Image]:
+    """Open an image of these formats of Pillow; whatever decoding it raises names the file."""
+    with _decoding(path, formats):
+        _require_regular(path)
+        with Image.open(path, formats=tuple(formats)) as image:
+            yield image
+
+
+def _require_regular(path: Path) -> None:
+    """Refuse what opening may wait for (a pipe) or never end on (a device)."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        kind = "a folder" if path.is_dir() else "a pipe, socket or device"
+        raise UnreadableImageError(
+            f"{path}: {kind} was found, an image file was expected; replace it by the file", path
+        )
+
+
+@contextmanager
+def _decoding(path: Path, formats: Sequence[str]) -> Iterator[None]:
     """Turn what Pillow raises on a missing or damaged file into an `UnreadableImageError`."""
     try:
         yield
@@ -168,6 +195,12 @@ def decoding(path: Path) -> Iterator[None]:
         raise UnreadableImageError(
             f"{path}: more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels were found, an ordinary "
             "photo or label map was expected; scale it down or remove it",
+            path,
+        ) from error
+    except UnidentifiedImageError as error:
+        raise UnreadableImageError(
+            f"{path}: cannot be decoded as {' or '.join(formats)}, a complete image file was "
+            "expected; copy or download it again, or save it in one of these formats",
             path,
         ) from error
     except _DECODING_ERRORS as error:

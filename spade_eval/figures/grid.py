@@ -63,7 +63,7 @@ def _opened(path: Path) -> Image.Image | None:
     if not path.is_file():
         return None
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=["PNG"]) as image:
             return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(

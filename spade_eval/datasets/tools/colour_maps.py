@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from spade_eval.datasets import files
 from spade_eval.datasets.class_table import Colour
@@ -25,6 +24,7 @@ INDEX = "index"
 """Instead of a palette: the indices of palette files are the ids."""
 
 _COLOUR_FILES = (".png", ".bmp", ".tif", ".tiff", ".gif")
+_COLOUR_FORMATS = ("PNG", "BMP", "TIFF", "GIF")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,10 @@ def convert_folder(
 
     def convert(stem: str) -> None:
         path = paths[stem]
-        ids = to_ids(files.read_photo(path), palette, path) if palette else read_indices(path)
+        if palette:
+            ids = to_ids(files.read_photo(path, _COLOUR_FORMATS), palette, path)
+        else:
+            ids = read_indices(path)
         write_png(target / f"{stem}.png", ids)
 
     for _ in run_parallel(convert, missing, workers, progress):
@@ -117,7 +120,7 @@ def convert_folder(
 
 def read_indices(path: Path) -> NDArray[np.uint8]:
     """Read the (H, W) indices of a palette file, whose palette is only for the eye."""
-    with files.decoding(path), Image.open(path) as image:
+    with files.opened(path, _COLOUR_FORMATS) as image:
         mode = image.mode
         indices = np.array(image) if mode == "P" else None
     if indices is None:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
 import pickle
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,34 @@ def test_damaged_label_map_is_refused(tmp_path: Path, damage: str) -> None:
     with pytest.raises(files.UnreadableImageError) as caught:
         LABEL_FILES.read(path)
     assert_one_line(caught.value, path)
+
+
+def test_decoders_of_other_formats_are_never_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def started(*command: object, **settings: object) -> None:
+        raise AssertionError(f"a program was started: {command}")
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+    monkeypatch.setattr(subprocess, "check_call", started)
+    path = tmp_path / "a.png"
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\nshowpage\n%%EOF\n"
+    for content in (eps, b"BLP2" + bytes(200), b"P5 2 2 255\n" + bytes(4)):
+        path.write_bytes(content)
+        for read in (files.read_photo, files.read_size, files.read_instance_map):
+            with pytest.raises(files.UnreadableImageError) as caught:
+                read(path)
+            assert_one_line(caught.value, path, "cannot be decoded as PNG")
+
+
+def test_what_is_no_regular_file_is_refused_unopened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")  # opening it would wait for a writer
+    (tmp_path / "folder.png").mkdir()
+    for name, kind in {"pipe.png": "a pipe", "folder.png": "a folder"}.items():
+        for read in (files.read_photo, files.read_size, files.read_instance_map):
+            with pytest.raises(files.UnreadableImageError) as caught:
+                read(tmp_path / name)
+            assert_one_line(caught.value, tmp_path / name, kind, "an image file was expected")
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
