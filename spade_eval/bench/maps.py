@@ -88,5 +88,5 @@ def _bench_maps(
 
 
 def _read(path: Path, size: Size) -> NDArray[np.generic]:
-    with opened(path, ["PNG"]) as image:
+    with opened(path, ["PNG"]) as (image, _):
         return np.asarray(image.resize(size[::-1], Image.Resampling.NEAREST))

@@ -8,11 +8,12 @@ the file's name. Every error is a `UserError` of one line. Photos are not turned
 since label maps are not either.
 """
 
+import io
 import os
 import stat
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from spade_eval.datasets import png
 from spade_eval.errors import UserError
 from spade_eval.models.labels import IGNORE_INDEX, Size
 
@@ -29,10 +31,15 @@ MAP_EXTENSIONS = (".png",)  # lossy formats change ids
 
 # Other decoders are never tried: some start programs (EPS), and nobody names files for them.
 PHOTO_FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
-_MAP_FORMATS = ("PNG", "TIFF")
+_MAP_FORMATS = ("PNG",)
+# What else label maps are saved as, by first bytes.
+_OTHER_CONTAINERS = (
+    *((b"\xff\xd8\xff", "JPEG"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"), (b"BM", "BMP")),
+    *((b"GIF8", "GIF"), (b"RIFF", "WEBP"), (b"\x93NUMPY", "npy")),
+)
 
 _PHOTO_MODES = ("RGB", "L", "CMYK", "YCbCr", "P", "RGBA", "LA", "1")
-_ID_MODES = ("L", "I;16", "I;16L", "I;16B", "I")  # one integer channel, 8, 16 or 32 bits
+_ID_MODES = ("1", "L", "I;16", "I;16L", "I;16B", "I")  # one integer channel of up to 16 bits
 # What the decoders of Pillow raise on damaged bytes besides OSError.
 _DECODING_ERRORS = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError),
@@ -54,6 +61,10 @@ class UnreadableImageError(FileError):
     """A file that is missing, truncated, no image or suspiciously large."""
 
 
+class ContainerError(FileError):
+    """A label or instance map in a format that does not keep ids, whatever its name says."""
+
+
 class ImageModeError(FileError):
     """A file whose channels are not what its role asks for."""
 
@@ -68,7 +79,7 @@ class SizeMismatchError(FileError):
 
 def read_photo(path: Path, formats: Sequence[str] = PHOTO_FORMATS) -> NDArray[np.uint8]:
     """Read (H, W, 3) RGB, read-only; other modes are converted, an alpha channel is dropped."""
-    with opened(path, formats) as image:
+    with opened(path, formats) as (image, _):
         mode = image.mode
         photo = None
         if mode in _PHOTO_MODES:
@@ -84,11 +95,13 @@ def read_photo(path: Path, formats: Sequence[str] = PHOTO_FORMATS) -> NDArray[np
 
 
 def read_ids(path: Path, kind: Literal["class", "instance"]) -> NDArray[np.integer]:
-    """Read (H, W) values as stored, of 8, 16 or 32 bits, read-only; colour files are refused."""
-    with opened(path, _MAP_FORMATS) as image:
+    """Read (H, W) values as stored, of 1 to 16 bits, read-only; colour files are refused."""
+    with opened(path, _MAP_FORMATS, require=_require_png) as (image, stored_png):
         mode = image.mode
         readable = mode in _ID_MODES or _is_grey_ramp(image)
         ids = np.asarray(image) if readable else None  # not copied, as above
+        if ids is not None and stored_png is not None and stored_png.is_scaled_grey:
+            ids = png.unscaled(ids, stored_png.bits)
     if ids is None:
         stored = "palette image" if mode == "P" else "image"
         raise ImageModeError(
@@ -106,8 +119,12 @@ def read_instance_map(path: Path) -> NDArray[np.int32]:
 
 def read_size(path: Path) -> Size:
     """Read height and width from the file's header, without decoding its pixels."""
-    with opened(path, PHOTO_FORMATS) as image:
-        width, height = image.size
+    with _decoding(path, PHOTO_FORMATS):
+        _require_regular(path)
+        with path.open("rb") as file:
+            header = png.header_alone(file)
+        with Image.open(io.BytesIO(header) if header else path, formats=PHOTO_FORMATS) as image:
+            width, height = image.size
     return height, width
 
 
@@ -163,12 +180,41 @@ def _is_grey_ramp(image: Image.Image) -> bool:
 
 
 @contextmanager
-def opened(path: Path, formats: Sequence[str]) -> Iterator[Image.Image]:
-    """Open an image of these formats of Pillow; whatever decoding it raises names the file."""
+def opened(
+    path: Path, formats: Sequence[str], require: Callable[[Path, bytes], None] | None = None
+) -> Iterator[tuple[Image.Image, png.Png | None]]:
+    """Open an image of these formats of Pillow; whatever decoding it raises names the file.
+
+    A PNG comes with its chunks, whose checksums are right; that it holds every row is checked when
+    the block, which decodes it, ends. `require` may refuse a file by its bytes.
+    """
     with _decoding(path, formats):
         _require_regular(path)
-        with Image.open(path, formats=tuple(formats)) as image:
-            yield image
+        content = path.read_bytes()
+        if require:
+            require(path, content)
+        chunks = png.parsed(content) if content.startswith(png.SIGNATURE) else None
+        file = io.BytesIO(chunks.content if chunks else content)
+        with Image.open(file, formats=tuple(formats)) as image:
+            yield image, chunks
+            # Pillow leaves rows that are not there at 0, and the last row is among them.
+            if chunks and (chunks.interlaced or not _last_row(image).any()):
+                chunks.require_every_row()
+
+
+def _last_row(image: Image.Image) -> NDArray[np.generic]:
+    return np.asarray(image.crop((0, image.height - 1, image.width, image.height)))
+
+
+def _require_png(path: Path, content: bytes) -> None:
+    """Refuse other containers by name: a JPEG changes ids into classes that nobody drew."""
+    for start, kind in _OTHER_CONTAINERS:
+        if content.startswith(start):
+            raise ContainerError(
+                f"{path}: {kind} content was found, PNG was expected, which keeps ids as they are; "
+                "export the map again from its source as a PNG of ids",
+                path,
+            )
 
 
 def _require_regular(path: Path) -> None:

@@ -120,7 +120,7 @@ def convert_folder(
 
 def read_indices(path: Path) -> NDArray[np.uint8]:
     """Read the (H, W) indices of a palette file, whose palette is only for the eye."""
-    with files.opened(path, _COLOUR_FORMATS) as image:
+    with files.opened(path, _COLOUR_FORMATS) as (image, _):
         mode = image.mode
         indices = np.array(image) if mode == "P" else None
     if indices is None:
