@@ -123,7 +123,8 @@ def convert(
         str,
         typer.Option(
             help="cocostuff, ade20k, cityscapes, a text file with a line `id red green blue` per "
-            "class, or `index` for palette files whose indices are ids."
+            "class, or `index` for palette files whose indices are ids (if all colours are "
+            "greys, each must equal its index)."
         ),
     ],
     workers: Workers = None,

@@ -98,10 +98,12 @@ def read_ids(path: Path, kind: Literal["class", "instance"]) -> NDArray[np.integ
     """Read (H, W) values as stored, of 1 to 16 bits, read-only; colour files are refused."""
     with opened(path, _MAP_FORMATS, require=_require_png) as (image, stored_png):
         mode = image.mode
-        readable = mode in _ID_MODES or _is_grey_ramp(image)
+        readable = mode in _ID_MODES or has_grey_palette(image)
         ids = np.asarray(image) if readable else None  # not copied, as above
         if ids is not None and stored_png is not None and stored_png.is_scaled_grey:
             ids = png.unscaled(ids, stored_png.bits)
+        if ids is not None and mode == "P":
+            require_greys_of_indices(image, ids, path)
     if ids is None:
         stored = "palette image" if mode == "P" else "image"
         raise ImageModeError(
@@ -171,12 +173,31 @@ def text_of_size(size: Size) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def _is_grey_ramp(image: Image.Image) -> bool:
-    """Return whether a palette file shows index k as grey k, so that index and colour agree."""
-    if image.mode != "P":
-        return False
-    palette = np.array(image.getpalette("RGB"), dtype=np.int64).reshape(-1, 3)
-    return bool((palette == np.arange(len(palette))[:, None]).all())
+def has_grey_palette(image: Image.Image) -> bool:
+    """Return whether every colour of a palette file is a grey."""
+    return image.mode == "P" and bool((np.ptp(_palette_of(image), axis=1) == 0).all())
+
+
+def require_greys_of_indices(image: Image.Image, indices: NDArray[np.uint8], path: Path) -> None:
+    """Refuse a palette file whose greys are other values than the indices they stand for.
+
+    The one rule for palettes: the index is the value. Greys are values as well (optimizers turn a
+    grey PNG into a palette file, in any order), so that both must be the same.
+    """
+    greys, used = _palette_of(image)[:, 0], np.unique(indices)
+    other = [k for k in used.tolist() if k >= len(greys) or greys[k] != k]
+    if has_grey_palette(image) and other:
+        shown = [f"{k} is grey {greys[k] if k < len(greys) else 'of no entry'}" for k in other]
+        raise ImageModeError(
+            f"{path}: a palette file was found whose index {shortened(shown)}, one value per pixel "
+            "was expected; if the greys are the ids, save it as a grey PNG, else convert it with a "
+            "palette of lines `id red green blue`",
+            path,
+        )
+
+
+def _palette_of(image: Image.Image) -> NDArray[np.uint8]:
+    return np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
 
 
 @contextmanager

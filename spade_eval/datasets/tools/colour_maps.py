@@ -119,10 +119,12 @@ def convert_folder(
 
 
 def read_indices(path: Path) -> NDArray[np.uint8]:
-    """Read the (H, W) indices of a palette file, whose palette is only for the eye."""
+    """Read the (H, W) indices of a palette file; its colours are for the eye, greys must agree."""
     with files.opened(path, _COLOUR_FORMATS) as (image, _):
         mode = image.mode
         indices = np.array(image) if mode == "P" else None
+        if indices is not None:
+            files.require_greys_of_indices(image, indices, path)
     if indices is None:
         raise files.ImageModeError(
             f"{path}: mode {mode} was found, a palette file (mode P) was expected with --palette "

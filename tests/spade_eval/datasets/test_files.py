@@ -13,6 +13,7 @@ from PIL import Image
 
 from spade_eval.datasets import files, png
 from spade_eval.datasets.coco_stuff import LABEL_FILES
+from spade_eval.datasets.tools import colour_maps
 from spade_eval.errors import UserError
 
 
@@ -205,6 +206,16 @@ def test_palette_that_is_a_grey_ramp_holds_ids(tmp_path: Path) -> None:
     with Image.open(tmp_path / "label.png") as stored:
         assert stored.mode == "P"
     np.testing.assert_array_equal(LABEL_FILES.read(tmp_path / "label.png"), ids)
+
+
+def test_greys_that_are_not_their_indices_are_refused(tmp_path: Path) -> None:
+    image = Image.frombytes("P", (3, 1), bytes([0, 2, 1]))
+    image.putpalette([grey for grey in (0, 5, 9) for _ in range(3)])
+    image.save(tmp_path / "label.png")
+    for read in (LABEL_FILES.read, files.read_instance_map, colour_maps.read_indices):
+        with pytest.raises(files.ImageModeError) as caught:
+            read(tmp_path / "label.png")
+        assert_one_line(caught.value, "label.png", "index 1 is grey 5, 2 is grey 9", "grey PNG")
 
 
 def test_instance_ids_of_16_bits_do_not_wrap(tmp_path: Path) -> None:
