@@ -78,11 +78,12 @@ class SizeMismatchError(FileError):
 
 
 def read_photo(path: Path, formats: Sequence[str] = PHOTO_FORMATS) -> NDArray[np.uint8]:
-    """Read (H, W, 3) RGB, read-only; other modes are converted, an alpha channel is dropped."""
+    """Read (H, W, 3) RGB, read-only; other modes are converted, transparent pixels are refused."""
     with opened(path, formats) as (image, _):
         mode = image.mode
         photo = None
         if mode in _PHOTO_MODES:
+            _require_opaque(image, path)
             # Not copied: a second buffer of this size can cost as much as decoding.
             photo = np.asarray(image if mode == "RGB" else image.convert("RGB"))
     if photo is None:
@@ -92,6 +93,19 @@ def read_photo(path: Path, formats: Sequence[str] = PHOTO_FORMATS) -> NDArray[np
             path,
         )
     return photo
+
+
+def _require_opaque(image: Image.Image, path: Path) -> None:
+    """Refuse pixels whose colour depends on what lies below: no viewer shows the one stored."""
+    if not image.has_transparency_data:
+        return
+    (alpha, _) = image.convert("RGBA").getchannel("A").getextrema()
+    if alpha != 255:
+        raise ImageModeError(
+            f"{path}: transparent pixels (alpha down to {alpha}) were found, opaque ones (255) "
+            "were expected; put the image on a colour of your choice and save it as 8-bit RGB",
+            path,
+        )
 
 
 def read_ids(path: Path, kind: Literal["class", "instance"]) -> NDArray[np.integer]:

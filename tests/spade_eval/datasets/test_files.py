@@ -167,6 +167,26 @@ def test_grey_samples_of_any_depth_are_read_unscaled(
         np.testing.assert_array_equal(read(path), ids)
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB"])
+def test_transparent_photos_are_refused(tmp_path: Path, mode: str) -> None:
+    path, keyed = tmp_path / "a.png", {"P": 0, "RGB": (9, 9, 9)}  # transparent by tRNS
+    if mode in keyed:
+        Image.new("RGB", (3, 2), (9, 9, 9)).convert(mode).save(path)
+        assert files.read_photo(path).shape == (2, 3, 3)
+        image = Image.open(path)
+        colour = image.getpixel((0, 0)) if mode == "P" else keyed[mode]
+        image.save(path, transparency=colour)
+    else:
+        image = Image.new(mode, (3, 2), (90, 255) if mode == "LA" else (90, 90, 90, 255))
+        image.save(path)
+        assert (files.read_photo(path) == 90).all()
+        image.putpixel((1, 1), (90, 254) if mode == "LA" else (90, 90, 90, 254))
+        image.save(path)
+    with pytest.raises(files.ImageModeError) as caught:
+        files.read_photo(path)
+    assert_one_line(caught.value, path, "transparent pixels (alpha down to", "8-bit RGB")
+
+
 def test_photo_of_4_bits_is_as_bright_as_it_looks(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(grey_png(np.array([[0, 8, 15]]), 4))
     assert files.read_photo(tmp_path / "a.png")[0, :, 0].tolist() == [0, 136, 255]
