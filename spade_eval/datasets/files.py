@@ -135,13 +135,20 @@ def read_instance_map(path: Path) -> NDArray[np.int32]:
 
 def read_size(path: Path) -> Size:
     """Read height and width from the file's header, without decoding its pixels."""
+    with header_of(path) as image:
+        width, height = image.size
+    return height, width
+
+
+@contextmanager
+def header_of(path: Path) -> Iterator[Image.Image]:
+    """Open a photo of which size and tags are wanted alone (of a PNG: the size)."""
     with _decoding(path, PHOTO_FORMATS):
         _require_regular(path)
         with path.open("rb") as file:
             header = png.header_alone(file)
         with Image.open(io.BytesIO(header) if header else path, formats=PHOTO_FORMATS) as image:
-            width, height = image.size
-    return height, width
+            yield image
 
 
 def values_outside(ids: NDArray[np.integer], num_classes: int) -> tuple[int, ...]:

@@ -98,6 +98,17 @@ def header_alone(file: BinaryIO) -> bytes:
     return header + b"\0\0\0\0IDAT" if header.startswith(SIGNATURE) else b""
 
 
+def exif_in(file: BinaryIO) -> bytes:
+    """Return the EXIF data of a PNG without reading its image data; nothing where it has none."""
+    file.seek(len(SIGNATURE))
+    while len(start := file.read(8)) == 8:
+        length, name = struct.unpack(">I4s", start)
+        if name == b"eXIf":
+            return file.read(length)
+        file.seek(length + 4, 1)
+    return b""
+
+
 def unscaled(samples: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:
     """Turn grey samples as Pillow scales them (0..255, or booleans) into those of the file."""
     if samples.dtype == np.bool_:

@@ -19,6 +19,7 @@ from spade_eval.datasets import files
 from spade_eval.datasets.base import Dataset, LabelSpace
 from spade_eval.datasets.file_dataset import AbsentSplitError, FileDataset, SampleFiles
 from spade_eval.datasets.label_files import LabelFiles
+from spade_eval.datasets.orientation import is_turned, note_of_turned
 from spade_eval.datasets.parallel import DEFAULT_WORKERS, Progress, run_parallel
 from spade_eval.errors import UserError
 from spade_eval.models.labels import IGNORE_INDEX, Size
@@ -36,6 +37,7 @@ class SplitReport:
     names_by_wrong_label: dict[int, list[str]]  # ids outside the label set
     problems: list[str]
     official_count: int | None = None  # samples of the split as published
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,7 @@ class CheckReport:
     def lines(self) -> list[str]:
         """Return the report as text: counts, sizes, label histogram, problems."""
         text = [line for split in self.splits for line in _lines(split, self.label_space)]
+        text += [f"note: {split.split}: {note}" for split in self.splits for note in split.notes]
         text += [f"note: {note}" for note in self.notes]
         return text + ([f"problem: {line}" for line in self.problems] or ["no problems found"])
 
@@ -73,6 +76,7 @@ class _Findings:
 
     name: str
     photo_size: Size | None = None
+    turned: str | None = None  # the photo's name, if viewers turn it
     pixels_by_label: NDArray[np.int64] | None = None  # (256,)
     has_instances: bool = False
     wrong_labels: tuple[int, ...] = ()
@@ -140,6 +144,7 @@ def _file_task(stem: str, paths: SampleFiles, label_files: LabelFiles) -> Callab
         with _collected(findings):
             photo = files.read_photo(paths.photo)
             findings.photo_size = (photo.shape[0], photo.shape[1])
+            findings.turned = paths.photo.name if is_turned(paths.photo) else None
         with _collected(findings):
             label_map = label_files.read(paths.label_map)
             findings.pixels_by_label = _histogram(label_map)
@@ -200,6 +205,7 @@ def _summary(
     sizes: Counter[Size] = Counter()
     names_by_wrong_label: dict[int, list[str]] = {}
     errors: list[UserError] = []
+    turned: list[str] = []
     num_samples = num_instance_maps = 0
     for item in findings:
         num_samples += 1
@@ -211,6 +217,7 @@ def _summary(
         for value in item.wrong_labels:
             names_by_wrong_label.setdefault(value, []).append(item.name)
         errors += item.errors
+        turned += [item.turned] if item.turned else []
     return SplitReport(
         split=split,
         num_samples=num_samples,
@@ -220,6 +227,7 @@ def _summary(
         names_by_wrong_label=dict(sorted(names_by_wrong_label.items())),
         problems=problems + _grouped(errors) + _binary_masks(pixels),
         official_count=official_count,
+        notes=note_of_turned(turned),
     )
 
 
