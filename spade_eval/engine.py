@@ -15,7 +15,7 @@ from typing import Any
 
 from spade_eval.config import RunConfig, TrainConfig
 from spade_eval.datasets import open_dataset
-from spade_eval.datasets.base import Dataset, set_name_of
+from spade_eval.datasets.base import Dataset, photo_notes_of, set_name_of
 from spade_eval.devices import device_name
 from spade_eval.models.training.distributed import ALONE
 from spade_eval.protocol import protocol_for
@@ -210,6 +210,7 @@ class Benchmark:
 
     def _footnotes(self) -> tuple[str, ...]:
         notes = footnotes(self.networks.resolved, self.networks.distances, self.count)
+        notes = (*notes, *photo_notes_of(self.dataset))
         if not self.config.samples:
             return notes
         return (*notes, *left_out(self.dataset.size, self._comparisons))

@@ -116,6 +116,15 @@ class HasStoredLabels(Protocol):
 
 
 @runtime_checkable
+class HasPhotoNotes(Protocol):
+    """A dataset of photo files, which may be read otherwise than viewers show them."""
+
+    def photo_notes(self) -> tuple[str, ...]:
+        """Return what a score on these photos must say about them."""
+        ...
+
+
+@runtime_checkable
 class HasSetName(Protocol):
     """A dataset whose samples a list decides, so that its name alone does not say what it is."""
 
@@ -125,3 +134,8 @@ class HasSetName(Protocol):
 def set_name_of(dataset: Dataset) -> str:
     """Return what records call the data: the dataset, with its list where it has one."""
     return dataset.set_name if isinstance(dataset, HasSetName) else dataset.name
+
+
+def photo_notes_of(dataset: Dataset) -> tuple[str, ...]:
+    """Return what the dataset says about its photos; nothing if they are no files."""
+    return dataset.photo_notes() if isinstance(dataset, HasPhotoNotes) else ()

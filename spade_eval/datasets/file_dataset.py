@@ -6,6 +6,7 @@ rest is here. Files are paired by stem when the object is made, and leftovers ar
 order of listing differs between systems, so pairing by position would be luck.
 """
 
+import contextlib
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from spade_eval.datasets import files, preprocess
 from spade_eval.datasets.base import Facts, Sample
 from spade_eval.datasets.fingerprints import content_hashes
 from spade_eval.datasets.label_files import LabelFiles
+from spade_eval.datasets.orientation import is_turned, note_of_turned
 from spade_eval.errors import UserError, lookup
 from spade_eval.models.labels import Size
 
@@ -172,6 +174,18 @@ class FileDataset(Facts):
             contents = " ".join(hashes[path] if path else "-" for path in paths)
             digest.update(f"{stem} {contents}\n".encode())
         return digest.hexdigest()
+
+    def photo_notes(self) -> tuple[str, ...]:
+        """Name the photos that viewers turn; those that cannot be read are refused elsewhere."""
+        return self._photo_notes
+
+    @functools.cached_property
+    def _photo_notes(self) -> tuple[str, ...]:
+        turned = []
+        for sample in self._files.values():
+            with contextlib.suppress(files.FileError):
+                turned += [sample.photo.name] if is_turned(sample.photo) else []
+        return note_of_turned(turned)
 
     def _read(self, stem: str) -> Sample:
         return read_sample(stem, self._files[stem], self.label_files)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from spade_eval.datasets.base import photo_notes_of
 from spade_eval.datasets.files import read_photo
 from spade_eval.datasets.folder import Folder
 from spade_eval.datasets.orientation import is_turned
@@ -58,3 +59,6 @@ def test_a_check_names_turned_photos(tmp_path: Path) -> None:
     assert note.startswith("note: val: 2 photos")
     assert "(a.jpg, d.jpg)" in note
     assert not report.problems
+    assert [f"note: val: {line}" for line in photo_notes_of(Folder("val", (4, 6), tmp_path))] == [
+        note
+    ]
