@@ -143,8 +143,8 @@ def read_size(path: Path) -> Size:
 @contextmanager
 def header_of(path: Path) -> Iterator[Image.Image]:
     """Open a photo of which size and tags are wanted alone (of a PNG: the size)."""
-    with _decoding(path, PHOTO_FORMATS):
-        _require_regular(path)
+    with decoding(path, PHOTO_FORMATS):
+        regular_status(path)
         with path.open("rb") as file:
             header = png.header_alone(file)
         with Image.open(io.BytesIO(header) if header else path, formats=PHOTO_FORMATS) as image:
@@ -230,8 +230,8 @@ def opened(
     A PNG comes with its chunks, whose checksums are right; that it holds every row is checked when
     the block, which decodes it, ends. `require` may refuse a file by its bytes.
     """
-    with _decoding(path, formats):
-        _require_regular(path)
+    with decoding(path, formats):
+        regular_status(path)
         content = path.read_bytes()
         if require:
             require(path, content)
@@ -259,17 +259,19 @@ def _require_png(path: Path, content: bytes) -> None:
             )
 
 
-def _require_regular(path: Path) -> None:
-    """Refuse what opening may wait for (a pipe) or never end on (a device)."""
-    if not stat.S_ISREG(os.stat(path).st_mode):
+def regular_status(path: Path) -> os.stat_result:
+    """Return a file's status; what opening may wait for (a pipe) or never end on is refused."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if path.is_dir() else "a pipe, socket or device"
         raise UnreadableImageError(
             f"{path}: {kind} was found, an image file was expected; replace it by the file", path
         )
+    return status
 
 
 @contextmanager
-def _decoding(path: Path, formats: Sequence[str]) -> Iterator[None]:
+def decoding(path: Path, formats: Sequence[str] = PHOTO_FORMATS) -> Iterator[None]:
     """Turn what Pillow raises on a missing or damaged file into an `UnreadableImageError`."""
     try:
         yield

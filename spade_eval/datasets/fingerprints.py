@@ -11,7 +11,6 @@ can be written, and one that is damaged is ignored.
 import hashlib
 import json
 import os
-import stat
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -91,11 +90,7 @@ def _state(path: Path) -> str:
     """Return what changes with a file, or an empty text where a change might not show."""
     now = time.time_ns()
     with files.decoding(path):
-        status = path.stat()
-    if not stat.S_ISREG(status.st_mode):  # a pipe would wait for ever
-        raise files.UnreadableImageError(
-            f"{path}: is no regular file, an image file was expected; remove it", path
-        )
+        status = files.regular_status(path)
     modified, changed = status.st_mtime_ns, status.st_ctime_ns
     if now - max(modified, changed) < SETTLED_NS:
         return ""
