@@ -73,6 +73,8 @@ def locked(path: Path, *, wait: bool) -> Iterator[None]:
                 ) from None
             print(f"waiting for {worker}, which is at work on {path.stem}", file=sys.stderr)
             fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:  # a file system that knows no locks (Lustre without `flock`) holds nobody
+            pass
         file.truncate(0)
         with suppress(OSError):  # a full disk is told by what is to be written
             file.write(_this_process().encode("utf-8", "replace"))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files are written whole or not at all; what stood there is kept, and nothing else lies about."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -82,3 +83,15 @@ def test_a_lock_names_its_process_and_ends_with_it_however_it_ends(tmp_path: Pat
     with locked(path, wait=False):
         assert path.read_text().startswith("process ")
     assert path.read_text() == ""
+
+
+def test_a_file_system_without_locks_holds_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(file: object, how: int) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    path = tmp_path / "locks" / "spade.lock"
+    with locked(path, wait=False), locked(path, wait=True):
+        assert path.read_text().startswith("process ")
