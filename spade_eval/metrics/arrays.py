@@ -20,11 +20,20 @@ def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def read_arrays(path: Path, names: Sequence[str], what: str) -> dict[str, NDArray[Any]]:
-    """Return the arrays of a .npz by name; `what` says in errors what the file should have held."""
+def read_arrays(
+    path: Path, names: Sequence[str], what: str, optional: Sequence[str] = ()
+) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a .npz by name; `what` says in errors what the file should have held.
+
+    With `optional` ones, given where they are there, a file with any other is refused: it may be
+    one of them under a damaged name.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in names}
+            known = (*names, *(name for name in optional if name in stored.files))
+            if optional and (foreign := set(stored.files).difference(known)):
+                raise KeyError(f"unknown array {min(foreign)!r:.80}")
+            return {name: stored[name] for name in known}
     except (
         OSError,
         EOFError,

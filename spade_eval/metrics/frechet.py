@@ -34,7 +34,7 @@ def frechet_distance(real: FeatureMoments, synthesized: FeatureMoments) -> float
     for moments in (real, synthesized):
         moments.require_count(2)
     few, many = sorted((real, synthesized), key=lambda moments: not moments.is_rank_deficient)
-    mean_term = (few.mean() - many.mean()).square().sum().item()
+    mean_term = few.mean_difference(many).square().sum().item()
     if many.is_rank_deficient:
         few_factor, many_factor = _centred_factor(few), _centred_factor(many)
         traces = few_factor.square().sum().item() + many_factor.square().sum().item()
@@ -51,9 +51,7 @@ def frechet_distance(real: FeatureMoments, synthesized: FeatureMoments) -> float
 
 def _centred_factor(moments: FeatureMoments) -> Tensor:
     """(dim, N) factor of the covariance: centred features over the root of N - 1."""
-    rows = moments.features
-    assert rows is not None, "rows are kept while the covariance is rank deficient"
-    return (rows - moments.mean()).T / math.sqrt(moments.count - 1)
+    return moments.centred_rows().T / math.sqrt(moments.count - 1)
 
 
 def _cholesky_factor(covariance: Tensor) -> Tensor:

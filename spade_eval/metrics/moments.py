@@ -2,7 +2,8 @@
 """Mean and covariance of a stream of features, whatever its batches.
 
 Sums of x and x xᵀ in float64, and the features themselves while there are too few of them for a
-covariance of full rank.
+covariance of full rank. The first row of the stream is taken from all that are summed: squares of
+numbers far from 0 would leave no digits for their spread.
 """
 
 import json
@@ -19,7 +20,9 @@ from spade_eval.errors import UserError
 from spade_eval.metrics.arrays import read_arrays, require_array, write_arrays
 
 _STORED = ("sum", "outer", "num_folded", "rows", "metadata")
+_SHIFT = "shift"  # files from before it have sums of plain x
 _ROUNDING = 1e-9  # of sums in float64, against their largest
+_FARTHEST = 1e10  # square of a mean over the variance: plain sums of squares lose 10 digits of 16
 
 
 class FeatureMoments:
@@ -34,6 +37,7 @@ class FeatureMoments:
     def __init__(self, dim: int) -> None:
         self.dim = dim
         self._num_folded = 0
+        self._shift = torch.zeros(dim, dtype=torch.float64)
         self._sum = torch.zeros(dim, dtype=torch.float64)
         self._outer = torch.zeros(dim, dim, dtype=torch.float64)
         self._buffer = torch.zeros(dim, dim, dtype=torch.float64)
@@ -45,6 +49,8 @@ class FeatureMoments:
             raise ValueError(f"features are {tuple(features.shape)}, expected (N, {self.dim})")
         rows = features.detach().to("cpu", torch.float64)
         self._require_finite(rows)
+        if not self.count and len(rows):
+            self._shift = rows[0].clone()
         while len(rows):
             if self._num_buffered == self.dim:
                 self._fold()
@@ -63,8 +69,9 @@ class FeatureMoments:
 
     def _fold(self) -> None:
         """Add the full buffer to the sums and empty it."""
-        self._sum += self._buffer.sum(dim=0)
-        self._outer.addmm_(self._buffer.T, self._buffer)
+        shifted = self._buffer - self._shift
+        self._sum += shifted.sum(dim=0)
+        self._outer.addmm_(shifted.T, shifted)
         self._num_folded += self._num_buffered
         self._num_buffered = 0
 
@@ -89,17 +96,29 @@ class FeatureMoments:
 
     def mean(self) -> Tensor:
         """Return the (dim,) float64 mean."""
+        return self._shift + self._shifted_mean()
+
+    def mean_difference(self, other: "FeatureMoments") -> Tensor:
+        """Return the (dim,) float64 mean minus that of `other`, exact also far from 0."""
+        return (self._shift - other._shift) + (self._shifted_mean() - other._shifted_mean())
+
+    def _shifted_mean(self) -> Tensor:
         self.require_count(1)
-        return (self._sum + self._rows.sum(dim=0)) / self.count
+        return (self._sum + (self._rows - self._shift).sum(dim=0)) / self.count
+
+    def centred_rows(self) -> Tensor:
+        """Return all rows minus their mean, (N, dim) float64; only while `is_rank_deficient`."""
+        assert self.is_rank_deficient, "rows are kept while the covariance is rank deficient"
+        return self._rows - self._shift - self._shifted_mean()
 
     def covariance(self) -> Tensor:
         """Return the (dim, dim) float64 sample covariance, divided by N - 1."""
         self.require_count(2)
-        mean = self.mean()
         if self.is_rank_deficient:
-            centred = self._rows - mean
+            centred = self.centred_rows()
             return centred.T @ centred / (self.count - 1)
-        outer = torch.addmm(self._outer, self._rows.T, self._rows)
+        mean, shifted = self._shifted_mean(), self._rows - self._shift
+        outer = torch.addmm(self._outer, shifted.T, shifted)
         return (outer - self.count * torch.outer(mean, mean)) / (self.count - 1)
 
     def require_count(self, least: int) -> None:
@@ -111,6 +130,7 @@ class FeatureMoments:
         """Write sums, kept rows and the caller's JSON metadata (profile, hashes) as .npz."""
         write_arrays(
             path,
+            shift=self._shift.numpy(),
             sum=self._sum.numpy(),
             outer=self._outer.numpy(),
             num_folded=np.array(self._num_folded),
@@ -121,13 +141,15 @@ class FeatureMoments:
     @classmethod
     def load(cls, path: Path) -> "tuple[FeatureMoments, dict[str, Any]]":
         """Read what `save` wrote, bit for bit: later rows are added as if the stream went on."""
-        stored = read_arrays(path, _STORED, "feature moments")
+        stored = read_arrays(path, _STORED, "feature moments", optional=(_SHIFT,))
         _require_moments(stored, path)
         moments = cls(len(stored["sum"]))
         moments._num_folded = int(stored["num_folded"])
         moments._sum += torch.from_numpy(stored["sum"])
         moments._outer += torch.from_numpy(stored["outer"])
         moments.update(torch.from_numpy(stored["rows"]))
+        if _SHIFT in stored:
+            moments._shift = torch.from_numpy(stored[_SHIFT]).double()
         return moments, json.loads(str(stored["metadata"]))
 
 
@@ -138,6 +160,7 @@ def _require_moments(stored: Mapping[str, NDArray[Any]], path: Path) -> None:
     require_array(outer, (dim, dim), "f", path, "outer")
     require_array(stored["rows"], (None, dim), "f", path, "rows")
     require_array(stored["num_folded"], (), "iu", path, "num_folded")
+    require_array(stored.get(_SHIFT, stored["sum"]), (dim,), "f", path, _SHIFT)
     count = int(stored["num_folded"])
     if count < 0 or len(stored["rows"]) > dim:
         raise UserError(
@@ -151,3 +174,9 @@ def _require_moments(stored: Mapping[str, NDArray[Any]], path: Path) -> None:
     spread = np.diagonal(outer) - stored["sum"] ** 2 / max(count, 1)
     if (spread < -_ROUNDING * scale).any():
         raise UserError(f"{path}: a feature has a negative variance; compute them again")
+    farthest = (stored["sum"] ** 2).max(initial=0.0) / max(count, 1)
+    if _SHIFT not in stored and farthest > _FARTHEST * spread.max(initial=0.0):
+        raise UserError(
+            f"{path}: features so far from 0 that their plain sums do not hold their variance; "
+            "compute them again"
+        )

@@ -99,6 +99,18 @@ def test_translation_adds_its_square() -> None:
     assert value == pytest.approx(DIM * 0.25, rel=1e-9)
 
 
+@pytest.mark.parametrize("offset", [1e6, 1e8])
+@pytest.mark.parametrize("counts", [(100, 90), (20, 90), (20, 15)], ids=str)
+def test_an_offset_of_all_features_changes_nothing(counts: tuple[int, int], offset: float) -> None:
+    """Sums of plain squares were off by 2e-3 at 1e6 and gave 0 from 1e8."""
+    sides = [
+        (draw_features(count, seed) * 1024).round() / 1024 for seed, count in enumerate(counts)
+    ]
+    expected = frechet_distance(*map(moments_of, sides))
+    found = frechet_distance(*(moments_of(side + offset) for side in sides))
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
 def test_constant_feature_is_no_obstacle() -> None:
     """A feature that never varies makes the covariance singular whatever the number of images."""
     real, synthesized = draw_features(200, seed=7), draw_features(200, seed=8)

@@ -112,6 +112,53 @@ def test_wrong_inputs(tmp_path: Path) -> None:
             FeatureMoments.load(tmp_path / name)
 
 
+def save_as_before(path: Path, features: Tensor) -> None:
+    """Write (3 * DIM, DIM) rows, two thirds folded, as a version that summed plain rows did."""
+    folded = features[: 2 * DIM].double().numpy()
+    np.savez(
+        path, sum=folded.sum(axis=0), outer=folded.T @ folded, num_folded=np.array(len(folded)),
+        rows=features[2 * DIM :].double().numpy(), metadata=np.array("{}"),
+    )  # fmt: skip
+
+
+def test_files_from_before_the_shift_are_read(tmp_path: Path) -> None:
+    features = draw_features(3 * DIM)
+    save_as_before(tmp_path / "moments.npz", features)
+    loaded, expected = FeatureMoments.load(tmp_path / "moments.npz")[0], moments_of(features)
+    for moments in (loaded, expected):
+        moments.update(draw_features(25, seed=1))
+    torch.testing.assert_close(loaded.covariance(), expected.covariance(), rtol=0, atol=ROUNDING)
+    torch.testing.assert_close(loaded.mean_difference(expected), torch.zeros(DIM).double())
+
+
+def test_files_whose_plain_sums_lost_the_variance_are_refused(tmp_path: Path) -> None:
+    save_as_before(tmp_path / "moments.npz", draw_features(3 * DIM).double() + 1e7)
+    with pytest.raises(UserError, match="so far from 0"):
+        FeatureMoments.load(tmp_path / "moments.npz")
+
+
+def test_a_shift_under_a_damaged_name_is_no_file_from_before(tmp_path: Path) -> None:
+    path = tmp_path / "moments.npz"
+    moments_of(draw_features(3 * DIM)).save(path, {})
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    arrays["shifu"] = arrays.pop("shift")
+    np.savez(path, **arrays)
+    with pytest.raises(UserError, match="unknown array 'shifu'"):
+        FeatureMoments.load(path)
+
+
+@pytest.mark.parametrize("offset", [1e6, 1e8, -1e12])
+@pytest.mark.parametrize("count", [DIM, 100])
+def test_an_offset_costs_no_digits(count: int, offset: float) -> None:
+    """Steps of 1/1024 stay exact beside the offset, so the spread is that without it."""
+    features = (draw_features(count).double() * 1024).round() / 1024
+    moments, moved = moments_of(features), moments_of(features + offset)
+    torch.testing.assert_close(moved.covariance(), moments.covariance(), rtol=0, atol=ROUNDING)
+    difference = moved.mean_difference(moments)
+    torch.testing.assert_close(difference, torch.full_like(difference, offset), rtol=1e-15, atol=0)
+
+
 def change_array(path: Path, name: str, change: Callable[[Any], Any]) -> None:
     with np.load(path) as stored:
         arrays = dict(stored)
@@ -139,6 +186,8 @@ def with_element(value: float, *place: int) -> Callable[[Any], Any]:
         ("num_folded", lambda array: np.array(np.nan), "num_folded is float64"),
         ("num_folded", lambda array: np.array([8]), "num_folded is int64 of shape"),
         ("num_folded", lambda array: np.array(-8), "-8 folded rows"),
+        ("shift", lambda array: array[1:], "shift is float64 of shape"),
+        ("shift", with_element(np.nan, 0), "shift holds NaN or infinity"),
         ("sum", with_element(np.inf, 0), "sum holds NaN or infinity"),
         ("outer", with_element(np.nan, 0, 1), "outer holds NaN or infinity"),
         ("rows", with_element(-np.inf, 0, 0), "rows holds NaN or infinity"),
