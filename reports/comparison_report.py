@@ -22,7 +22,7 @@ from spade_eval.reports.run_report import (
 )
 from spade_eval.reports.runs import open_run
 from spade_eval.reports.statistics.comparison import Comparison, compare
-from spade_eval.reports.statistics.intervals import intervals_of
+from spade_eval.reports.statistics.intervals import uncertainties_of
 from spade_eval.reports.tables.comparisons import class_table, difference_table, image_table
 from spade_eval.reports.tables.formats import as_latex, as_markdown, as_text, markdown_escaped
 from spade_eval.reports.tables.table import Table
@@ -46,7 +46,7 @@ def write_comparisons(
         comparison = compare(group, subject, baselines, run_folder)
         folder = run_folder / "compare" / re.sub(r"[^A-Za-z0-9._+-]+", "-", subject)
         written, plots = write_comparison(comparison, folder)
-        scores_of_all = group_sections([group], intervals_of([group], [run.folder]))
+        scores_of_all = group_sections([group], uncertainties_of([group], [run.folder]))
         page = ReportData(
             title=run.name,
             runs=(run,),
@@ -97,10 +97,12 @@ def write_comparison(comparison: Comparison, folder: Path) -> tuple[RunReport, l
 def differences_frame(comparison: Comparison) -> pd.DataFrame:
     """Return a line for each metric and baseline, as recorded."""
     columns = ("baseline", "metric", "unit", "larger_is_better", "subject", "baseline_value",
-               "difference", "low", "high", "method", "verdict")  # fmt: skip
+               "difference", "low", "high", "method", "verdict",
+               "corrected")  # fmt: skip
     lines = [
         (pair.baseline, item.metric, item.unit, item.larger_is_better, item.subject,
-         item.baseline, item.difference, item.low, item.high, item.method, item.verdict)
+         item.baseline, item.difference, item.low, item.high, item.method, item.verdict,
+         item.corrected)
         for pair in comparison.pairs
         for item in pair.differences
     ]  # fmt: skip

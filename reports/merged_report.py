@@ -18,7 +18,7 @@ from spade_eval.reports.run_report import (
     write_page,
 )
 from spade_eval.reports.runs import Merged, merged
-from spade_eval.reports.statistics.intervals import intervals_of
+from spade_eval.reports.statistics.intervals import uncertainties_of
 from spade_eval.reports.tables.formats import as_text
 from spade_eval.reports.tables.leaderboard import different, leaderboard, leaderboard_table
 from spade_eval.reports.tables.writing import write_forms
@@ -42,11 +42,11 @@ def write_merged_report(runs: Sequence[RunData], folder: Path) -> RunReport:
     if len(groups) > 1:
         keys = [group.key for group in groups]
         said.append(f"{different(keys)}: their numbers stand in tables of their own.")
-    intervals = intervals_of(groups, [run.folder for run in runs])
+    known = uncertainties_of(groups, [run.folder for run in runs])
     page = ReportData(
         title=", ".join(run.name for run in runs),
         runs=tuple(runs),
-        sections=group_sections(groups, intervals),
+        sections=group_sections(groups, known),
         plots=tuple(plots),
         notes=tuple(said),
     )

@@ -21,7 +21,7 @@ from spade_eval.reports.plots.sample_size import plot_distance_against_count
 from spade_eval.reports.plots.tradeoff import plot_precision_recall, plot_tradeoff
 from spade_eval.reports.plots.training import plot_training
 from spade_eval.reports.runs import open_run
-from spade_eval.reports.statistics.intervals import Intervals, intervals_of
+from spade_eval.reports.statistics.intervals import Uncertainties, Uncertainty, uncertainties_of
 from spade_eval.reports.tables.formats import as_text
 from spade_eval.reports.tables.score_layout import classes, scores, write_tables
 from spade_eval.reports.tables.writing import NO_PARQUET, has_parquet
@@ -47,12 +47,12 @@ class RunReport:
 def write_report(run_folder: Path, *, thorough: bool = False) -> RunReport:
     """Write everything of one run; `UserError` where nothing is recorded yet.
 
-    `thorough` adds what takes minutes on Inception features: intervals of FID, FID against N.
+    `thorough` adds what takes minutes on Inception features: FID against N.
     """
     run = open_run(run_folder)
-    intervals = intervals_of(run.groups, [run.folder], thorough=thorough)
-    paths = write_run_tables(run)
-    plots = list(_plots(run, intervals, thorough)) if has_plots() else []
+    known = uncertainties_of(run.groups, [run.folder])
+    paths = write_run_tables(run, known)
+    plots = list(_plots(run, known, thorough)) if has_plots() else []
     paths += files_of(plots)
     if len(run.groups) > 1:
         _remove_single_report(run_folder)
@@ -60,21 +60,21 @@ def write_report(run_folder: Path, *, thorough: bool = False) -> RunReport:
     page = ReportData(
         title=run.name,
         runs=(run,),
-        sections=group_sections(run.groups, intervals),
+        sections=group_sections(run.groups, known),
         plots=tuple(plots),
     )
     paths += write_page(page, run_folder / "html")
-    texts = [report_text(group) for group in run.groups]
+    texts = [report_text(group, known[group.key]) for group in run.groups]
     return RunReport(tuple(paths), "\n\n".join([*texts, *missing_parts()]))
 
 
-def write_run_tables(run: RunData) -> list[Path]:
+def write_run_tables(run: RunData, known: Uncertainties) -> list[Path]:
     """Write the tables of a run folder, a folder a protocol where there are several."""
-    return [
-        path
-        for group in run.groups
-        for path in write_tables(group, run.folder / "tables" / own_folder(group, run.groups))
-    ]
+    paths = []
+    for group in run.groups:
+        folder = run.folder / "tables" / own_folder(group, run.groups)
+        paths += write_tables(group, folder, known[group.key])
+    return paths
 
 
 def write_page(report: ReportData, folder: Path) -> list[Path]:
@@ -86,11 +86,11 @@ def write_page(report: ReportData, folder: Path) -> list[Path]:
     return write_html(report, folder)[:1]
 
 
-def group_sections(groups: Sequence[ProtocolGroup], intervals: Intervals) -> tuple[Section, ...]:
+def group_sections(groups: Sequence[ProtocolGroup], known: Uncertainties) -> tuple[Section, ...]:
     """Make a section of the page of the scores of every protocol."""
     sections = []
     for place, group in enumerate(groups, start=1):
-        tables = [replace(scores(group, intervals[group.key]), title="Scores")]
+        tables = [replace(scores(group, known[group.key]), title="Scores")]
         by_class = classes(group)
         tables += [replace(by_class, title="IoU by class")] if by_class.num_rows else []
         sections.append(
@@ -105,9 +105,9 @@ def group_sections(groups: Sequence[ProtocolGroup], intervals: Intervals) -> tup
     return tuple(sections)
 
 
-def report_text(group: ProtocolGroup) -> str:
+def report_text(group: ProtocolGroup, uncertainty: Uncertainty) -> str:
     """Write title, table and footnotes of one protocol as text."""
-    table = scores(group)
+    table = scores(group, uncertainty)
     notes = ["↑ larger is better, ↓ smaller is better"]
     if table.has_ranks:
         notes[0] += ", * best model of the column"
@@ -142,10 +142,10 @@ def missing_parts() -> list[str]:
     return missing
 
 
-def _plots(run: RunData, intervals: Intervals, thorough: bool) -> Iterator[Plot]:
+def _plots(run: RunData, known: Uncertainties, thorough: bool) -> Iterator[Plot]:
     for group in run.groups:
         folder = run.folder / "plots" / own_folder(group, run.groups)
-        yield from plot_metric_bars(group, folder, intervals[group.key])
+        yield from plot_metric_bars(group, folder, known[group.key].intervals)
         yield from plot_per_class_iou(group, folder)
         yield from plot_tradeoff(group, folder)
         yield from plot_precision_recall(group, folder)

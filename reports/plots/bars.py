@@ -90,7 +90,10 @@ def plot_metric_bars(
         panels.append(BarPanel(about.label, about.unit, about.larger_is_better, bars))
     notes = list(group.notes)
     if known:
-        notes.insert(0, "Lines: 95% intervals over the images of the split.")
+        notes.insert(
+            0,
+            "Lines: 95% intervals over the images of the split; of distances, without their bias.",
+        )
     return draw_bars(panels, group.title, notes, folder, "scores")
 
 

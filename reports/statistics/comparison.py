@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """One method against others on the same images: which differences can be told from chance.
 
-Accuracies and mIoU: paired bootstrap over the images (`bootstrap.py`). Distances: jackknife
-over groups of images (`feature_distances.py`). Where the 95% interval of a difference holds
-zero, no difference is shown, whatever the two numbers look like. An interval is about the images
-of this split and one training of each method; another seed is another matter.
+Accuracies and mIoU: paired bootstrap over the images (`bootstrap.py`). Distances: the difference
+without bias, and paired influence values (`frechet_influence.py`, `kernel_distances.py`). Where
+the 95% interval of a difference holds zero, no difference is shown, whatever the two numbers look
+like. An interval is about the images of this split and one training of each method; another seed is
+another matter.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,17 +32,28 @@ from spade_eval.reports.statistics.bootstrap import (
     interval,
     resampled,
 )
-from spade_eval.reports.statistics.stored_distances import LeftOut, left_out_distances
+from spade_eval.reports.statistics.frechet_influence import standard_error_of
+from spade_eval.reports.statistics.jackknife import T_QUANTILE, LeftOut
+from spade_eval.reports.statistics.stored_distances import (
+    NOT_CORRECTED,
+    StoredDistance,
+    stored_distances,
+)
 
 Verdict = Literal["better", "worse", "no difference shown", "no interval"]
 NUM_IMAGES_SHOWN = 20
 BOOTSTRAP = f"paired bootstrap over images, {NUM_RESAMPLES:,} resamples"
-JACKKNIFE = "jackknife over 20 groups of images, photos held fixed"
+INFLUENCE = "paired influence values; bias removed by the jackknife over 20 groups of pairs"
+JACKKNIFE = f"jackknife over 20 groups of pairs; {NOT_CORRECTED}"
+_NORMAL_QUANTILE = 1.959964  # 97.5%
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Subject minus baseline in one metric, as recorded, with its 95% interval."""
+    """Subject minus baseline in one metric, as recorded, with its 95% interval.
+
+    The interval of a distance is about `corrected`, the difference without the bias of both.
+    """
 
     metric: str
     label: str
@@ -50,6 +62,7 @@ class Difference:
     subject: float
     baseline: float
     difference: float
+    corrected: float
     low: float
     high: float
     method: str  # "" where there is no interval
@@ -126,7 +139,7 @@ class _Side:
     row: Row
     counts: StoredCounts | None
     resamples: Resampled | None
-    distances: Mapping[str, LeftOut]
+    distances: Mapping[str, StoredDistance]
 
     @classmethod
     def open(cls, row: Row, run_folder: Path) -> "_Side":
@@ -135,7 +148,7 @@ class _Side:
         if counts is not None:
             times = draw_counts(drawn_images(len(counts)))
             resamples = resampled(counts, times, average_of(row, counts))
-        return cls(row, counts, resamples, left_out_distances(row, run_folder))
+        return cls(row, counts, resamples, stored_distances(row, run_folder))
 
 
 def _pair(subject: _Side, baseline: _Side) -> Pair:
@@ -161,30 +174,43 @@ def _pair(subject: _Side, baseline: _Side) -> Pair:
 def _difference(metric: str, subject: _Side, baseline: _Side) -> Difference:
     about = subject.row.scores[metric]
     mine, other = value_of(about), value_of(baseline.row.scores[metric])
-    low, high, method = _interval_of(metric, mine - other, subject, baseline)
+    corrected, low, high, method = _interval_of(metric, mine - other, subject, baseline)
     return Difference(
         metric=metric, label=about.label, unit=about.unit,
         larger_is_better=about.larger_is_better, subject=mine, baseline=other,
-        difference=mine - other, low=low, high=high, method=method,
+        difference=mine - other, corrected=corrected, low=low, high=high, method=method,
         verdict=verdict(low, high, about.larger_is_better),
     )  # fmt: skip
 
 
 def _interval_of(
     metric: str, difference: float, subject: _Side, baseline: _Side
-) -> tuple[float, float, str]:
-    nothing = (float("nan"), float("nan"), "")
+) -> tuple[float, float, float, str]:
+    """Return what the interval is about, its ends and how they were found."""
     if subject.resamples is not None and baseline.resamples is not None:
         mine, other = subject.resamples.of(metric), baseline.resamples.of(metric)
         if mine is not None and other is not None:
             low, high = interval(mine - other)
-            return float(low), float(high), BOOTSTRAP
+            return difference, float(low), float(high), BOOTSTRAP
     if metric in subject.distances and metric in baseline.distances:
-        low, high = subject.distances[metric].interval_against(
-            baseline.distances[metric], difference
+        return _interval_of_distances(
+            subject.distances[metric], baseline.distances[metric], difference
         )
-        return low, high, JACKKNIFE
-    return nothing
+    return difference, float("nan"), float("nan"), ""
+
+
+def _interval_of_distances(
+    mine: StoredDistance, other: StoredDistance, difference: float
+) -> tuple[float, float, float, str]:
+    """Both rows have the same label maps, so what those do to both distances cancels."""
+    if mine.is_correctable:
+        centre = mine.corrected.value - other.corrected.value
+        half = _NORMAL_QUANTILE * standard_error_of(mine.influence - other.influence)
+        return centre, centre - half, centre + half, INFLUENCE
+    first, second = mine.left_out, other.left_out
+    both = LeftOut(first.value - second.value, first.without - second.without)
+    half = T_QUANTILE * both.standard_error
+    return difference, difference - half, difference + half, JACKKNIFE
 
 
 def verdict(low: float, high: float, larger_is_better: bool) -> Verdict:

@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fréchet and kernel distances of stored features in NumPy, and how sure their differences are.
+"""The Fréchet distance of stored features in NumPy, and with groups of images left out.
 
-The numbers of a run come from `spade_eval.metrics`; here the same distances (proved equal by the
-tests) are computed again with parts of the images left out. The jackknife over groups (Quenouille,
-1956; Tukey, 1958) takes G groups of images, leaves out one after another, and has the standard
-error sqrt((G - 1) / G * sum (d_g - mean d)²). A bootstrap would draw images twice, which lowers the
-rank of the covariance and moves FID by more than methods differ; leaving images out does not.
-The photos stay as they are: the interval says how far a distance would move with other label maps
-synthesized. Two methods leave out the same images.
+The numbers of a run come from `spade_eval.metrics`; here the same distance (proved equal by the
+tests) is computed again with parts of the images left out. Photo i and image i share a label map:
+such pairs leave together, since what a drawn label map does to both sides cancels in part.
 """
 
 import math
@@ -17,11 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spade_eval.metrics.arrays import read_features
-
-Floats = NDArray[np.float64]
-NUM_GROUPS = 20
-# Student's t with 19 degrees of freedom, 97.5%: for the 20 groups above.
-_T_QUANTILE = 2.093024
+from spade_eval.reports.statistics.jackknife import Floats, LeftOut, groups_of
 
 
 def load_features(path: Path) -> Floats:
@@ -34,91 +26,113 @@ def frechet(real: Floats, synthesized: Floats) -> float:
     return _frechet(_factor(real), real.mean(axis=0), synthesized)
 
 
-def groups_of(num_images: int, num_groups: int = NUM_GROUPS) -> list[NDArray[np.int64]]:
-    """Return the images of each group: every 20th, so that each group spans the split."""
-    return [np.arange(start, num_images, num_groups) for start in range(num_groups)]
+def has_full_rank(num_images: int, dim: int) -> bool:
+    """Return whether covariances have full rank also with the largest group left out.
+
+    Where they have not (N <= D, about), nothing removes the bias of the distance.
+    """
+    return num_images - len(groups_of(num_images)[0]) > dim
 
 
-def left_out_frechet(real: Floats, synthesized: Floats) -> Floats:
-    """Compute (G,) distances with one group of synthesized images left out at a time."""
-    groups = groups_of(len(synthesized))
-    if len(synthesized) - max(map(len, groups)) <= synthesized.shape[1]:
-        return left_out_plainly(real, synthesized)
-    return _left_out_by_subtraction(real, synthesized, groups)
+def left_out_frechet(real: Floats, synthesized: Floats, *, paired: bool) -> LeftOut:
+    """Leave out groups of pairs, or of each side in turn; every side `has_full_rank`."""
+    value = frechet(real, synthesized)
+    if paired:
+        return LeftOut(value, _without_pairs(real, synthesized)[None])
+    # The distance is symmetric.
+    sides = [_without_rows(real, synthesized), _without_rows(synthesized, real)]
+    return LeftOut(value, np.stack(sides))
 
 
-def left_out_plainly(real: Floats, synthesized: Floats) -> Floats:
-    """Compute each distance from the start: the specification, and the form for few images."""
-    factor, mean = _factor(real), real.mean(axis=0)
-    rest = (np.delete(synthesized, group, axis=0) for group in groups_of(len(synthesized)))
-    return np.array([_frechet(factor, mean, rows) for rows in rest])
+def left_out_plainly(real: Floats, synthesized: Floats, *, paired: bool) -> LeftOut:
+    """Compute each distance from the start: the specification of `left_out_frechet`."""
+
+    def rest(rows: Floats) -> list[Floats]:
+        return [np.delete(rows, group, axis=0) for group in groups_of(len(rows))]
+
+    if paired:
+        both = zip(rest(real), rest(synthesized), strict=True)
+        without = [[frechet(x, y) for x, y in both]]
+    else:
+        without = [
+            [frechet(real, y) for y in rest(synthesized)],
+            [frechet(x, synthesized) for x in rest(real)],
+        ]
+    return LeftOut(frechet(real, synthesized), np.array(without))
 
 
-def _left_out_by_subtraction(
-    real: Floats, synthesized: Floats, groups: list[NDArray[np.int64]]
-) -> Floats:
-    """Sums over all images once, and of each group taken from them; one eigenproblem a group."""
-    centred = synthesized - synthesized.mean(axis=0)
-    turned = centred @ _factor(real)  # (N, K): covariance of these is F_1ᵀ S_2 F_1
-    outer, squares = turned.T @ turned, (centred**2).sum()
-    trace = np.trace(np.cov(real, rowvar=False))
+class _Sums:
+    """Sums over all rows, from which those of a group are taken."""
+
+    def __init__(self, rows: Floats) -> None:
+        self.mean = rows.mean(axis=0)
+        self.rows = rows - self.mean
+        self.outer = self.rows.T @ self.rows
+
+    def without(self, group: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Return (D,) mean and (D, D) sample covariance of the other rows."""
+        left, rest = self.rows[group], len(self.rows) - len(group)
+        # The sum over all centred rows is zero, so that of the rest is minus the group's.
+        mean = -left.sum(axis=0) / rest
+        outer = self.outer - left.T @ left - rest * np.outer(mean, mean)
+        return self.mean + mean, outer / (rest - 1)
+
+
+def _without_pairs(real: Floats, synthesized: Floats) -> Floats:
+    """Compute (G,) distances; both covariances and the factor of one are made anew each time."""
+    sides = _Sums(real), _Sums(synthesized)
     distances = []
-    for group in groups:
-        rest = len(centred) - len(group)
-        # The sum over all centred images is zero, so that of the rest is minus the group's.
-        mean, turned_mean = -centred[group].sum(axis=0) / rest, -turned[group].sum(axis=0) / rest
-        product = (
-            outer - turned[group].T @ turned[group] - rest * np.outer(turned_mean, turned_mean)
-        )
-        left = squares - (centred[group] ** 2).sum() - rest * (mean @ mean)
-        values = np.linalg.eigvalsh(product / (rest - 1))
-        shift = real.mean(axis=0) - synthesized.mean(axis=0) - mean
-        root = np.sqrt(np.clip(values, 0, None)).sum()
-        distances.append(shift @ shift + trace + left / (rest - 1) - 2 * root)
+    for group in groups_of(len(real)):
+        (mean, covariance), (other_mean, other) = (side.without(group) for side in sides)
+        shift = mean - other_mean
+        traces = np.trace(covariance) + np.trace(other)
+        distances.append(shift @ shift + traces - 2 * _root_trace(covariance, other))
     return np.array(distances)
 
 
-def left_out_kernel(real: Floats, synthesized: Floats) -> Floats:
-    """Compute the same for the kernel distance, from row sums of one kernel matrix."""
-    within, across = _cubic(synthesized, synthesized), _cubic(real, synthesized)
-    np.fill_diagonal(within, 0.0)
-    constant, distances = _mean_off_diagonal(_cubic(real, real)), []
-    for group in groups_of(len(synthesized)):
-        rest = len(synthesized) - len(group)
-        inside = within[np.ix_(group, group)].sum()
-        pairs = within.sum() - 2 * within[group].sum() + inside
-        crossed = across.sum() - across[:, group].sum()
-        distances.append(constant + pairs / (rest * (rest - 1)) - 2 * crossed / (rest * len(real)))
+def _without_rows(fixed: Floats, rows: Floats) -> Floats:
+    """Compute (G,) distances of a side that stays to one that groups leave: one factor for all."""
+    factor, fixed_mean = _factor(fixed), fixed.mean(axis=0)
+    turned = _Sums(rows @ factor)  # covariances of these are F_1ᵀ S_2 F_1
+    plain, distances = rows - rows.mean(axis=0), []
+    squares = (plain**2).sum()
+    for group in groups_of(len(rows)):
+        rest = len(rows) - len(group)
+        mean = -plain[group].sum(axis=0) / rest
+        left = squares - (plain[group] ** 2).sum() - rest * (mean @ mean)
+        shift = fixed_mean - rows.mean(axis=0) - mean
+        root = _sum_of_roots(turned.without(group)[1])
+        traces = (factor**2).sum() + left / (rest - 1)
+        distances.append(shift @ shift + traces - 2 * root)
     return np.array(distances)
 
 
-def standard_error(left_out: Floats) -> float:
-    """Compute it for the estimate whose values with one group left out are given."""
-    count = len(left_out)
-    deviations = left_out - left_out.mean()
-    return float(np.sqrt((count - 1) / count * (deviations**2).sum()))
+def _root_trace(covariance: Floats, other: Floats) -> float:
+    """Trace of the root of the product, from a factor of the first."""
+    try:
+        factor = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:  # a feature that never varies
+        factor = scaled_eigenvectors(covariance)
+    return _sum_of_roots(factor.T @ other @ factor)
 
 
-def jackknife_interval(estimate: float, left_out: Floats) -> tuple[float, float]:
-    """Return 95% of an estimate, by Student's t with one degree of freedom less than groups."""
-    assert len(left_out) == NUM_GROUPS
-    half = _T_QUANTILE * standard_error(left_out)
-    return estimate - half, estimate + half
+def _sum_of_roots(matrix: Floats) -> float:
+    return float(np.sqrt(np.clip(np.linalg.eigvalsh(matrix), 0, None)).sum())
 
 
 def _frechet(factor: Floats, mean: Floats, synthesized: Floats) -> float:
     """Distance to a set with that mean and a covariance F Fᵀ, (D, K) F.
 
     The trace of the root of the product S_1 S_2 is the sum of the singular values of F_1ᵀ F_2, or
-    of the roots of the eigenvalues of F_1ᵀ S_2 F_1; the first where the images are few.
+    of the roots of the eigenvalues of F_1ᵀ S_2 F_1; the first where the images of a side are few,
+    since roots of eigenvalues that are 0 but for rounding are not.
     """
     shift = mean - synthesized.mean(axis=0)
     centred = _centred(synthesized)
-    if len(centred) <= centred.shape[1]:
-        root = np.linalg.svd(factor.T @ centred.T, compute_uv=False).sum()
+    if min(factor.shape[1], len(centred) - 1) < centred.shape[1]:
+        root = float(np.linalg.svd(factor.T @ centred.T, compute_uv=False).sum())
     else:
-        product = factor.T @ (centred.T @ centred) @ factor
-        root = np.sqrt(np.clip(np.linalg.eigvalsh(product), 0, None)).sum()
+        root = _sum_of_roots(factor.T @ (centred.T @ centred) @ factor)
     return float(shift @ shift + (factor**2).sum() + (centred**2).sum() - 2 * root)
 
 
@@ -127,7 +141,12 @@ def _factor(features: Floats) -> Floats:
     centred = _centred(features)
     if len(features) <= features.shape[1]:
         return centred.T
-    values, vectors = np.linalg.eigh(centred.T @ centred)
+    return scaled_eigenvectors(centred.T @ centred)
+
+
+def scaled_eigenvectors(covariance: Floats) -> Floats:
+    """Return (D, D) F with F Fᵀ the covariance, of any rank."""
+    values, vectors = np.linalg.eigh(covariance)
     roots: Floats = vectors * np.sqrt(np.clip(values, 0, None))
     return roots
 
@@ -135,13 +154,3 @@ def _factor(features: Floats) -> Floats:
 def _centred(features: Floats) -> Floats:
     centred: Floats = (features - features.mean(axis=0)) / math.sqrt(len(features) - 1)
     return centred
-
-
-def _cubic(x: Floats, y: Floats) -> Floats:
-    cubed: Floats = (x @ y.T / x.shape[1] + 1) ** 3
-    return cubed
-
-
-def _mean_off_diagonal(matrix: Floats) -> float:
-    count = len(matrix)
-    return float((matrix.sum() - np.trace(matrix)) / (count * (count - 1)))

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """95% intervals of the scores of every row, from what its run stored for each image."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from spade_eval.metrics.counts import StoredCounts
@@ -14,42 +16,46 @@ from spade_eval.reports.statistics.bootstrap import (
     interval,
     resampled,
 )
-from spade_eval.reports.statistics.stored_distances import left_out_distances
+from spade_eval.reports.statistics.stored_distances import Corrected, stored_distances
 
 Interval = tuple[float, float]
-# Of each protocol, {(row title, metric): (low, high)}; fractions as recorded.
-Intervals = Mapping[ProtocolKey, Mapping[tuple[str, str], Interval]]
+Place = tuple[str, str]  # (row title, metric)
 
 
-def intervals_of(
-    groups: Sequence[ProtocolGroup], run_folders: Sequence[Path], *, thorough: bool = False
-) -> Intervals:
-    """Compute `row_intervals` of every group."""
-    return {
-        group.key: row_intervals(group.rows, run_folders, thorough=thorough) for group in groups
-    }
+@dataclass(frozen=True)
+class Uncertainty:
+    """What is known of the numbers of one protocol; fractions as recorded."""
+
+    intervals: Mapping[Place, Interval]  # of distances: of the corrected value
+    corrected: Mapping[Place, Corrected]  # of distances alone
 
 
-def row_intervals(
-    table_rows: Sequence[Row], run_folders: Sequence[Path], *, thorough: bool = False
-) -> Mapping[tuple[str, str], Interval]:
-    """Return {(row title, metric): (low, high)}, fractions as recorded.
+Uncertainties = Mapping[ProtocolKey, Uncertainty]
 
-    Bootstrap over images for what counts make; jackknife for distances, which on Inception
-    features takes about a minute a row and is left to `thorough`.
+
+def uncertainties_of(groups: Sequence[ProtocolGroup], run_folders: Sequence[Path]) -> Uncertainties:
+    """Compute `row_uncertainty` of every group."""
+    return {group.key: row_uncertainty(group.rows, run_folders) for group in groups}
+
+
+def row_uncertainty(table_rows: Sequence[Row], run_folders: Sequence[Path]) -> Uncertainty:
+    """Bootstrap what counts make over the images; correct distances by the jackknife in pairs.
+
+    The latter takes about a minute a row on thousands of images of Inception features, once.
     """
-    intervals: dict[tuple[str, str], Interval] = {}
+    intervals: dict[Place, Interval] = {}
+    corrected: dict[Place, Corrected] = {}
     for row in table_rows:
         folder = home_of(row, run_folders)
         if folder is None:
             continue
         for metric, ends in _of_counts(row, folder).items():
             intervals[row.title, metric] = ends
-        for metric, left_out in left_out_distances(row, folder, thorough=thorough).items():
-            value = row.scores[metric].value
-            if value is not None:
-                intervals[row.title, metric] = left_out.interval(value)
-    return intervals
+        for metric, distance in stored_distances(row, folder).items():
+            found = corrected[row.title, metric] = distance.corrected
+            if not math.isnan(found.low):
+                intervals[row.title, metric] = (found.low, found.high)
+    return Uncertainty(intervals, corrected)
 
 
 def home_of(row: Row, run_folders: Sequence[Path]) -> Path | None:

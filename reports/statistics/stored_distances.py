@@ -1,64 +1,134 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Distances of a row with groups of its images left out, from the features that its run stored."""
+"""How sure a recorded distance is, from the features that its run stored.
 
-from collections.abc import Mapping
+What takes long (groups left out, influence values) is computed once and kept in the run's `cache`.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+
+import numpy as np
 
 from spade_eval.metrics.arrays import read_arrays, write_arrays
 from spade_eval.records import Measurement
 from spade_eval.reports.measured.counts import features_path
 from spade_eval.reports.measured.grouping import Row
 from spade_eval.reports.statistics.feature_distances import (
-    NUM_GROUPS,
-    Floats,
-    jackknife_interval,
+    has_full_rank,
     left_out_frechet,
-    left_out_kernel,
+    left_out_plainly,
     load_features,
 )
+from spade_eval.reports.statistics.frechet_influence import expand_frechet
+from spade_eval.reports.statistics.jackknife import (
+    FEWEST_IMAGES,
+    T_QUANTILE,
+    Floats,
+    LeftOut,
+    distance_interval,
+)
+from spade_eval.reports.statistics.kernel_distances import kernel_influence, left_out_kernel
 
+SAME_IMAGES = "same images"
+NOT_CORRECTED = "not corrected: N <= d"
 _KERNEL = "kid"
 _QUICK_DIM = 512
-# Two images a group at least: with fewer a group says nothing about its kind.
-_FEWEST_IMAGES = 2 * NUM_GROUPS
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """One distance with one group of images left out at a time."""
+class Corrected:
+    """A distance without its bias, with a 95% interval; NaN where `remark` says why not."""
 
-    values: Floats  # (G,)
-
-    def interval(self, estimate: float) -> tuple[float, float]:
-        """Return 95% of the distance itself."""
-        return jackknife_interval(estimate, self.values)
-
-    def interval_against(self, other: "LeftOut", difference: float) -> tuple[float, float]:
-        """Return 95% of the difference to a row that leaves out the same images."""
-        return jackknife_interval(difference, self.values - other.values)
+    value: float
+    low: float = float("nan")
+    high: float = float("nan")
+    remark: str = ""
 
 
-def left_out_distances(
-    row: Row, run_folder: Path, *, thorough: bool = True
-) -> Mapping[str, LeftOut]:
-    """Return them by metric; none where features of the row or of the photos were not kept.
+@dataclass(frozen=True)
+class StoredDistance:
+    """A recorded distance between the photos' and the row's stored features, (N, D) each.
 
-    Computed once and kept in the run's `cache`. Without `thorough` only what is there already or
-    takes seconds.
+    Photo i and image i share a label map: they are left out together.
     """
-    distances: dict[str, LeftOut] = {}
+
+    item: Measurement
+    real: Floats
+    synthesized: Floats
+    cache: Path
+
+    @property
+    def is_kernel(self) -> bool:
+        return self.item.metric == _KERNEL
+
+    @property
+    def is_correctable(self) -> bool:
+        """Whether its bias can be removed; at N <= D nothing removes that of a Fréchet distance."""
+        return self.is_kernel or has_full_rank(*self.real.shape)
+
+    @cached_property
+    def corrected(self) -> Corrected:
+        """Remove the bias by the jackknife in pairs (of KID: the pairs themselves)."""
+        if np.array_equal(self.real, self.synthesized):
+            return Corrected(0.0, remark=SAME_IMAGES)
+        if not self.is_correctable:
+            return Corrected(float("nan"), remark=NOT_CORRECTED)
+        left_out = self.left_out
+        # A profile may have its own arithmetic (float32), which the bias is taken from as it is.
+        value = left_out.value if self.is_kernel else self._recorded - left_out.bias
+        return Corrected(value, *distance_interval(value, T_QUANTILE * left_out.standard_error))
+
+    @property
+    def _recorded(self) -> float:
+        assert self.item.value is not None
+        return self.item.value
+
+    @property
+    def left_out(self) -> LeftOut:
+        """The distance with one group of pairs left out at a time."""
+
+        def compute() -> dict[str, Floats]:
+            if self.is_kernel:
+                made = left_out_kernel(self.real, self.synthesized, paired=True)
+            else:
+                leave_out = left_out_frechet if self.is_correctable else left_out_plainly
+                made = leave_out(self.real, self.synthesized, paired=True)
+            return {"value": np.array(made.value), "without": made.without}
+
+        kept = self._kept("jackknife", ("value", "without"), compute)
+        return LeftOut(float(kept["value"]), kept["without"])
+
+    @property
+    def influence(self) -> Floats:
+        """(N,) influence of each pair; of what `is_correctable`."""
+
+        def compute() -> dict[str, Floats]:
+            if self.is_kernel:
+                return {"influence": kernel_influence(self.real, self.synthesized)}
+            return {"influence": expand_frechet(self.real, self.synthesized, paired=True).influence}
+
+        return self._kept("influence", ("influence",), compute)["influence"]
+
+    def _kept(
+        self, form: str, names: tuple[str, ...], compute: Callable[[], dict[str, Floats]]
+    ) -> dict[str, Floats]:
+        path = self.cache / f"{form}-{self.item.metric}-{self.item.job_sha256[:16]}.npz"
+        if not path.is_file():
+            write_arrays(path, **compute())
+        return read_arrays(path, names, "distances")
+
+
+def stored_distances(row: Row, run_folder: Path) -> Mapping[str, StoredDistance]:
+    """Return them by metric; none where features of the row or of the photos were not kept."""
+    distances = {}
     for metric, item in row.scores.items():
         if item.value is None or not (is_frechet(metric) or metric == _KERNEL):
             continue
-        kept = run_folder / "cache" / f"left_out-{metric}-{item.job_sha256[:16]}.npz"
-        if not kept.is_file():
-            sets = stored_features(run_folder, item)
-            if sets is None or not (thorough or is_quick(sets)):
-                continue
-            left_out = left_out_kernel if metric == _KERNEL else left_out_frechet
-            write_arrays(kept, values=left_out(*sets))
-        distances[metric] = LeftOut(read_arrays(kept, ("values",), "distances")["values"])
+        sets = stored_features(run_folder, item)
+        if sets is not None:
+            distances[metric] = StoredDistance(item, *sets, run_folder / "cache")
     return distances
 
 
@@ -79,6 +149,6 @@ def stored_features(run_folder: Path, item: Measurement) -> tuple[Floats, Floats
     if not (synthesized.is_file() and reference.is_file()):
         return None
     real, made = load_features(reference), load_features(synthesized)
-    if len(made) < _FEWEST_IMAGES or real.shape[1] != made.shape[1]:
+    if len(made) < FEWEST_IMAGES or real.shape != made.shape:
         return None
     return real, made

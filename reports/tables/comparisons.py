@@ -36,6 +36,7 @@ def difference_table(pair: Pair, notes: Sequence[str] = ()) -> Table:
         columns=(
             name_column("metric", names),
             *numbers.values(),
+            *numbers.corrected(),
             *numbers.ends(),
             _verdicts([item.verdict for item in items]),
             name_column("interval by", methods),
@@ -106,6 +107,13 @@ class _Numbers:
             self._column(baseline, "baseline", [item.baseline for item in self.items]),
             self._column("difference", "difference", [item.difference for item in self.items]),
         ]
+
+    def corrected(self) -> list[Column]:
+        """Return the column of differences without bias, none where they are those recorded."""
+        values = [item.corrected for item in self.items]
+        if values == [item.difference for item in self.items]:
+            return []
+        return [self._column("corrected", "difference without bias", values, signed=True)]
 
     def ends(self) -> list[Column]:
         """Return the interval: one column in print, two that can be sorted on the page."""

@@ -11,7 +11,8 @@ import pandas as pd
 from spade_eval.records import Measurement
 from spade_eval.reports.measured.grouping import ProtocolGroup, Row
 from spade_eval.reports.measured.provenance import Origin
-from spade_eval.reports.statistics.intervals import Interval
+from spade_eval.reports.statistics.intervals import Interval, Uncertainty
+from spade_eval.reports.tables.corrected import corrected_column, corrected_frame
 from spade_eval.reports.tables.scores import (
     ROW_COLUMNS,
     per_class_table,
@@ -52,22 +53,27 @@ _EXPLANATIONS = {
 _LONGEST_NAME = 32
 _MARKS = "abcdefghijklmnopqrstuvwxyz"
 Ends = Mapping[tuple[str, str], Interval]
+_UNKNOWN = Uncertainty({}, {})
 
 
-def scores(group: ProtocolGroup, intervals: Ends | None = None) -> Table:
+def scores(group: ProtocolGroup, uncertainty: Uncertainty = _UNKNOWN) -> Table:
     """Lay out the scores of a protocol; columns of facts that no row has are left out.
 
-    `intervals` are the ends of (row title, metric), fractions as recorded, for the web page.
+    Of its `uncertainty` intervals are for the web page, corrected distances for every form.
     """
     facts, rows = scores_table(group), group.rows
     kinds = facts["kind"].tolist()
     names = [name for name in ROW_COLUMNS if name == "source" or _is_informative(facts, name)]
     letters = _letters([item for row in rows for item in row.scores.values()])
     columns = [_fact_column(facts, name, rows) for name in names]
-    columns += [
-        ranked_column(_metric_column(name, rows, intervals or {}, letters), kinds)
-        for name in facts.attrs["metrics"]
-    ]
+    corrected = uncertainty.corrected
+    ends = {place: both for place, both in uncertainty.intervals.items() if place not in corrected}
+    for name, about in facts.attrs["metrics"].items():
+        column = ranked_column(_metric_column(name, rows, ends, letters), kinds)
+        values = [row.scores[name].value for row in rows if name in row.scores]
+        decimals = decimals_of(values, about["unit"])
+        beside = corrected_column(name, about["label"], rows, corrected, decimals)
+        columns += [column, *([beside] if beside else [])]
     return Table(
         title=group.title,
         columns=tuple(columns),
@@ -75,7 +81,14 @@ def scores(group: ProtocolGroup, intervals: Ends | None = None) -> Table:
         rules=rules_between(kinds),
         notes=group.notes,
         own_marks=letters,
-        frame=pd.concat([facts, provenance_frame(rows)], axis="columns"),
+        frame=pd.concat(
+            [
+                facts,
+                corrected_frame(list(facts.attrs["metrics"]), rows, corrected),
+                provenance_frame(rows),
+            ],
+            axis="columns",
+        ),
     )
 
 
@@ -99,9 +112,11 @@ def classes(group: ProtocolGroup) -> Table:
     )
 
 
-def write_tables(group: ProtocolGroup, folder: Path) -> list[Path]:
+def write_tables(
+    group: ProtocolGroup, folder: Path, uncertainty: Uncertainty = _UNKNOWN
+) -> list[Path]:
     """Write `scores` (with provenance) and `per_class_iou` in every form; return their paths."""
-    paths = write_forms(scores(group), folder, "scores")
+    paths = write_forms(scores(group, uncertainty), folder, "scores")
     by_class = classes(group)
     return paths + (write_forms(by_class, folder, "per_class_iou") if by_class.num_rows else [])
 

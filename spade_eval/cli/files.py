@@ -79,9 +79,10 @@ def _write(runs: list[Path], path: Path) -> None:
     from spade_eval.reports.bundle.bundle import write_bundle
     from spade_eval.reports.run_report import write_run_tables
     from spade_eval.reports.runs import open_run
+    from spade_eval.reports.statistics.intervals import uncertainties_of
 
-    for run in runs:
-        write_run_tables(open_run(run))  # what is bundled agrees with the records
+    for opened in map(open_run, runs):  # what is bundled agrees with the records
+        write_run_tables(opened, uncertainties_of(opened.groups, [opened.folder]))
     identity = write_bundle(runs, path)
     typer.echo(f"{path}: {path.stat().st_size:,} bytes, {len(runs)} runs")
     typer.echo(f"identity (SHA-256 of its manifest, to be published with it): {identity}")

@@ -39,7 +39,7 @@ def report(
         typer.Option(help="With --table: put it into its block of this Markdown page as well."),
     ] = None,
     thorough: Annotated[
-        bool, typer.Option(help="Of one run: intervals of FID, and FID against N; takes minutes.")
+        bool, typer.Option(help="Of one run: FID against N; takes minutes on Inception features.")
     ] = False,
 ) -> None:
     """Print the table of one run, of several, or of the paper, and write it in every form."""

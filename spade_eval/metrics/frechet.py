@@ -44,6 +44,8 @@ def frechet_distance(real: FeatureMoments, synthesized: FeatureMoments) -> float
         traces = covariance.trace().item() + other.trace().item()
         factor = _centred_factor(few) if few.is_rank_deficient else _cholesky_factor(covariance)
         eigenvalues = torch.linalg.eigvalsh(factor.T @ other @ factor)
+        if few.is_rank_deficient:  # N centred rows have rank N - 1: the least one is 0
+            eigenvalues = eigenvalues[1:]
         root_trace = eigenvalues.clamp(min=0).sqrt().sum().item()
     # A squared distance; rounding alone can take it below zero.
     return max(math.fsum((mean_term, traces, -2 * root_trace)), 0.0)

@@ -19,6 +19,7 @@ from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.plots.page import Plot
 from spade_eval.reports.run_report import group_sections
+from spade_eval.reports.statistics.intervals import Uncertainty
 
 CLASSES = ("sky", "tree", "car")
 COLORS = ((70, 130, 180), (20, 100, 45), (0, 200, 220))
@@ -101,13 +102,14 @@ def report_of(
 ) -> ReportData:
     """What `spade-eval report` hands to every form of a report."""
     groups = by_protocol(item for run in runs for item in run.measurements)
-    intervals = {
-        group.key: {(row.title, "miou"): (0.1, 0.2) for row in group.rows} for group in groups
+    known = {
+        group.key: Uncertainty({(row.title, "miou"): (0.1, 0.2) for row in group.rows}, {})
+        for group in groups
     }
     return ReportData(
         title=title,
         runs=tuple(runs),
-        sections=group_sections(groups, intervals),
+        sections=group_sections(groups, known),
         plots=tuple(plots),
     )
 

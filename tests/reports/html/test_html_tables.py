@@ -135,8 +135,18 @@ def comparison() -> Comparison:
         subject="mine",
         baseline="spade",
         differences=(
-            Difference(**about, **scores, low=0.05, high=0.15, method="", verdict="better"),
-            Difference(**about, **scores, low=NAN, high=NAN, method="", verdict="no interval"),
+            Difference(
+                **about, **scores, corrected=0.1, low=0.05, high=0.15, method="", verdict="better"
+            ),
+            Difference(
+                **about,
+                **scores,
+                corrected=0.1,
+                low=NAN,
+                high=NAN,
+                method="",
+                verdict="no interval",
+            ),
         ),
         classes=(
             ClassDifference(

@@ -17,7 +17,12 @@ from spade_eval.reports.comparison_report import write_comparisons
 from spade_eval.reports.measured.counts import average_of, stored_counts
 from spade_eval.reports.statistics.bootstrap import draw_counts, drawn_images, interval, resampled
 from spade_eval.reports.statistics.comparison import NUM_IMAGES_SHOWN, compare, verdict
-from spade_eval.reports.statistics.intervals import row_intervals
+from spade_eval.reports.statistics.feature_distances import left_out_frechet
+from spade_eval.reports.statistics.frechet_influence import expand_frechet, standard_error_of
+from spade_eval.reports.statistics.intervals import row_uncertainty
+from spade_eval.reports.statistics.kernel_distances import kernel_influence, left_out_kernel
+from spade_eval.reports.statistics.stored_distances import stored_features
+from spade_eval.reports.tables.comparisons import difference_table
 
 WRONG = {"real": 0.05, "mine": 0.3, "same": 0.3, "bad": 0.7}
 
@@ -70,6 +75,72 @@ def test_intervals_are_of_the_difference_and_paired(run_folder: Path) -> None:
     (miou,) = [item for item in pair.differences if item.metric == "miou"]
     assert (miou.low, miou.high) == (low, high)
     assert low < miou.difference < high
+
+
+def test_distances_differ_by_paired_influence_about_the_corrected_difference(
+    run_folder: Path,
+) -> None:
+    by_title = {row.title: row for row in group(RecordStore(run_folder / "records.jsonl")).rows}
+    corrected, influence = {}, {}
+    for title in ("mine", "bad"):
+        sets = stored_features(run_folder, by_title[title].scores["fd_in_domain"])
+        assert sets is not None
+        value = by_title[title].scores["fd_in_domain"].value
+        assert value is not None
+        corrected[title] = value - left_out_frechet(*sets, paired=True).bias
+        influence[title] = expand_frechet(*sets, paired=True).influence
+    measurements = list(RecordStore(run_folder / "records.jsonl"))
+    (pair,) = compare(group(measurements), "mine", ["bad"], run_folder).pairs
+    (shown,) = [item for item in pair.differences if item.metric == "fd_in_domain"]
+    error = (influence["mine"] - influence["bad"]).std(ddof=1) / math.sqrt(60)
+    assert shown.corrected == pytest.approx(corrected["mine"] - corrected["bad"])
+    assert shown.high - shown.corrected == pytest.approx(1.959964 * error)
+    assert shown.corrected - shown.low == pytest.approx(1.959964 * error)
+    assert "corrected" in [column.heading for column in difference_table(pair).columns]
+    # Accuracies have no bias to speak of: what is shown is what was recorded.
+    assert all(item.corrected == item.difference for item in pair.differences if item.unit == "%")
+
+
+def test_distances_that_cannot_be_corrected_are_compared_as_they_are(tmp_path: Path) -> None:
+    """Photos and images of 80 features, 60 of them: groups of pairs leave, no bias is taken."""
+    write_run(tmp_path, WRONG)
+    numbers = np.random.default_rng(0)
+    shared = numbers.normal(size=(60, 80))
+    for place, path in enumerate(sorted((tmp_path / "features").iterdir())):
+        made = shared * (1 + place) + numbers.normal(size=(60, 80))
+        np.savez(path, features=made.astype(np.float32))
+    (reference,) = (tmp_path / "cache").iterdir()
+    np.savez(reference, features=shared.astype(np.float32))
+    measurements = list(RecordStore(tmp_path / "records.jsonl"))
+    (pair,) = compare(group(measurements), "mine", ["bad"], tmp_path).pairs
+    (shown,) = [item for item in pair.differences if item.metric == "fd_in_domain"]
+    assert shown.corrected == shown.difference == (shown.low + shown.high) / 2
+    assert shown.low < shown.high
+    assert shown.method == "jackknife over 20 groups of pairs; not corrected: N <= d"
+
+
+@pytest.mark.parametrize("metric", ["frechet", "kernel"])
+def test_false_verdicts_are_as_rare_as_they_are_said_to_be(metric: str) -> None:
+    """Two methods at one distance from the photos: each changes other features by as much."""
+    numbers = np.random.default_rng(1)
+    named, made = 0, []
+    for _ in range(200):
+        shared, noise, first, second = numbers.normal(size=(4, 100, 8))
+        real = shared + noise / 2
+        made = [shared * 0.9 + first / 2, shared * 0.9 + second / 2]
+        for side, features in ((made[0], slice(0, 2)), (made[1], slice(4, 6))):
+            side[:, features] = side[:, features] * 1.5 + 0.3
+        if metric == "frechet":
+            bias = [left_out_frechet(real, side, paired=True) for side in made]
+            both = [expand_frechet(real, side, paired=True).influence for side in made]
+            centre = bias[0].value - bias[0].bias - bias[1].value + bias[1].bias
+        else:
+            both = [kernel_influence(real, side) for side in made]
+            values = [left_out_kernel(real, side, paired=True).value for side in made]
+            centre = values[0] - values[1]
+        named += abs(centre) > 1.959964 * standard_error_of(both[0] - both[1])
+    # 5% of 200, and three standard errors of that.
+    assert named <= 19
 
 
 def test_images_that_differ_most_come_first(run_folder: Path) -> None:
@@ -133,7 +204,7 @@ def test_without_counts_there_are_no_intervals(tmp_path: Path) -> None:
     comparison = compare(group(measurements), "mine", ["bad"], tmp_path)
     assert {item.verdict for item in comparison.pairs[0].differences} == {"no interval"}
     assert any("No intervals" in note and "bad" in note for note in comparison.notes)
-    found = row_intervals(group(measurements).rows, [tmp_path])
+    found = row_uncertainty(group(measurements).rows, [tmp_path]).intervals
     assert {title for title, _ in found} == {"mine"}
     low, high = found["mine", "miou"]
     (value,) = [i.value for i in measurements if i.metric == "miou" and i.source == "mine"]

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernel distance of pairs: by hand, without bias, 0 for a set against itself."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from spade_eval.metrics.kid import squared_discrepancy
+from spade_eval.reports.statistics import kernel_distances
+from spade_eval.reports.statistics.jackknife import groups_of
+from spade_eval.reports.statistics.kernel_distances import kernel_influence, left_out_kernel
+
+Floats = NDArray[np.float64]
+
+
+def sets(num_real: int, num_made: int, seed: int = 0) -> tuple[Floats, Floats]:
+    numbers = np.random.default_rng(seed)
+    return numbers.normal(size=(num_real, 6)), 1.3 * numbers.normal(size=(num_made, 6)) + 0.2
+
+
+def without_pairs(x: Floats, y: Floats) -> float:
+    """Mean of h_ij over i != j, one by one."""
+
+    def kernel(a: Floats, b: Floats) -> float:
+        return float((a @ b / len(a) + 1) ** 3)
+
+    count = len(x)
+    total = sum(
+        kernel(x[i], x[j]) + kernel(y[i], y[j]) - kernel(x[i], y[j]) - kernel(x[j], y[i])
+        for i in range(count)
+        for j in range(count)
+        if i != j
+    )
+    return total / (count * (count - 1))
+
+
+def independent(x: Floats, y: Floats) -> float:
+    return squared_discrepancy(torch.from_numpy(x), torch.from_numpy(y)).item()
+
+
+def test_pairs_are_left_out_of_the_cross_term(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_distances, "_CHUNK_ROWS", 7)
+    real, made = sets(45, 45)
+    found = left_out_kernel(real, made, paired=True)
+    assert found.value == pytest.approx(without_pairs(real, made), rel=1e-9)
+    for place in (0, 19):  # of three images, of two
+        rest = [np.delete(side, groups_of(45)[place], axis=0) for side in (real, made)]
+        assert found.without[0, place] == pytest.approx(without_pairs(*rest), rel=1e-9)
+
+
+def test_independent_sides_are_left_out_in_turn() -> None:
+    real, made = sets(45, 52)
+    found = left_out_kernel(real, made, paired=False)
+    assert found.value == pytest.approx(independent(real, made), rel=1e-9)
+    by_hand = [
+        [independent(np.delete(real, group, axis=0), made) for group in groups_of(45)],
+        [independent(real, np.delete(made, group, axis=0)) for group in groups_of(52)],
+    ]
+    np.testing.assert_allclose(found.without, by_hand, rtol=1e-9)
+
+
+def test_a_set_against_itself_is_at_distance_zero() -> None:
+    """The estimate of independent sets is below 0 there, by twice the pairs' excess over N."""
+    real, _ = sets(60, 2)
+    found = left_out_kernel(real, real, paired=True)
+    # Sums of some thousand numbers near 1 whose terms cancel.
+    assert abs(found.value) < 1e-13
+    np.testing.assert_allclose(found.without, 0, atol=1e-13)
+    np.testing.assert_allclose(kernel_influence(real, real), 0, atol=1e-11)
+    assert independent(real, real) < -0.01
+
+
+def test_pairs_cost_the_independent_estimate_its_lack_of_bias() -> None:
+    """Both sides are of one distribution: 0 is the distance of the populations."""
+    numbers = np.random.default_rng(2)
+    with_pairs, without = [], []
+    for _ in range(300):
+        shared, first, second = numbers.normal(size=(3, 40, 4))
+        real, made = shared + first / 2, shared + second / 2
+        with_pairs.append(independent(real, made))
+        without.append(left_out_kernel(real, made, paired=True).value)
+    error = np.std(without, ddof=1) / np.sqrt(300)
+    assert abs(np.mean(without)) < 3.5 * error
+    assert np.mean(with_pairs) < -10 * error
+
+
+def test_influence_is_that_of_leaving_one_out() -> None:
+    real, made = sets(120, 120)
+    value = left_out_kernel(real, made, paired=True).value
+    left_out = [
+        left_out_kernel(
+            *(np.delete(side, place, axis=0) for side in (real, made)), paired=True
+        ).value
+        for place in range(120)
+    ]
+    plain = 119 * (value - np.array(left_out))
+    found = kernel_influence(real, made)
+    assert np.abs(found - plain).max() < 0.03 * plain.std()
+    assert found.mean() == pytest.approx(0, abs=1e-12)
