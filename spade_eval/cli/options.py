@@ -60,8 +60,8 @@ FIDProfile = Annotated[
     str | None,
     typer.Option(
         "--fid-profile",
-        help="Instead of the profile's: pytorch-fid, clean-fid, legacy-2019a, legacy-2018, "
-        "oasis-train or none.",
+        help="Instead of the profile's: pytorch-fid, clean-fid, torch-fidelity, "
+        "legacy-2019a, legacy-2018, oasis-train or none.",
     ),
 ]
 FilledWeights = Annotated[

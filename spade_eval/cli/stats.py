@@ -39,7 +39,9 @@ def make(
     ] = None,
     fid_profile: Annotated[
         str,
-        typer.Option(help="pytorch-fid, legacy-2019a, legacy-2018, clean-fid or oasis-train."),
+        typer.Option(
+            help="pytorch-fid, torch-fidelity, legacy-2019a, legacy-2018, clean-fid or oasis-train."
+        ),
     ] = "pytorch-fid",
     store: Annotated[
         Store, typer.Option(help="Moments for FID; features for KID, precision and recall too.")

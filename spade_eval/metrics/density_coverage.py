@@ -3,7 +3,8 @@
 
 Both use balls around real features only. Density counts in how many of them a synthesized feature
 lies, so one outlier among the photos weighs little; coverage is the share of real features with a
-synthesized one in their ball. Rims count as inside, and k = 5 is the paper's choice.
+synthesized one in their ball. Balls are open, as in the authors' code (prdc), so that density is 1
+for a set against itself and copies count once; k = 5 is the paper's choice.
 """
 
 from collections.abc import Mapping
@@ -39,12 +40,12 @@ class DensityCoverage(FeatureMetric):
 
 
 def density_coverage(real: Tensor, synthesized: Tensor, k: int = 5) -> dict[str, float]:
-    """Compute density (0 and up, about 1 for equal sets) and coverage in [0, 1], in float64."""
-    radii = squared_radii(real, k)
+    """Compute density (0 and up, 1 for a set against itself) and coverage in [0, 1], in float64."""
+    radii = squared_radii(real, k, with_rim=False)
     num_balls = torch.zeros((), dtype=torch.float64)
     covered = torch.zeros(len(real), dtype=torch.bool, device=real.device)
     for chunk in squared_distances(synthesized, real):
-        inside = chunk <= radii
+        inside = chunk < radii
         num_balls += inside.sum().cpu()
         covered |= inside.any(dim=0)
     return {

@@ -5,26 +5,25 @@ FIDs of two profiles differ by far more than two methods do, so a value without 
 nothing and two profiles never share a column. A profile fixes the network and its weights, how an
 image is resized and scaled before it, which images of a folder are used, and the arithmetic of the
 statistics. Read from the code of pytorch-fid at the dates given, of OASIS (Sushko et al., ICLR
-2021) and of clean-fid (Parmar et al., CVPR 2022).
+2021), of clean-fid (Parmar et al., CVPR 2022) and of torch-fidelity (Obukhov et al., 2020).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
+from spade_eval.metrics.fid_resize import resize_by_pillow, resize_by_tensorflow
 from spade_eval.metrics.float32_distance import float32_distance
 from spade_eval.metrics.frechet import frechet_distance
 from spade_eval.metrics.inception_network import FEATURE_DIM, InceptionGraph
 from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.weights import INCEPTION, INCEPTION_IMAGENET, WeightFile
 
-_INPUT_SIZE = (299, 299)
+INPUT_SIZE = (299, 299)
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 # Steps of 1/255: float32 images of 8-bit levels are within 2e-5 of a level.
@@ -39,11 +38,12 @@ class FIDProfile:
     description: str
     weights: WeightFile
     network: InceptionGraph
-    # The resize to 299x299: by PyTorch with half-pixel centres, or, antialiased, by Pillow, each
-    # channel in floats and clipped to the range of a pixel.
+    # The resize to 299x299: by PyTorch, or, antialiased, by Pillow, each channel in floats and
+    # clipped to the range of a pixel.
     filter: Literal["bilinear", "bicubic"] = "bilinear"
     antialias: bool = False
     align_corners: bool = False
+    half_pixel_centres: bool = True  # if not, by TensorFlow 1's bilinear resize
     white: Literal[1, 255] = 1  # the largest value of a pixel when it is resized
     scaling: Scaling = "2x - 1"
     # Whether images are files of 8 bit; if not, the generator's floats are scored.
@@ -67,10 +67,12 @@ class FIDProfile:
         if self.white == 255:
             pixels = (pixels * 255).round() if self.eight_bit else pixels * 255
         if self.antialias:
-            pixels = _resize_by_pillow(pixels, self.filter).clamp(0, self.white)
+            pixels = resize_by_pillow(pixels, INPUT_SIZE, self.filter).clamp(0, self.white)
+        elif not self.half_pixel_centres:
+            pixels = resize_by_tensorflow(pixels, INPUT_SIZE)
         else:
             pixels = F.interpolate(
-                pixels, _INPUT_SIZE, mode=self.filter, align_corners=self.align_corners
+                pixels, INPUT_SIZE, mode=self.filter, align_corners=self.align_corners
             )
         return _SCALINGS[self.scaling](pixels)
 
@@ -137,6 +139,15 @@ FID_PROFILES: dict[str, FIDProfile] = {
         white=255,
         scaling="(x - 128) / 128",
     ),
+    # The input of the original FID: its graph begins with TensorFlow 1's resize of 0..255.
+    "torch-fidelity": FIDProfile(
+        description="torch-fidelity 0.4.0, and the TensorFlow code of FID (Heusel et al., 2017)",
+        weights=INCEPTION,
+        network="tensorflow-2015",
+        half_pixel_centres=False,
+        white=255,
+        scaling="(x - 128) / 128",
+    ),
     # Its originals are val photos, resized by Pillow bicubic to the generated size.
     "oasis-train": FIDProfile(
         description="OASIS while it trains, by which its checkpoints were chosen",
@@ -172,19 +183,6 @@ def unit_range(images: Tensor, eight_bit: bool) -> Tensor:
             "make them 8 bit first, or use profile oasis-train, which scores floats"
         )
     return levels / 255
-
-
-def _resize_by_pillow(pixels: Tensor, filter_name: str) -> Tensor:
-    """Resize each channel as an image of floats."""
-    resampling = Image.Resampling[filter_name.upper()]
-    height, width = _INPUT_SIZE
-    channels = pixels.cpu().numpy().reshape(-1, *pixels.shape[-2:])
-    resized = [
-        np.asarray(Image.fromarray(channel).resize((width, height), resampling))
-        for channel in channels
-    ]
-    stacked = torch.from_numpy(np.stack(resized))
-    return stacked.view(*pixels.shape[:2], height, width).to(pixels.device)
 
 
 def _to_symmetric(pixels: Tensor) -> Tensor:

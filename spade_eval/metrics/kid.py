@@ -3,7 +3,9 @@
 
 The unbiased estimate of the squared maximum mean discrepancy (Gretton et al., 2012, eq. 3) of two
 sets of features under the cubic kernel (x·y / dimension + 1)³, averaged over random subsets of
-equal size. Unlike FID its expectation does not depend on the number of images.
+equal size. Unlike FID its expectation does not depend on the number of images where both sets are
+independent. Photo and image of one label map are alike, which lowers it by a term of 2/N: reports
+add the value without such pairs (docs/statistics.md, section 5).
 """
 
 from collections.abc import Mapping
@@ -57,11 +59,14 @@ def kernel_distance(
     """Compute KID of (N, D) and (M, D) features, in float64 on their device.
 
     Subsets are drawn without replacement from each side, independently and from `seed` alone. A
-    side smaller than `subset_size` makes every subset that small: the result says how large.
+    side smaller than `subset_size` makes every subset that small: the result says how large. Where
+    a subset is all rows of both sides there is one, since every other would give the same number.
     """
     size = min(len(real), len(synthesized), subset_size)
     if size < 2:
         raise UserError(f"KID of subsets of {size} images, expected at least 2 on each side")
+    if size == max(len(real), len(synthesized)):
+        num_subsets = 1
     real, synthesized = real.double(), synthesized.double()
     generator = torch.Generator().manual_seed(seed)
     estimates = torch.empty(num_subsets, dtype=torch.float64)

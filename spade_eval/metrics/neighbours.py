@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Balls around features, shared by the metrics that approximate a set by its neighbourhoods.
 
-A set's manifold is the union of balls around its features, each reaching to the k-th nearest other
-feature of the set, rim included. Squared distances are computed as |x|² - 2x·y + |y|² in float64,
-25 times faster than sums of squared differences but rounded differently in every place. So each
-ball is larger by a slack far above the rounding and far below any real difference: copies of an
-image and features on a rim are inside, in any order and chunk.
+Each ball reaches to the k-th nearest other feature of its set; whether its rim belongs to it, the
+authors of the metrics decide differently. Squared distances are computed as |x|² - 2x·y + |y|² in
+float64, 25 times faster than sums of squared differences but rounded differently in every place. So
+each ball is larger or smaller by a slack far above the rounding and far below any real difference:
+copies of an image and features on a rim are all inside or all outside, in any order and chunk.
 """
 
 from collections.abc import Iterator
@@ -29,8 +29,11 @@ def squared_distances(x: Tensor, y: Tensor) -> Iterator[Tensor]:
         yield chunk.square().sum(dim=1, keepdim=True) - 2 * chunk @ y.T + y_norms
 
 
-def squared_radii(features: Tensor, k: int) -> Tensor:
-    """Return (N,) squared distances of features to their k-th nearest other one, with the slack."""
+def squared_radii(features: Tensor, k: int, *, with_rim: bool) -> Tensor:
+    """Return (N,) squared distances of features to their k-th nearest other one.
+
+    The slack is added where the rim is inside (`with_rim`), and taken off where it is not.
+    """
     if not 1 <= k < len(features):
         raise UserError(
             f"nearest neighbour {k} of {len(features)} images, expected 1..{len(features) - 1}; "
@@ -40,4 +43,5 @@ def squared_radii(features: Tensor, k: int) -> Tensor:
     slack = _RELATIVE_SLACK * centred.square().sum(dim=1).max()
     # A feature is its own nearest neighbour, at distance 0: the k-th other one is the (k+1)-th.
     chunks = squared_distances(features, features)
-    return torch.cat([chunk.kthvalue(k + 1, dim=1).values for chunk in chunks]) + slack
+    radii = torch.cat([chunk.kthvalue(k + 1, dim=1).values for chunk in chunks])
+    return radii + slack if with_rim else radii - slack

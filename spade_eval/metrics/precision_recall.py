@@ -48,7 +48,7 @@ def precision_recall(real: Tensor, synthesized: Tensor, k: int = 3) -> dict[str,
 
 def _share_inside(features: Tensor, manifold: Tensor, k: int) -> float:
     """Share of `features` within the radius of at least one feature of `manifold`."""
-    radii = squared_radii(manifold, k)
+    radii = squared_radii(manifold, k, with_rim=True)
     # Their eq. 2: a feature is inside if it is for one ball of the manifold.
     inside = [(chunk <= radii).any(dim=1) for chunk in squared_distances(features, manifold)]
     return torch.cat(inside).double().mean().item()

@@ -64,6 +64,36 @@ def test_bilinear_profiles_resize_without_antialiasing(name: str, size: tuple[in
     np.testing.assert_allclose(computed.numpy(), expected, atol=2e-4)
 
 
+def without_half_pixels(side: int) -> NDArray[np.float64]:
+    """Positions i * in / out, the two nearest samples, the last one repeated."""
+    position = np.arange(299) * side / 299
+    low = np.floor(position).astype(int)
+    weights = np.zeros((299, side))
+    np.add.at(weights, (np.arange(299), low), 1 - (position - low))
+    np.add.at(weights, (np.arange(299), np.minimum(low + 1, side - 1)), position - low)
+    return weights
+
+
+@pytest.mark.parametrize("size", [*SIZES, (299, 299), (1, 1)])
+def test_torch_fidelity_resizes_as_tensorflow_did(size: tuple[int, int]) -> None:
+    image = eight_bit_image(size)
+    resized = along(
+        along(image * 1.0, 3, without_half_pixels(size[1])), 2, without_half_pixels(size[0])
+    )
+    computed = FID_PROFILES["torch-fidelity"].network_input(torch.from_numpy(image))
+    # Positions up to 1024 in float32: 6e-5 of a step of up to 255, over 128.
+    np.testing.assert_allclose(computed.numpy(), (resized - 128) / 128, atol=2.5e-4)
+    if size == (299, 299):
+        assert torch.equal(computed, (torch.from_numpy(image).float() - 128) / 128)
+
+
+def test_torch_fidelity_takes_whole_positions_exactly() -> None:
+    """Every second pixel of an image of twice the size: by eye, no weights."""
+    image = eight_bit_image((598, 598))
+    computed = FID_PROFILES["torch-fidelity"].network_input(torch.from_numpy(image))
+    assert torch.equal(computed, (torch.from_numpy(image[:, :, ::2, ::2]).float() - 128) / 128)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_clean_fid_resizes_with_antialiasing(size: tuple[int, int]) -> None:
     image = eight_bit_image(size)
@@ -107,6 +137,7 @@ def test_only_the_training_profile_takes_floats_between_levels() -> None:
         ("legacy-2019a", {500: 500, 2049: 2000, 49: 49}),
         ("pytorch-fid", {500: 500, 2049: 2049}),
         ("clean-fid", {500: 500}),
+        ("torch-fidelity", {500: 500}),
         ("oasis-train", {500: 500}),
     ],
 )

@@ -27,17 +27,23 @@ def squared_radius(points: Points, index: int, k: int) -> int:
 
 
 def brute_force(real: Points, synthesized: Points, k: int) -> dict[str, Fraction]:
-    """All four metrics in exact arithmetic on integer points, rims included."""
+    """All four metrics in exact arithmetic on integer points.
+
+    Rims belong to the balls of precision and recall, not to those of density and coverage.
+    """
 
     def inside(point: tuple[int, int], points: Points, index: int) -> bool:
         return squared(point, points[index]) <= squared_radius(points, index, k)
+
+    def within(point: tuple[int, int], index: int) -> bool:
+        return squared(point, real[index]) < squared_radius(real, index, k)
 
     def share(points: Points, manifold: Points) -> Fraction:
         found = sum(any(inside(p, manifold, i) for i in range(len(manifold))) for p in points)
         return Fraction(found, len(points))
 
-    balls = sum(inside(p, real, i) for p in synthesized for i in range(len(real)))
-    covered = sum(any(inside(p, real, i) for p in synthesized) for i in range(len(real)))
+    balls = sum(within(p, i) for p in synthesized for i in range(len(real)))
+    covered = sum(any(within(p, i) for p in synthesized) for i in range(len(real)))
     return {
         "precision": share(synthesized, real),
         "recall": share(real, synthesized),
@@ -73,9 +79,17 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_identical_sets_cover_each_other() -> None:
     features = torch.randn(60, 16, generator=torch.Generator().manual_seed(1))
     k = 5
-    # Each ball holds its centre and k neighbours, the last on the rim.
-    expected = {"precision": 1.0, "recall": 1.0, "density": (k + 1) / k, "coverage": 1.0}
+    # Each ball holds its centre and k neighbours, the last on the rim, which is outside.
+    expected = {"precision": 1.0, "recall": 1.0, "density": 1.0, "coverage": 1.0}
     assert compute(features, features.flip(0), k) == expected
+
+
+def test_copies_of_photos_do_not_fill_their_neighbourhoods() -> None:
+    """Where k copies of a photo lie together, the ball of each has no inside."""
+    features = torch.randn(20, 4, generator=torch.Generator().manual_seed(5))
+    copied = features.repeat_interleave(6, dim=0)
+    assert density_coverage(copied, features, k=5) == {"density": 0.0, "coverage": 0.0}
+    assert precision_recall(copied, features, k=5)["precision"] == 1.0
 
 
 def test_sets_far_apart_share_nothing() -> None:
@@ -95,7 +109,7 @@ def test_one_mode_of_two_is_precise_but_covers_half() -> None:
 
 def test_squared_radii_of_a_line() -> None:
     features = torch.tensor([[0.0], [1.0], [3.0], [3.0]])
-    radii = {k: neighbours.squared_radii(features, k).tolist() for k in (1, 3)}
+    radii = {k: neighbours.squared_radii(features, k, with_rim=True).tolist() for k in (1, 3)}
     # The slack is below 1e-9 here.
     assert radii[1] == pytest.approx([1, 1, 0, 0], abs=1e-9)
     assert radii[3] == pytest.approx([9, 4, 9, 9], abs=1e-9)
