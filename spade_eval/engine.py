@@ -7,6 +7,7 @@ started again computes only what is missing and ends with the records of an undi
 
 import dataclasses
 import functools
+import sys
 import time
 from datetime import datetime, timezone
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import Any
 
 from spade_eval.config import RunConfig, TrainConfig
 from spade_eval.datasets import open_dataset
-from spade_eval.datasets.base import Dataset, photo_notes_of, set_name_of
+from spade_eval.datasets.base import Dataset, label_doubts_of, photo_notes_of, set_name_of
 from spade_eval.devices import device_name
 from spade_eval.models.training.distributed import ALONE
 from spade_eval.protocol import protocol_for
@@ -64,6 +65,8 @@ class Benchmark:
         rows = self.rows(request)
         with at_work(self.place.run_folder, [row.name for row in self._missing(rows)], world):
             missing = self._missing(rows)  # again: who was at work may have ended meanwhile
+            if missing:
+                world.on_first(functools.partial(_warn_of_labels, self.dataset))
             world.on_first(self._write_inputs)
             for row in rows:
                 if row in missing:
@@ -96,6 +99,7 @@ class Benchmark:
             images = min(score_images, self.count)
             scores = PeriodicScores(score_every, images, lambda: scorer)
         folder = place.run_folder / "checkpoints" / f"{model}-{config.sha256[:8]}"
+        place.world.on_first(lambda: _warn_of_labels(self._train_split))
         split = with_store(self._train_split, place.run_folder / "cache")
         return train_generator(
             config, split, folder, place.device, place.weights_dir, scores, place.world
@@ -210,7 +214,7 @@ class Benchmark:
 
     def _footnotes(self) -> tuple[str, ...]:
         notes = footnotes(self.networks.resolved, self.networks.distances, self.count)
-        notes = (*notes, *photo_notes_of(self.dataset))
+        notes = (*label_doubts_of(self.dataset), *notes, *photo_notes_of(self.dataset))
         if not self.config.samples:
             return notes
         return (*notes, *left_out(self.dataset.size, self._comparisons))
@@ -239,6 +243,11 @@ class Benchmark:
             batches = self.networks.scorer.batches(row.open(), "writing", self._num_kept)
             for batch in batches:
                 writer.write(batch.indices, batch.samples, batch.images)
+
+
+def _warn_of_labels(dataset: Dataset) -> None:
+    for doubt in label_doubts_of(dataset):
+        print(f"warning: {doubt}", file=sys.stderr)
 
 
 def _speed(source: Source) -> float | None:

@@ -23,6 +23,7 @@ from spade_eval.datasets.file_dataset import (
     require_both,
 )
 from spade_eval.datasets.label_files import LabelFiles
+from spade_eval.datasets.numberings import PublishedNumbering
 from spade_eval.errors import UserError
 from spade_eval.models.labels import LAYOUTS
 
@@ -52,6 +53,10 @@ class Ade20k(FileDataset):
     official_counts: ClassVar[Mapping[str, int]] = {"train": 20_210, "val": 2_000}
     layouts = LAYOUTS["ade20k"]
     scored_as = "ADE20K 150"
+    # Flag, the last class: a thousand published files without it are a sign, not a chance.
+    numbering = PublishedNumbering(
+        dataset=name, table=TABLE, telling=frozenset({150}), telling_files=1000
+    )
 
     @classmethod
     def find(cls, root: Path, split: str) -> SplitFiles:

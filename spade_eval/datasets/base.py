@@ -125,6 +125,15 @@ class HasPhotoNotes(Protocol):
 
 
 @runtime_checkable
+class HasLabelDoubts(Protocol):
+    """A dataset of label files, whose ids may be of another numbering than is expected."""
+
+    def label_doubts(self) -> tuple[str, ...]:
+        """Return why they seem to be; nothing where they do not."""
+        ...
+
+
+@runtime_checkable
 class HasSetName(Protocol):
     """A dataset whose samples a list decides, so that its name alone does not say what it is."""
 
@@ -134,6 +143,12 @@ class HasSetName(Protocol):
 def set_name_of(dataset: Dataset) -> str:
     """Return what records call the data: the dataset, with its list where it has one."""
     return dataset.set_name if isinstance(dataset, HasSetName) else dataset.name
+
+
+def label_doubts_of(dataset: Dataset) -> tuple[str, ...]:
+    """Return why a dataset's labels seem to be wrong; nothing if they are no files."""
+    doubts = dataset.label_doubts() if isinstance(dataset, HasLabelDoubts) else ()
+    return tuple(f"Label maps of {dataset.split}: {doubt}." for doubt in doubts)
 
 
 def photo_notes_of(dataset: Dataset) -> tuple[str, ...]:

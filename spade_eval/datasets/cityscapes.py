@@ -25,6 +25,7 @@ from spade_eval.datasets.file_dataset import (
     require_both,
 )
 from spade_eval.datasets.label_files import LabelFiles, numbered_from_zero
+from spade_eval.datasets.numberings import PublishedNumbering
 from spade_eval.errors import UserError
 from spade_eval.models.labels import LAYOUTS
 
@@ -46,6 +47,8 @@ class Cityscapes(FileDataset):
     training_crops = False
     layouts = LAYOUTS["cityscapes"]
     scored_as = "Cityscapes 19"
+    # Above the train ids: vegetation, sky, people and vehicles.
+    numbering = PublishedNumbering(dataset=name, table=TABLE, telling=frozenset(range(19, 34)))
     budgets: ClassVar = MappingProxyType({
         "smoke": {"size": (128, 256), "steps": 30},
         "default": {"size": (128, 256)},

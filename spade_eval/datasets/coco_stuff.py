@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from spade_eval.datasets import files
 from spade_eval.datasets.base import LabelSpace
-from spade_eval.datasets.cocostuff_classes import CLASS_NAMES, PALETTE
+from spade_eval.datasets.cocostuff_classes import CLASS_NAMES, NEVER_ANNOTATED, PALETTE, TABLE
 from spade_eval.datasets.file_dataset import (
     FileDataset,
     SplitFiles,
@@ -23,6 +23,7 @@ from spade_eval.datasets.file_dataset import (
     require_both,
 )
 from spade_eval.datasets.label_files import LabelFiles, numbered_from_zero
+from spade_eval.datasets.numberings import PublishedNumbering
 from spade_eval.models.labels import LAYOUTS
 
 LABEL_SPACE = LabelSpace(class_names=CLASS_NAMES, palette=PALETTE, has_unlabelled=True)
@@ -45,6 +46,7 @@ class CocoStuff(FileDataset):
     official_counts: ClassVar[Mapping[str, int]] = {"train": 118_287, "val": 5_000}
     layouts = LAYOUTS["cocostuff"]
     scored_as = "COCO-Stuff 182"
+    numbering = PublishedNumbering(dataset=name, table=TABLE, never=frozenset(NEVER_ANNOTATED))
 
     @classmethod
     def find(cls, root: Path, split: str) -> SplitFiles:

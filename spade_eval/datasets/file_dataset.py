@@ -21,11 +21,15 @@ from spade_eval.datasets import files, preprocess
 from spade_eval.datasets.base import Facts, Sample
 from spade_eval.datasets.fingerprints import content_hashes
 from spade_eval.datasets.label_files import LabelFiles
+from spade_eval.datasets.numberings import PublishedNumbering
 from spade_eval.datasets.orientation import is_turned, note_of_turned
+from spade_eval.datasets.parallel import run_parallel
 from spade_eval.errors import UserError, lookup
 from spade_eval.models.labels import Size
 
 SPLITS = ("train", "val")
+_FEWEST_DOUBTED = 200
+"""Of a split's label maps, about as many are read to tell how they are numbered."""
 
 
 class AbsentSplitError(UserError):
@@ -63,6 +67,7 @@ class FileDataset(Facts):
     splits: ClassVar[Sequence[str]] = SPLITS
     official_counts: ClassVar[Mapping[str, int]] = {}
     training_crops: ClassVar[bool] = True
+    numbering: ClassVar[PublishedNumbering | None] = None
 
     def __init__(
         self, split: str, size: Size = (256, 256), data_root: Path | str | None = None
@@ -186,6 +191,19 @@ class FileDataset(Facts):
             with contextlib.suppress(files.FileError):
                 turned += [sample.photo.name] if is_turned(sample.photo) else []
         return note_of_turned(turned)
+
+    def label_doubts(self) -> tuple[str, ...]:
+        """Say why the label maps seem to be numbered otherwise; a part of them is read for it."""
+        return self._label_doubts
+
+    @functools.cached_property
+    def _label_doubts(self) -> tuple[str, ...]:
+        if self.numbering is None:
+            return ()
+        step = max(1, len(self) // max(_FEWEST_DOUBTED, self.numbering.telling_files))
+        paths = [sample.label_map for sample in self._files.values()][::step]
+        ids = set().union(*run_parallel(self.label_files.ids_in, paths))
+        return tuple(self.numbering.doubts(ids, len(paths)))
 
     def _read(self, stem: str) -> Sample:
         return read_sample(stem, self._files[stem], self.label_files)

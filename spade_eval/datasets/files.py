@@ -70,7 +70,9 @@ class ImageModeError(FileError):
 
 
 class LabelValueError(FileError):
-    """A label map with ids outside the label set."""
+    """A label map with ids outside the label set; `held` are all its ids."""
+
+    held: tuple[int, ...] = ()
 
 
 class SizeMismatchError(FileError):

@@ -7,7 +7,7 @@ for unlabelled pixels everywhere. This is the only place where one becomes the o
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +67,20 @@ class LabelFiles:
             raise self._refusal(path)
         return labels
 
+    def ids_in(self, path: Path) -> set[int]:
+        """Return the ids that a file holds, wrong ones too; none where it cannot be read."""
+        try:
+            return self.values_of(np.unique(self.read(path)).tolist())
+        except files.LabelValueError as error:
+            return set(error.held)
+        except files.FileError:
+            return set()
+
+    def values_of(self, labels: Collection[int]) -> set[int]:
+        """Return the file values of label values that were read, unlabelled ones too."""
+        values = {self.values[label] for label in labels if label != IGNORE_INDEX}
+        return values | set(self.unlabelled if IGNORE_INDEX in labels else ())
+
     def _shifted(self, ids: NDArray[np.uint8], offset: int, path: Path) -> NDArray[np.uint8]:
         """Shift ids as the published data sets need it, at the speed of decoding."""
         labels = ids - np.uint8(offset) if offset else ids
@@ -84,12 +98,14 @@ class LabelFiles:
         expected = text_of_values(self.values)
         if self.unlabelled:
             expected += f" or {files.shortened(self.unlabelled)} (unlabelled)"
-        return files.LabelValueError(
+        error = files.LabelValueError(
             f"{path}: label ids {files.shortened(wrong, limit=8)} were found, {expected} were "
             f"expected; {self.hint}",
             path,
             wrong,
         )
+        error.held = tuple(values)
+        return error
 
 
 def numbered_from_zero(space: LabelSpace, hint: str | None = None) -> LabelFiles:

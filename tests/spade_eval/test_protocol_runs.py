@@ -155,6 +155,24 @@ def test_every_profile_runs_without_weights(
     assert {shape[-2:] for shape in network.seen} == {size}
 
 
+def test_a_run_warns_of_labels_in_another_numbering(
+    files: Callable[[str], Path],
+    seen: list[Recording],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = files("cocostuff")
+    for label in root.glob("val_label/*.png"):
+        _save(label, np.arange(171, dtype=np.uint8).reshape(9, 19).repeat(16, 0).repeat(16, 1))
+        _save(root / "val_img" / label.name, np.zeros((144, 304, 3), np.uint8))
+    records = run(config_of("cocostuff", "spade-paper-a"), root, tmp_path / "run")
+    for line in (records[0].notes[0], capsys.readouterr().err):
+        assert "Label maps of val: published files never hold id 11 (street sign)" in line
+        assert "numbering 171 classes" in line
+    run(config_of("cocostuff", "spade-paper-a"), root, tmp_path / "run")
+    assert capsys.readouterr().err == ""  # nothing is measured
+
+
 def test_two_profiles_never_share_a_column(
     files: Callable[[str], Path], seen: list[Recording], tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ from spade_eval.datasets import files
 from spade_eval.datasets.base import Dataset, LabelSpace
 from spade_eval.datasets.file_dataset import AbsentSplitError, FileDataset, SampleFiles
 from spade_eval.datasets.label_files import LabelFiles
+from spade_eval.datasets.numberings import PublishedNumbering
 from spade_eval.datasets.orientation import is_turned, note_of_turned
 from spade_eval.datasets.parallel import DEFAULT_WORKERS, Progress, run_parallel
 from spade_eval.errors import UserError
@@ -80,6 +81,7 @@ class _Findings:
     pixels_by_label: NDArray[np.int64] | None = None  # (256,)
     has_instances: bool = False
     wrong_labels: tuple[int, ...] = ()
+    ids: set[int] = field(default_factory=set)  # file values, wrong ones too
     errors: list[UserError] = field(default_factory=list)
 
 
@@ -106,7 +108,9 @@ def check_files(
             _file_task(stem, paths, label_files) for stem, paths in split_files.samples.items()
         ]
         findings = run_parallel(_call, tasks, workers, progress)
-        reports.append(_summary(split, findings, split_files.problems, official))
+        reports.append(
+            _summary(split, findings, split_files.problems, official, numbering=kind.numbering)
+        )
     if not reports:
         raise absent[0]
     return CheckReport(
@@ -148,6 +152,8 @@ def _file_task(stem: str, paths: SampleFiles, label_files: LabelFiles) -> Callab
         with _collected(findings):
             label_map = label_files.read(paths.label_map)
             findings.pixels_by_label = _histogram(label_map)
+            labels = np.flatnonzero(findings.pixels_by_label).tolist()
+            findings.ids = label_files.values_of(labels)
             _compare(findings, paths.photo, paths.label_map, label_map.shape)
         if paths.instance_map is not None:
             with _collected(findings):
@@ -186,6 +192,7 @@ def _collected(findings: _Findings) -> Iterator[None]:
         findings.errors.append(error)
         if isinstance(error, files.LabelValueError):
             findings.wrong_labels = error.values
+            findings.ids = set(error.held)
 
 
 def _compare(findings: _Findings, photo: Path, map_file: Path, map_shape: Size) -> None:
@@ -198,7 +205,11 @@ def _histogram(label_map: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def _summary(
-    split: str, findings: Iterable[_Findings], problems: list[str], official_count: int | None
+    split: str,
+    findings: Iterable[_Findings],
+    problems: list[str],
+    official_count: int | None,
+    numbering: PublishedNumbering | None = None,
 ) -> SplitReport:
     """Fold the findings as they come: 118,000 of them need not be held at once."""
     pixels = np.zeros(256, dtype=np.int64)
@@ -206,6 +217,7 @@ def _summary(
     names_by_wrong_label: dict[int, list[str]] = {}
     errors: list[UserError] = []
     turned: list[str] = []
+    ids: set[int] = set()
     num_samples = num_instance_maps = 0
     for item in findings:
         num_samples += 1
@@ -216,8 +228,10 @@ def _summary(
             pixels += item.pixels_by_label
         for value in item.wrong_labels:
             names_by_wrong_label.setdefault(value, []).append(item.name)
+        ids |= item.ids
         errors += item.errors
         turned += [item.turned] if item.turned else []
+    doubts = numbering.doubts(ids, num_samples) if numbering else []
     return SplitReport(
         split=split,
         num_samples=num_samples,
@@ -225,7 +239,7 @@ def _summary(
         photo_sizes=dict(sizes.most_common()),
         pixels_by_label={int(value): int(pixels[value]) for value in np.flatnonzero(pixels)},
         names_by_wrong_label=dict(sorted(names_by_wrong_label.items())),
-        problems=problems + _grouped(errors) + _binary_masks(pixels),
+        problems=problems + _grouped(errors) + doubts + _binary_masks(pixels),
         official_count=official_count,
         notes=note_of_turned(turned),
     )
