@@ -246,13 +246,13 @@ def _outdoor_list(root: Path, split: str, workers: int, progress: "Progress") ->
 def _splits_below(dataset: str, root: Path) -> list[str]:
     """The splits whose label maps are there, or both, so that the first can say what it lacks."""
     from spade_eval.datasets.ade20k import Ade20k
-    from spade_eval.datasets.coco_stuff import label_folders
-    from spade_eval.datasets.file_dataset import SPLITS, AbsentSplitError, first_folder
+    from spade_eval.datasets.coco_stuff import place_of
+    from spade_eval.datasets.file_dataset import SPLITS, AbsentSplitError
 
     present = []
     for split in SPLITS:
         if dataset == "cocostuff":
-            if first_folder(root, label_folders(split)) is not None:
+            if place_of(root, split).labels is not None:
                 present.append(split)
             continue
         try:

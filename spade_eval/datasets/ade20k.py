@@ -17,12 +17,12 @@ from spade_eval.datasets.base import LabelSpace
 from spade_eval.datasets.file_dataset import (
     FileDataset,
     SplitFiles,
-    first_folder,
     listing,
     paired,
     require_both,
 )
 from spade_eval.datasets.label_files import LabelFiles
+from spade_eval.datasets.layouts import located
 from spade_eval.datasets.numberings import PublishedNumbering
 from spade_eval.errors import UserError
 from spade_eval.models.labels import LAYOUTS
@@ -62,15 +62,17 @@ class Ade20k(FileDataset):
     def find(cls, root: Path, split: str) -> SplitFiles:
         """Find the challenge's folders; the full data set in their place is refused."""
         folder = _FOLDERS[split]
-        photos = first_folder(root, [f"{place}images/{folder}" for place in _PLACES])
-        labels = first_folder(root, [f"{place}annotations/{folder}" for place in _PLACES])
-        if labels is None and is_full_release(root):
+        images, annotations = (
+            [f"{place}{role}/{{split}}" for place in _PLACES] for role in ("images", "annotations")
+        )
+        place = located(root, split, images, annotations, official=folder)
+        if place.labels is None and is_full_release(root):
             raise UserError(
                 f"{cls.name}: {root} holds the full ADE20K (over 3,000 classes, *_seg.png), "
                 f"SceneParse150 with 150 classes was expected. {cls.how_to_get(split)}"
             )
         sought = f"photos in images/{folder}/, label maps in annotations/{folder}/"
-        photos, labels = require_both(cls, root, split, photos, labels, sought)
+        photos, labels = require_both(cls, root, split, place.photos, place.labels, sought)
         return paired(
             listing(photos, files.PHOTO_EXTENSIONS), listing(labels, files.MAP_EXTENSIONS)
         )
@@ -99,4 +101,5 @@ class Ade20k(FileDataset):
 
 def is_full_release(root: Path) -> bool:
     """Return whether the full ADE20K (2016 or 2021) lies below `root`."""
-    return any(next(root.glob(mark), None) is not None for mark in _FULL_MARKS)
+    marks = (path for mark in _FULL_MARKS for path in root.glob(mark))
+    return any(not path.name.startswith(".") for path in marks)

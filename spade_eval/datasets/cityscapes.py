@@ -20,11 +20,11 @@ from spade_eval.datasets.file_dataset import (
     FileDataset,
     Listing,
     SplitFiles,
-    first_folder,
     paired,
     require_both,
 )
 from spade_eval.datasets.label_files import LabelFiles, numbered_from_zero
+from spade_eval.datasets.layouts import files_in, located
 from spade_eval.datasets.numberings import PublishedNumbering
 from spade_eval.errors import UserError
 from spade_eval.models.labels import LAYOUTS
@@ -58,10 +58,14 @@ class Cityscapes(FileDataset):
     @classmethod
     def find(cls, root: Path, split: str) -> SplitFiles:
         """Find all cities of the split; instance maps if any are there, then for every sample."""
-        photos = first_folder(root, [f"{place}leftImg8bit/{split}" for place in _PLACES])
-        labels = first_folder(root, [f"{place}gtFine/{split}" for place in _PLACES])
+        left, fine = (
+            [f"{place}{archive}{role}/{{split}}" for archive in ("", f"{role}_trainvaltest/")
+             for place in _PLACES]
+            for role in ("leftImg8bit", "gtFine")
+        )  # fmt: skip
+        place = located(root, split, left, fine)
         sought = f"photos in leftImg8bit/{split}/<city>/, label maps in gtFine/{split}/<city>/"
-        photos, labels = require_both(cls, root, split, photos, labels, sought)
+        photos, labels = require_both(cls, root, split, place.photos, place.labels, sought)
         label_maps = _listing(labels, "gtFine_labelIds")
         if not label_maps.files and _listing(labels, "gtFine_labelTrainIds").files:
             raise UserError(
@@ -91,7 +95,9 @@ class Cityscapes(FileDataset):
 def _listing(folder: Path, ending: str) -> Listing:
     """Files of every city by the first three parts of their names."""
     files: dict[str, Path] = {}
-    for path in sorted(folder.glob(f"*/*_{ending}.png")):
+    for path in files_in(folder, (".png",)):
+        if not path.stem.endswith(f"_{ending}"):
+            continue
         stem = "_".join(path.stem.split("_")[:3])
         if stem in files:
             raise UserError(

@@ -23,6 +23,7 @@ from spade_eval.datasets.file_dataset import (
     require_both,
 )
 from spade_eval.datasets.label_files import LabelFiles, numbered_from_zero
+from spade_eval.datasets.layouts import Place, located, spelled
 from spade_eval.datasets.numberings import PublishedNumbering
 from spade_eval.models.labels import LAYOUTS
 
@@ -38,6 +39,13 @@ _PHOTO_ARCHIVES = {
 }
 _LABEL_ARCHIVE = f"{_LABELS}/stuffthingmaps_trainval2017.zip (659 MB)"
 
+_PHOTO_FOLDERS = ("{split}_img", "{split}2017", "images/{split}2017", "images/{split}")
+_LABEL_FOLDERS = (
+    "{split}_label", "stuffthingmaps_trainval2017/{split}2017", "stuffthingmaps/{split}2017",
+    "annotations/{split}2017", "annotations/{split}",
+)  # fmt: skip
+_INSTANCE_FOLDERS = ("{split}_inst", "instances/{split}2017")
+
 
 class CocoStuff(FileDataset):
     """COCO ids are padded with zeros, so the order of names is ascending."""
@@ -51,17 +59,18 @@ class CocoStuff(FileDataset):
     @classmethod
     def find(cls, root: Path, split: str) -> SplitFiles:
         """Find either layout; instance maps where a folder of them is there."""
+        place = place_of(root, split)
         photos, labels = require_both(
             cls,
             root,
             split,
-            first_folder(root, (f"{split}_img", f"{split}2017", f"images/{split}2017")),
-            first_folder(root, label_folders(split)),
+            place.photos,
+            place.labels,
             f"photos in {split}2017/, images/{split}2017/ or {split}_img/, label maps in "
             f"stuffthingmaps_trainval2017/{split}2017/, annotations/{split}2017/ or "
             f"{split}_label/",
         )
-        instances = first_folder(root, (f"{split}_inst", f"instances/{split}2017"))
+        instances = first_folder(place.home, spelled(_INSTANCE_FOLDERS, split))
         return paired(
             listing(photos, files.PHOTO_EXTENSIONS),
             listing(labels, files.MAP_EXTENSIONS),
@@ -82,12 +91,6 @@ class CocoStuff(FileDataset):
         )
 
 
-def label_folders(split: str) -> tuple[str, ...]:
-    """Return where label maps of a split may lie below the data root."""
-    return (
-        f"{split}_label",
-        f"stuffthingmaps_trainval2017/{split}2017",
-        f"stuffthingmaps/{split}2017",
-        f"annotations/{split}2017",
-        f"annotations/{split}",
-    )
+def place_of(root: Path, split: str) -> Place:
+    """Find the folders of a split, of which one or both may lack."""
+    return located(root, split, _PHOTO_FOLDERS, _LABEL_FOLDERS)

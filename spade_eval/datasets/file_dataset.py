@@ -2,15 +2,14 @@
 """What all datasets of files share: pairing, reading, preprocessing and the fingerprint.
 
 A dataset says where its files lie (`find`) and what its label values mean (`label_files_of`); the
-rest is here. Files are paired by stem when the object is made, and leftovers are refused by name:
-order of listing differs between systems, so pairing by position would be luck.
+rest is here, in `layouts` and in `pairing`, whose names a dataset's own file takes from here. Files
+are paired by stem when the object is made, and leftovers are refused by name.
 """
 
 import contextlib
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,8 +20,13 @@ from spade_eval.datasets import files, preprocess
 from spade_eval.datasets.base import Facts, Sample
 from spade_eval.datasets.fingerprints import content_hashes
 from spade_eval.datasets.label_files import LabelFiles
+from spade_eval.datasets.layouts import first_folder as first_folder
 from spade_eval.datasets.numberings import PublishedNumbering
 from spade_eval.datasets.orientation import is_turned, note_of_turned
+from spade_eval.datasets.pairing import Listing as Listing
+from spade_eval.datasets.pairing import SampleFiles, SplitFiles
+from spade_eval.datasets.pairing import listing as listing
+from spade_eval.datasets.pairing import paired as paired
 from spade_eval.datasets.parallel import run_parallel
 from spade_eval.errors import UserError, lookup
 from spade_eval.models.labels import Size
@@ -34,30 +38,6 @@ _FEWEST_DOUBTED = 200
 
 class AbsentSplitError(UserError):
     """Nothing of the split is under the data root."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SampleFiles:
-    photo: Path
-    label_map: Path
-    instance_map: Path | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitFiles:
-    """The samples that have every file, by stem; a line per folder that lacks files."""
-
-    samples: dict[str, SampleFiles]
-    has_instances: bool
-    problems: list[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listing:
-    """The files of one role, by the stem that pairs them."""
-
-    place: Path
-    files: dict[str, Path]
 
 
 class FileDataset(Facts):
@@ -222,37 +202,6 @@ def read_sample(stem: str, paths: SampleFiles, label_files: LabelFiles) -> Sampl
     return Sample(name=stem, label_map=label_map, instance_map=instance_map, photo=photo)
 
 
-def listing(folder: Path, extensions: Sequence[str]) -> Listing:
-    """Return the files directly in a folder."""
-    return Listing(place=folder, files=files.files_by_stem(folder, extensions))
-
-
-def paired(photos: Listing, labels: Listing, instances: Listing | None = None) -> SplitFiles:
-    """Pair the files of every role by stem, and name what has no partner."""
-    roles = [photos, labels] + ([instances] if instances else [])
-    every = set().union(*(role.files for role in roles))
-    problems = []
-    for role in roles:
-        missing = sorted(every - set(role.files))
-        if missing:
-            problems.append(
-                f"{role.place}: {len(missing)} files are missing that its partner folders have "
-                f"({files.shortened(missing)}); add them or remove their partners"
-            )
-    if not every:
-        problems.append(f"{photos.place} holds no photos; unpack the archives again")
-    samples = {
-        stem: SampleFiles(
-            photo=photos.files[stem],
-            label_map=labels.files[stem],
-            instance_map=instances.files[stem] if instances else None,
-        )
-        for stem in sorted(every)
-        if all(stem in role.files for role in roles)
-    }
-    return SplitFiles(samples=samples, has_instances=instances is not None, problems=problems)
-
-
 def is_validation(stem: str, share: float) -> bool:
     """Return whether a sample belongs to val; a function of its name, for about `share` of them."""
     number = int.from_bytes(hashlib.sha256(stem.encode()).digest()[:8], "big")
@@ -274,11 +223,6 @@ def only_split(whole: SplitFiles, split: str, val_share: float, root: Path) -> S
             "into the folders train/ and val/, or add more"
         )
     return SplitFiles(samples=samples, has_instances=whole.has_instances, problems=whole.problems)
-
-
-def first_folder(root: Path, names: Sequence[str]) -> Path | None:
-    """Return the first of these folders below `root` that is there."""
-    return next((root / name for name in names if (root / name).is_dir()), None)
 
 
 def require_both(

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from spade_eval.datasets import png
+from spade_eval.datasets import layouts, png
 from spade_eval.errors import UserError
 from spade_eval.models.labels import IGNORE_INDEX, Size
 
@@ -171,17 +171,23 @@ def require_same_size(photo: Path, photo_size: Size, map_file: Path, map_size: S
 
 
 def files_by_stem(folder: Path, extensions: Sequence[str]) -> dict[str, Path]:
-    """Return the folder's files of these extensions (any case) by stem, in order."""
+    """Return the files directly in a folder of these extensions (any case) by stem, in order."""
+    found = [path for path in layouts.visible(folder) if path.suffix.lower() in extensions]
+    return by_stem(folder, found)
+
+
+def by_stem(folder: Path, found: Sequence[Path]) -> dict[str, Path]:
+    """Return files that were found in a folder by stem, in order; two of one stem are refused."""
     paths: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.suffix.lower() not in extensions:
-            continue
-        if path.stem in paths:
+    for path in found:
+        stem = layouts.stem_of(path)
+        if stem in paths:
+            names = " and ".join(str(item.relative_to(folder)) for item in (paths[stem], path))
             raise UserError(
-                f"{folder}: {paths[path.stem].name} and {path.name} share one stem, one file per "
-                "stem was expected; remove or rename one of them"
+                f"{folder}: {names} share one stem, one file per stem was expected; remove or "
+                "rename one of them"
             )
-        paths[path.stem] = path
+        paths[stem] = path
     return dict(sorted(paths.items()))
 
 

@@ -23,6 +23,8 @@ from spade_eval.datasets.file_dataset import (
     require_both,
 )
 from spade_eval.datasets.label_files import LabelFiles
+from spade_eval.datasets.layouts import spelled
+from spade_eval.datasets.pairing import without_other_splits
 from spade_eval.models.labels import LAYOUTS
 
 VAL_SHARE = 1 / 41
@@ -41,14 +43,17 @@ class FlickrLandscapes(FileDataset):
             cls,
             root,
             split,
-            first_folder(root, (f"images/{split}", "images")),
-            first_folder(root, (f"labels/{split}", "labels")),
+            first_folder(root, [*spelled(["images/{split}"], split), "images"]),
+            first_folder(root, [*spelled(["labels/{split}"], split), "labels"]),
             "photos in images/ (or images/{train,val}/), label maps in labels/ likewise",
         )
-        whole = paired(
-            listing(photos, files.PHOTO_EXTENSIONS), listing(labels, files.MAP_EXTENSIONS)
-        )
-        return whole if photos.name == split else only_split(whole, split, VAL_SHARE, root)
+        roles = [
+            (_pattern(root, photos), listing(photos, files.PHOTO_EXTENSIONS)),
+            (_pattern(root, labels), listing(labels, files.MAP_EXTENSIONS)),
+        ]
+        found = paired(*without_other_splits(root, split, roles))
+        undivided = photos.parent == root == labels.parent
+        return only_split(found, split, VAL_SHARE, root) if undivided else found
 
     @classmethod
     def label_files_of(cls, root: Path) -> LabelFiles:
@@ -62,3 +67,7 @@ class FlickrLandscapes(FileDataset):
             "The set of the paper was never released: put photos of your own into images/ and "
             "label them with `spade-eval data label`"
         )
+
+
+def _pattern(root: Path, folder: Path) -> str:
+    return folder.name if folder.parent == root else f"{folder.parent.name}/{{split}}"

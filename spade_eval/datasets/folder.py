@@ -12,6 +12,7 @@ from typing import ClassVar
 from spade_eval.datasets import files
 from spade_eval.datasets.file_dataset import (
     FileDataset,
+    Listing,
     SplitFiles,
     first_folder,
     listing,
@@ -21,6 +22,8 @@ from spade_eval.datasets.file_dataset import (
 )
 from spade_eval.datasets.folder_description import FILE_NAME, read_description
 from spade_eval.datasets.label_files import LabelFiles
+from spade_eval.datasets.layouts import SPELLINGS, spelled, visible
+from spade_eval.datasets.pairing import without_other_splits
 from spade_eval.errors import UserError
 
 
@@ -34,32 +37,27 @@ class Folder(FileDataset):
     def find(cls, root: Path, split: str) -> SplitFiles:
         """Find the folders that the description names."""
         described = read_description(root)
-        images = described.images.replace("{split}", split)
-        ids = described.labels.replace("{split}", split)
+        images, ids = described.images, described.labels
         photos, labels = require_both(
             cls,
             root,
             split,
-            first_folder(root, [images]),
-            first_folder(root, [ids]),
-            f"photos in {images}/, label maps in {ids}/",
+            first_folder(root, spelled([images], split)),
+            first_folder(root, spelled([ids], split)),
+            f"photos in {images}/, label maps in {ids}/, {{split}} being one of "
+            f"{', '.join(SPELLINGS[split])}",
         )
-        instances = None
+        roles = [
+            (images, listing(photos, files.PHOTO_EXTENSIONS)),
+            (ids, listing(labels, files.MAP_EXTENSIONS)),
+        ]
         if described.instances is not None:
-            instances = root / described.instances.replace("{split}", split)
-        if instances is not None and not instances.is_dir():
-            raise UserError(
-                f"{root / FILE_NAME}: instances names {instances}, which is no folder; correct "
-                "it, or leave it out if there are no instance maps"
-            )
-        whole = paired(
-            listing(photos, files.PHOTO_EXTENSIONS),
-            listing(labels, files.MAP_EXTENSIONS),
-            listing(instances, files.MAP_EXTENSIONS) if instances else None,
-        )
-        if "{split}" in described.images:
-            return whole
-        return only_split(whole, split, described.val_share, root)
+            roles.append((described.instances, _instances(root, described.instances, split)))
+        found = paired(*without_other_splits(root, split, roles))
+        if any("{split}" in pattern for pattern, _ in roles):
+            return found
+        _require_no_splits(photos)
+        return only_split(found, split, described.val_share, root)
 
     @classmethod
     def label_files_of(cls, root: Path) -> LabelFiles:
@@ -70,3 +68,24 @@ class Folder(FileDataset):
     def how_to_get(cls, split: str) -> str:
         """Say where the names of the folders come from."""
         return f"Correct the folders named in {FILE_NAME}"
+
+
+def _instances(root: Path, pattern: str, split: str) -> Listing:
+    folder = first_folder(root, spelled([pattern], split))
+    if folder is None:
+        raise UserError(
+            f"{root / FILE_NAME}: instances names {root / pattern.replace('{split}', split)}, "
+            "which is no folder; correct it, or leave it out if there are no instance maps"
+        )
+    return listing(folder, files.MAP_EXTENSIONS)
+
+
+def _require_no_splits(photos: Path) -> None:
+    """Refuse to draw the splits anew where the folders in it are the splits."""
+    names = {name for spellings in SPELLINGS.values() for name in spellings}
+    present = [path.name for path in visible(photos) if path.is_dir() and path.name in names]
+    if present:
+        raise UserError(
+            f"{photos}: holds the splits {' and '.join(present)}, but {FILE_NAME} names the folder "
+            f"without them; write {photos.name}/{{split}} there"
+        )

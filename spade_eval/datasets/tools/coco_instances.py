@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spade_eval.datasets import files
-from spade_eval.datasets.coco_stuff import CocoStuff, label_folders
-from spade_eval.datasets.file_dataset import first_folder
+from spade_eval.datasets.coco_stuff import CocoStuff, place_of
+from spade_eval.datasets.fingerprints import content_hashes
+from spade_eval.datasets.pairing import listing
 from spade_eval.datasets.parallel import DEFAULT_WORKERS, Progress, run_parallel, write_png
 from spade_eval.datasets.tools.derived import claim_folder
 from spade_eval.datasets.tools.polygons import fill_polygon
@@ -44,10 +45,14 @@ def write_instance_maps(
     data_root: Path, split: str, workers: int = DEFAULT_WORKERS, progress: Progress | None = None
 ) -> Written:
     """Make the instance maps of a split that are not there yet."""
-    labels = _label_maps(data_root, split)
-    annotations = _annotation_file(data_root, split)
-    folder = data_root / "instances" / f"{split}2017"
-    origin = {"annotations": f"{annotations.name}, {annotations.stat().st_size} bytes"}
+    home = place_of(data_root, split).home
+    labels = _label_maps(home, split)
+    annotations = _annotation_file(home, split)
+    folder = home / "instances" / f"{split}2017"
+    origin = {
+        "annotations": f"{annotations.name}, {annotations.stat().st_size} bytes",
+        "annotations (SHA-256)": content_hashes([annotations])[annotations],
+    }
     done = claim_folder(folder, origin, labels)
     missing = [stem for stem in labels if stem not in done]
     if missing:
@@ -115,13 +120,13 @@ def _label_maps(data_root: Path, split: str) -> dict[str, Path]:
             f"{ready}: instance maps of {split} are there already, and would be read instead of "
             "new ones; there is nothing to do, or move that folder away"
         )
-    folder = first_folder(data_root, label_folders(split))
+    folder = place_of(data_root, split).labels
     if folder is None:
         raise UserError(
             f"{data_root}: no label maps of {split} were found, instance maps start from them. "
             f"{CocoStuff.how_to_get(split)}"
         )
-    return files.files_by_stem(folder, files.MAP_EXTENSIONS)
+    return listing(folder, files.MAP_EXTENSIONS).files
 
 
 def _annotation_file(data_root: Path, split: str) -> Path:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Set
 from pathlib import Path
 
-from spade_eval.datasets import files
+from spade_eval.datasets import files, layouts
 from spade_eval.datasets.fingerprints import content_hashes
 from spade_eval.datasets.parallel import write_text
 from spade_eval.errors import UserError
@@ -28,7 +28,7 @@ def claim_folder(folder: Path, origin: Mapping[str, str], sources: Mapping[str, 
         raise UserError(f"{folder} is a file, a folder to write into was expected")
     mark = folder / MARK
     done = set(files.files_by_stem(folder, files.MAP_EXTENSIONS)) if folder.is_dir() else set()
-    if not mark.is_file() and folder.is_dir() and any(folder.iterdir()):
+    if not mark.is_file() and folder.is_dir() and layouts.visible(folder):
         raise UserError(
             f"{folder} holds files that were not made by this command; an empty or new folder was "
             "expected, since nothing is overwritten"
@@ -37,7 +37,9 @@ def claim_folder(folder: Path, origin: Mapping[str, str], sources: Mapping[str, 
     hashes = {stem: contents[path] for stem, path in sources.items()}
     if done:
         known = json.loads(mark.read_text(encoding="utf-8"))
-        changed = [key for key in origin if known.get(key) != origin[key]]
+        # Marks of before lack what the same command did not record then.
+        before = {} if origin.keys().isdisjoint(known) else origin
+        changed = [key for key in origin if known.get(key, before.get(key)) != origin[key]]
         if changed:
             raise UserError(
                 f"{folder} was made with another {files.shortened(changed)}; choose another "

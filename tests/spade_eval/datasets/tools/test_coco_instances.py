@@ -10,6 +10,7 @@ from PIL import Image
 
 from spade_eval.datasets.coco_stuff import CocoStuff
 from spade_eval.datasets.tools.coco_instances import instance_map, write_instance_maps
+from spade_eval.datasets.tools.derived import MARK
 from spade_eval.datasets.tools.polygons import fill_polygon
 from spade_eval.errors import UserError
 
@@ -116,6 +117,23 @@ def test_other_annotations_are_not_mixed(annotated: Path) -> None:
     path.write_text(path.read_text() + " ")
     with pytest.raises(UserError, match="made with another annotations"):
         write_instance_maps(annotated, "val")
+
+
+def test_annotations_are_known_by_their_content(annotated: Path) -> None:
+    folder = write_instance_maps(annotated, "val").folder
+    path = annotated / "annotations" / "instances_val2017.json"
+    content = path.read_text()
+    path.write_text(content.replace("9.0", "8.0"))
+    assert len(path.read_text()) == len(content)
+    with pytest.raises(UserError, match=r"made with another annotations \(SHA-256\)"):
+        write_instance_maps(annotated, "val")
+    mark = folder / MARK
+    known = json.loads(mark.read_text())
+    del known["annotations (SHA-256)"]  # as marks of before are
+    mark.write_text(json.dumps(known))
+    path.write_text(content)
+    assert write_instance_maps(annotated, "val").kept == 2
+    assert "annotations (SHA-256)" in json.loads(mark.read_text())
 
 
 def test_faults_say_what_to_do(annotated: Path, tmp_path: Path) -> None:
