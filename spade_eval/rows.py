@@ -61,9 +61,12 @@ class PlannedRows:
         distances, count = self.networks.distances, self.networks.count
         if count < 2 and distances:
             profile = distances[0].profile_name or "in-domain"
+            more = "give --limit 2 or more"
+            if len(self.networks.dataset) < 2:
+                more = "the split holds no more: add some, or give --fid-profile none"
             raise UserError(
                 f"the distance {profile} compares sets of at least 2 images, but {count} is "
-                "scored; give --limit 2 or more"
+                f"scored; {more}"
             )
         rows = [Row("real", {"kind": "real"}, RealPhotos, keep_images=True)]
         dataset = self.networks.dataset

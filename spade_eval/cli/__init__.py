@@ -21,7 +21,7 @@ from spade_eval.cli.files import bundle, convert
 from spade_eval.cli.lists import models, protocol, weights_app
 from spade_eval.cli.report import report
 from spade_eval.cli.stats import stats_app
-from spade_eval.cli.surroundings import outlast_readers, with_home
+from spade_eval.cli.surroundings import is_unreadable, outlast_readers, with_home
 from spade_eval.cli.train import train
 from spade_eval.errors import UserError, installed_version
 from spade_eval.jobs.processes import end_worker, leave_word
@@ -92,11 +92,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         if error.errno not in _DISK_FAULTS:
             raise
-        _refuse(
-            error,
-            f"{error.filename or 'a file'} cannot be written ({error.strerror}); nothing "
-            "recorded is lost: free space or fix its permissions, then start again",
-        )
+        _refuse(error, _of_disk(error))
+
+
+def _of_disk(error: OSError) -> str:
+    place = error.filename or "a file"
+    if error.errno == errno.EACCES and is_unreadable(place):
+        return f"{place} cannot be read ({error.strerror}); give yourself permission to read it"
+    return (
+        f"{place} cannot be written ({error.strerror}); nothing recorded is lost: free space or "
+        "fix its permissions, then start again"
+    )
 
 
 def _say_how_to_continue(stopped: TrainingStopped, arguments: Sequence[str]) -> NoReturn:

@@ -5,6 +5,7 @@ import io
 import os
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 from spade_eval.errors import UserError
@@ -21,6 +22,19 @@ def with_home(word: str) -> str:
     if home.startswith("~"):
         raise UserError(f"{word}: no home folder is known; set HOME, or write the folder out")
     return _HOME.sub(lambda _: home, word)
+
+
+def is_unreadable(place: str | os.PathLike[str]) -> bool:
+    """Return whether a path is there but may not be read, or lies in a folder that may not be.
+
+    What may not be written is readable, or is not there yet.
+    """
+    path = Path(place)
+    for part in (path, *path.parents):
+        if os.path.lexists(part):
+            allowed = os.X_OK if part != path else os.R_OK | (os.X_OK if part.is_dir() else 0)
+            return not os.access(part, allowed)
+    return False
 
 
 class _Outlasting(io.FileIO):

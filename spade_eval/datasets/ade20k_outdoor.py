@@ -23,6 +23,7 @@ from spade_eval.datasets.ade20k import LABEL_FILES, Ade20k
 from spade_eval.datasets.ade20k_classes import CLASS_NAMES
 from spade_eval.datasets.file_dataset import AbsentSplitError, SplitFiles
 from spade_eval.datasets.parallel import Progress, run_parallel, write_text
+from spade_eval.datasets.text import read_text
 from spade_eval.errors import UserError
 from spade_eval.models.labels import Size
 
@@ -95,7 +96,7 @@ def read_list(path: Path) -> list[str]:
             f"{path}: there is no such list, one image name a line was expected; run `spade-eval "
             "data prepare ade20k_outdoor` to make it, or put another list there"
         )
-    lines = [line.partition("#")[0].strip() for line in path.read_text().splitlines()]
+    lines = [line.partition("#")[0].strip() for line in read_text(path).splitlines()]
     stems = sorted({Path(line).stem for line in lines if line})
     if not stems:
         raise UserError(f"{path}: the list is empty, one image name a line was expected")

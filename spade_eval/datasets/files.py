@@ -10,10 +10,11 @@ since label maps are not either.
 
 import io
 import os
+import shlex
 import stat
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -45,6 +46,10 @@ _DECODING_ERRORS = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError),
     *(NotImplementedError, struct.error, zlib.error),
 )
+
+
+Colours = Mapping[int, tuple[int, int, int] | None]
+"""The colour of each id in a palette, None where any will do that is no other id's."""
 
 
 class FileError(UserError):
@@ -110,11 +115,16 @@ def _require_opaque(image: Image.Image, path: Path) -> None:
         )
 
 
-def read_ids(path: Path, kind: Literal["class", "instance"]) -> NDArray[np.integer]:
-    """Read (H, W) values as stored, of 1 to 16 bits, read-only; colour files are refused."""
+def read_ids(
+    path: Path, kind: Literal["class", "instance"], colours: Colours | None = None
+) -> NDArray[np.integer]:
+    """Read (H, W) values as stored, of 1 to 16 bits, read-only; colour files are refused.
+
+    With `colours`, those of the ids, palette files are read whose own colours are the same.
+    """
     with opened(path, _MAP_FORMATS, require=_require_png) as (image, stored_png):
         mode = image.mode
-        readable = mode in _ID_MODES or has_grey_palette(image)
+        readable = mode in _ID_MODES or has_grey_palette(image) or _agrees(image, colours)
         ids = np.asarray(image) if readable else None  # not copied, as above
         if ids is not None and stored_png is not None and stored_png.is_scaled_grey:
             ids = png.unscaled(ids, stored_png.bits)
@@ -124,7 +134,7 @@ def read_ids(path: Path, kind: Literal["class", "instance"]) -> NDArray[np.integ
         stored = "palette image" if mode == "P" else "image"
         raise ImageModeError(
             f"{path}: a {stored} of mode {mode} was found, one channel of {kind} ids was expected; "
-            f"convert it to a single-channel PNG of {kind} ids",
+            f"convert it to a single-channel PNG of {kind} ids: {_converter(path.parent, mode)}",
             path,
         )
     return ids
@@ -205,6 +215,32 @@ def text_of_size(size: Size) -> str:
 def has_grey_palette(image: Image.Image) -> bool:
     """Return whether every colour of a palette file is a grey."""
     return image.mode == "P" and bool((np.ptp(_palette_of(image), axis=1) == 0).all())
+
+
+def _agrees(image: Image.Image, colours: Colours | None) -> bool:
+    """Return whether a palette file's index and its colour there name the same id."""
+    if image.mode != "P" or not colours:
+        return False
+    shown = dict(enumerate(map(tuple, _palette_of(image).tolist())))
+    others = set(colours.values())
+    return all(
+        k in colours and (shown.get(k) == colours[k] or not (colours[k] or shown.get(k) in others))
+        for k in np.unique(np.asarray(image)).tolist()
+    )
+
+
+def _converter(folder: Path, mode: str) -> str:
+    places = shlex.join([str(folder), str(layouts.folder_of_ids(folder))])
+    of_colours = (
+        f"`spade-eval data convert {places} --palette FILE` makes ids of exact colours, FILE "
+        "having a line `id red green blue` for each class"
+    )
+    if mode != "P":
+        return of_colours
+    return (
+        f"`spade-eval data convert {places} --palette index` writes its indices, if they are the "
+        f"ids; else {of_colours}"
+    )
 
 
 def require_greys_of_indices(image: Image.Image, indices: NDArray[np.uint8], path: Path) -> None:
@@ -288,6 +324,10 @@ def decoding(path: Path, formats: Sequence[str] = PHOTO_FORMATS) -> Iterator[Non
     except FileNotFoundError as error:
         raise UnreadableImageError(
             f"{path}: there is no such file; an image was expected there", path
+        ) from error
+    except PermissionError as error:
+        raise UnreadableImageError(
+            f"{path}: cannot be read ({error.strerror}); give yourself permission to read it", path
         ) from error
     except Image.DecompressionBombError as error:
         raise UnreadableImageError(

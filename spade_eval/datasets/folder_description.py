@@ -19,6 +19,7 @@ from typing import Any
 from spade_eval.datasets.base import LabelSpace
 from spade_eval.datasets.class_table import Colour, distinct
 from spade_eval.datasets.label_files import MOST_CLASSES, LabelFiles
+from spade_eval.datasets.text import read_text
 from spade_eval.errors import UserError
 
 if sys.version_info >= (3, 11):
@@ -58,12 +59,14 @@ def read_description(root: Path) -> FolderDescription:
             f"expected there; {_HELP}"
         )
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        given = tomllib.loads(read_text(path))
+    except UserError:
+        raise
+    except (ValueError, RecursionError) as error:  # numbers and brackets without end, too
         raise UserError(f"{path}: is not TOML ({error}); {_HELP}") from error
     _require_types(path, given)
     label_files = _label_files(path, given)
-    share = float(given.get("val_share", 0.1))
+    share = given.get("val_share", 0.1)
     if not 0 < share < 1:
         raise UserError(f"{path}: val_share is {share}, a number between 0 and 1 was expected")
     return FolderDescription(
@@ -83,10 +86,11 @@ def _require_types(path: Path, given: dict[str, Any]) -> None:
         if key not in given:
             raise UserError(f"{path}: {key} is missing; {_HELP}")
     for key, value in given.items():
-        kinds = (int, float) if _KEYS[key] is float else _KEYS[key]
-        if not isinstance(value, kinds):
+        kinds = (int, float) if _KEYS[key] is float else (_KEYS[key],)
+        if type(value) not in kinds:
+            shown = repr(value)[:50]
             raise UserError(
-                f"{path}: {key} is {value!r}, a {_KEYS[key].__name__} was expected; {_HELP}"
+                f"{path}: {key} is {shown}, a {_KEYS[key].__name__} was expected; {_HELP}"
             )
 
 
@@ -97,7 +101,7 @@ def _label_files(path: Path, given: dict[str, Any]) -> LabelFiles:
     _require(path, "classes", 0 < len(names) <= MOST_CLASSES, f"1 to {MOST_CLASSES} names")
     values = tuple(given.get("values", range(len(names))))
     ignored = tuple(given.get("ignored", ()))
-    numbers = all(isinstance(v, int) and 0 <= v < 65536 for v in (*values, *ignored))
+    numbers = all(type(v) is int and 0 <= v < 65536 for v in (*values, *ignored))
     _require(path, "values and ignored", numbers, "numbers 0..65535")
     _require(path, "values", len(values) == len(names), f"{len(names)} values, one a class")
     distinct_values = len({*values, *ignored}) == len(values) + len(ignored)
@@ -124,7 +128,7 @@ def _palette(path: Path, given: list[Any] | None, count: int) -> tuple[Colour, .
     sound = all(
         isinstance(colour, list)
         and len(colour) == 3
-        and all(isinstance(part, int) and 0 <= part <= 255 for part in colour)
+        and all(type(part) is int and 0 <= part <= 255 for part in colour)
         for colour in given
     )
     _require(path, "palette", sound, "colours as [red, green, blue], 0..255")

@@ -45,6 +45,12 @@ class LabelFiles:
         return table
 
     @functools.cached_property
+    def _colours(self) -> files.Colours:
+        """The colours by which a palette file shows that its indices are these file values."""
+        classes = zip(self.values, self.space.palette, strict=True)
+        return {**dict(classes), **dict.fromkeys(self.unlabelled)}
+
+    @functools.cached_property
     def _offset(self) -> int | None:
         """d if label = file value - d, modulo 256, for classes and the unlabelled value alike."""
         offset = self.values[0]
@@ -54,7 +60,7 @@ class LabelFiles:
 
     def read(self, path: Path) -> NDArray[np.uint8]:
         """Read (H, W) label values; a file with other values is a `LabelValueError`."""
-        ids = files.read_ids(path, "class")
+        ids = files.read_ids(path, "class", self._colours)
         if ids.dtype == np.uint8 and self._offset is not None:
             return self._shifted(ids.astype(np.uint8, copy=False), self._offset, path)
         table = self.label_of
@@ -93,7 +99,7 @@ class LabelFiles:
 
     def _refusal(self, path: Path) -> files.LabelValueError:
         known = {*self.values, *self.unlabelled}
-        values = np.unique(files.read_ids(path, "class")).tolist()
+        values = np.unique(files.read_ids(path, "class", self._colours)).tolist()
         wrong = tuple(value for value in values if value not in known)
         expected = text_of_values(self.values)
         if self.unlabelled:

@@ -13,6 +13,7 @@
 """
 
 import itertools
+import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
@@ -47,7 +48,8 @@ def spelled(patterns: Sequence[str], split: str) -> list[str]:
 
 def first_folder(root: Path, names: Sequence[str]) -> Path | None:
     """Return the first of these folders below `root` that is there."""
-    return next((root / name for name in names if (root / name).is_dir()), None)
+    # `Path.is_dir` raises on names that no file system takes.
+    return next((root / name for name in names if os.path.isdir(root / name)), None)
 
 
 def located(
@@ -99,6 +101,13 @@ def other_endings(folder: Path, stems: Set[str], extensions: Sequence[str]) -> C
         if stem in stems and ending.lower() not in extensions and path.is_file():
             endings[ending] += 1
     return endings
+
+
+def folder_of_ids(folder: Path) -> Path:
+    """Return where ids that are made of a folder's label maps belong: `ids/` in its place."""
+    if folder.name in itertools.chain(*SPELLINGS.values()):
+        return folder.parent.with_name("ids") / folder.name
+    return folder.with_name("ids")
 
 
 def stem_of(path: Path) -> str:

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from spade_eval import engine
+from spade_eval.datasets.scenes import Scenes
 from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
 from spade_eval.models.checkpoints.files import load_description, load_weights, save_network
@@ -272,6 +273,10 @@ def test_one_image_has_no_distance_and_is_refused_before_any_is_made(benchmark_i
         benchmark.run(Request())
     assert not (benchmark.place.run_folder / "images").exists()
     assert not list(benchmark.store)
+    benchmark.dataset = Scenes("val", (64, 64), length=1)
+    del benchmark.networks
+    with pytest.raises(UserError, match=r"the split holds no more: .* --fid-profile none"):
+        benchmark.run(Request())
 
 
 def test_label_maps_photos_and_class_names_are_there_for_a_gallery(benchmark_in: Make) -> None:

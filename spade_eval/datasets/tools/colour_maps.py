@@ -16,6 +16,7 @@ from spade_eval.datasets import files
 from spade_eval.datasets.class_table import Colour
 from spade_eval.datasets.class_tables import CLASS_TABLES
 from spade_eval.datasets.parallel import DEFAULT_WORKERS, Progress, run_parallel, write_png
+from spade_eval.datasets.text import read_text
 from spade_eval.datasets.tools.coco_instances import Written
 from spade_eval.datasets.tools.derived import claim_folder
 from spade_eval.errors import UserError
@@ -60,7 +61,7 @@ def read_palette(name_or_file: str) -> Palette:
             f"--palette {name_or_file!r} is neither a file nor one of {', '.join(CLASS_TABLES)}; "
             "a text file with a line `id red green blue` per class was expected"
         )
-    lines = [line.partition("#")[0].replace(",", " ") for line in path.read_text().splitlines()]
+    lines = [line.partition("#")[0].replace(",", " ") for line in read_text(path).splitlines()]
     return _palette(path.name, [_row(path, line) for line in lines if line.strip()])
 
 

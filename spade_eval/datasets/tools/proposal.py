@@ -22,7 +22,8 @@ from spade_eval.models.labels import IGNORE_INDEX
 
 _NAMES = {
     "photos": ("images", "image", "photos", "imgs", "img", "photo"),
-    "labels": ("labels", "label", "annotations", "masks", "mask", "segmentation", "ids", "gt"),
+    # First what `data convert` makes of the others.
+    "labels": ("ids", "labels", "label", "annotations", "masks", "mask", "segmentation", "gt"),
     "instances": ("instances", "inst", "instance", "objects"),
 }
 _FORMS = ("{name}/{{split}}", "{{split}}/{name}", "{{split}}_{name}", "{name}")

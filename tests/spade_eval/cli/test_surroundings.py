@@ -27,6 +27,33 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert number[0].isdigit()
 
 
+@pytest.mark.parametrize(
+    ("denied", "place", "expected"),
+    [
+        ("labels/val", "labels/val", "cannot be read (Permission denied)"),
+        ("labels/val", "labels/val/b.png", "cannot be read (Permission denied)"),
+        ("run", "labels/val/records.jsonl", "cannot be written (Permission denied)"),
+        ("", "labels/val/a.png", "cannot be written (Permission denied)"),
+    ],
+)
+def test_what_may_not_be_read_and_what_may_not_be_written(
+    denied: str, place: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (tmp_path / "labels" / "val").mkdir(parents=True)
+    (tmp_path / "labels" / "val" / "a.png").touch()
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(tmp_path / place))
+
+    monkeypatch.setattr("spade_eval.datasets.tools.check.check_files", refuse)
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith(denied or "-"))
+    code, _, error = told(capsys, "data", "check", "--data-root", str(tmp_path))
+    assert code == 2
+    assert error.startswith(f"error: {tmp_path / place} {expected}")
+    assert error.count("\n") == 1
+
+
 @pytest.mark.parametrize("words", [(), ("benchmark",), ("data", "check")])
 def test_h_is_help(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert told(capsys, *words, "-h") == told(capsys, *words, "--help")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
 import pickle
+import re
+import shlex
 import struct
 import subprocess
 import zlib
@@ -11,8 +13,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from spade_eval.cli import main
 from spade_eval.datasets import files, png
+from spade_eval.datasets.base import LabelSpace
 from spade_eval.datasets.coco_stuff import LABEL_FILES
+from spade_eval.datasets.label_files import LabelFiles
 from spade_eval.datasets.tools import colour_maps
 from spade_eval.errors import UserError
 
@@ -215,6 +220,55 @@ def test_colour_label_map_is_refused(tmp_path: Path, mode: str) -> None:
     assert_one_line(caught.value, path, f"mode {mode}", "single-channel PNG of class ids")
     with pytest.raises(files.ImageModeError, match="instance ids"):
         files.read_instance_map(path)
+
+
+def palette_file(path: Path, indices: list[int], colours: dict[int, tuple[int, int, int]]) -> Path:
+    image = Image.frombytes("P", (len(indices), 1), bytes(indices))
+    image.putpalette([part for k in range(256) for part in colours.get(k, (9, 9, 8))])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+    return path
+
+
+def test_palette_files_are_read_where_index_and_colour_agree(tmp_path: Path) -> None:
+    red, green, white = (200, 0, 0), (0, 200, 0), (224, 224, 192)
+    space = LabelSpace(class_names=("a", "b"), palette=(red, green), has_unlabelled=True)
+    described = LabelFiles(space=space, values=(3, 7), unlabelled=(255,))
+    sound = palette_file(tmp_path / "a.png", [3, 7, 255], {3: red, 7: green, 255: white})
+    assert described.read(sound).tolist() == [[0, 1, 255]]
+    for name, colours in {
+        "swapped": {3: green, 7: red, 255: white},
+        "other shade": {3: red, 7: (0, 201, 0), 255: white},
+        "unlabelled in a class's colour": {3: red, 7: green, 255: red},
+    }.items():
+        with pytest.raises(files.ImageModeError):
+            described.read(palette_file(tmp_path / name / "b.png", [3, 7, 255], colours))
+    with pytest.raises(files.ImageModeError):  # an index that is no id
+        described.read(palette_file(tmp_path / "b.png", [3, 4], {3: red, 4: green}))
+
+
+def test_the_command_that_converts_is_printed_and_works(tmp_path: Path) -> None:
+    source = tmp_path / "own labels" / "val"
+    palette_file(source / "a.png", [0, 1, 1, 0], {0: (1, 2, 3), 1: (4, 5, 6)})
+    with pytest.raises(files.ImageModeError) as caught:
+        files.read_ids(source / "a.png", "class")
+    command, *_ = re.findall("`spade-eval ([^`]* --palette index)`", str(caught.value))
+    with pytest.raises(SystemExit, match="0"):
+        main(shlex.split(command))
+    ids = files.read_ids(tmp_path / "ids" / "val" / "a.png", "class")
+    assert ids.tolist() == [[0, 1, 1, 0]]
+
+
+def test_a_file_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(files.UnreadableImageError, match=r"a\.png: cannot be read \(Permission"):
+        files.read_ids(tmp_path / "a.png", "class")
 
 
 def test_palette_that_is_a_grey_ramp_holds_ids(tmp_path: Path) -> None:

@@ -122,6 +122,12 @@ def test_fingerprint_follows_which_photo_has_which_labels(
         ('classes = ["a"', "is not TOML"),
         ('classes = ["a"]\nval_share = 2', "between 0 and 1"),
         ('classes = ["a"]\ninstances = "none"', "which is no folder"),
+        (f'classes = ["a"]\ninstances = "{"n" * 5000}"', "which is no folder"),
+        (f"classes = {'[' * 5000}", "is not TOML"),
+        (f"val_share = {'9' * 5000}", "is not TOML"),
+        (f'classes = ["a"]\nval_share = {"9" * 400}', "between 0 and 1"),
+        ('classes = ["a"]\nval_share = true', "a float was expected"),
+        ('classes = ["a"]\nvalues = [true]', r"numbers 0\.\.65535"),
     ],
 )
 def test_faults_of_a_description_are_named(
@@ -131,6 +137,18 @@ def test_faults_of_a_description_are_named(
         Folder("val", SIZE, write_own(tmp_path, [0], toml))
     assert "\n" not in str(raised.value)
     assert "dataset.toml" in str(raised.value)
+
+
+def test_a_description_may_have_a_byte_order_mark(
+    tmp_path: Path, write_own: Callable[..., Path]
+) -> None:
+    path = write_own(tmp_path, [0], 'classes = ["caf\u00e9"]\n') / "dataset.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text, encoding="utf-8-sig")
+    assert Folder("val", SIZE, tmp_path).label_space.class_names == ("caf\u00e9",)
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(UserError, match=r"dataset\.toml: is no text in UTF-8"):
+        Folder("val", SIZE, tmp_path)
 
 
 def test_no_description_says_how_to_get_one(tmp_path: Path) -> None:

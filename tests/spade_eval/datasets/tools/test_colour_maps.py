@@ -53,6 +53,16 @@ def test_faulty_lines_are_named(tmp_path: Path, line: str) -> None:
         colour_maps.read_palette(str(path))
 
 
+def test_a_palette_file_is_utf8_with_or_without_a_mark(tmp_path: Path) -> None:
+    path = tmp_path / "palette.txt"
+    for encoding in ("utf-8", "utf-8-sig"):
+        path.write_text("1 2 3 4 caf\u00e9\n", encoding=encoding)
+        assert colour_maps.read_palette(str(path)).id_of == {(2, 3, 4): 1}
+    path.write_text("1 2 3 4 caf\u00e9\n", encoding="latin-1")
+    with pytest.raises(UserError, match=r"palette\.txt: is no text in UTF-8 .* at byte 11"):
+        colour_maps.read_palette(str(path))
+
+
 def test_unknown_colours_are_counted_and_named(tmp_path: Path, write_map: WriteMap) -> None:
     image = np.zeros((4, 4, 3), dtype=np.uint8)
     image[0, :3] = (1, 2, 3)
