@@ -28,6 +28,7 @@ else:
     import tomli as tomllib
 
 FILE_NAME = "dataset.toml"
+VAL_SHARE = 0.1
 _HELP = f"`spade-eval data check --dataset folder` proposes a {FILE_NAME} where there is none"
 _KEYS = {
     "images": str, "labels": str, "instances": str, "classes": list, "values": list,
@@ -66,7 +67,7 @@ def read_description(root: Path) -> FolderDescription:
         raise UserError(f"{path}: is not TOML ({error}); {_HELP}") from error
     _require_types(path, given)
     label_files = _label_files(path, given)
-    share = given.get("val_share", 0.1)
+    share = given.get("val_share", VAL_SHARE)
     if not 0 < share < 1:
         raise UserError(f"{path}: val_share is {share}, a number between 0 and 1 was expected")
     return FolderDescription(

@@ -6,6 +6,7 @@ a class, ends in a device-side assert or in a class that is never right (NVlabs/
 137, boschresearch/OASIS issue 14), so the values themselves are shown with the proposal.
 """
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from spade_eval.datasets import files
-from spade_eval.datasets.folder_description import FILE_NAME
+from spade_eval.datasets.file_dataset import is_validation
+from spade_eval.datasets.folder_description import FILE_NAME, VAL_SHARE
 from spade_eval.datasets.label_files import MOST_CLASSES, text_of_values
+from spade_eval.datasets.layouts import SPELLINGS, first_folder, spelled, visible
+from spade_eval.datasets.pairing import listing
 from spade_eval.datasets.parallel import DEFAULT_WORKERS, Progress, run_parallel
 from spade_eval.errors import UserError
 from spade_eval.models.labels import IGNORE_INDEX
@@ -39,6 +43,7 @@ class Proposal:
     ignored: tuple[int, ...]
     hints: tuple[str, ...]
     faults: tuple[str, ...]  # files that could not be read as ids
+    val_share: float | None = None  # where the usual one would leave a split empty
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -56,6 +61,8 @@ class Proposal:
             lines.append(f"values = {list(self.classes)}")
         if self.ignored:
             lines.append(f"ignored = {list(self.ignored)}")
+        if self.val_share is not None:
+            lines.append(f"val_share = {self.val_share}")
         return "\n".join(lines)
 
     def lines(self) -> list[str]:
@@ -71,6 +78,8 @@ class Proposal:
         )
         text += [f"hint: {hint}" for hint in self.hints]
         text += [f"problem: {fault}" for fault in self.faults]
+        if len(self.classes) > MOST_CLASSES:
+            return [*text, f"problem: {MOST_CLASSES} classes at most can be described"]
         return [*text, f"{FILE_NAME} to start from:", "", self.toml, ""]
 
 
@@ -79,7 +88,8 @@ def propose(
 ) -> Proposal:
     """Read every label file below `root`; `UserError` where there are none that hold ids."""
     folders = find_folders(root)
-    label_files = [path for folder in _split(root, folders["labels"]) for path in _maps(folder)]
+    maps = _maps(root, folders["labels"])
+    stems, label_files = [stem for stem, _ in maps], [path for _, path in maps]
     pixels: Counter[int] = Counter()
     faults = []
     for outcome in run_parallel(_values_or_fault, label_files, workers, progress):
@@ -88,9 +98,12 @@ def propose(
         else:
             pixels.update(outcome)
     if not pixels:
-        where = root / folders["labels"]
-        nothing = UserError(f"{where}: no label maps were found, PNG files of ids were expected")
-        raise faults[0] if faults else nothing
+        raise faults[0] if faults else _nothing(root, folders["labels"])
+    hints = []
+    others = [stem for stem, _ in _maps(root, folders.get("instances", folders["labels"]))]
+    if sorted(others) != sorted(stems):
+        place = folders.pop("instances")
+        hints.append(f"{place} has not one file for each label map, so it is left out")
     values = dict(sorted(pixels.items()))
     ignored = _ignored(list(values))
     shown = [str(fault) for fault in faults[:3]]
@@ -101,8 +114,9 @@ def propose(
         num_files=len(label_files),
         values=values,
         ignored=ignored,
-        hints=tuple(_hints(list(values), ignored, bool(faults))),
+        hints=(*hints, *_hints(list(values), ignored, bool(faults))),
         faults=tuple(shown),
+        val_share=None if "{split}" in "".join(folders.values()) else _share(stems),
     )
 
 
@@ -111,29 +125,58 @@ def find_folders(root: Path) -> dict[str, str]:
     folders: dict[str, str] = {}
     for role, names in _NAMES.items():
         patterns = [form.format(name=name) for name in names for form in _FORMS]
-        place = next((pattern for pattern in patterns if _split(root, pattern)), None)
+        place = next((pattern for pattern in patterns if _folders(root, pattern)), None)
         if place is not None:
             folders[role] = place
         elif role != "instances":
-            inside = sorted(path.name for path in root.glob("*/")) if root.is_dir() else []
+            inside = [path for path in visible(root) if path.is_dir()] if root.is_dir() else []
+            held = files.shortened([path.name for path in inside]) or "none"
             raise UserError(
-                f"{root}: no folder of {role} was found among {files.shortened(inside) or 'none'}; "
-                f"{', '.join(names)} were sought, with train and val in or before them; rename "
-                f"yours or write a {FILE_NAME}"
+                f"{root}: no folder of {role} was found among {held}; {', '.join(names)} were "
+                f"sought, with {' and '.join(SPELLINGS)} in or before them; rename yours or write "
+                f"a {FILE_NAME}{_deeper(inside)}"
             )
     return folders
 
 
-def _split(root: Path, pattern: str) -> list[Path]:
-    """Return the folders of a pattern, if it has them for every split that it names."""
-    if "{split}" not in pattern:
-        return [root / pattern] if (root / pattern).is_dir() else []
-    folders = [root / pattern.replace("{split}", split) for split in ("train", "val")]
-    return folders if all(folder.is_dir() for folder in folders) else []
+def _deeper(inside: Sequence[Path]) -> str:
+    """Name the folders in a root that are roots themselves."""
+    for folder in inside:
+        with contextlib.suppress(UserError):
+            find_folders(folder)
+            return f", or give --data-root {folder}"
+    return ""
 
 
-def _maps(folder: Path) -> list[Path]:
-    return list(files.files_by_stem(folder, files.MAP_EXTENSIONS).values())
+def _folders(root: Path, pattern: str) -> list[Path]:
+    """Return the folders of a pattern that are there, of any split."""
+    found = [first_folder(root, spelled([pattern], split)) for split in SPELLINGS]
+    return list(dict.fromkeys(folder for folder in found if folder))
+
+
+def _maps(root: Path, pattern: str) -> list[tuple[str, Path]]:
+    """Return the maps of every split with their stems."""
+    roles = [listing(folder, files.MAP_EXTENSIONS) for folder in _folders(root, pattern)]
+    return [item for role in roles for item in role.files.items()]
+
+
+def _nothing(root: Path, pattern: str) -> UserError:
+    """Say that a folder of label maps holds none, and what it holds."""
+    entries = [path for folder in _folders(root, pattern) for path in visible(folder)]
+    endings = Counter(path.suffix for path in entries if path.is_file())
+    found = " and ".join(f"{count} {ending}" for ending, count in endings.most_common(3))
+    return UserError(
+        f"{root / pattern}: no label maps were found, PNG files of ids were expected"
+        + (f"; {found} files were found; PNG is read" if found else "")
+    )
+
+
+def _share(stems: Sequence[str]) -> float | None:
+    """Return the share for val that leaves neither split empty; None where the usual one does."""
+    for share in (number / 100 for number in (VAL_SHARE * 100, *range(1, 100))):
+        if 0 < sum(is_validation(stem, share) for stem in stems) < len(stems):
+            return None if share == VAL_SHARE else share
+    return None
 
 
 def _values_or_fault(path: Path) -> dict[int, int] | UserError:
