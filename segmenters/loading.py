@@ -20,7 +20,8 @@ Renaming = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 OPTIONAL = ("num_batches_tracked", "_tmp_running_mean", "_tmp_running_var", "_running_iter")
 # Keys under which training scripts put the weights among other things.
 _WRAPPERS = ("state_dict", "model")
-_PREFIX = "module."
+# What data parallelism and compilation put before every name, in any order.
+_PREFIXES = ("module.", "_orig_mod.")
 
 
 def load_strict(
@@ -29,7 +30,8 @@ def load_strict(
     """Give the module the tensors of a checkpoint, also to one built on the meta device.
 
     `checkpoint` is a state dict, or a dictionary with one under `state_dict` or `model`; names may
-    begin with `module.`. One `ValueError` names all that is missing, unexpected or wrong in shape.
+    begin with `module.` and `_orig_mod.`. One `ValueError` names all that is missing, unexpected or
+    wrong in shape.
     """
     tensors: Mapping[str, Tensor] = state_dict_in(checkpoint)
     tensors = {n: t for n, t in (renamed or dict)(tensors).items() if not is_optional(n)}
@@ -50,7 +52,7 @@ def load_strict(
 
 
 def state_dict_in(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the flat state dict of a checkpoint, without wrappers and the prefix `module.`."""
+    """Return the flat state dict of a checkpoint, without wrappers and their prefixes."""
     inner: Mapping[str, Any] = checkpoint
     for key in _WRAPPERS:
         if isinstance(inner.get(key), Mapping):
@@ -61,9 +63,10 @@ def state_dict_in(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
             f"not a state dict: {listed(others) or 'no entries'} instead of tensors; "
             "give the weight file of one network"
         )
-    if all(name.startswith(_PREFIX) for name in inner):
-        return {name.removeprefix(_PREFIX): tensor for name, tensor in inner.items()}
-    return dict(inner)
+    tensors = dict(inner)
+    while prefix := next((p for p in _PREFIXES if all(n.startswith(p) for n in tensors)), None):
+        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return tensors
 
 
 def is_optional(name: str) -> bool:

@@ -16,6 +16,16 @@ from pathlib import Path
 
 from spade_eval.errors import UserError
 
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+def lfs_pointer(path: Path) -> str:
+    """Say what to do where a small text of Git LFS stands for the file; an empty text elsewhere."""
+    with suppress(OSError), path.open("rb") as file:
+        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            return "a Git LFS pointer, not the file itself, which `git lfs pull` fetches"
+    return ""
+
 
 @contextmanager
 def replaced(path: Path, keep: Path | None = None) -> Iterator[Path]:

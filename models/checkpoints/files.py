@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from spade_eval.files import replaced
+from spade_eval.files import lfs_pointer, replaced
 from spade_eval.models.checkpoints.safe_load import load_plain
 
 _DESCRIPTION = "spade_eval"
@@ -84,8 +84,9 @@ def load_description(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             return dict(json.loads((file.metadata() or {})[_DESCRIPTION]))
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError, OSError) as error:
+        reason = lfs_pointer(path) or _first_line(error)
         raise ValueError(
-            f"{path} is not a checkpoint of this suite ({_first_line(error)}); "
+            f"{path} is not a checkpoint of this suite ({reason}); "
             "expected a .safetensors file as `spade-eval train` writes it"
         ) from error
 

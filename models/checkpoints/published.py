@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from spade_eval.models.checkpoints.recognition import is_generator, recognised, resolve_layout
+from spade_eval.models.checkpoints.unwrapping import plain_names, unwrapped
 from spade_eval.models.labels import SemanticLayout, Size
 from spade_eval.models.mismatch import listed, mismatch
 from spade_eval.models.released import Hints
@@ -52,7 +53,7 @@ def load_published_generator(
     unknown networks, `image_size` of latent-input ones; `num_features` of pix2pixHD's inputs. An
     `arch` that is given must be the file's.
     """
-    tensors = without_prefix(state_dict)
+    tensors = unwrapped(state_dict).tensors
     hints = Hints(upsampling=upsampling, image_size=image_size, num_features=num_features)
     network, config = recognised(tensors, hints)
     if not is_generator(network):
@@ -72,7 +73,7 @@ def load_published_generator(
 
 def load_published_network(state_dict: Mapping[str, Any]) -> nn.Module:
     """Load a released discriminator or image encoder, recognised by names and shapes."""
-    tensors = without_prefix(state_dict)
+    tensors = unwrapped(state_dict).tensors
     network, config = recognised(tensors)
     with torch.device("meta"):
         module: nn.Module = network(config)
@@ -90,7 +91,7 @@ def load_published(
     `num_batches_tracked` counters start at 0; statistics of instance norms, which files of PyTorch
     0.3 carry, are dropped. `names` replaces the family's usual table of names.
     """
-    tensors = without_prefix(state_dict)
+    tensors = plain_names(state_dict)
     wanted = to_published(module, names=names)
     tensors = {
         name: tensor
@@ -121,21 +122,6 @@ def from_published(
     """Rename a state dict with published names to ours."""
     names = names or _names_of(module)
     return _renamed(state_dict, {theirs: ours for ours, theirs in names.items()})
-
-
-def without_prefix(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Remove the `module.` that a data-parallel wrapper puts before each name."""
-    tensors = {name: value for name, value in state_dict.items() if isinstance(value, Tensor)}
-    if len(tensors) != len(state_dict) or not tensors:
-        others = [name for name in state_dict if name not in tensors]
-        raise ValueError(
-            f"not a plain state dict: {listed(others) or 'no entries'} instead of tensors; "
-            "give the file of one network, such as latest_net_G.pth"
-        )
-    prefix = "module."
-    if all(name.startswith(prefix) for name in tensors):
-        return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-    return tensors
 
 
 def _names_of(module: nn.Module) -> dict[str, str]:

@@ -27,6 +27,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from spade_eval.files import lfs_pointer
 from spade_eval.models.checkpoints.restricted_pickle import collect, read_legacy, read_zip
 
 _ZIP_MAGIC = b"PK\x03\x04"
@@ -82,7 +83,7 @@ def _tensors(path: Path) -> dict[str, Any]:
             return dict(load_file(path, device="cpu"))
         if head.startswith(b"\x80"):
             return read_legacy(file, path.stat().st_size)
-    raise ValueError("neither a zip file nor a pickle nor safetensors")
+    raise ValueError(lfs_pointer(path) or "neither a zip file nor a pickle nor safetensors")
 
 
 def _zip_tensors(path: Path) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def _zip_tensors(path: Path) -> dict[str, Any]:
 def _plain(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         if file.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
-            raise ValueError("not a zip file of torch.save")
+            raise ValueError(lfs_pointer(path) or "not a zip file of torch.save")
     with zipfile.ZipFile(path) as archive:
         _root(archive)
     try:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from spade_eval.errors import UserError
+from spade_eval.files import lfs_pointer
 
 MAX_FILES = 20_000
 MAX_FILE_BYTES = 512 << 20
@@ -49,7 +50,8 @@ def opened_zip(path: Path) -> Iterator["SafeZip"]:
         archive = zipfile.ZipFile(path)
     except (*_DAMAGE, OSError) as error:
         raise UserError(
-            f"{path}: not a zip archive that can be read ({error}); copy the file again"
+            f"{path}: not a zip archive that can be read ({lfs_pointer(path) or error}); copy the "
+            "file again"
         ) from error
     with archive:
         yield SafeZip(path, archive)

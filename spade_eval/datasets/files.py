@@ -25,6 +25,7 @@ from PIL import Image, UnidentifiedImageError
 
 from spade_eval.datasets import layouts, png
 from spade_eval.errors import UserError
+from spade_eval.files import lfs_pointer
 from spade_eval.models.labels import IGNORE_INDEX, Size
 
 PHOTO_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -322,8 +323,9 @@ def decoding(path: Path, formats: Sequence[str] = PHOTO_FORMATS) -> Iterator[Non
     except UserError:
         raise
     except FileNotFoundError as error:
+        absent = "its link leads nowhere" if path.is_symlink() else "there is no such file"
         raise UnreadableImageError(
-            f"{path}: there is no such file; an image was expected there", path
+            f"{path}: {absent}; an image was expected there", path
         ) from error
     except PermissionError as error:
         raise UnreadableImageError(
@@ -336,9 +338,10 @@ def decoding(path: Path, formats: Sequence[str] = PHOTO_FORMATS) -> Iterator[Non
             path,
         ) from error
     except UnidentifiedImageError as error:
+        reason = lfs_pointer(path) or f"cannot be decoded as {' or '.join(formats)}"
         raise UnreadableImageError(
-            f"{path}: cannot be decoded as {' or '.join(formats)}, a complete image file was "
-            "expected; copy or download it again, or save it in one of these formats",
+            f"{path}: {reason}, a complete image file was expected; copy or download it again, or "
+            "save it in one of these formats",
             path,
         ) from error
     except _DECODING_ERRORS as error:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spade_eval.errors import UserError
-from spade_eval.files import replaced
+from spade_eval.files import lfs_pointer, replaced
 
 
 def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
@@ -49,7 +49,7 @@ def read_arrays(
         BadZipFile,
         ZlibError,
     ) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = lfs_pointer(path) or (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path} does not hold {what} ({reason}); compute them again") from error
 
 

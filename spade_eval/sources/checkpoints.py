@@ -34,7 +34,6 @@ from spade_eval.models.checkpoints.files import has_description, load_descriptio
 from spade_eval.models.checkpoints.published import (
     load_published_generator,
     load_published_network,
-    without_prefix,
 )
 from spade_eval.models.checkpoints.recognition import (
     families,
@@ -42,6 +41,7 @@ from spade_eval.models.checkpoints.recognition import (
     load_released,
     network_of,
 )
+from spade_eval.models.checkpoints.unwrapping import unwrapped
 from spade_eval.models.fast.accelerate import accelerate
 from spade_eval.models.generators.spade import NUM_UPSAMPLINGS
 from spade_eval.models.labels import RELEASED_LAYOUTS, SemanticLayout, Size
@@ -195,10 +195,12 @@ def _open_released(file: Path, options: ReleasedOptions) -> Checkpoint:
     with as_user_error("checkpoint"):
         tensors = load_released(file)
     try:
-        tensors = without_prefix(tensors)
+        found = unwrapped(tensors)
+        tensors = found.tensors
         if not is_generator(network_of(tensors)):
             network = load_published_network(tensors)
-            return Checkpoint(file, network, description(network, None, None, origin))
+            known = description(network, None, None, origin, notes=list(found.notes))
+            return Checkpoint(file, network, known)
         loaded = load_published_generator(
             tensors,
             options.layout(),
@@ -216,7 +218,9 @@ def _open_released(file: Path, options: ReleasedOptions) -> Checkpoint:
         else "the only known one of so many channels"
     )
     note = f"Released file {file.name} ({loaded.arch}), label layout {name}, {how}."
-    described = description(loaded.generator, loaded.layout, name, origin, notes=[note])
+    described = description(
+        loaded.generator, loaded.layout, name, origin, notes=[note, *found.notes]
+    )
     return Checkpoint(file, loaded.generator, described)
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from spade_eval.errors import UserError
-from spade_eval.files import replaced
+from spade_eval.files import lfs_pointer, replaced
 from spade_eval.records import sha256_of_file
 
 DEFAULT_WEIGHTS_DIR = Path("~/.cache/spade_eval/weights")
@@ -116,9 +116,10 @@ def installed(weights: WeightFile, folder: Path) -> Path:
     digest = sha256_of_weights(path)
     expected = weights.sha256_prefix or _recorded(folder).get(_key(path, folder), digest)
     if not digest.startswith(expected):
+        reason = lfs_pointer(path) or "the download was cut off or the file changed"
         raise UserError(
-            f"{path} has SHA-256 {digest[:16]}..., expected {expected[:16]}...; the download was "
-            f"cut off or the file changed: fetch it again from {weights.origin}"
+            f"{path} has SHA-256 {digest[:16]}..., expected {expected[:16]}...; {reason}: fetch it "
+            f"again from {weights.origin}"
         )
     if not weights.sha256_prefix:
         _record(folder, _key(path, folder), digest)

@@ -43,7 +43,7 @@ def test_leftovers_of_training_are_dropped() -> None:
 @pytest.mark.parametrize("key", ["state_dict", "model"])
 def test_wrapped_and_prefixed(key: str) -> None:
     module = network()
-    prefixed = {f"module.{name}": tensor for name, tensor in weights().items()}
+    prefixed = {f"_orig_mod.module.{name}": tensor for name, tensor in weights().items()}
     load_strict(module, {key: prefixed, "epoch": 3})
     assert_loaded(module)
 
