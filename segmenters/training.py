@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
+from spade_eval.models.labels import IGNORE_INDEX
 from spade_eval.segmenters.in_domain import InDomainSegmenter
 
 
@@ -41,7 +42,7 @@ class SegmenterTraining:
         self.optimizer.zero_grad(set_to_none=True)
         photos = batch.photos.contiguous(memory_format=torch.channels_last)
         logits = self.segmenter(photos)
-        loss = F.cross_entropy(logits, batch.label_maps, ignore_index=255)
+        loss = _cross_entropy(logits, batch.label_maps)
         loss.backward()
         self.optimizer.step()
         return {"cross_entropy": loss.detach()}
@@ -61,3 +62,10 @@ class SegmenterTraining:
         """Restore what `state_dict` returned."""
         self.segmenter.load_state_dict(state["segmenter"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+def _cross_entropy(logits: Tensor, label_maps: Tensor) -> Tensor:
+    """Average over labelled pixels; 0, not their 0 / 0, where a batch has none."""
+    if bool((label_maps != IGNORE_INDEX).any()):
+        return F.cross_entropy(logits, label_maps, ignore_index=IGNORE_INDEX)
+    return logits.sum() * 0.0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spade_eval.config import TrainConfig
-from spade_eval.datasets.base import HasOracle
+from spade_eval.datasets.base import HasOracle, require_labelled
 from spade_eval.errors import UserError, lookup
 from spade_eval.models.choices import StyleInput
 from spade_eval.models.systems.presets import GENERATORS
@@ -68,6 +68,7 @@ class PlannedRows:
                 f"the distance {profile} compares sets of at least 2 images, but {count} is "
                 f"scored; {more}"
             )
+        require_labelled(self.networks.dataset, count)
         rows = [Row("real", {"kind": "real"}, RealPhotos, keep_images=True)]
         dataset = self.networks.dataset
         if isinstance(dataset, HasOracle):

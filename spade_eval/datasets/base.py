@@ -14,7 +14,8 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from spade_eval.models.labels import SemanticLayout, Size
+from spade_eval.errors import UserError
+from spade_eval.models.labels import IGNORE_INDEX, SemanticLayout, Size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +139,20 @@ class HasSetName(Protocol):
     """A dataset whose samples a list decides, so that its name alone does not say what it is."""
 
     set_name: str
+
+
+def require_labelled(dataset: Dataset, count: int | None = None) -> None:
+    """Refuse samples (the first `count`) of which no pixel has a class; reads up to one that has.
+
+    Nothing can be learned from them, and nothing counted.
+    """
+    number = len(dataset) if count is None else count
+    if not any((dataset[i].label_map != IGNORE_INDEX).any() for i in range(number)):
+        raise UserError(
+            f"no pixel of the {number} label maps of {dataset.name} ({dataset.split}) has a class, "
+            "at least one was expected; compare their values with the classes: `spade-eval data "
+            "check`"
+        )
 
 
 def set_name_of(dataset: Dataset) -> str:

@@ -11,7 +11,7 @@ import torch
 
 from spade_eval.batches import segmenter_batch
 from spade_eval.config import Budget
-from spade_eval.datasets.base import Dataset
+from spade_eval.datasets.base import Dataset, require_labelled
 from spade_eval.errors import UserError, as_user_error
 from spade_eval.files import locked
 from spade_eval.metrics.segmentation import SegmentationScores
@@ -81,6 +81,7 @@ def train_segmenter(
 def _train(
     config: SegmenterConfig, datasets: Sequence[Dataset], path: Path, device: torch.device
 ) -> None:
+    require_labelled(datasets[0])
     network = _network(config, datasets[0]).to(device)
     training = SegmenterTraining(network, config.steps)
     state_file = path.with_suffix(".state.pt")
