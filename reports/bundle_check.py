@@ -2,107 +2,123 @@
 """Whether the numbers of a bundle agree with each other, beyond the hashes of its files."""
 
 import tempfile
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from spade_eval.errors import UserError
-from spade_eval.metrics.counts import StoredCounts
 from spade_eval.records import sha256_of_bytes
-from spade_eval.reports.bundle.bundle import (
-    MANIFEST,
-    BundleCheck,
-    bundled_runs,
-    hash_faults,
-    read_manifest,
-)
+from spade_eval.reports.bundle.bundle import MANIFEST, bundled_runs, hash_faults, read_manifest
+from spade_eval.reports.bundle.numbers import check_numbers
 from spade_eval.reports.bundle.safe_zip import opened_zip
-from spade_eval.reports.measured.counts import average_of, counts_path
-from spade_eval.reports.measured.grouping import Row, own_folder
+from spade_eval.reports.measured.grouping import own_folder
 from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.runs import open_run
-from spade_eval.reports.statistics.bootstrap import resampled
 from spade_eval.reports.tables.scores import per_class_table, scores_table
 
-# Sums of 64-bit floats in another order than torch's.
-_SAME = 1e-9
-_FROM_COUNTS = ("miou", "acc_valid", "acc_all", "mean_accuracy", "fwiou")
+
+@dataclass(frozen=True, kw_only=True)
+class BundleCheck:
+    """What a verification found; `faults` is empty for a sound bundle."""
+
+    sha256: str  # of the manifest
+    runs: tuple[str, ...]
+    num_files: int
+    num_measurements: int
+    num_unchecked: int  # measurements that nothing stored makes
+    faults: tuple[str, ...]
+    unchecked: tuple[str, ...]  # what could not be computed again, each in a sentence
+
+    @property
+    def verdict(self) -> str:
+        """Say how much of a bundle without faults was proved."""
+        computed = self.num_measurements - self.num_unchecked
+        if not self.num_unchecked:
+            return f"every hash agrees, and all {computed:,} numbers were computed again and agree"
+        return (
+            f"every hash agrees; {computed:,} of {self.num_measurements:,} numbers were computed "
+            f"again and agree, {self.num_unchecked:,} cannot be checked (named above)"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RunCheck:
+    """The same of one run."""
+
+    faults: tuple[str, ...]
+    num_measurements: int = 0
+    num_unchecked: int = 0
+    unchecked: tuple[str, ...] = ()
 
 
 def verify_bundle(path: Path) -> BundleCheck:
     """Check an archive completely; `UserError` only where it cannot be read at all."""
     with opened_zip(path) as bundle:
         read_manifest(bundle)
-        faults, num_measurements = hash_faults(bundle), 0
+        faults = hash_faults(bundle)
         # Folders that a stranger's archive fills are looked at in a place of their own.
         with tempfile.TemporaryDirectory() as scratch:
             for name in bundle.names:
                 bundle.extract(name, Path(scratch))
-            for name in bundled_runs(bundle):
-                run, of_run = _run_faults(Path(scratch) / "runs" / name)
-                faults += of_run
-                num_measurements += len(run.measurements) if run else 0
+            checks = [_check_run(Path(scratch) / "runs" / name) for name in bundled_runs(bundle)]
         return BundleCheck(
             sha256=sha256_of_bytes(bundle.read(MANIFEST)),
             runs=tuple(bundled_runs(bundle)),
             num_files=len(bundle.names),
-            num_measurements=num_measurements,
-            faults=tuple(faults),
+            num_measurements=sum(check.num_measurements for check in checks),
+            num_unchecked=sum(check.num_unchecked for check in checks),
+            faults=(*faults, *(fault for check in checks for fault in check.faults)),
+            unchecked=tuple(sentence for check in checks for sentence in check.unchecked),
         )
 
 
-def _run_faults(folder: Path) -> tuple[RunData | None, list[str]]:
-    """Return the run, None where its records cannot be read, and what is wrong with it."""
+def _check_run(folder: Path) -> _RunCheck:
+    """Compute again what the files of a run allow, and compare its tables with its records."""
     try:
         run = open_run(folder)
     except UserError as error:
-        return None, [_inside(str(error), folder)]
-    faults = []
+        return _RunCheck(faults=(_inside(str(error), folder),))
+    numbers = check_numbers(run.measurements, folder)
+    faults, compared = _table_faults(run)
+    tables = [
+        f"{path.relative_to(folder).as_posix()}: not made of this run's records alone"
+        for path in sorted((folder / "tables").rglob("*.csv"))
+        if path not in compared
+    ]
+    place = f"runs/{run.name}"
+    return _RunCheck(
+        faults=(
+            *(f"{place}: {_inside(fault, folder)}" for fault in numbers.faults),
+            *(f"{place}/{fault}" for fault in faults),
+        ),
+        num_measurements=len(run.measurements),
+        num_unchecked=sum(len(item.sources) for item in numbers.unchecked),
+        unchecked=(
+            *(f"{place}: {item.sentence()}" for item in numbers.unchecked),
+            *(f"{place}/{table}" for table in tables),
+        ),
+    )
+
+
+def _table_faults(run: RunData) -> tuple[list[str], list[Path]]:
+    """Say which tables hold other numbers than the records; return also those compared."""
+    faults, compared = [], []
     for group in run.groups:
-        for row in group.rows:
-            faults += [f"runs/{run.name}: {fault}" for fault in _count_faults(row, folder)]
-        inner = folder / "tables" / own_folder(group, run.groups)
+        inner = run.folder / "tables" / own_folder(group, run.groups)
         for file, frame, index in (
             ("scores.csv", scores_table(group), None),
             ("per_class_iou.csv", per_class_table(group), "class"),
         ):
-            if (inner / file).is_file() and not _same_table(inner / file, frame, index):
-                name = (inner / file).relative_to(folder).as_posix()
-                faults.append(f"runs/{run.name}/{name}: other numbers than the records hold")
-    return run, faults
-
-
-def _count_faults(row: Row, folder: Path) -> Iterator[str]:
-    """Recorded scores that are not those of the per-image counts."""
-    first = row.measurements[0]
-    try:
-        path = counts_path(folder, first)
-        if not path.is_file():
-            return
-        counts = StoredCounts.load(path)
-        once = np.ones((1, len(counts)))
-        counted = resampled(counts, once, average_of(row, counts))
-    except UserError as error:
-        yield _inside(str(error), folder)
-        return
-    if len(counts) != first.num_images:
-        yield f"{row.title}: counts of {len(counts)} images, recorded are {first.num_images}"
-    for metric in _FROM_COUNTS:
-        item, values = row.scores.get(metric), counted.of(metric)
-        if item is not None and values is not None and not _agree(item.value, values[0]):
-            yield f"{row.title}: {metric} is recorded as {item.value}, the counts give {values[0]}"
-    for name, value in zip(row.class_iou, counted.iou[0], strict=False):
-        recorded = row.class_iou[name].value
-        if not _agree(recorded, value):
-            yield f"{row.title}: IoU of {name} is recorded as {recorded}, the counts give {value}"
-
-
-def _agree(recorded: float | None, computed: float) -> bool:
-    if recorded is None:
-        return bool(np.isnan(computed))
-    return bool(abs(recorded - computed) < _SAME)
+            path = inner / file
+            if not path.is_file():
+                continue
+            compared.append(path)
+            if not _same_table(path, frame, index):
+                name = path.relative_to(run.folder).as_posix()
+                faults.append(f"{name}: other numbers than the records hold")
+    return faults, compared
 
 
 def _same_table(path: Path, expected: pd.DataFrame, index: str | None) -> bool:

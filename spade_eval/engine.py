@@ -9,6 +9,8 @@ import dataclasses
 import functools
 import sys
 import time
+from collections import defaultdict
+from collections.abc import Hashable
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -76,9 +78,15 @@ class Benchmark:
         return [row.name for row in missing]
 
     def _missing(self, rows: list[Row]) -> list[Row]:
-        world = self.place.world
-        recorded = world.on_first(lambda: {measurement.job_sha256 for measurement in self.store})
+        """Return the rows of which not every number that this configuration makes is recorded."""
+        recorded = self.place.world.on_first(self._whole_jobs)
         return [row for row in rows if self.job_sha256(row) not in recorded]
+
+    def _whole_jobs(self) -> set[str]:
+        present: dict[str, set[Hashable]] = defaultdict(set)
+        for item in self.store:
+            present[item.job_sha256] |= {item.metric, (item.metric, item.class_name)}
+        return {job for job, numbers in present.items() if self.networks.numbers <= numbers}
 
     def train(self, model: str, score_every: int | None = None, score_images: int = 50) -> Path:
         """Train one model of this run; returns the checkpoint of its last weights.

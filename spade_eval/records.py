@@ -14,7 +14,6 @@ import json
 import os
 import platform
 import subprocess
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -134,13 +133,19 @@ class RecordStore:
         text = self.path.read_text("utf-8", errors="replace") if self.path.exists() else ""
         whole_lines = text[: text.rfind("\n") + 1].splitlines()
         measurements = [self._parse(line, number) for number, line in enumerate(whole_lines, 1)]
-        # A job cut off twice may have as many lines as a whole one, so each number counts once.
-        distinct = {(item.job_sha256, item.metric, item.class_name): item for item in measurements}
-        present = Counter(job for job, _, _ in distinct)
-        self._require_sizes(measurements, present)
-        for measurement in distinct.values():
-            if present[measurement.job_sha256] >= measurement.job_size:
-                yield measurement
+        # A job that was started again is another attempt; the last one that is whole counts.
+        attempts: dict[tuple[str, str], dict[tuple[str, str | None], Measurement]] = {}
+        for item in measurements:
+            numbers = attempts.setdefault((item.job_sha256, item.started), {})
+            numbers[item.metric, item.class_name] = item
+        whole = {}
+        for number, item in enumerate(measurements, 1):
+            numbers = attempts[item.job_sha256, item.started]
+            self._require_sound_job(number, item, numbers)
+            if len(numbers) == item.job_size:
+                whole[item.job_sha256] = numbers
+        for numbers in whole.values():
+            yield from numbers.values()
 
     def append(self, measurements: Sequence[Measurement]) -> None:
         """Add a job's measurements: all of them or, on a full disk, none."""
@@ -165,14 +170,17 @@ class RecordStore:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise self._refusal(number, str(error)) from error
 
-    def _require_sizes(self, measurements: Sequence[Measurement], present: Counter[str]) -> None:
-        """Refuse a job that states two sizes, or one below the number of its measurements."""
-        sizes: dict[str, int] = {}
-        for number, item in enumerate(measurements, 1):
-            size, lines = sizes.setdefault(item.job_sha256, item.job_size), present[item.job_sha256]
-            if item.job_size != size or lines > size:
-                reason = f"job_size is {item.job_size} in a job of {max(size, lines)} measurements"
-                raise self._refusal(number, reason)
+    def _require_sound_job(
+        self, line: int, item: Measurement, numbers: Mapping[Any, Measurement]
+    ) -> None:
+        """Refuse an attempt of two sources or sizes, or of more numbers than it states."""
+        first = next(iter(numbers.values()))
+        if (item.source, item.source_kind) != (first.source, first.source_kind):
+            raise self._refusal(line, f"source is {item.source!r} in a job of {first.source!r}")
+        if item.job_size != first.job_size or len(numbers) > item.job_size:
+            size = max(first.job_size, len(numbers))
+            reason = f"job_size is {item.job_size} in a job of {size} measurements"
+            raise self._refusal(line, reason)
 
     def _refusal(self, number: int, reason: str) -> UserError:
         return UserError(

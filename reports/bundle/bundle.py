@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results in one file: records, per-image counts, configuration and tables of runs, with hashes.
+"""Results in one file: records, counts, features, configuration and tables of runs, with hashes.
 
 A bundle is a zip of `manifest.json` and `runs/NAME/...`. The manifest states the SHA-256 of every
 file; the SHA-256 of the manifest itself is the bundle's identity, to be published with it. Hashes
-find what was damaged. Who changes a file may write a new manifest too, so the numbers are checked
-against each other as well: recorded mIoU, accuracies and IoU against the per-image counts, and
-the tables against the records.
+find what was damaged. Who changes a file may write a new manifest too, so the numbers are computed
+again as well: recorded mIoU, accuracies and IoU from the per-image counts, distances from the
+features of rows and photos, and the tables from the records. What nothing stored makes is named.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,25 +24,16 @@ VERSION = 1
 # What of a run goes into a bundle. Pictures and weights do not: they are large, and hashes name
 # them.
 _SINGLE = ("config.json", "records.jsonl", "classes.json")
-_PARTS = (*_SINGLE, "counts/*.npz", "tables/**/*.csv")
+_ARRAYS = (("counts",), ("features",))
+_PARTS = (*_SINGLE, "counts/*.npz", "features/*.npz", "tables/**/*.csv")
 
 
-@dataclass(frozen=True, kw_only=True)
-class BundleCheck:
-    """What a verification found; `faults` is empty for a sound bundle."""
-
-    sha256: str  # of the manifest
-    runs: tuple[str, ...]
-    num_files: int
-    num_measurements: int
-    faults: tuple[str, ...]
-
-
-def write_bundle(run_folders: Sequence[Path], path: Path) -> str:
+def write_bundle(run_folders: Sequence[Path], path: Path, *, features: bool = True) -> str:
     """Write a bundle of run folders; returns its SHA-256 (of the manifest).
 
-    The folders' tables should be fresh (`write_tables`); `UserError` for a folder without records
-    and for two folders of one name.
+    Without `features` it is small, and nobody can compute its distances again. The folders' tables
+    should be fresh (`write_tables`); `UserError` for a folder without records and for two folders
+    of one name.
     """
     files: dict[str, Path] = {}
     for folder in run_folders:
@@ -52,7 +42,8 @@ def write_bundle(run_folders: Sequence[Path], path: Path) -> str:
             raise UserError(f"two run folders are called {name!r}, expected different names")
         if not (folder / "records.jsonl").is_file():
             raise UserError(f"{folder}: holds no records.jsonl; give a run folder")
-        parts = sorted({file for part in _PARTS for file in folder.glob(part) if file.is_file()})
+        patterns = (part for part in _PARTS if features or not part.startswith("features/"))
+        parts = sorted({file for part in patterns for file in folder.glob(part) if file.is_file()})
         files |= {f"runs/{name}/{file.relative_to(folder).as_posix()}": file for file in parts}
     manifest = _manifest(files)
     with written_whole(path) as partial:
@@ -117,7 +108,7 @@ def _expected(name: str) -> bool:
     part = PurePosixPath(inner.partition("/")[2])
     return runs == "runs" and (
         str(part) in _SINGLE
-        or (part.parts[:1] == ("counts",) and len(part.parts) == 2 and part.suffix == ".npz")
+        or (part.parts[:1] in _ARRAYS and len(part.parts) == 2 and part.suffix == ".npz")
         or (part.parts[:1] == ("tables",) and part.suffix == ".csv")
     )
 

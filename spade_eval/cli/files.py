@@ -43,11 +43,14 @@ def bundle(
         Path | None, typer.Option(help="The file to write, or the folder to extract into.")
     ] = None,
     verify: Annotated[
-        Path | None, typer.Option(help="Check a bundle: hashes, and numbers against each other.")
+        Path | None, typer.Option(help="Check a bundle: hashes, and every number that it allows.")
     ] = None,
     extract: Annotated[
         Path | None, typer.Option(help="Unpack a bundle whose hashes agree, into --out.")
     ] = None,
+    features: Annotated[
+        bool, typer.Option(help="Bundle features, from which --verify computes distances again.")
+    ] = True,
     sha256: Annotated[
         str | None,
         typer.Option("--sha256", help="With --verify: the identity that the bundle must have."),
@@ -61,12 +64,14 @@ def bundle(
         )
     if sha256 is not None and verify is None:
         raise UserError("--sha256 was given without --verify FILE, which it belongs to")
+    if not features and not runs:
+        raise UserError("--no-features was given without RUN folders, whose bundle it makes small")
     if verify is not None:
         _verify(verify, sha256)
     elif extract is not None:
         _extract(extract, _given(out, "--extract FILE --out FOLDER"))
     else:
-        _write(list(runs or ()), _given(out, "bundle RUN --out FILE.zip"))
+        _write(list(runs or ()), _given(out, "bundle RUN --out FILE.zip"), features)
 
 
 def _given(out: Path | None, example: str) -> Path:
@@ -75,7 +80,7 @@ def _given(out: Path | None, example: str) -> Path:
     return out
 
 
-def _write(runs: list[Path], path: Path) -> None:
+def _write(runs: list[Path], path: Path, features: bool) -> None:
     from spade_eval.reports.bundle.bundle import write_bundle
     from spade_eval.reports.run_report import write_run_tables
     from spade_eval.reports.runs import open_run
@@ -83,7 +88,7 @@ def _write(runs: list[Path], path: Path) -> None:
 
     for opened in map(open_run, runs):  # what is bundled agrees with the records
         write_run_tables(opened, uncertainties_of(opened.groups, [opened.folder]))
-    identity = write_bundle(runs, path)
+    identity = write_bundle(runs, path, features=features)
     typer.echo(f"{path}: {path.stat().st_size:,} bytes, {len(runs)} runs")
     typer.echo(f"identity (SHA-256 of its manifest, to be published with it): {identity}")
 
@@ -100,12 +105,14 @@ def _verify(path: Path, sha256: str | None) -> None:
     typer.echo(f"identity (SHA-256 of its manifest): {checked.sha256}")
     for fault in faults:
         typer.echo(f"fault: {fault}")
+    for sentence in checked.unchecked:
+        typer.echo(f"cannot be checked: {sentence}")
     if faults:
         raise UserError(
             f"{path}: {len(faults)} faults ({faults[0]}); do not use its numbers: ask for the "
             "bundle again"
         )
-    typer.echo("every hash agrees, and the numbers agree with each other")
+    typer.echo(checked.verdict)
 
 
 def _extract(path: Path, folder: Path) -> None:

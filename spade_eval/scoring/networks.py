@@ -5,7 +5,7 @@ Each is opened when it is first needed, since a run whose rows are all recorded 
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cached_property
 from pathlib import Path
 
@@ -96,6 +96,15 @@ class ScoringNetworks:
             self.place.device,
             self.place.world,
         )
+
+    @cached_property
+    def numbers(self) -> frozenset[Hashable]:
+        """What is recorded of every row: the columns of all metrics, and IoU of every class."""
+        columns = {
+            metric.column_of(name) for metric in self.scorer.metrics() for name in metric.columns
+        }
+        classes = {("iou", name) for name in self.segmenter.class_names}
+        return frozenset(columns | classes)
 
     def reference_sha256(self, distance: Distance) -> str:
         """Return the identity of reference statistics: these photos through this network."""

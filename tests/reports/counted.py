@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from synthetic import measurement
 from torch import Tensor
 
 from spade_eval.metrics.counts import StoredCounts
+from spade_eval.metrics.feature_set import FeatureSet
+from spade_eval.metrics.frechet import frechet_distance
 from spade_eval.metrics.segmentation import SegmentationScores, class_counts, stored_counts
 from spade_eval.records import Measurement, RecordStore, sha256_of_json
 
@@ -42,7 +45,7 @@ def write_run(
 ) -> list[Measurement]:
     """A run folder as the engine leaves it; each row predicts that share of pixels wrongly."""
     target = _label_maps(num_images)
-    photos = np.random.default_rng(7).normal(size=(num_images, 6))
+    photos = np.random.default_rng(7).normal(size=(num_images, 6)).astype(np.float32)
     found = []
     for place, (source, share) in enumerate(wrong.items()):
         noise = torch.Generator().manual_seed(100 * seed + place)
@@ -51,21 +54,33 @@ def write_run(
         prediction = torch.where(changed, drawn, target.clamp(max=len(CLASSES) - 1))
         scores = SegmentationScores(len(CLASSES), averaged="target")
         scores.update(prediction, target)
-        items = _measurements(source, scores, share, seed, changes)
+        made = _features(photos, source, share, place)
+        sets = [FeatureSet.of(torch.from_numpy(side)).moments for side in (photos, made)]
+        distance = frechet_distance(*sets)
+        items = _measurements(source, scores, distance if features else share, seed, changes)
         name = f"{source}-{items[0].job_sha256[:8]}.npz"
         (folder / "counts").mkdir(parents=True, exist_ok=True)
         counts_of(prediction, target, len(CLASSES)).save(folder / "counts" / name)
         if features:
-            numbers = np.random.default_rng(place)
-            made = (photos + share + numbers.normal(size=photos.shape) / 2).astype(np.float32)
             (folder / "features").mkdir(exist_ok=True)
             np.savez(folder / "features" / f"{name[:-4]}-{'e' * 8}.npz", features=made)
         RecordStore(folder / "records.jsonl").append(items)
         found += items
     (folder / "cache").mkdir(exist_ok=True)
-    np.savez(folder / "cache" / f"reference-{'e' * 16}.npz", features=photos.astype(np.float32))
+    np.savez(folder / "cache" / f"reference-{'e' * 16}.npz", features=photos)
     (folder / "config.json").write_text(json.dumps({"dataset": "scenes", "seed": seed}))
     return found
+
+
+def _features(
+    photos: NDArray[np.float32], source: str, share: float, seed: int
+) -> NDArray[np.float32]:
+    """Features of a row's images: those of the photos themselves for `real`."""
+    if source == "real":
+        return photos
+    noise = np.random.default_rng(seed).normal(size=photos.shape) / 2
+    made: NDArray[np.float32] = (photos + share + noise).astype(np.float32)
+    return made
 
 
 def _label_maps(num_images: int) -> Tensor:
@@ -76,19 +91,19 @@ def _label_maps(num_images: int) -> Tensor:
 
 
 def _measurements(
-    source: str, scores: SegmentationScores, share: float, seed: int, changes: dict[str, object]
+    source: str, scores: SegmentationScores, distance: float, seed: int, changes: dict[str, object]
 ) -> list[Measurement]:
     kind = source if source in ("real", "oracle") else "generator"
     rows: Sequence[tuple[str, str, bool, str | None, float | None]] = [
         *((name, "%", True, None, value) for name, value in scores.compute().items()),
-        ("fd_in_domain", "", False, None, 10 * share),
+        ("fd_in_domain", "", False, None, distance),
         *(("iou", "%", True, name, value)
           for name, value in zip(CLASSES, scores.per_class_iou(), strict=True)),
     ]  # fmt: skip
     common = {
         "source": source, "source_kind": kind, "num_images": 60, "seed": seed,
         "source_sha256": sha256_of_json([source, seed]), "job_size": len(rows),
-        "job_sha256": sha256_of_json([source, share, seed, sorted(map(str, changes.items()))]),
+        "job_sha256": sha256_of_json([source, distance, seed, sorted(map(str, changes.items()))]),
         **changes,
     }  # fmt: skip
     return [

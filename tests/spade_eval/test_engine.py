@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole engine on four images: rows, records, resumption, foreign images, checkpoints."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -56,6 +57,26 @@ def test_every_row_is_measured_once(benchmark_in: Make) -> None:
     before = benchmark.store.path.read_bytes()
     assert benchmark_in().run(Request(MODELS)) == []
     assert benchmark.store.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("lost", [("fd_in_domain", None), ("iou", "sky")])
+def test_a_row_that_lacks_numbers_is_measured_again(
+    trained_in: Make, lost: tuple[str, str | None]
+) -> None:
+    """Whatever size its records state: the configuration says what belongs to a row."""
+    benchmark = trained_in()
+    path, before = benchmark.store.path, numbers(benchmark, "oracle")
+    items = list(benchmark.store)
+    path.unlink()
+    for item in items:
+        if item.source != "oracle":
+            benchmark.store.append([item])
+        elif (item.metric, item.class_name) != lost:
+            benchmark.store.append([dataclasses.replace(item, job_size=item.job_size - 1)])
+    assert lost not in numbers(benchmark, "oracle")
+    assert benchmark.run(Request(MODELS)) == ["oracle"]
+    assert numbers(benchmark, "oracle") == before
+    assert benchmark.run(Request(MODELS)) == []
 
 
 def test_a_record_tells_all_that_is_needed(trained_in: Make) -> None:

@@ -68,8 +68,8 @@ def store(tmp_path: Path) -> RecordStore:
 
 def test_round_trip_keeps_every_bit(store: RecordStore) -> None:
     written = [
-        measurement(value=0.1 + 0.2, metric="a", job_size=3),
-        measurement(value=None, metric="iou", class_name="sky", job_size=3),
+        measurement(value=0.1 + 0.2, metric="a", source="Ünïcode\u2028", job_size=3),
+        measurement(value=None, metric="iou", class_name="sky", source="Ünïcode\u2028", job_size=3),
         measurement(value=math.nextafter(1.0, 0.0), metric="b", source="Ünïcode\u2028", job_size=3),
     ]
     store.append(written)
@@ -242,6 +242,27 @@ def test_a_job_states_one_size(store: RecordStore) -> None:
     store.append([first, *(dataclasses.replace(item, job_size=4) for item in others)])
     with pytest.raises(UserError, match=r"line 2: .*job_size is 4 in a job of 3 measurements"):
         list(store)
+
+
+def test_a_job_is_of_one_source(store: RecordStore) -> None:
+    """The number of one row given to another is found where it is read."""
+    first, second, third = job("one")
+    store.append([first, dataclasses.replace(second, source="two"), third])
+    with pytest.raises(UserError, match=r"line 2: .*source is 'two' in a job of 'one'"):
+        list(store)
+
+
+def test_the_last_whole_attempt_of_a_job_counts(store: RecordStore) -> None:
+    """A row that was scored with fewer metrics, and again with all of them."""
+    fewer = [dataclasses.replace(item, job_size=2) for item in job("again")[:2]]
+    started = "2030-01-01T00:00:00+00:00"
+    later = [dataclasses.replace(item, started=started) for item in job("again")]
+    store.append(fewer)
+    assert list(store) == fewer
+    store.append(later[:1])  # cut off
+    assert list(store) == fewer
+    store.append(later)
+    assert list(store) == later
 
 
 def _append_jobs(path: Path, worker: int) -> None:

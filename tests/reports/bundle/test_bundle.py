@@ -2,10 +2,12 @@
 """Bundles: the same bytes for the same results, every kind of tampering found and named."""
 
 import json
+import shutil
 import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from counted import write_run
@@ -101,6 +103,87 @@ def test_changed_numbers_are_found_behind_fresh_hashes(bundle: Path, tmp_path: P
     assert verify_bundle(bad).faults == (
         "runs/run0/tables/scores.csv: other numbers than the records hold",
     )
+
+
+def forged(bundle: Path, path: Path, metric: str, **changes: object) -> tuple[str, ...]:
+    """Faults of a bundle in which every record of a metric of spade was edited."""
+
+    def edit(data: bytes) -> bytes:
+        lines = [json.loads(line) for line in data.splitlines()]
+        for line in lines:
+            if (line["metric"], line["source"]) == (metric, "spade"):
+                line |= changes
+        return b"".join(json.dumps(line, sort_keys=True).encode() + b"\n" for line in lines)
+
+    return verify_bundle(changed(bundle, path, "records.jsonl", edit, restated=True)).faults
+
+
+@pytest.mark.parametrize(
+    ("metric", "changes", "said"),
+    [
+        ("fd_in_domain", {"value": 0.001}, "fd_in_domain is recorded as 0.001, what is stored"),
+        ("fwiou", {"value": 0.9}, "fwiou is recorded as 0.9, what is stored gives 0."),
+        ("iou", {"value": 0.9}, "IoU of sky is recorded as 0.9"),
+        ("mean_accuracy", {"value": None}, "mean_accuracy is recorded as None"),
+        ("fd_in_domain", {"larger_is_better": True}, "another unit or direction"),
+        ("acc_all", {"unit": ""}, "another unit or direction"),
+    ],
+)
+def test_every_forged_number_is_named(
+    bundle: Path, tmp_path: Path, metric: str, changes: dict[str, object], said: str
+) -> None:
+    faults = forged(bundle, tmp_path / "bad.zip", metric, **changes)
+    assert any("spade" in fault and said in fault for fault in faults), faults
+
+
+def test_swapped_classes_and_removed_numbers_are_named(bundle: Path, tmp_path: Path) -> None:
+    def edited(edit: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> str:
+        def of_bytes(data: bytes) -> bytes:
+            lines = edit([json.loads(line) for line in data.splitlines()])
+            return b"".join(json.dumps(line, sort_keys=True).encode() + b"\n" for line in lines)
+
+        bad = changed(bundle, tmp_path / "bad.zip", "records.jsonl", of_bytes, restated=True)
+        return "\n".join(verify_bundle(bad).faults)
+
+    def swap(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        names = {"sky": "sea", "sea": "sky"}
+        return [
+            line | {"class_name": names.get(line["class_name"], line["class_name"])}
+            if line["source"] == "spade"
+            else line
+            for line in lines
+        ]
+
+    def lower(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        kept = [line for line in lines if (line["metric"], line["source"]) != ("fwiou", "spade")]
+        return [
+            line | {"job_size": line["job_size"] - (line["source"] == "spade")} for line in kept
+        ]
+
+    assert "spade: names the classes in another order than real" in edited(swap)
+    assert "spade: fwiou is not recorded, though what is stored makes it" in edited(lower)
+
+
+def test_what_cannot_be_computed_again_is_named(bundle: Path, tmp_path: Path) -> None:
+    assert verify_bundle(bundle).verdict.startswith("every hash agrees, and all ")
+    run = tmp_path / "run"
+    shutil.copytree(bundle.parent / "run0", run)
+    (run / "tables" / "table3.csv").write_text("row,mIoU\nspade,99\n")
+    write_bundle([run], tmp_path / "few.zip", features=False)
+    found = verify_bundle(tmp_path / "few.zip")
+    assert found.faults == ()
+    assert found.num_unchecked == 2
+    assert found.unchecked == (
+        "runs/run: 2 of fd_in_domain (real, spade): features of the row or of the photos are not "
+        "stored",
+        "runs/run/tables/table3.csv: not made of this run's records alone",
+    )
+    assert "2 cannot be checked (named above)" in found.verdict
+    shutil.rmtree(run / "counts")
+    write_bundle([run], tmp_path / "none.zip", features=False)
+    none = verify_bundle(tmp_path / "none.zip")
+    assert none.num_unchecked == none.num_measurements
+    assert any("2 of miou (real, spade)" in sentence for sentence in none.unchecked)
 
 
 def test_missing_and_added_files_are_named(bundle: Path, tmp_path: Path) -> None:

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers of distances made again from features that a run stored, by the metrics that made them.
+
+What a run kept of its images is enough for every metric of two sets of features. FIDs of float32
+statistics are left out: they depend on the versions of SciPy and LAPACK by whole units.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from spade_eval.metrics import columns, metric_classes
+from spade_eval.metrics.base import FeatureMetric
+from spade_eval.metrics.feature_set import FeatureSet
+from spade_eval.metrics.fid_profiles import FID_PROFILES, FIDProfile
+
+
+@dataclass(frozen=True)
+class RecordedSpace:
+    """A feature network as records name it: FD of the in-domain segmenter has no profile."""
+
+    profile_name: str | None
+    is_extra: bool  # whether its FID is not the first of the run
+
+    @property
+    def profile(self) -> FIDProfile | None:
+        return None if self.profile_name is None else FID_PROFILES[self.profile_name]
+
+    @property
+    def column(self) -> str:
+        if self.profile_name is None:
+            return "fd_in_domain"
+        return f"fid_{self.profile_name}" if self.is_extra else "fid"
+
+
+def from_features(
+    space: RecordedSpace, photos: Path, synthesized: Path
+) -> Mapping[str, float | None]:
+    """Compute every number of two files of features, by what records call it.
+
+    Empty for a profile that this version does not know or that cannot be repeated elsewhere.
+    """
+    if not is_repeatable(space.profile_name):
+        return {}
+    real, made = FeatureSet.load(photos), FeatureSet.load(synthesized)
+    kinds = [kind for kind in metric_classes() if issubclass(kind, FeatureMetric)]
+    return {
+        column: value
+        for kind in kinds
+        if kind.applies_to(space)
+        for column, value in kind(space).compare(real, made).items()
+    }
+
+
+def is_repeatable(profile_name: str | None) -> bool:
+    """Return whether this version makes the same numbers of the profile on every machine."""
+    if profile_name is None:
+        return True
+    return profile_name in FID_PROFILES and FID_PROFILES[profile_name].statistics == "float64"
+
+
+def presentation(metric: str, fid_profile: str | None) -> tuple[str, bool] | None:
+    """Return the unit of a recorded column and whether larger is better; None for others'."""
+    name = metric.removesuffix(f"_{fid_profile}") if fid_profile else metric
+    column = columns().get(name)
+    return None if column is None else (column.unit, column.larger_is_better)
