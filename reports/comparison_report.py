@@ -24,7 +24,8 @@ from spade_eval.reports.runs import open_run
 from spade_eval.reports.statistics.comparison import Comparison, compare
 from spade_eval.reports.statistics.intervals import uncertainties_of
 from spade_eval.reports.tables.comparisons import class_table, difference_table, image_table
-from spade_eval.reports.tables.formats import as_latex, as_markdown, as_text, markdown_escaped
+from spade_eval.reports.tables.formats import as_markdown, as_text, markdown_escaped
+from spade_eval.reports.tables.latex import as_latex
 from spade_eval.reports.tables.table import Table
 from spade_eval.reports.tables.writing import write_csv, write_text
 

@@ -20,11 +20,14 @@ from spade_eval.reports.run_report import (
 from spade_eval.reports.runs import Merged, merged
 from spade_eval.reports.statistics.intervals import uncertainties_of
 from spade_eval.reports.tables.formats import as_text
+from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.leaderboard import different, leaderboard, leaderboard_table
 from spade_eval.reports.tables.writing import write_forms
 
 
-def write_merged_report(runs: Sequence[RunData], folder: Path) -> RunReport:
+def write_merged_report(
+    runs: Sequence[RunData], folder: Path, latex: LatexForm = PLAIN
+) -> RunReport:
     """Write leaderboards, figures and the web page of all runs together into a folder."""
     together = merged(runs)
     groups = by_protocol(together.measurements)
@@ -34,7 +37,7 @@ def write_merged_report(runs: Sequence[RunData], folder: Path) -> RunReport:
     for group in groups:
         board, place = leaderboard(group), folder / own_folder(group, groups)
         table = leaderboard_table(board)
-        paths += write_forms(table, place, "leaderboard")
+        paths += write_forms(table, place, "leaderboard", latex)
         plots += plot_leaderboard(board, place) if has_plots() else []
         notes = [f"Note: {note}" for note in table.notes]
         texts.append("\n".join([table.title, "", as_text(table), *notes]))

@@ -16,6 +16,7 @@ from spade_eval.reports.run_report import RunReport, files_of, has_plots, write_
 from spade_eval.reports.runs import merged, open_run
 from spade_eval.reports.statistics.ordering import ordering_lines
 from spade_eval.reports.tables.formats import as_markdown, as_text, markdown_escaped
+from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.paper_layout import measured_table, published_table
 from spade_eval.reports.tables.paper_tables import paper_table
 from spade_eval.reports.tables.published import paper_dataset
@@ -33,7 +34,12 @@ def write_paper_table(
 
 
 def write_table_of_runs(
-    table: PaperTable, runs: Sequence[RunData], folder: Path, *, unverified: bool = False
+    table: PaperTable,
+    runs: Sequence[RunData],
+    folder: Path,
+    *,
+    unverified: bool = False,
+    latex: LatexForm = PLAIN,
 ) -> RunReport:
     """Write the same for runs that are open already."""
     together = merged(runs)
@@ -41,7 +47,7 @@ def write_table_of_runs(
     measured = paper_table(table, groups, unverified=unverified)
     measured.attrs["notes"] += [item.sentence() for item in together.disagreements]
     parts = [measured_table(measured, together.measurements)]
-    paths = write_forms(parts[0], folder, table.stem)
+    paths = write_forms(parts[0], folder, table.stem, latex)
     published = paper_table(table, [], unverified=unverified)
     if not any(paper_dataset(name) for name in measured["dataset"]):
         parts.append(published_table(table, published))

@@ -23,6 +23,7 @@ from spade_eval.reports.plots.training import plot_training
 from spade_eval.reports.runs import open_run
 from spade_eval.reports.statistics.intervals import Uncertainties, Uncertainty, uncertainties_of
 from spade_eval.reports.tables.formats import as_text
+from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.score_layout import classes, scores, write_tables
 from spade_eval.reports.tables.writing import NO_PARQUET, has_parquet
 
@@ -44,14 +45,18 @@ class RunReport:
     text: str
 
 
-def write_report(run_folder: Path, *, thorough: bool = False) -> RunReport:
+def write_report(
+    run_folder: Path, *, thorough: bool = False, latex: LatexForm = PLAIN
+) -> RunReport:
     """Write everything of one run; `UserError` where nothing is recorded yet.
 
     `thorough` adds what takes minutes on Inception features: FID against N.
     """
     run = open_run(run_folder)
+    for group in run.groups:
+        latex.of(scores(group))  # an unknown column is refused before anything is computed
     known = uncertainties_of(run.groups, [run.folder])
-    paths = write_run_tables(run, known)
+    paths = write_run_tables(run, known, latex)
     plots = list(_plots(run, known, thorough)) if has_plots() else []
     paths += files_of(plots)
     if len(run.groups) > 1:
@@ -68,12 +73,12 @@ def write_report(run_folder: Path, *, thorough: bool = False) -> RunReport:
     return RunReport(tuple(paths), "\n\n".join([*texts, *missing_parts()]))
 
 
-def write_run_tables(run: RunData, known: Uncertainties) -> list[Path]:
+def write_run_tables(run: RunData, known: Uncertainties, latex: LatexForm = PLAIN) -> list[Path]:
     """Write the tables of a run folder, a folder a protocol where there are several."""
     paths = []
     for group in run.groups:
         folder = run.folder / "tables" / own_folder(group, run.groups)
-        paths += write_tables(group, folder, known[group.key])
+        paths += write_tables(group, folder, known[group.key], latex)
     return paths
 
 

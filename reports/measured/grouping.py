@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from spade_eval.records import Measurement, sha256_of_json
+from spade_eval.reports.measured.wording import said_once
 
 # Bounds rather than competitors: the real photos, photos rendered again from the same label maps,
 # and the floors, a grey image and the label map in its own colours.
 REFERENCE_KINDS = ("real", "oracle", "grey", "label colours")
+# Of one configuration on two machines, between two commits: the most that was seen so far.
+_SEEN_POINTS = 2.8
 _METRIC_ORDER = (
     "miou",
     "acc_valid",
@@ -71,6 +74,11 @@ class Row:
     @property
     def is_reference(self) -> bool:
         return self.kind in REFERENCE_KINDS
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the images are of a generator whose training is known."""
+        return not self.is_reference and self.measurements[0].train_steps is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,11 +156,29 @@ def rows_of(measurements: Iterable[Measurement]) -> list[Row]:
 
 def footnotes(table_rows: Sequence[Row]) -> list[str]:
     """Return notes that these numbers must never be without: each once, in order."""
-    notes = dict.fromkeys(note for row in table_rows for item in row.measurements
-                          for note in item.notes)  # fmt: skip
-    notes |= dict.fromkeys(_superseded_note(row) for row in table_rows if row.num_superseded)
-    notes |= dict.fromkeys(_reference_notes(table_rows))
-    return list(notes)
+    return [
+        *shared_notes(table_rows),
+        *(_superseded_note(row) for row in table_rows if row.num_superseded),
+        *training_notes(row for row in table_rows if row.is_trained),
+    ]
+
+
+def shared_notes(table_rows: Sequence[Row]) -> list[str]:
+    """Return what was recorded with the numbers, and what they were compared with."""
+    recorded = (note for row in table_rows for item in row.measurements for note in item.notes)
+    return [*said_once(recorded), *_reference_notes(table_rows)]
+
+
+def training_notes(once: Iterable[Row]) -> list[str]:
+    """Say how little a row of one training tells of its method."""
+    titles = list(dict.fromkeys(row.title for row in once))
+    if not titles:
+        return []
+    return [
+        f"{', '.join(titles)}: one training each. The same training at another commit or another "
+        f"machine may end some points of mIoU away ({_SEEN_POINTS} were seen at 300 steps of the "
+        "default benchmark); only several seeds tell a difference of that size from chance."
+    ]
 
 
 def metric_names(table_rows: Iterable[Row]) -> list[str]:

@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from spade_eval.records import Measurement
+from spade_eval.reports.measured.failures import warnings_of
 from spade_eval.reports.measured.grouping import (
     REFERENCE_KINDS,
     ProtocolGroup,
     Row,
     metric_names,
     rows_of,
+    shared_notes,
+    training_notes,
     value_of,
 )
 
@@ -81,6 +84,30 @@ def seeded_rows(group: ProtocolGroup) -> list[SeededRow]:
     ]
     order = {kind: place for place, kind in enumerate(REFERENCE_KINDS)}
     return sorted(seeded, key=lambda row: order.get(row.kind, len(order)))
+
+
+def seeded_notes(seeded: Sequence[SeededRow]) -> list[str]:
+    """Return footnotes of rows over all seeds, none once a seed."""
+    versions = [version for row in seeded for version in row.versions]
+    notes = shared_notes(versions)
+    for row in seeded:
+        older = sum(version.num_superseded for version in row.versions)
+        if older:
+            notes.append(
+                f"{row.title}: {older} older versions are recorded; shown is, of every seed, the "
+                "one scored last."
+            )
+    once = [row.versions[0] for row in seeded if len(row.versions) == 1]
+    return [*notes, *training_notes(version for version in once if version.is_trained)]
+
+
+def warnings_of_seeds(seeded: Sequence[SeededRow]) -> list[str]:
+    """Return what makes the table of these rows doubtful; see `warnings_of`."""
+    most = max((len(row.versions) for row in seeded), default=0)
+    tables = [
+        [row.versions[min(place, len(row.versions) - 1)] for row in seeded] for place in range(most)
+    ]
+    return list(dict.fromkeys(warning for rows in tables for warning in warnings_of(rows)))
 
 
 def metrics_of(seeded: Sequence[SeededRow]) -> dict[str, dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from spade_eval.reports.measured.failures import warnings_of
 from spade_eval.reports.measured.grouping import (
     REFERENCE_KINDS,
     ProtocolGroup,
@@ -94,7 +95,7 @@ def plot_metric_bars(
             0,
             "Lines: 95% intervals over the images of the split; of distances, without their bias.",
         )
-    return draw_bars(panels, group.title, notes, folder, "scores")
+    return draw_bars(panels, group.title, notes, folder, "scores", warnings_of(group.rows))
 
 
 def plot_leaderboard(table: pd.DataFrame, folder: Path) -> list[Plot]:
@@ -106,11 +107,19 @@ def plot_leaderboard(table: pd.DataFrame, folder: Path) -> list[Plot]:
         panels.append(
             BarPanel(about["label"], about["unit"], about["larger_is_better"], tuple(bars))
         )
-    return draw_bars(panels, table.attrs["title"], table.attrs["notes"], folder, "leaderboard")
+    about = table.attrs
+    return draw_bars(
+        panels, about["title"], about["notes"], folder, "leaderboard", about["warnings"]
+    )
 
 
 def draw_bars(
-    panels: Sequence[BarPanel], title: str, notes: Sequence[str], folder: Path, stem: str
+    panels: Sequence[BarPanel],
+    title: str,
+    notes: Sequence[str],
+    folder: Path,
+    stem: str,
+    warnings: Sequence[str] = (),
 ) -> list[Plot]:
     """Draw panels of horizontal bars with the same rows; bounds are hatched, with dashed lines."""
     if not panels:
@@ -127,7 +136,7 @@ def draw_bars(
         panel_height = 0.21 * len(bars) + 0.1
         pitch = _HEAD + panel_height + _FOOT
         num_lines = math.ceil(len(panels) / num_columns)
-        page = Page(title, [head, *notes], num_lines * pitch)
+        page = Page(title, [head, *notes], num_lines * pitch, warnings)
         for index, panel in enumerate(panels):
             line, column = divmod(index, num_columns)
             x, y = left + column * (panel_width + _GAP), _HEAD + line * pitch

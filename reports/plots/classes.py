@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spade_eval.reports.measured.failures import warnings_of
 from spade_eval.reports.measured.grouping import (
     ProtocolGroup,
     Row,
@@ -58,7 +59,8 @@ def plot_per_class_iou(group: ProtocolGroup, folder: Path) -> list[Plot]:
         column_width = (WIDTH - MARGIN) / num_columns
         left = text_width([shortened(name, _LONGEST_CLASS) for name in classes], size) + 0.08
         title = f"IoU by class, % ↑: {group.title}"
-        page = Page(title, notes, legend_height + per_column * pitch + _FOOT)
+        body = legend_height + per_column * pitch + _FOOT
+        page = Page(title, notes, body, warnings_of(group.rows))
         for column in range(num_columns):
             x = MARGIN + column * column_width + left
             names = classes[column * per_column : (column + 1) * per_column]

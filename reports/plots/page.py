@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 WIDTH = 7.2  # inches: text width of a two-column paper
 MARGIN = 0.12
 INK, FAINT = "#222222", "#D9D9D9"
+_WARNING = "#B00020"
 HATCHES = {"real": "////", "oracle": "....", "grey": "", "label colours": "||||"}
 _DPI = 150
 _REFERENCE_STYLES = {
@@ -72,21 +73,34 @@ def settings() -> Iterator[None]:
 
 
 class Page:
-    """A figure with a title above and footnotes below a body of given height."""
+    """A figure with title and warnings above, and footnotes below a body of given height."""
 
-    def __init__(self, title: str, notes: Sequence[str], body_height: float) -> None:
+    def __init__(
+        self,
+        title: str,
+        notes: Sequence[str],
+        body_height: float,
+        warnings: Sequence[str] = (),
+    ) -> None:
         from matplotlib.figure import Figure
 
         self.title = title
         title_lines = textwrap.wrap(title, 92)
         notes_lines = [line for note in notes for line in textwrap.wrap(note, 138)]
-        self.top = 0.16 * len(title_lines) + 0.14
+        warning_lines = [
+            line for warning in warnings for line in textwrap.wrap(f"WARNING: {warning}", 112)
+        ]
+        warnings_top = 0.08 + 0.16 * len(title_lines) + 0.02
+        self.top = 0.16 * len(title_lines) + 0.145 * len(warning_lines) + 0.14
         self.height = self.top + body_height + 0.125 * len(notes_lines) + 0.16
         self.figure = Figure(figsize=(WIDTH, self.height), facecolor="white")
         self._text(0.08, title_lines, 9, "top", "bold")
+        self._text(warnings_top, warning_lines, 7.5, "top", "bold", _WARNING)
         self._text(self.height - 0.08, notes_lines, 6.5, "bottom", "normal")
 
-    def _text(self, y: float, lines: Sequence[str], size: float, align: str, weight: str) -> None:
+    def _text(
+        self, y: float, lines: Sequence[str], size: float, align: str, weight: str, color: str = INK
+    ) -> None:
         self.figure.text(
             MARGIN / WIDTH,
             1 - y / self.height,
@@ -94,7 +108,7 @@ class Page:
             fontsize=size,
             va=align,
             weight=weight,
-            color=INK,
+            color=color,
             linespacing=1.25,
         )
 

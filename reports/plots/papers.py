@@ -57,7 +57,8 @@ def plot_paper_table(
         lines = [line for name in table["row"] for line in _wrapped(name).splitlines()]
         left = text_width(lines, 7.5) + MARGIN + 0.1
         heights = [_LINE * len(block) + _HEAD + _FOOT for block in blocks]
-        page = Page(_title(table, blocks), notes, sum(heights) + _LEGEND)
+        warnings = table.attrs["warnings"]
+        page = Page(_title(table, blocks), notes, sum(heights) + _LEGEND, warnings)
         top = 0.0
         for block, height in zip(blocks, heights, strict=True):
             is_last = block is blocks[-1]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spade_eval.reports.measured.failures import warnings_of
 from spade_eval.reports.measured.grouping import (
     ProtocolGroup,
     Row,
@@ -92,6 +93,7 @@ def _draw(
             f"{_label(points, y)} against {_label(points, x)}: {group.title}",
             [caption, *group.notes],
             _HEIGHT + 0.45,
+            warnings_of(group.rows),
         )
         axes = page.axes(0.62, 0.05, WIDTH - 0.62 - MARGIN, _HEIGHT)
         for point in points:

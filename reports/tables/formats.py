@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Printed tables as fixed-width text, Markdown and LaTeX.
+"""Printed tables as fixed-width text and Markdown; `latex.py` has LaTeX.
 
 Names of models, classes and datasets are data: every character that means something to the target
 format is escaped, so that no name can become markup or a command.
@@ -12,37 +12,11 @@ from collections.abc import Sequence
 from spade_eval.reports.tables.table import Column, Table
 
 _HEADING_WIDTH = 12
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "_": r"\_",
-    "%": r"\%",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    '"': r"\textquotedbl{}",
-    "|": r"\textbar{}",
-    "`": r"\textasciigrave{}",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "±": r"$\pm$",
-    "\u00d7": r"$\times$",  # multiplication sign
-    "²": r"$^2$",
-    "…": r"\ldots{}",
-    "†": r"\textdagger{}",
-    "\u2013": "--",  # en dash
-    "\u2014": "---",  # em dash
-}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~<>&])")
 
 
 def as_text(table: Table) -> str:
-    """Write fixed-width lines; an asterisk marks the best of a column."""
+    """Write fixed-width lines below the warnings; an asterisk marks the best of a column."""
     columns = table.columns_of("text")
     headings = [_text_heading(column) for column in columns]
     height = max(map(len, headings))
@@ -63,15 +37,18 @@ def as_text(table: Table) -> str:
         if index in table.rules:
             lines.append(rule)
         lines.append(_line([cells[index] for _, cells in blocks], widths, names))
-    return "\n".join(line.rstrip() for line in lines)
+    above = [f"WARNING: {warning}" for warning in table.warnings]
+    return "\n".join(line.rstrip() for line in [*above, *([""] if above else []), *lines])
 
 
 def as_markdown(table: Table) -> str:
-    """Write a GitHub table: best bold, second underlined; title above, notes below."""
+    """Write a GitHub table: best bold, second underlined; title and warnings above, notes below."""
     columns = table.columns_of("file")
-    heads = [markdown_escaped(_one_line(column)) for column in columns]
+    heads = [markdown_escaped(heading_line(column)) for column in columns]
     aligns = [":--" if column.is_name else "--:" for column in columns]
     lines = [f"**{markdown_escaped(table.title)}**", ""] if table.title else []
+    for warning in table.warnings:
+        lines += [f"> **Warning:** {markdown_escaped(warning)}", ""]
     lines += [_markdown_line(heads), _markdown_line(aligns)]
     for index in range(table.num_rows):
         lines.append(_markdown_line([_markdown_cell(column, index) for column in columns]))
@@ -80,42 +57,14 @@ def as_markdown(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_latex(table: Table, label: str) -> str:
-    """Write a `table` environment for `booktabs`: best bold, second underlined, notes below."""
-    columns = table.columns_of("file")
-    layout = "".join("l" if column.is_name else "r" for column in columns)
-    lines = [
-        r"% needs \usepackage{booktabs}, and \usepackage[T1]{fontenc} for quotation marks",
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{latex_escaped(table.title)}}}",
-        rf"\label{{{re.sub(r'[^A-Za-z0-9:-]+', '-', label)}}}",
-        rf"\begin{{tabular}}{{{layout}}}",
-        r"\toprule",
-        _latex_line([latex_escaped(_one_line(column)) for column in columns]),
-        r"\midrule",
-    ]
-    for index in range(table.num_rows):
-        lines += [r"\midrule"] if index in table.rules else []
-        lines.append(_latex_line([_latex_cell(column, index) for column in columns]))
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [rf"\par\footnotesize {latex_escaped(note)}" for note in table.notes]
-    return "\n".join([*lines, r"\end{table}", ""])
-
-
-def latex_escaped(text: str) -> str:
-    """Escape text so that LaTeX prints it as it is; control characters are dropped."""
-    shown = "".join(character for character in text if character.isprintable())
-    return "".join(_LATEX.get(character, character) for character in shown)
-
-
 def markdown_escaped(text: str) -> str:
     """Escape text so that Markdown prints it as it is, on one line."""
     one_line = "".join(character if character.isprintable() else " " for character in text)
     return _MARKDOWN.sub(r"\\\1", one_line).replace(r"\<", "&lt;").replace(r"\>", "&gt;")
 
 
-def _one_line(column: Column) -> str:
+def heading_line(column: Column) -> str:
+    """Return the heading with its unit and direction."""
     return f"{column.heading}, {column.printed_unit}" if column.printed_unit else column.heading
 
 
@@ -148,13 +97,3 @@ def _markdown_line(cells: Sequence[str]) -> str:
 def _markdown_cell(column: Column, index: int) -> str:
     text, rank = markdown_escaped(column.printed(index)), column.cells[index].rank
     return {"best": f"**{text}**", "second": f"<ins>{text}</ins>"}.get(rank, text)
-
-
-def _latex_line(cells: Sequence[str]) -> str:
-    return " & ".join(cells) + r" \\"
-
-
-def _latex_cell(column: Column, index: int) -> str:
-    text = latex_escaped(column.printed(index))
-    text, rank = re.sub(r"^-(?=\d)", "$-$", text), column.cells[index].rank  # no hyphen: a minus
-    return {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(rank, text)

@@ -10,14 +10,15 @@ from typing import Any
 
 import pandas as pd
 
-from spade_eval.reports.measured.grouping import (
-    ProtocolGroup,
-    ProtocolKey,
-    footnotes,
-    rows_of,
-)
+from spade_eval.reports.measured.grouping import ProtocolGroup, ProtocolKey
 from spade_eval.reports.measured.provenance import Origin
-from spade_eval.reports.measured.seeds import SeededRow, metrics_of, seeded_rows
+from spade_eval.reports.measured.seeds import (
+    SeededRow,
+    metrics_of,
+    seeded_notes,
+    seeded_rows,
+    warnings_of_seeds,
+)
 from spade_eval.reports.tables.table import (
     ABSENT,
     Column,
@@ -46,7 +47,8 @@ def leaderboard(group: ProtocolGroup) -> pd.DataFrame:
     frame.attrs = {
         "metrics": metrics,
         "title": f"Leaderboard: {group.title}",
-        "notes": _notes(group),
+        "notes": _notes(rows),
+        "warnings": warnings_of_seeds(rows),
     }
     return frame
 
@@ -82,6 +84,7 @@ def leaderboard_table(board: pd.DataFrame) -> Table:
         columns=tuple(columns),
         kinds=tuple(kinds),
         rules=rules_between(kinds),
+        warnings=tuple(board.attrs["warnings"]),
         notes=tuple(board.attrs["notes"]),
         frame=board,
     )
@@ -141,10 +144,6 @@ def _ranked(rows: Sequence[SeededRow], metrics: dict[str, dict[str, Any]]) -> li
     return [*bounds, *sorted((row for row in rows if row not in bounds), key=place)]
 
 
-def _notes(group: ProtocolGroup) -> list[str]:
+def _notes(rows: Sequence[SeededRow]) -> list[str]:
     """Footnotes of the rows that are shown, each seed being one of them."""
-    notes: dict[str, None] = {}
-    for seed in dict.fromkeys(item.seed for item in group.measurements):
-        of_seed = rows_of(item for item in group.measurements if item.seed == seed)
-        notes |= dict.fromkeys(footnotes(of_seed))
-    return ["± is the sample standard deviation over seeds.", *notes]
+    return ["± is the sample standard deviation over seeds.", *seeded_notes(rows)]

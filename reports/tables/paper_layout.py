@@ -61,6 +61,7 @@ def measured_table(frame: pd.DataFrame, measurements: Sequence[Measurement] = ()
         columns=tuple(columns),
         kinds=tuple(kinds),
         rules=_rules(datasets, frame["group"].tolist(), kinds),
+        warnings=tuple(frame.attrs["warnings"]),
         notes=(*recalled, *frame.attrs["notes"]),
         frame=frame,
     )

@@ -17,7 +17,13 @@ import pandas as pd
 from spade_eval.errors import UserError
 from spade_eval.paper_tables import SAME_NETWORK, PaperRow, PaperTable
 from spade_eval.reports.measured.grouping import ProtocolGroup, ProtocolKey
-from spade_eval.reports.measured.seeds import SeededRow, metrics_of, seeded_rows
+from spade_eval.reports.measured.seeds import (
+    SeededRow,
+    metrics_of,
+    seeded_notes,
+    seeded_rows,
+    warnings_of_seeds,
+)
 from spade_eval.reports.tables.paper_notes import (
     comparable,
     protocol_notes,
@@ -69,10 +75,12 @@ def paper_table(
     metrics = _metrics(table, groups)
     lines: list[dict[str, Any]] = []
     notes: dict[str, None] = {}
+    warnings: list[str] = []
     for dataset, rows in groups.items():
         block = _Block(table, dataset, rows, numbers, metrics)
         lines += block.lines()
         notes |= dict.fromkeys(block.notes())
+        warnings += block.warnings()
     if unverified and any(not published.verified for published in numbers.values()):
         notes |= dict.fromkeys([recalled_note(table)])
     names = [f"{metric}{suffix}" for metric in metrics for suffix in _SUFFIXES]
@@ -83,6 +91,7 @@ def paper_table(
         "title": f"{table.name}: {table.title}",
         "metrics": metrics,
         "notes": list(notes),
+        "warnings": warnings,
     }
     return frame
 
@@ -118,10 +127,14 @@ class _Block:
         measured = [*self.references, *self.by_model.values(), *self.others]
         return [
             *protocol_notes(paper, self.dataset, [row.first for row in measured], self.metrics),
-            *(note for row in measured for item in row.versions[0].measurements
-              for note in item.notes),
+            *seeded_notes(measured),
             *unmeasured_notes(self.table, set(self.by_model), SAME_NETWORK),
-        ]  # fmt: skip
+        ]
+
+    def warnings(self) -> list[str]:
+        """Return what makes the scores of this dataset doubtful."""
+        measured = [*self.references, *self.by_model.values(), *self.others]
+        return [f"{self.dataset}: {warning}" for warning in warnings_of_seeds(measured)]
 
     def _line(self, row: PaperRow | None, measured: SeededRow | None) -> dict[str, Any]:
         first = measured.first if measured else None

@@ -9,10 +9,13 @@ from typing import Any
 import pandas as pd
 
 from spade_eval.records import Measurement
+from spade_eval.reports.measured.failures import warnings_of
 from spade_eval.reports.measured.grouping import ProtocolGroup, Row
 from spade_eval.reports.measured.provenance import Origin
+from spade_eval.reports.measured.wording import wordings
 from spade_eval.reports.statistics.intervals import Interval, Uncertainty
 from spade_eval.reports.tables.corrected import corrected_column, corrected_frame
+from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.scores import (
     ROW_COLUMNS,
     per_class_table,
@@ -64,12 +67,14 @@ def scores(group: ProtocolGroup, uncertainty: Uncertainty = _UNKNOWN) -> Table:
     facts, rows = scores_table(group), group.rows
     kinds = facts["kind"].tolist()
     names = [name for name in ROW_COLUMNS if name == "source" or _is_informative(facts, name)]
-    letters = _letters([item for row in rows for item in row.scores.values()])
+    items = [item for row in rows for item in row.scores.values()]
+    letters = _letters(items)
+    said = {note: letters[joined] for note, joined in _wordings(items).items() if joined in letters}
     columns = [_fact_column(facts, name, rows) for name in names]
     corrected = uncertainty.corrected
     ends = {place: both for place, both in uncertainty.intervals.items() if place not in corrected}
     for name, about in facts.attrs["metrics"].items():
-        column = ranked_column(_metric_column(name, rows, ends, letters), kinds)
+        column = ranked_column(_metric_column(name, rows, ends, said), kinds)
         values = [row.scores[name].value for row in rows if name in row.scores]
         decimals = decimals_of(values, about["unit"])
         beside = corrected_column(name, about["label"], rows, corrected, decimals)
@@ -79,6 +84,7 @@ def scores(group: ProtocolGroup, uncertainty: Uncertainty = _UNKNOWN) -> Table:
         columns=tuple(columns),
         kinds=tuple(kinds),
         rules=rules_between(kinds),
+        warnings=warnings_of(rows),
         notes=group.notes,
         own_marks=letters,
         frame=pd.concat(
@@ -113,12 +119,17 @@ def classes(group: ProtocolGroup) -> Table:
 
 
 def write_tables(
-    group: ProtocolGroup, folder: Path, uncertainty: Uncertainty = _UNKNOWN
+    group: ProtocolGroup,
+    folder: Path,
+    uncertainty: Uncertainty = _UNKNOWN,
+    latex: LatexForm = PLAIN,
 ) -> list[Path]:
     """Write `scores` (with provenance) and `per_class_iou` in every form; return their paths."""
-    paths = write_forms(scores(group, uncertainty), folder, "scores")
-    by_class = classes(group)
-    return paths + (write_forms(by_class, folder, "per_class_iou") if by_class.num_rows else [])
+    paths = write_forms(scores(group, uncertainty), folder, "scores", latex)
+    by_class, named = classes(group), replace(latex, columns=())
+    if not by_class.num_rows:
+        return paths
+    return paths + write_forms(by_class, folder, "per_class_iou", named)
 
 
 def _fact_column(facts: pd.DataFrame, name: str, rows: Sequence[Row]) -> Column:
@@ -148,9 +159,7 @@ def _fact_cell(name: str, value: Any, item: Measurement) -> Cell:
     return (millions_cell if name == "parameters" else count_cell)(value, origin)
 
 
-def _metric_column(
-    name: str, rows: Sequence[Row], ends: Ends, letters: Mapping[str, str]
-) -> Column:
+def _metric_column(name: str, rows: Sequence[Row], ends: Ends, said: Mapping[str, str]) -> Column:
     items = [row.scores.get(name) for row in rows]
     about = next(item for item in items if item is not None)
     decimals = decimals_of([item.value for item in items if item is not None], about.unit)
@@ -166,7 +175,7 @@ def _metric_column(
             replace(
                 number_cell(item.value, item.unit, decimals, origin=Origin(records=(item,))),
                 interval=" to ".join(both),
-                marks=" ".join(letters[note] for note in item.notes if note in letters),
+                marks=" ".join(dict.fromkeys(said[n] for n in item.notes if n in said)),
             )
         )
     return Column(
@@ -179,11 +188,17 @@ def _metric_column(
 
 def _letters(items: Sequence[Measurement]) -> dict[str, str]:
     """Letters of the notes that only some numbers carry; the others hold for all."""
-    everywhere = set.intersection(*(set(item.notes) for item in items)) if items else set()
-    own = dict.fromkeys(note for item in items for note in item.notes if note not in everywhere)
+    joined = _wordings(items)
+    of_items = [[joined[note] for note in item.notes] for item in items]
+    everywhere = set.intersection(*map(set, of_items)) if items else set()
+    own = dict.fromkeys(note for notes in of_items for note in notes if note not in everywhere)
     return {
         note: _MARKS[place] if place < len(_MARKS) else str(place) for place, note in enumerate(own)
     }
+
+
+def _wordings(items: Sequence[Measurement]) -> dict[str, str]:
+    return wordings(note for item in items for note in item.notes)
 
 
 def _is_informative(table: pd.DataFrame, name: str) -> bool:

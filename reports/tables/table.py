@@ -87,6 +87,7 @@ class Table:
     columns: tuple[Column, ...]
     kinds: tuple[str, ...] = ()  # of the rows; empty where none is a bound
     rules: frozenset[int] = frozenset()
+    warnings: tuple[str, ...] = ()  # above the table, in every form
     notes: tuple[str, ...] = ()
     own_marks: Mapping[str, str] = field(default_factory=dict)  # letters of notes on single numbers
     caption: str = ""  # on the page

@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from spade_eval.files import written_whole
-from spade_eval.reports.tables.formats import as_latex, as_markdown
+from spade_eval.reports.tables.formats import as_markdown
+from spade_eval.reports.tables.latex import PLAIN, LatexForm, as_latex
 from spade_eval.reports.tables.table import Table
 
 NO_PARQUET = "No Parquet files: pyarrow is not installed; CSV files hold the same numbers."
@@ -22,13 +23,13 @@ def has_parquet() -> bool:
     return importlib.util.find_spec("pyarrow") is not None
 
 
-def write_forms(table: Table, folder: Path, stem: str) -> list[Path]:
+def write_forms(table: Table, folder: Path, stem: str, latex: LatexForm = PLAIN) -> list[Path]:
     """Write `stem`.csv, .md, .tex and, with pyarrow, .parquet; returns their paths."""
     label = f"tab:{stem.replace('_', '-')}"
     paths = [
         write_csv(table.frame, folder / f"{stem}.csv"),
         write_text(as_markdown(table), folder / f"{stem}.md"),
-        write_text(as_latex(table, label), folder / f"{stem}.tex"),
+        write_text(as_latex(table, label, latex), folder / f"{stem}.tex"),
     ]
     return [*paths, *write_parquet(table.frame, folder / f"{stem}.parquet")]
 

@@ -13,6 +13,7 @@ from spade_eval.errors import UserError
 if TYPE_CHECKING:
     from spade_eval.paper_tables import PaperTable
     from spade_eval.reports.run_report import RunReport
+    from spade_eval.reports.tables.latex import LatexForm
 
 
 def report(
@@ -38,6 +39,14 @@ def report(
         Path | None,
         typer.Option(help="With --table: put it into its block of this Markdown page as well."),
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="In .tex files: these columns of scores, as mIoU,FID; see the headings."),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROW=TITLE", help="In .tex files: the row's name there. Repeatable."),
+    ] = None,
     thorough: Annotated[
         bool, typer.Option(help="Of one run: FID against N; takes minutes on Inception features.")
     ] = False,
@@ -47,20 +56,35 @@ def report(
         raise UserError("--unverified was given without --table N, whose numbers it adds")
     if into is not None and table is None:
         raise UserError("--into was given without --table N, which it puts into a page")
+    latex = _latex(columns, name or ())
     if table is None and len(runs) == 1 and runs[0].is_dir() and out is None:
-        show_report(runs[0], thorough=thorough)
+        show_report(runs[0], thorough=thorough, latex=latex)
         return
     if thorough:
         raise UserError("--thorough is for the report of one run folder; give one, without --table")
     with tempfile.TemporaryDirectory() as scratch:
-        _show_together(runs, table, unverified, out, into, Path(scratch))
+        _show_together(runs, table, unverified, out, into, latex, Path(scratch))
 
 
-def show_report(run: Path, *, thorough: bool = False) -> None:
+def _latex(columns: str | None, names: Sequence[str]) -> "LatexForm":
+    from spade_eval.reports.tables.latex import LatexForm
+
+    for pair in names:
+        if not all(pair.partition("=")):
+            raise UserError(f"--name {pair!r}: expected ROW=TITLE, as spade=SPADE")
+    wanted = [heading.strip() for heading in (columns or "").split(",")]
+    return LatexForm(
+        columns=tuple(heading for heading in wanted if heading),
+        names={row: title for row, _, title in (pair.partition("=") for pair in names)},
+    )
+
+
+def show_report(run: Path, *, thorough: bool = False, latex: "LatexForm | None" = None) -> None:
     """Write the report, print the table, and last where everything is."""
     from spade_eval.reports.run_report import write_report
+    from spade_eval.reports.tables.latex import PLAIN
 
-    written = write_report(run, thorough=thorough)
+    written = write_report(run, thorough=thorough, latex=latex or PLAIN)
     typer.echo(written.text)
     show_paths(written, run, "Everything of this run is in")
 
@@ -78,6 +102,7 @@ def _show_together(
     unverified: bool,
     out: Path | None,
     into: Path | None,
+    latex: "LatexForm",
     scratch: Path,
 ) -> None:
     from spade_eval.paper_tables import paper_table_called
@@ -89,9 +114,9 @@ def _show_together(
     table = None if name is None else paper_table_called(name)
     folder = out or _default_folder(places, table)
     if table is None:
-        written = write_merged_report(opened, folder)
+        written = write_merged_report(opened, folder, latex)
     else:
-        written = write_table_of_runs(table, opened, folder, unverified=unverified)
+        written = write_table_of_runs(table, opened, folder, unverified=unverified, latex=latex)
     filled: list[Path] = []
     if into is not None and table is not None:
         from spade_eval.reports.measured.provenance import shared_provenance

@@ -12,13 +12,9 @@ from pathlib import Path
 import pytest
 from synthetic import group, run
 
-from spade_eval.reports.tables.formats import (
-    as_latex,
-    as_markdown,
-    as_text,
-    latex_escaped,
-    markdown_escaped,
-)
+from spade_eval.errors import UserError
+from spade_eval.reports.tables.formats import as_markdown, as_text, markdown_escaped
+from spade_eval.reports.tables.latex import LatexForm, as_latex, latex_escaped
 from spade_eval.reports.tables.score_layout import scores
 from spade_eval.reports.tables.table import (
     Column,
@@ -141,6 +137,47 @@ def test_latex_is_booktabs_with_bold_best_and_underlined_second() -> None:
     cells = [len(re.findall(r"(?<!\\)&", line)) for line in body.splitlines() if r" \\" in line]
     assert set(cells) == {2}
     assert latex_escaped("a\nb\x00") == "ab"
+    assert latex_escaped("[1ex]*") == "{[}1ex{]}{*}"
+
+
+def test_latex_drops_what_all_rows_share_and_says_it_in_the_caption() -> None:
+    text = as_latex(scores(group(run())), "tab:a")
+    head = text.split(r"\toprule")[1].split(r"\midrule")[0]
+    caption = next(line for line in text.splitlines() if line.startswith(r"\caption"))
+    assert "N" not in re.findall(r"\w+", head)
+    assert "In every row: N 500" in caption
+    assert "steps" in head, "bounds have none"
+    assert "mIoU" in head
+
+
+def test_latex_goes_across_both_columns_where_it_is_wide() -> None:
+    wide = scores(group(run()))
+    assert r"\begin{table*}" in as_latex(wide, "tab:a")
+    narrow = as_latex(wide, "tab:a", LatexForm(columns=("mIoU", "fd (IN-domain)")))
+    assert r"\begin{table}" in narrow
+    assert r"\end{table}" in narrow
+    assert r"\begin{tabular}{lrr}" in narrow
+
+
+def test_latex_has_the_columns_and_names_that_a_paper_asks_for() -> None:
+    form = LatexForm(columns=("frequency-weighted IoU", "mIoU"), names={"spade": "SPADE & co"})
+    text = as_latex(scores(group(run())), "tab:a", form)
+    head = text.split(r"\toprule")[1].split(r"\midrule")[0]
+    assert head.index("frequency") < head.index("mIoU")
+    assert r"SPADE \& co & " in text
+    assert "spade" not in text.split(r"\toprule")[1].split(r"\bottomrule")[0]
+    with pytest.raises(UserError, match="no column is called 'FIDD', expected some of: kind"):
+        as_latex(scores(group(run())), "tab:a", LatexForm(columns=("FIDD",)))
+
+
+def test_latex_notes_stand_apart() -> None:
+    text = as_latex(replace(hostile_table(), notes=("[50%] of all",)), "tab:a")
+    notes = text.split(r"\begin{tablenotes}")[1].split(r"\end{tablenotes}")[0]
+    assert r"\item[] {[}50\%{]} of all" in notes
+    assert text.index(r"\end{tabular}") < text.index(r"\begin{tablenotes}")
+    opened = re.findall(r"\\begin\{([^}]+)\}", text)
+    closed = re.findall(r"\\end\{([^}]+)\}", text)
+    assert sorted(opened) == sorted(closed)
 
 
 @pytest.mark.slow
@@ -149,7 +186,7 @@ def test_latex_compiles(tmp_path: Path) -> None:
     tables = [hostile_table(), replace(scores(group(run())), notes=("% of pixels",))]
     body = "\n".join(as_latex(table, f"tab:{place}") for place, table in enumerate(tables))
     document = (
-        "\\documentclass{article}\\usepackage{booktabs}\\usepackage[T1]{fontenc}"
+        "\\documentclass{article}\\usepackage{booktabs,threeparttable}\\usepackage[T1]{fontenc}"
         f"\\begin{{document}}\n{body}\n\\end{{document}}\n"
     )
     (tmp_path / "t.tex").write_text(document, encoding="utf-8")

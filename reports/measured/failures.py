@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What makes a whole table doubtful: a segmenter that fails on the photos, rows that lack numbers.
+
+Such a warning stands above the table, in every form of it; what merely limits a number is a note.
+"""
+
+from collections.abc import Sequence
+
+from spade_eval.reports.measured.grouping import Row
+
+# A quarter of the least that a published segmenter is known to reach on photos of its own dataset:
+# 39.1% mIoU, DeepLabV2 on the 182 classes of COCO-Stuff. Below it numbering, preprocessing or
+# weights are wrong, or the segmenter was hardly trained.
+LEAST_REAL_MIOU = 0.10
+_NAMED = 4
+
+
+def warnings_of(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Say what must be read before the table of these rows, each once."""
+    return tuple(dict.fromkeys([*_failing_segmenter(rows), *_partial_rows(rows)]))
+
+
+def _failing_segmenter(rows: Sequence[Row]) -> list[str]:
+    miou = {row.kind: row.scores["miou"].value for row in rows if "miou" in row.scores}
+    real, grey = miou.get("real"), miou.get("grey")
+    if real is None or (real >= LEAST_REAL_MIOU and real > (grey or 0)):
+        return []
+    where = f"{100 * LEAST_REAL_MIOU:.0f}% are the least of one that works"
+    if real >= LEAST_REAL_MIOU:
+        where = f"a constant grey image reaches {100 * (grey or 0):.1f}%"
+    return [
+        f"The segmenter fails on the real photos: mIoU of real is {100 * real:.1f}%, {where}. mIoU "
+        "and accuracies of every row mean nothing; check its weights, the numbering of its classes "
+        "and the photos."
+    ]
+
+
+def _partial_rows(rows: Sequence[Row]) -> list[str]:
+    """Name rows that lack numbers which others of the table have.
+
+    Diversity is of generators alone.
+    """
+    numbers = {row.title: _numbers(row) for row in rows}
+    expected = dict.fromkeys(name for names in numbers.values() for name in names)
+    warnings = []
+    for title, names in numbers.items():
+        lacking = [name for name in expected if name not in names]
+        if lacking:
+            more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
+            warnings.append(
+                f"{title} is not complete: {len(expected) - len(lacking)} of {len(expected)} "
+                f"numbers are recorded, without {', '.join(lacking[:_NAMED])}{more}; start its run "
+                "again."
+            )
+    return warnings
+
+
+def _numbers(row: Row) -> list[str]:
+    scores = [name for name, item in row.scores.items() if item.num_samples is None]
+    return [*scores, *(f"IoU of {name}" for name in row.class_iou)]
