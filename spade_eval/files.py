@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from spade_eval.errors import UserError
+from spade_eval.progress import tell
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -81,7 +82,7 @@ def locked(path: Path, *, wait: bool) -> Iterator[None]:
                     f"{worker} is at work on {path.stem} in {path.parent.parent}; wait until it "
                     "ends, or choose another folder with --out"
                 ) from None
-            print(f"waiting for {worker}, which is at work on {path.stem}", file=sys.stderr)
+            tell(f"waiting for {worker}, which is at work on {path.stem}")
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError:  # a file system that knows no locks (Lustre without `flock`) holds nobody
             pass

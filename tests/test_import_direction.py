@@ -15,10 +15,12 @@ OURS = {"spade_eval", *LINKED, "run_benchmark"}
 MISMATCH, LABELS = "spade_eval.models.mismatch", "spade_eval.models.labels"
 SEMANTICS, FAST = "spade_eval.models.semantics", "spade_eval.models.fast"
 ERRORS, FILES = "spade_eval.errors", "spade_eval.files"
+PROGRESS = "spade_eval.progress"
 MAY_IMPORT = {  # besides itself
     "spade_eval/errors.py": (),
-    "spade_eval/files.py": (ERRORS,),
-    "models": (ERRORS, FILES),
+    "spade_eval/progress.py": (),
+    "spade_eval/files.py": (ERRORS, PROGRESS),
+    "models": (ERRORS, FILES, PROGRESS),
     "models/labels.py": (),
     "models/choices.py": (),
     "models/mismatch.py": (),
@@ -26,7 +28,7 @@ MAY_IMPORT = {  # besides itself
     "models/layers": (SEMANTICS, LABELS),
     "segmenters": (MISMATCH, LABELS),
     "spade_eval/metrics": (ERRORS, FILES, "spade_eval.weights", MISMATCH),
-    "spade_eval/datasets": (ERRORS, FILES, LABELS),
+    "spade_eval/datasets": (ERRORS, FILES, LABELS, PROGRESS),
     "spade_eval/json_fields.py": (),
     "spade_eval/records.py": (ERRORS, "spade_eval.json_fields"),
     "spade_eval/paper_tables.py": (ERRORS,),
@@ -43,9 +45,9 @@ MAY_IMPORT = {  # besides itself
 }
 # The rooms at the top of `spade_eval/`, from the ground up; each imports from floors below alone.
 FLOORS = (
-    ("errors", "json_fields", "memory"),
+    ("errors", "json_fields", "memory", "progress"),
     ("files", "records", "devices", "paper_tables"),
-    ("weights", "datasets", "model_list"),
+    ("weights", "datasets"),
     ("config",),
     ("workplace", "metrics"),
     ("protocol",),

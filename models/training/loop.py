@@ -7,7 +7,6 @@ anywhere and started again ends with the weights of an undisturbed run, bit for 
 
 import math
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,11 +14,11 @@ from pathlib import Path
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 from torch import Tensor
-from tqdm import tqdm
 
 from spade_eval.models.checkpoints.files import load_state, previous_state, save_state
 from spade_eval.models.training.distributed import ALONE, World
 from spade_eval.models.training.stopping import TrainingStopped, stop_request
+from spade_eval.progress import Progress, tell
 
 Batch = TypeVar("Batch")
 BatchOf = TypeVar("BatchOf", contravariant=True)
@@ -88,26 +87,22 @@ class Loop(Generic[Batch]):
         total = settings.steps * images
         with (
             stop_request() as stop,
-            tqdm(
-                total=total,
-                initial=start * images,
-                desc=self.title,
-                unit="image",
-                disable=not self.world.is_first,
-            ) as bar,
+            Progress(
+                self.title, total, "image", done=start * images, shown=self.world.is_first
+            ) as progress,
         ):
             for step, batch in prefetched(self.batch_at, start, settings.steps, settings.prefetch):
                 losses = self.trainable.step(batch, step)
                 stopping = self.world.any(stop.requested)
-                self._after(step + 1, losses, bar)
-                bar.update(images)
+                self._after(step + 1, losses, progress)
+                progress.advance(images)
                 if stopping:
                     self._stop(step + 1)
 
-    def _after(self, done: int, losses: Mapping[str, Tensor], bar: Any) -> None:
+    def _after(self, done: int, losses: Mapping[str, Tensor], progress: Progress) -> None:
         """Observe and save what is due after so many steps."""
         if self._is_due(done, self.settings.observe_every):
-            self._observe(done, losses, bar)
+            self._observe(done, losses, progress)
         if not self.world.is_first:
             return
         for item in self.periodic:
@@ -127,7 +122,7 @@ class Loop(Generic[Batch]):
     def _is_due(self, done: int, every: int) -> bool:
         return done % every == 0 or done == self.settings.steps
 
-    def _observe(self, done: int, losses: Mapping[str, Tensor], bar: Any) -> None:
+    def _observe(self, done: int, losses: Mapping[str, Tensor], progress: Progress) -> None:
         values = self.world.mean(losses)
         for name, value in values.items():
             if not math.isfinite(value):
@@ -135,7 +130,7 @@ class Loop(Generic[Batch]):
                     f"{self.title}: loss {name} is {value} at step {done}, expected a finite "
                     "number; lower the learning rate, or train in float32"
                 )
-        bar.set_postfix({name: f"{value:.3g}" for name, value in values.items()}, refresh=False)
+        progress.state({name: f"{value:.3g}" for name, value in values.items()})
         for callback in self.callbacks if self.world.is_first else ():
             callback(done, values)
 
@@ -172,10 +167,9 @@ class Loop(Generic[Batch]):
             state = load_state(before)
             damaged = self.state_file.with_suffix(".damaged")
             os.replace(self.state_file, damaged)  # so that it never becomes the state before
-            print(
+            tell(
                 f"{self.title}: {self.state_file} is damaged (now {damaged.name}); continuing "
-                f"from the state before it, of step {state['step']}",
-                file=sys.stderr,
+                f"from the state before it, of step {state['step']}"
             )
             return state
 

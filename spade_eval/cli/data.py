@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -142,18 +142,18 @@ def convert(
 
 @contextmanager
 def _bar(title: str) -> "Iterator[Progress]":
-    """A bar that appears with the first file and starts over with the next split."""
-    from tqdm import tqdm
+    """Progress that begins with the first file and starts over with the next split."""
+    from spade_eval.progress import Progress
 
     with contextlib.ExitStack() as stack:
-        bars: list[tqdm[NoReturn]] = []
+        bars: list[Progress] = []
 
-        def progress(done: int, total: int) -> None:
+        def count(done: int, total: int) -> None:
             if done == 1:
-                bars.append(stack.enter_context(tqdm(desc=title, unit="file", total=total)))
-            bars[-1].update()
+                bars.append(stack.enter_context(Progress(title, total, "file")))
+            bars[-1].advance()
 
-        yield progress
+        yield count
 
 
 def _workers(given: int | None) -> int:

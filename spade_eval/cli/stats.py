@@ -53,11 +53,10 @@ def make(
     device: options.Device = "auto",
 ) -> None:
     """Compute features of real photos and store them with profile, hashes, count and size."""
-    from tqdm import tqdm
-
     from spade_eval.devices import resolve_device
     from spade_eval.errors import lookup
     from spade_eval.metrics.fid_profiles import FID_PROFILES
+    from spade_eval.progress import followed
     from spade_eval.scoring.reference_statistics import make_statistics
     from spade_eval.weights import installed
 
@@ -67,7 +66,8 @@ def make(
     if out.is_dir():
         raise UserError(f"--out {out} is a folder; expected the name of an .npz file")
     reference = _image_set(dataset, images, split, size, data_root, limit)
-    shown = tqdm(reference.images, f"features of {reference.origin}", len(reference.names))
+    title = f"features of {reference.origin}"
+    shown = followed(reference.images, title, len(reference.names), "image")
     statistics = make_statistics(
         reference._replace(images=shown),
         fid_profile,

@@ -16,10 +16,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from tqdm import tqdm
-
 from spade_eval.datasets import files
 from spade_eval.datasets.parallel import run_parallel, write_text
+from spade_eval.progress import Progress
 
 CACHE = Path("~/.cache/spade_eval/hashes")
 # File systems count time in steps of up to two seconds (FAT). A file that was changed within the
@@ -37,11 +36,12 @@ def content_hashes(paths: Iterable[Path]) -> dict[Path, str]:
     hashes = {path: memories[path.parent].recall(path.name, states[path]) for path in states}
     missing = [path for path in states if not hashes[path]]
     results = zip(missing, run_parallel(_sha256, missing), strict=True)
-    bar = tqdm(results, "hashing files", len(missing), unit="file", leave=False, delay=1)
     try:
-        for path, digest in bar:
-            hashes[path] = digest
-            memories[path.parent].keep(path.name, states[path], digest)
+        with Progress("hashing files", len(missing), "file", delay=1.0) as progress:
+            for path, digest in results:
+                hashes[path] = digest
+                memories[path.parent].keep(path.name, states[path], digest)
+                progress.advance()
     finally:  # what an interrupted command has read need not be read again
         for memory in memories.values():
             memory.save()

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from spade_eval.batches import photos, semantic_map
 from spade_eval.datasets.base import Dataset
 from spade_eval.figures.networks import FigureGenerator, synthesize
+from spade_eval.progress import followed
 
 _BATCH = 20
 
@@ -26,7 +26,8 @@ def guidance_line(
     label_map = dataset[0]
     shown: list[Tensor] = []
     made: list[Tensor] = []
-    for start in tqdm(range(0, len(indices), _BATCH), desc="guidance", unit="batch"):
+    starts = range(0, len(indices), _BATCH)
+    for start in followed(starts, "guidance", len(starts), "batch"):
         part = indices[start : start + _BATCH]
         semantics = semantic_map([label_map] * len(part), generator.layout, torch.device("cpu"))
         made.append(_look(synthesize(generator, semantics, styles[start : start + len(part)])))

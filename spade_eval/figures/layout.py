@@ -12,13 +12,13 @@ from itertools import combinations
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from spade_eval.batches import label_maps, semantic_map, to_8_bit, to_unit_range
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError
 from spade_eval.figures.networks import FigureGenerator, synthesize
 from spade_eval.metrics.segmentation import SegmentationScores
+from spade_eval.progress import followed
 from spade_eval.protocol import PROFILES
 from spade_eval.scoring.in_domain import SHIPPED, load_in_domain
 
@@ -65,7 +65,8 @@ def latent_scores(
         SegmentationScores(network.num_classes, averaged="target") for _ in range(num_latents)
     ]
     distances: list[Tensor] = []
-    for start in tqdm(range(0, num_maps, _BATCH), desc="layout", unit="batch"):
+    starts = range(0, num_maps, _BATCH)
+    for start in followed(starts, "layout", len(starts), "batch"):
         indices = range(start, min(start + _BATCH, num_maps))
         samples = [dataset[index] for index in indices]
         semantics = semantic_map(samples, generator.layout, torch.device("cpu"))

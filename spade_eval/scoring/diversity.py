@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import as_user_error
@@ -28,6 +27,7 @@ from spade_eval.metrics.ms_ssim import LEAST_SIDE
 from spade_eval.models.checkpoints.safe_load import load_tensors
 from spade_eval.models.labels import Size
 from spade_eval.models.training.distributed import ALONE, World
+from spade_eval.progress import followed
 from spade_eval.records import sha256_of_json
 from spade_eval.scoring.values import Value, computed
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
@@ -81,8 +81,8 @@ def diversity(
     """
     metrics = [item.metric_of(num_samples) for item in comparisons]
     title = f"diversity of {source.name}"
-    mine = tqdm(world.dealt(count), desc=title, unit="label map", disable=not world.is_first)
-    for index in mine:
+    mine = world.dealt(count)
+    for index in followed(mine, title, len(mine), "label map", shown=world.is_first):
         images = source.samples(index, dataset[index], num_samples).to(source.device)
         for metric in metrics:
             metric.update(Samples(index, images))

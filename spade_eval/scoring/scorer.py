@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from spade_eval.datasets.base import Sample
 from spade_eval.metrics import metric_classes
@@ -24,6 +23,7 @@ from spade_eval.metrics.feature_set import FeatureSet, is_cached
 from spade_eval.metrics.segmentation import stored_counts
 from spade_eval.models.training.distributed import ALONE, World
 from spade_eval.models.training.loop import prefetched
+from spade_eval.progress import Progress
 from spade_eval.scoring.batch import Batch, Judges
 from spade_eval.scoring.distances import Distance
 from spade_eval.scoring.values import Value, computed
@@ -155,18 +155,18 @@ class Scorer(Judges):
             indices = range(mine[place] * size, min((mine[place] + 1) * size, self.count))
             return mine[place], indices, [self.dataset[index] for index in indices]
 
-        with tqdm(
-            total=min(self.count, len(mine) * size),
-            desc=f"scoring {title or source.name}",
-            unit="image",
-            disable=not self.world.is_first,
-        ) as bar:
+        with Progress(
+            f"scoring {title or source.name}",
+            min(self.count, len(mine) * size),
+            "image",
+            shown=self.world.is_first,
+        ) as progress:
             for _, (number, indices, samples) in prefetched(read, 0, len(mine)):
                 # One memory layout: kernels for another one round differently, and the images of
                 # a run must score bitwise the same when they come back from their folder.
                 floats = source.floats(indices, samples).to(self.device).contiguous()
                 yield Batch(self, number, indices, samples, floats)
-                bar.update(len(samples))
+                progress.advance(len(samples))
 
 
 def cached_features(

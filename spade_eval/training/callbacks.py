@@ -2,7 +2,6 @@
 """What watches a training: the loss log, the image grid, TensorBoard. None of them changes it."""
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from spade_eval.files import replaced
 from spade_eval.models.inputs import Inputs, Noise
 from spade_eval.models.training.loop import Callback
 from spade_eval.models.training.trainer import Trainer
+from spade_eval.progress import tell
 
 
 class LossLog:
@@ -82,7 +82,7 @@ def tensorboard_log(folder: Path) -> tuple[Callback, ...]:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        print("TensorBoard is not installed; losses go to losses.jsonl only.", file=sys.stderr)
+        tell("TensorBoard is not installed; losses go to losses.jsonl only.")
         return ()
     writer = SummaryWriter(str(folder))
 

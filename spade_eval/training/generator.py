@@ -4,13 +4,11 @@
 import dataclasses
 import functools
 import itertools
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from spade_eval.batches import layout_for, training_batch
 from spade_eval.config import TrainConfig
@@ -26,6 +24,7 @@ from spade_eval.models.training.loop import Callback, Loop, LoopSettings, Period
 from spade_eval.models.training.order import DataOrder
 from spade_eval.models.training.precision import tf32
 from spade_eval.models.training.trainer import Trainer
+from spade_eval.progress import followed, tell
 from spade_eval.scoring.scorer import Scorer
 from spade_eval.sources.checkpoints import description
 from spade_eval.training.callbacks import GridWriter, LossLog, tensorboard_log
@@ -64,7 +63,7 @@ def train_generator(
         trainer = build_training(config, data, device, weights_dir, world)
         if world.is_first and device.type == "cuda":
             images = config.batch_size // config.accumulate // world.size
-            print(f"{config.model}: {estimate_memory(config, data, images)}", file=sys.stderr)
+            tell(f"{config.model}: {estimate_memory(config, data, images)}")
         world.on_first(lambda: fill_store(config, dataset))
         with tf32(config.tf32):
             _loop(config, dataset, folder, device, trainer, scores, world).run()
@@ -86,7 +85,7 @@ def fill_store(config: TrainConfig, dataset: Dataset) -> None:
         orders.append(_order(config, dataset, "photos"))
     steps = range(min(config.steps, orders[0].steps_per_epoch))
     needed = sorted({index for order in orders for step in steps for index in order.at(step)[1]})
-    dataset.fill(tqdm(needed, desc="rendering samples", unit="image"))
+    dataset.fill(followed(needed, "rendering samples", len(needed), "image"))
 
 
 def prefetch_on(device: torch.device) -> int:

@@ -7,9 +7,8 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 
-from tqdm import tqdm
-
 from spade_eval.errors import UserError
+from spade_eval.progress import Progress
 from spade_eval.weights import WeightFile, installed, is_installed
 
 _PIECE = 1 << 18
@@ -60,12 +59,10 @@ def _resume(address: str, part: Path) -> None:
         begin = start if resumed else 0
         with (
             part.open("ab" if resumed else "wb") as file,
-            tqdm(
-                total=begin + rest, initial=begin, unit="B", unit_scale=True, desc=part.stem
-            ) as bar,
+            Progress(part.stem, begin + rest if rest else 0, "byte", done=begin) as progress,
         ):
             while piece := answer.read(_PIECE):
                 file.write(piece)
-                bar.update(len(piece))
+                progress.advance(len(piece))
         if rest and part.stat().st_size < begin + rest:
             raise OSError(f"the connection ended after {part.stat().st_size} bytes")

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spade_eval.cli.lists.model_list import listed_models
 from spade_eval.engine import Benchmark
-from spade_eval.model_list import listed_models
 from spade_eval.models.checkpoints.files import load_description
 from spade_eval.models.choices import StyleInput
 from spade_eval.models.initialisation import build

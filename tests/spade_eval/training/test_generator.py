@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from spade_eval.cli.lists.model_list import listed_models
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.engine import Benchmark
-from spade_eval.model_list import listed_models
 from spade_eval.models.checkpoints.files import load_description, load_weights
 from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.rows import Request

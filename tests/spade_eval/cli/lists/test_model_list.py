@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from spade_eval.errors import UserError
-from spade_eval.model_list import (
+from spade_eval.cli.lists.model_list import (
     ListedModel,
     listed_models,
     settings_differences,
     table,
     write_csv,
 )
+from spade_eval.errors import UserError
 from spade_eval.models.systems.presets import GENERATORS
 
 

@@ -29,7 +29,12 @@ def models(
     csv: Annotated[Path | None, typer.Option(help="Also write the list to this file.")] = None,
 ) -> None:
     """List the generators: row of the paper, parameters per dataset, printed count."""
-    from spade_eval.model_list import listed_models, settings_differences, table, write_csv
+    from spade_eval.cli.lists.model_list import (
+        listed_models,
+        settings_differences,
+        table,
+        write_csv,
+    )
 
     if diff:
         typer.echo("\n".join(settings_differences(name)))
