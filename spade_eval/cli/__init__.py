@@ -9,33 +9,33 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from dataclasses import dataclass
 
 import typer
 
 from spade_eval.cli.bench import bench_app
 from spade_eval.cli.benchmark import benchmark, score
+from spade_eval.cli.console.app import App, Version
+from spade_eval.cli.console.output import kept_apart, output_of
+from spade_eval.cli.console.refusals import UnreadableError, is_help, refusal
+from spade_eval.cli.console.surroundings import outlast_readers, with_home
 from spade_eval.cli.data import data_app
 from spade_eval.cli.figures import figures_app
 from spade_eval.cli.files import bundle, convert
 from spade_eval.cli.lists import models, protocol, weights_app
 from spade_eval.cli.report import report
 from spade_eval.cli.stats import stats_app
-from spade_eval.cli.surroundings import is_unreadable, outlast_readers, with_home
+from spade_eval.cli.surroundings import is_unreadable
 from spade_eval.cli.train import train
-from spade_eval.errors import UserError, installed_version
+from spade_eval.errors import UserError
 from spade_eval.jobs.processes import end_worker, leave_word
 from spade_eval.memory import keep_freed_memory
 from spade_eval.models.training.stopping import TrainingStopped
 
-app = typer.Typer(
+app = App(
     name="spade-eval",
     help="Benchmark of semantic image synthesis: label maps -> photos -> scores -> tables.",
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(benchmark)
 app.command()(train)
@@ -52,24 +52,24 @@ app.add_typer(stats_app, name="stats")
 app.add_typer(bench_app, name="bench")
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"spade-eval {installed_version('spade-eval')}")
-        raise typer.Exit
-
-
 @app.callback()
-def _of_all_commands(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
-    ] = False,
-) -> None:
+def _of_all_commands(version: Version = False) -> None:
     """Take the flags that stand before a command's name."""
 
 
 # A disk that is full or may not be written is the user's to mend, wherever it is noticed.
 _DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
+_REFUSED = 2
+_INTERRUPTED = 130  # as shells count a program that Ctrl-C ended
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """How a command ended; `error` is the line that a person reads."""
+
+    code: int
+    error: str | None = None
+    state: str | None = None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -82,17 +82,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
     keep_freed_memory()
     # Plots are files: a notebook's own backend, which it sets for its children, is not needed.
     os.environ["MPLBACKEND"] = "agg"
+    with output_of(given) as output:
+        try:
+            ended = _run(given)
+        except Exception as error:
+            output.finish(1, f"{type(error).__name__}: {error}", "failed")
+            raise
+        output.finish(ended.code, ended.error, ended.state)
+    if ended.state == "stopped" or (ended.code == _REFUSED and ended.error):
+        leave_word(refused=ended.code == _REFUSED)
+        end_worker(ended.code)
+    raise SystemExit(ended.code)
+
+
+def _run(given: list[str]) -> _Ended:
     try:
-        given = [with_home(word) for word in given]
-        app(args=given, obj=tuple(given))  # what other processes of a run are given as well
+        with kept_apart():
+            given = [with_home(word) for word in given]
+            # `obj` is what other processes of a run are given as well.
+            code = app(args=given, prog_name="spade-eval", obj=tuple(given), standalone_mode=False)
+    except typer.Abort:
+        return _Ended(_INTERRUPTED)
     except TrainingStopped as stopped:
-        _say_how_to_continue(stopped, given)
+        return _stopped(stopped, given)
+    except UnreadableError as error:
+        if is_help(error):
+            typer.echo(str(error), err=True)
+            return _Ended(_REFUSED)
+        return _refused(error, refusal(error))
     except UserError as error:
-        _refuse(error, str(error))
+        return _refused(error, str(error))
     except OSError as error:
         if error.errno not in _DISK_FAULTS:
             raise
-        _refuse(error, _of_disk(error))
+        return _refused(error, _of_disk(error))
+    return _Ended(code if isinstance(code, int) else 0)
 
 
 def _of_disk(error: OSError) -> str:
@@ -105,19 +129,16 @@ def _of_disk(error: OSError) -> str:
     )
 
 
-def _say_how_to_continue(stopped: TrainingStopped, arguments: Sequence[str]) -> NoReturn:
+def _stopped(stopped: TrainingStopped, arguments: Sequence[str]) -> _Ended:
+    line = f"{stopped}; to continue: {shlex.join(['spade-eval', *arguments])}"
     if os.environ.get("RANK", "0") == "0":
-        command = shlex.join(["spade-eval", *arguments])
-        print(f"{stopped}; to continue: {command}", file=sys.stderr)
-    leave_word(refused=False)
-    end_worker(0)
-    raise SystemExit(0)
+        print(line, file=sys.stderr)
+    return _Ended(0, state="stopped")
 
 
-def _refuse(error: Exception, message: str) -> NoReturn:
+def _refused(error: Exception, message: str) -> _Ended:
     if os.environ.get("SPADE_EVAL_DEBUG"):
         raise error
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    leave_word(refused=True)
-    end_worker(2)
-    raise SystemExit(2) from None
+    line = " ".join(message.split())
+    print(f"error: {line}", file=sys.stderr)
+    return _Ended(_REFUSED, error=line)

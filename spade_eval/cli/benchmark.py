@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spade_eval.cli import options, tables
+from spade_eval.cli.console.conditions import (
+    OUTSIDE_STUDIES,
+    WITH_IMAGES,
+    WITHOUT_TABLE,
+    is_checkpoint,
+)
+from spade_eval.cli.console.topics import PLACE, ROWS, SCORING
 from spade_eval.cli.flags import (
     BudgetFlags,
     PlaceFlags,
@@ -35,31 +42,45 @@ class RowFlags:
 
     # An option takes one word, so the second baseline and all after it arrive as arguments.
     more_baselines: Annotated[
-        list[str] | None, typer.Argument(help="More baselines of --compare.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="ROW", help="More baselines of --compare.", show_default=False),
     ] = None
     model: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="NAME",
             help="Model to train and score, or none [default: spade, concat, pix2pixhdpp; with "
-            "--table, all of it]. Repeatable."
+            "--table, all of it]. Repeatable.",
+            rich_help_panel=ROWS,
         ),
     ] = None
     images: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=DIR: score a folder of images named as the val set. Repeatable."),
+        typer.Option(
+            metavar="NAME=DIR",
+            help="Score a folder of images named as the val set. Repeatable.",
+            rich_help_panel=ROWS,
+        ),
+        WITHOUT_TABLE,
     ] = None
     checkpoint: Annotated[
         list[str] | None,
         typer.Option(
-            help="NAME=FILE: score a checkpoint, ours or a released *_net_G.pth. Repeatable."
+            metavar="NAME=FILE",
+            help="Score a checkpoint, ours or a released *_net_G.pth. Repeatable.",
+            rich_help_panel=ROWS,
         ),
+        WITHOUT_TABLE,
     ] = None
     compare: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="ROW...",
             help="Rows that the given checkpoints and image folders are compared with, as in "
-            "--compare spade concat; they are trained where they are missing."
+            "--compare spade concat; they are trained where they are missing.",
+            rich_help_panel=ROWS,
         ),
+        OUTSIDE_STUDIES,
     ] = None
     report: tables.Report = True
 
@@ -70,11 +91,19 @@ class ScoredPlaceFlags(PlaceFlags):
 
     reference: Annotated[
         Path | None,
-        typer.Option(help="Statistics of the real photos, from `spade-eval stats make`."),
+        typer.Option(
+            metavar="FILE",
+            help="Statistics of the real photos, from `spade-eval stats make`.",
+            rich_help_panel=SCORING,
+        ),
     ] = None
     save_images: Annotated[
         str,
-        typer.Option(help="Images of every row to keep as PNG: all, none, or the first so many."),
+        typer.Option(
+            metavar="all|none|N",
+            help="Images of every row to keep as PNG, the first so many.",
+            rich_help_panel=PLACE,
+        ),
     ] = options.FEW_IMAGES
 
 
@@ -85,9 +114,12 @@ class ScoredFlags:
     style_input: Annotated[
         list[str] | None,
         typer.Option(
-            help="NAME=none, random or 'real image': what the generator of --images NAME was "
-            "given besides the label map. Repeatable."
+            metavar="NAME=STYLE",
+            help="STYLE is none, random or 'real image': what the generator of the images called "
+            "NAME was given besides the label map. Repeatable.",
+            rich_help_panel=ROWS,
         ),
+        WITH_IMAGES,
     ] = None
     released: ReleasedFlags
     scoring: ScoringFlags
@@ -141,20 +173,19 @@ def benchmark(
 def score(
     context: typer.Context,
     *,
-    images: Annotated[list[str], typer.Argument(help="NAME=DIR, or NAME=FILE of a checkpoint.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME=PATH", help="Folders of images, or checkpoints."),
+    ],
     run: RunFlags,
     asked: ScoredFlags,
 ) -> None:
     """Score folders of images or checkpoints; trains no generator."""
     named = options.named_paths("score", images)
-    files = [f"{name}={path}" for name, path in named.items() if _is_checkpoint(path)]
-    folders = [f"{name}={path}" for name, path in named.items() if not _is_checkpoint(path)]
+    files = [f"{name}={path}" for name, path in named.items() if is_checkpoint(path)]
+    folders = [f"{name}={path}" for name, path in named.items() if not is_checkpoint(path)]
     rows = RowFlags(model=[], images=folders, checkpoint=files)
     _measure(context, run, BudgetFlags(), rows, asked)
-
-
-def _is_checkpoint(path: Path) -> bool:
-    return path.suffix in (".safetensors", ".pth", ".pt")
 
 
 def _measure(

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spade_eval.cli import options
+from spade_eval.cli.console.app import App
+from spade_eval.cli.console.conditions import WITH_SCENES, WITH_WEIGHTS
+from spade_eval.cli.console.topics import DATA, SCORING
 from spade_eval.errors import lookup
 
 if TYPE_CHECKING:
@@ -18,16 +21,29 @@ if TYPE_CHECKING:
     from spade_eval.datasets.tools.check import CheckReport
     from spade_eval.datasets.tools.coco_instances import Written
 
-data_app = typer.Typer(help="Look at a dataset before anything is trained, and prepare it.")
+data_app = App(help="Look at a dataset before anything is trained, and prepare it.")
 
 Workers = Annotated[int | None, typer.Option(min=1, help="Threads [default: cores, at most 8].")]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        metavar="train|val", help="One split [default: those there].", rich_help_panel=DATA
+    ),
+]
+SizeOfScenes = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|HxW", help="Pixels of what is drawn [default: 64].", rich_help_panel=DATA
+    ),
+    WITH_SCENES,
+]
 
 
 @data_app.command()
 def check(
     dataset: options.Dataset = "cocostuff",
     data_root: options.DataRoot = None,
-    size: options.ImageSize = None,
+    size: SizeOfScenes = None,
     workers: Workers = None,
 ) -> None:
     """Read every file: counts, sizes, label histogram, problems. Exit code 1 if there are any.
@@ -52,9 +68,11 @@ def check(
 def stats(
     dataset: options.Dataset = "cocostuff",
     data_root: options.DataRoot = None,
-    size: options.ImageSize = None,
-    split: Annotated[str | None, typer.Option(help="train or val [default: those there].")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the same as CSV files.")] = None,
+    size: SizeOfScenes = None,
+    split: Split = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the same as CSV files.")
+    ] = None,
     workers: Workers = None,
 ) -> None:
     """Label statistics: shares of pixels and images per class, unlabelled share, classes per image.
@@ -86,7 +104,10 @@ def stats(
 
 @data_app.command()
 def classes(
-    dataset: Annotated[str, typer.Argument(help="cocostuff, ade20k or cityscapes.")],
+    dataset: Annotated[
+        str,
+        typer.Argument(metavar="cocostuff|ade20k|cityscapes", help="Whose classes."),
+    ],
 ) -> None:
     """Print a dataset's class names under every numbering in use."""
     from spade_eval.datasets.class_tables import CLASS_TABLES
@@ -97,9 +118,11 @@ def classes(
 
 @data_app.command()
 def prepare(
-    dataset: Annotated[str, typer.Argument(help="cocostuff or ade20k_outdoor.")],
-    data_root: options.DataRoot = None,
-    split: Annotated[str | None, typer.Option(help="train or val [default: those there].")] = None,
+    dataset: Annotated[
+        str, typer.Argument(metavar="cocostuff|ade20k_outdoor", help="What is prepared.")
+    ],
+    data_root: options.DataRootOfAny = None,
+    split: Split = None,
     workers: Workers = None,
 ) -> None:
     """Make what a dataset lacks: instance maps of COCO-Stuff, the list of ADE20K-outdoor.
@@ -117,14 +140,18 @@ def prepare(
 
 @data_app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="Folder of colour label maps.")],
-    target: Annotated[Path, typer.Argument(help="Folder for the files of ids; new or continued.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder of colour label maps.")],
+    target: Annotated[
+        Path,
+        typer.Argument(metavar="TARGET", help="Folder for the files of ids; new or continued."),
+    ],
     palette: Annotated[
         str,
         typer.Option(
+            metavar="NAME|FILE|index",
             help="cocostuff, ade20k, cityscapes, a text file with a line `id red green blue` per "
             "class, or `index` for palette files whose indices are ids (if all colours are "
-            "greys, each must equal its index)."
+            "greys, each must equal its index).",
         ),
     ],
     workers: Workers = None,
@@ -164,12 +191,17 @@ def _workers(given: int | None) -> int:
 
 @data_app.command()
 def label(
-    photos: Annotated[Path, typer.Argument(help="Folder of photos.")],
-    target: Annotated[Path, typer.Argument(help="Folder for the label maps, one PNG a photo.")],
-    segmenter: Annotated[str, typer.Option(help="A segmenter of COCO-Stuff.")] = "deeplab-v2",
+    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of photos.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="TARGET", help="Folder for the label maps, one PNG a photo.")
+    ],
+    segmenter: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="A segmenter of COCO-Stuff.", rich_help_panel=SCORING),
+    ] = "deeplab-v2",
     filled_weights: options.FilledWeights = False,
     device: options.Device = "auto",
-    weights_dir: options.WeightsDir = None,
+    weights_dir: Annotated[options.WeightsDir, WITH_WEIGHTS] = None,
 ) -> None:
     """Label any folder of photos with COCO-Stuff's classes: the recipe of Flickr Landscapes."""
     from spade_eval.datasets.tools.label_photos import label_photos

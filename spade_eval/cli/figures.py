@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spade_eval.cli import options
+from spade_eval.cli.console.app import App
+from spade_eval.cli.console.conditions import WITHOUT_STYLE_IMAGES
+from spade_eval.cli.console.topics import OUTPUT, PLACE
 from spade_eval.cli.flags import ReleasedFlags, grouped
 
 if TYPE_CHECKING:
     from spade_eval.datasets.base import Dataset
     from spade_eval.sources.checkpoints import ReleasedOptions
 
-figures_app = typer.Typer(help="Figures of the paper, from checkpoints or with random weights.")
+figures_app = App(help="Figures of the paper, from checkpoints or with random weights.")
 
 _DEFAULT_SIZE = "64"
 _MOST_MAPS = 7  # rows of a picture, besides the row of style photos
@@ -29,7 +32,10 @@ class FigureFlags:
     size: options.ImageSize = None
     released: ReleasedFlags
     seed: options.Seed = 0
-    out: Annotated[Path, typer.Option("--out", help="Folder of the pictures.")] = Path("figures")
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="DIR", help="Folder of the pictures.", rich_help_panel=PLACE),
+    ] = Path("figures")
 
     def said(self) -> "ReleasedOptions":
         """Return what the flags say about released files."""
@@ -52,7 +58,10 @@ class LatentFigureFlags(FigureFlags):
 
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="A generator with a latent, ours or released [default: random weights]."),
+        typer.Option(
+            metavar="FILE",
+            help="A generator with a latent, ours or released [default: random weights].",
+        ),
     ] = None
     maps: Annotated[int, typer.Option(min=1, max=_MOST_MAPS, help="Number of label maps.")] = 3
     score: Annotated[
@@ -64,7 +73,9 @@ class LatentFigureFlags(FigureFlags):
     into: Annotated[
         Path | None,
         typer.Option(
-            help="Put picture and numbers into their block of this Markdown page as well."
+            metavar="FILE",
+            help="Put picture and numbers into their block of this Markdown page as well.",
+            rich_help_panel=OUTPUT,
         ),
     ] = None
 
@@ -75,11 +86,15 @@ def washaway(
     *,
     checkpoint: Annotated[
         list[Path] | None,
-        typer.Option(help="A trained generator. Repeatable [default: random weights]."),
+        typer.Option(
+            metavar="FILE", help="A trained generator. Repeatable [default: random weights]."
+        ),
     ] = None,
     label: Annotated[
         list[str] | None,
-        typer.Option(help="A class of the dataset. Repeatable [default: the first three]."),
+        typer.Option(
+            metavar="CLASS", help="Of the dataset. Repeatable [default: the first three]."
+        ),
     ] = None,
     asked: FigureFlags,
 ) -> None:
@@ -116,13 +131,18 @@ def multimodal(
 def style(
     *,
     encoder: Annotated[
-        Path | None, typer.Option(help="The image encoder that was trained with it.")
+        Path | None,
+        typer.Option(metavar="FILE", help="The image encoder that was trained with it."),
     ] = None,
     style_image: Annotated[
         list[Path] | None,
-        typer.Option(help="An image whose style to take. Repeatable [default: val photos]."),
+        typer.Option(
+            metavar="FILE", help="An image whose style to take. Repeatable [default: val photos]."
+        ),
     ] = None,
-    styles: Annotated[int, typer.Option(min=1, max=16, help="Number of val photos.")] = 4,
+    styles: Annotated[
+        int, typer.Option(min=1, max=16, help="Number of val photos."), WITHOUT_STYLE_IMAGES
+    ] = 4,
     asked: LatentFigureFlags,
 ) -> None:
     """Figure 1: label maps x style images through the encoder."""

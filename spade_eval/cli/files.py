@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from spade_eval.cli import options
+from spade_eval.cli.console.conditions import WITH_RELEASED, WITH_VERIFY, WITHOUT_VERIFY
+from spade_eval.cli.console.topics import RELEASED
 from spade_eval.cli.flags import ReleasedFlags, grouped
 from spade_eval.errors import UserError
 
@@ -14,15 +16,32 @@ from spade_eval.errors import UserError
 @grouped
 def convert(
     *,
-    source: Annotated[Path, typer.Argument(help="A released *.pth, or a .safetensors of ours.")],
-    target: Annotated[Path, typer.Argument(help="The file to write, in the other form.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="A released *.pth, or a .safetensors of ours.")
+    ],
+    target: Annotated[
+        Path, typer.Argument(metavar="TARGET", help="The file to write, in the other form.")
+    ],
     released: ReleasedFlags,
     size: Annotated[
         str | None,
-        typer.Option("--size", "--image-size", help="Of latent-input generators: N, or HxW."),
+        typer.Option(
+            "--size",
+            "--image-size",
+            metavar="N|HxW",
+            help="Pixels, of latent-input generators.",
+            rich_help_panel=RELEASED,
+        ),
+        WITH_RELEASED,
     ] = None,
     num_features: Annotated[
-        int, typer.Option(min=0, help="Of pix2pixHD generators trained with instance features: 3.")
+        int,
+        typer.Option(
+            min=0,
+            help="Of pix2pixHD generators trained with instance features: 3.",
+            rich_help_panel=RELEASED,
+        ),
+        WITH_RELEASED,
     ] = 0,
 ) -> None:
     """Convert a checkpoint from the key layout of SPADE or pix2pixHD, or to it."""
@@ -38,22 +57,31 @@ def convert(
 
 
 def bundle(
-    runs: Annotated[list[Path] | None, typer.Argument(help="Run folders to bundle.")] = None,
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="RUN", help="Run folders to bundle.")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The file to write, or the folder to extract into.")
+        Path | None,
+        typer.Option(help="The file to write, or the folder to extract into."),
+        WITHOUT_VERIFY,
     ] = None,
     verify: Annotated[
-        Path | None, typer.Option(help="Check a bundle: hashes, and every number that it allows.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Check a bundle: hashes, and every number that it allows."
+        ),
     ] = None,
     extract: Annotated[
-        Path | None, typer.Option(help="Unpack a bundle whose hashes agree, into --out.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Unpack a bundle whose hashes agree, into --out."),
     ] = None,
     features: Annotated[
         bool, typer.Option(help="Bundle features, from which --verify computes distances again.")
     ] = True,
     sha256: Annotated[
         str | None,
-        typer.Option("--sha256", help="With --verify: the identity that the bundle must have."),
+        typer.Option("--sha256", metavar="HASH", help="The identity that the bundle must have."),
+        WITH_VERIFY,
     ] = None,
 ) -> None:
     """Bundle run folders into --out FILE, or verify or extract a bundle."""
@@ -62,8 +90,6 @@ def bundle(
         raise UserError(
             "bundle: expected RUN folders, --verify FILE or --extract FILE, one of them"
         )
-    if sha256 is not None and verify is None:
-        raise UserError("--sha256 was given without --verify FILE, which it belongs to")
     if not features and not runs:
         raise UserError("--no-features was given without RUN folders, whose bundle it makes small")
     if verify is not None:

@@ -11,6 +11,14 @@ from typing import Annotated, Any
 import typer
 
 from spade_eval.cli import options
+from spade_eval.cli.console.conditions import (
+    IN_TRAINING_PLACE,
+    ON_GENERATORS,
+    WITH_GPUS,
+    WITH_NODES,
+    WITH_RELEASED,
+)
+from spade_eval.cli.console.topics import DATA, PLACE, PROCESSES, RELEASED, SCORING, TRAINING
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
@@ -64,7 +72,10 @@ class BudgetFlags:
     """What a run trains with instead of what its budget says."""
 
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Training steps instead of the budget's.")
+        int | None,
+        typer.Option(
+            min=1, help="Training steps instead of the budget's.", rich_help_panel=TRAINING
+        ),
     ] = None
     batch_size: options.BatchSize = None
     width: options.Width = None
@@ -79,20 +90,38 @@ class ScoringFlags:
     filled_weights: options.FilledWeights = False
     fid_profile: options.FIDProfile = None
     samples: Annotated[
-        int, typer.Option(min=0, help="Measure the diversity of so many images of each label map.")
+        int,
+        typer.Option(
+            min=0,
+            help="Measure the diversity of so many images of each label map.",
+            rich_help_panel=SCORING,
+        ),
     ] = 0
     synthesis_precision: Annotated[
         str,
         typer.Option(
-            help="In which generators make the images to score: float32, bf16 or fp16. Half "
-            "precision is faster where hardware has it, and is marked with its deviation."
+            metavar="float32|bf16|fp16",
+            help="In which generators make the images to score. Half precision is faster where "
+            "hardware has it, and is marked with its deviation.",
+            rich_help_panel=SCORING,
         ),
     ] = "float32"
     segmenter_steps: Annotated[
-        int | None, typer.Option(min=1, help="Where an in-domain segmenter has to be trained.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Where an in-domain segmenter has to be trained.",
+            rich_help_panel=TRAINING,
+        ),
     ] = None
     val_limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Score only the first so many samples.")
+        int | None,
+        typer.Option(
+            "--limit",
+            min=1,
+            help="Score only the first so many samples.",
+            rich_help_panel=DATA,
+        ),
     ] = None
 
 
@@ -103,18 +132,26 @@ class ReleasedFlags:
     arch: Annotated[
         str | None,
         typer.Option(
-            help="Of released files, checked against them: spade, pix2pixhd, pix2pixhdpp."
+            metavar="spade|pix2pixhd|pix2pixhdpp|crn",
+            help="The architecture, checked against the file.",
+            rich_help_panel=RELEASED,
         ),
+        WITH_RELEASED,
     ] = None
     upsampling: Annotated[
-        str | None, typer.Option(help="Of released SPADE files: normal, more or most.")
+        str | None,
+        typer.Option(metavar="normal|more|most", help="Of SPADE files.", rich_help_panel=RELEASED),
+        WITH_RELEASED,
     ] = None
     label_layout: Annotated[
         str | None,
         typer.Option(
-            help="Of released files: coco_stuff, ade20k_raw, ade20k_shifted, cityscapes, "
-            "cityscapes_without_edges, or written as 19+unknown-last+edges."
+            metavar="LAYOUT",
+            help="Channels of the label map: coco_stuff, ade20k_raw, ade20k_shifted, cityscapes, "
+            "cityscapes_without_edges, or written as 19+unknown-last+edges.",
+            rich_help_panel=RELEASED,
         ),
+        WITH_RELEASED,
     ] = None
 
 
@@ -123,10 +160,15 @@ class PlaceFlags:
     """Where a run happens."""
 
     data_root: options.DataRoot = None
-    weights_dir: options.WeightsDir = None
+    weights_dir: Annotated[options.WeightsDir, IN_TRAINING_PLACE] = None
     device: options.Device = "auto"
     out: Annotated[
-        Path | None, typer.Option(help="Run folder [default: runs/<name of the run>].")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Run folder [default: runs/<name of the run>].",
+            rich_help_panel=PLACE,
+        ),
     ] = None
 
 
@@ -135,13 +177,28 @@ class ProcessFlags:
     """The processes that share a run."""
 
     gpus: options.GPUs = None
-    nodes: Annotated[int, typer.Option(min=1, help="Machines; start the same command on each.")] = 1
+    nodes: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Machines; start the same command on each.", rich_help_panel=PROCESSES
+        ),
+        ON_GENERATORS,
+    ] = 1
     rendezvous: Annotated[
-        str | None, typer.Option(help="HOST:PORT of one of the --nodes, the same on all of them.")
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="One of the --nodes, the same on all of them.",
+            rich_help_panel=PROCESSES,
+        ),
+        WITH_NODES,
     ] = None
     restarts: Annotated[
         int,
         typer.Option(
-            min=0, help="Continue up to so often by itself when a process of --gpus ends."
+            min=0,
+            help="Continue up to so often by itself when a process of --gpus ends.",
+            rich_help_panel=PROCESSES,
         ),
+        WITH_GPUS,
     ] = 0

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spade_eval.cli.surroundings import with_home
+from spade_eval.cli.console.conditions import ON_GENERATORS, WITH_FILES, WITH_MAPS
+from spade_eval.cli.console.surroundings import with_home
+from spade_eval.cli.console.topics import DATA, PLACE, PROCESSES, SCORING, TRAINING
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,61 +26,121 @@ FEW_IMAGES = "16"  # as many as `Workplace` keeps, which would import torch
 Dataset = Annotated[
     str,
     typer.Option(
+        metavar="NAME",
+        rich_help_panel=DATA,
         help="scenes (embedded), cocostuff, ade20k, ade20k_outdoor, cityscapes, "
-        "flickr_landscapes, or folder (your own)."
+        "flickr_landscapes, or folder (your own).",
     ),
 ]
-DataRoot = Annotated[
+DataRootOfAny = Annotated[
     Path | None,
-    typer.Option(help="Folder of the dataset's files [default: $SPADE_EVAL_DATA, else data/]."),
+    typer.Option(
+        "--data-root",
+        metavar="DIR",
+        help="Folder of the dataset's files [default: $SPADE_EVAL_DATA, else data/].",
+        rich_help_panel=DATA,
+    ),
 ]
-Maps = Annotated[Path | None, typer.Option(help="Folder of 8-bit label maps (PNG).")]
+DataRoot = Annotated[DataRootOfAny, WITH_FILES]
+Maps = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder of 8-bit label maps (PNG).", rich_help_panel=DATA),
+]
 Instances = Annotated[
-    Path | None, typer.Option(help="Folder of instance maps of the same file names.")
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="Folder of instance maps of the same file names.", rich_help_panel=DATA
+    ),
+    WITH_MAPS,
 ]
-BudgetName = Annotated[str, typer.Option("--budget", help="smoke, default, large or paper.")]
-ImageSize = Annotated[str | None, typer.Option(help="Instead of the budget's: N, or HxW.")]
-BatchSize = Annotated[int | None, typer.Option(min=1, help="Instead of the budget's.")]
+BudgetName = Annotated[
+    str,
+    typer.Option(
+        "--budget",
+        metavar="smoke|default|large|paper",
+        help="Size, steps, batch and width together.",
+        rich_help_panel=TRAINING,
+    ),
+]
+ImageSize = Annotated[
+    str | None,
+    typer.Option(metavar="N|HxW", help="Pixels, instead of the budget's.", rich_help_panel=DATA),
+]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Instead of the budget's.", rich_help_panel=TRAINING)
+]
 Width = Annotated[
-    float | None, typer.Option(min=0.01, help="Network width; 1 is the paper's number of channels.")
+    float | None,
+    typer.Option(
+        min=0.01,
+        help="Network width; 1 is the paper's number of channels.",
+        rich_help_panel=TRAINING,
+    ),
+    ON_GENERATORS,
 ]
 Profile = Annotated[
     str | None,
     typer.Option(
+        metavar="NAME",
+        rich_help_panel=SCORING,
         help="How images are scored: in-domain (the default), spade-paper, spade-paper-a, "
-        "spade-paper-b, oasis, imaginaire or modern; see `spade-eval protocol`."
+        "spade-paper-b, oasis, imaginaire or modern; see `spade-eval protocol`.",
     ),
 ]
 Segmenter = Annotated[
     str | None,
     typer.Option(
+        metavar="NAME",
+        rich_help_panel=SCORING,
         help="Instead of the profile's: deeplab-v2, upernet101[-baseline][-single], "
-        "drn-d-105[-ms], mmseg:CONFIG[:CHECKPOINT], hf:NAME. Alone, with profile modern."
+        "drn-d-105[-ms], mmseg:CONFIG[:CHECKPOINT], hf:NAME. Alone, with profile modern.",
     ),
 ]
 FIDProfile = Annotated[
     str | None,
     typer.Option(
         "--fid-profile",
-        help="Instead of the profile's: pytorch-fid, clean-fid, torch-fidelity, "
-        "legacy-2019a, legacy-2018, oasis-train or none.",
+        metavar="NAME",
+        rich_help_panel=SCORING,
+        help="Instead of the profile's: pytorch-fid, clean-fid, torch-fidelity, legacy-2019a, "
+        "legacy-2018, oasis-train or none.",
     ),
 ]
 FilledWeights = Annotated[
     bool,
-    typer.Option(help="Try the chain with noise for the segmenter's weights; scores mean nothing."),
+    typer.Option(
+        help="Try the chain with noise for the segmenter's weights; scores mean nothing.",
+        rich_help_panel=SCORING,
+    ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Of initialisation, data order and augmentation.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
+Seed = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Of initialisation, data order and augmentation.",
+        rich_help_panel=TRAINING,
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|cpu|cuda|cuda:N", help="Where it is computed.", rich_help_panel=PLACE
+    ),
+]
 WeightsDir = Annotated[
     Path | None,
-    typer.Option(help="Folder of downloaded weights [default: ~/.cache/spade_eval/weights]."),
+    typer.Option(
+        metavar="DIR",
+        help="Folder of downloaded weights [default: ~/.cache/spade_eval/weights].",
+        rich_help_panel=PLACE,
+    ),
 ]
 GPUs = Annotated[
     int | None,
     typer.Option(
         "--gpus",
         min=1,
+        rich_help_panel=PROCESSES,
         help="Processes on this machine, one for each GPU; with --device cpu, so many on the CPU.",
     ),
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spade_eval.errors import UserError
+from spade_eval.cli.console.conditions import OF_ONE_RUN, WITH_TABLE
 
 if TYPE_CHECKING:
     from spade_eval.paper_tables import PaperTable
@@ -19,25 +19,33 @@ if TYPE_CHECKING:
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(help="Run folders or bundles; several make a leaderboard."),
+        typer.Argument(metavar="RUN", help="Run folders or bundles; several make a leaderboard."),
     ],
     table: Annotated[
         str | None,
         typer.Option(
+            metavar="N|NAME",
             help="A table of a paper beside what was measured: 1, 3, 4 or 5 of the SPADE paper, in "
-            "full park2019-3."
+            "full park2019-3.",
         ),
     ] = None,
     unverified: Annotated[
-        bool, typer.Option(help="With --table: also numbers that were only recalled, marked.")
+        bool,
+        typer.Option(help="Also numbers that were only recalled, marked."),
+        WITH_TABLE,
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder [default: the run's own, or beside the first run]."),
+        typer.Option(
+            metavar="DIR", help="Folder [default: the run's own, or beside the first run]."
+        ),
     ] = None,
     into: Annotated[
         Path | None,
-        typer.Option(help="With --table: put it into its block of this Markdown page as well."),
+        typer.Option(
+            metavar="FILE", help="Put the table into its block of this Markdown page as well."
+        ),
+        WITH_TABLE,
     ] = None,
     columns: Annotated[
         str | None,
@@ -48,20 +56,16 @@ def report(
         typer.Option(metavar="ROW=TITLE", help="In .tex files: the row's name there. Repeatable."),
     ] = None,
     thorough: Annotated[
-        bool, typer.Option(help="Of one run: FID against N; takes minutes on Inception features.")
+        bool,
+        typer.Option(help="FID against N; takes minutes on Inception features."),
+        OF_ONE_RUN,
     ] = False,
 ) -> None:
     """Print the table of one run, of several, or of the paper, and write it in every form."""
-    if unverified and table is None:
-        raise UserError("--unverified was given without --table N, whose numbers it adds")
-    if into is not None and table is None:
-        raise UserError("--into was given without --table N, which it puts into a page")
     latex = _latex(columns, name or ())
     if table is None and len(runs) == 1 and runs[0].is_dir() and out is None:
         show_report(runs[0], thorough=thorough, latex=latex)
         return
-    if thorough:
-        raise UserError("--thorough is for the report of one run folder; give one, without --table")
     with tempfile.TemporaryDirectory() as scratch:
         _show_together(runs, table, unverified, out, into, latex, Path(scratch))
 

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spade_eval.cli import options
+from spade_eval.cli.console.app import App
+from spade_eval.cli.console.conditions import WITH_DATASET
+from spade_eval.cli.console.topics import DATA, PLACE
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
     from spade_eval.scoring.reference_statistics import ImageSet, ReferenceStatistics
 
-stats_app = typer.Typer(help="Make and look at reference statistics of FID.")
+stats_app = App(help="Make and look at reference statistics of FID.")
 
 
 class Store(str, Enum):
@@ -25,29 +28,52 @@ class Store(str, Enum):
 
 @stats_app.command()
 def make(
-    out: Annotated[Path, typer.Option(help="The .npz file to write.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The .npz file to write.")],
     dataset: Annotated[
-        str | None, typer.Option(help="Photos of a dataset: scenes or cocostuff.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Photos of a dataset, as scenes or cocostuff.",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Instead of a dataset: a folder of images.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Instead of a dataset: a folder of images.", rich_help_panel=DATA
+        ),
     ] = None,
-    split: Annotated[str, typer.Option(help="Of the dataset: train or val.")] = "val",
+    split: Annotated[
+        str,
+        typer.Option(metavar="train|val", help="Of the dataset.", rich_help_panel=DATA),
+        WITH_DATASET,
+    ] = "val",
     size: Annotated[
         str | None,
-        typer.Option(help="N or HxW. A dataset's photos are resized; a folder must have it."),
+        typer.Option(
+            metavar="N|HxW",
+            help="A dataset's photos are resized; a folder must have it.",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     fid_profile: Annotated[
         str,
         typer.Option(
-            help="pytorch-fid, torch-fidelity, legacy-2019a, legacy-2018, clean-fid or oasis-train."
+            metavar="NAME",
+            help="pytorch-fid, torch-fidelity, legacy-2019a, legacy-2018, clean-fid or "
+            "oasis-train.",
         ),
     ] = "pytorch-fid",
     store: Annotated[
         Store, typer.Option(help="Moments for FID; features for KID, precision and recall too.")
     ] = Store.moments,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images per forward pass.")] = 20,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Only the first so many images.", rich_help_panel=DATA),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Images per forward pass.", rich_help_panel=PLACE)
+    ] = 20,
     data_root: options.DataRoot = None,
     weights_dir: options.WeightsDir = None,
     device: options.Device = "auto",
@@ -81,7 +107,9 @@ def make(
 
 
 @stats_app.command()
-def show(file: Annotated[Path, typer.Argument(help="What `stats make` wrote.")]) -> None:
+def show(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `stats make` wrote.")],
+) -> None:
     """Say what stored statistics are of."""
     from spade_eval.scoring.reference_statistics import load_statistics
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spade_eval.cli.console.conditions import IN_STUDIES, ON_SLURM, OUTSIDE_STUDIES
+from spade_eval.cli.console.topics import OUTPUT, SEVERAL
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,25 +23,50 @@ if TYPE_CHECKING:
 Table = Annotated[
     str | None,
     typer.Option(
+        metavar="N|NAME",
         help="Train and score what a table of a paper needs: 1, 3, 4 or 5 of the SPADE paper, in "
-        "full park2019-3. For several datasets: --dataset cocostuff,ade20k."
+        "full park2019-3. For several datasets: --dataset cocostuff,ade20k.",
+        rich_help_panel=SEVERAL,
     ),
 ]
 Seeds = Annotated[
-    int, typer.Option(min=1, help="With --table: repeat with so many seeds, from --seed on.")
+    int,
+    typer.Option(
+        min=1,
+        help="Train and score every row with so many seeds, from --seed on.",
+        rich_help_panel=SEVERAL,
+    ),
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(min=1, help="With --table: models side by side [default: 1; on a cluster, all]."),
+    typer.Option(
+        min=1,
+        help="Models side by side [default: 1; on a cluster, all].",
+        rich_help_panel=SEVERAL,
+    ),
+    IN_STUDIES,
 ]
 Launcher = Annotated[
-    str, typer.Option(help="With --table, where models are trained: local, slurm or ray.")
+    str,
+    typer.Option(
+        metavar="local|slurm|ray", help="Where models are trained.", rich_help_panel=SEVERAL
+    ),
+    IN_STUDIES,
 ]
 Sbatch = Annotated[
     list[str] | None,
-    typer.Option(help="NAME=VALUE of sbatch, as partition=gpu, gpus=1, time=24:00:00. Repeatable."),
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="Of sbatch, as partition=gpu, gpus=1, time=24:00:00. Repeatable.",
+        rich_help_panel=SEVERAL,
+    ),
+    ON_SLURM,
 ]
-Report = Annotated[bool, typer.Option(help="Write tables and plots afterwards.")]
+Report = Annotated[
+    bool,
+    typer.Option(help="Write tables and plots afterwards.", rich_help_panel=OUTPUT),
+    OUTSIDE_STUDIES,
+]
 
 # Flags that every job gets in its own way, or that are not for jobs.
 _OWN = ("table", "seeds", "jobs", "launcher", "sbatch", "report", "dataset", "seed", "model", "out")

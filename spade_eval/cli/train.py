@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spade_eval.cli import options
+from spade_eval.cli.console.conditions import ON_GENERATORS, WITH_SCORE_EVERY
+from spade_eval.cli.console.topics import SCORING, TRAINING
 from spade_eval.cli.flags import BudgetFlags, PlaceFlags, ProcessFlags, RunFlags, grouped
 from spade_eval.errors import UserError
 
@@ -41,27 +43,77 @@ class Precision(str, Enum):
 
 TrainingSettings = Annotated[
     Settings | None,
-    typer.Option(help="Optimizers, initialisation and losses as printed, or as published code."),
+    typer.Option(
+        help="Optimizers, initialisation and losses as printed, or as published code.",
+        rich_help_panel=TRAINING,
+    ),
+    ON_GENERATORS,
 ]
 Accumulate = Annotated[
     int | None,
-    typer.Option(min=1, help="Split each batch into so many parts, one after the other in memory."),
+    typer.Option(
+        min=1,
+        help="Split each batch into so many parts, one after the other in memory.",
+        rich_help_panel=TRAINING,
+    ),
+    ON_GENERATORS,
 ]
-TrainingPrecision = Annotated[Precision | None, typer.Option(help="Default: float32.")]
+TrainingPrecision = Annotated[
+    Precision | None,
+    typer.Option(help="Of the computation [default: float32].", rich_help_panel=TRAINING),
+    ON_GENERATORS,
+]
 EMA = Annotated[
     float | None,
-    typer.Option("--ema", min=0.0, max=1.0, help="Keep and score an average of the weights."),
+    typer.Option(
+        "--ema",
+        min=0.0,
+        max=1.0,
+        help="Keep and score an average of the weights.",
+        rich_help_panel=TRAINING,
+    ),
+    ON_GENERATORS,
 ]
-TF32 = Annotated[bool, typer.Option("--tf32", help="Let CUDA multiply in TensorFloat-32.")]
+TF32 = Annotated[
+    bool,
+    typer.Option("--tf32", help="Let CUDA multiply in TensorFloat-32.", rich_help_panel=TRAINING),
+    ON_GENERATORS,
+]
 ChannelsLast = Annotated[
-    bool, typer.Option("--channels-last", help="Another order in memory, faster on many devices.")
+    bool,
+    typer.Option(
+        "--channels-last",
+        help="Another order in memory, faster on many devices.",
+        rich_help_panel=TRAINING,
+    ),
+    ON_GENERATORS,
 ]
-Compile = Annotated[bool, typer.Option("--compile", help="Compile the networks (torch.compile).")]
+Compile = Annotated[
+    bool,
+    typer.Option(
+        "--compile", help="Compile the networks (torch.compile).", rich_help_panel=TRAINING
+    ),
+    ON_GENERATORS,
+]
 ScoreEvery = Annotated[
     int | None,
-    typer.Option(min=1, help="Score every so many steps, and keep the best weights as well."),
+    typer.Option(
+        min=1,
+        help="Score every so many steps, and keep the best weights as well.",
+        rich_help_panel=SCORING,
+    ),
+    ON_GENERATORS,
 ]
-ScoreImages = Annotated[int, typer.Option(min=1, help="The first so many val images, for that.")]
+ScoreImages = Annotated[
+    int,
+    typer.Option(min=1, help="The first so many val images, for that.", rich_help_panel=SCORING),
+    WITH_SCORE_EVERY,
+]
+Model = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Generator to train.", rich_help_panel=TRAINING),
+    ON_GENERATORS,
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +139,7 @@ def train(
     context: typer.Context,
     *,
     what: Annotated[What, typer.Argument(help="generator or segmenter.")] = What.generator,
-    model: Annotated[str, typer.Option(help="Generator to train.")] = "spade",
+    model: Model = "spade",
     run: RunFlags,
     budget: BudgetFlags,
     training: TrainingFlags,

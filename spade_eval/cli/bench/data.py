@@ -11,6 +11,7 @@ import typer
 from spade_eval.cli import options
 from spade_eval.cli.bench.flags import Save
 from spade_eval.cli.bench.lines import Column, optional, print_lines, print_table
+from spade_eval.cli.console.topics import DATA
 
 if TYPE_CHECKING:
     from spade_eval.bench.timing import Row
@@ -42,7 +43,12 @@ def _rate(row: "Row", seconds: str) -> str:
 
 def bench_data(
     dataset: Annotated[
-        str | None, typer.Option(help="A dataset of files [default: files made for the test].")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A dataset of files [default: files made for the test].",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     data_root: options.DataRoot = None,
     size: options.ImageSize = None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-Model = Annotated[str, typer.Option(help="A generator of `spade-eval models`.")]
+Model = Annotated[str, typer.Option(metavar="NAME", help="One of `spade-eval models`.")]
 NetworkWidth = Annotated[float, typer.Option("--width", min=0.01, help="1 is the paper's.")]
 Repeats = Annotated[int, typer.Option(min=1, help="Runs of each, in turn; medians count.")]
 WarmUp = Annotated[int, typer.Option(min=0, help="Runs before those.")]

@@ -19,6 +19,7 @@ from spade_eval.cli.bench.lines import (
     print_table,
     spread,
 )
+from spade_eval.cli.console.conditions import WITHOUT_MAPS, WITHOUT_TRAINING
 
 if TYPE_CHECKING:
     from spade_eval.bench.timing import Row
@@ -43,7 +44,8 @@ _COLUMNS = (
 def bench_generator(
     model: Model = "spade",
     size: Annotated[
-        list[str] | None, typer.Option(help="N or HxW [default: 256]. Repeatable.")
+        list[str] | None,
+        typer.Option(metavar="N|HxW", help="Pixels [default: 256]. Repeatable."),
     ] = None,
     batch: Annotated[
         list[int] | None, typer.Option(min=1, help="[default: 4]. Repeatable.")
@@ -55,17 +57,23 @@ def bench_generator(
     width: NetworkWidth = 1.0,
     maps: options.Maps = None,
     instances: options.Instances = None,
-    dataset: options.Dataset = "scenes",
+    dataset: Annotated[options.Dataset, WITHOUT_MAPS] = "scenes",
     data_root: options.DataRoot = None,
     repeats: Repeats = 3,
     warm_up: WarmUp = 1,
     training: Annotated[
         bool, typer.Option(help="Whole training steps, without the perceptual loss.")
     ] = False,
-    compile: Annotated[bool, typer.Option(help="Variants with torch.compile as well.")] = False,
+    compile: Annotated[
+        bool, typer.Option(help="Variants with torch.compile as well."), WITHOUT_TRAINING
+    ] = False,
     precision: Annotated[
         list[str] | None,
-        typer.Option(help="Both forms in tf32 (CUDA), bf16 or fp16 as well. Repeatable."),
+        typer.Option(
+            metavar="tf32|bf16|fp16",
+            help="Both forms in that as well; tf32 on CUDA. Repeatable.",
+        ),
+        WITHOUT_TRAINING,
     ] = None,
     device: options.Device = "auto",
     save: Save = None,
@@ -80,8 +88,6 @@ def bench_generator(
     precisions = precision or []
     for name in precisions:
         lookup(dict.fromkeys(PRECISIONS), name, "precision")
-    if training and (compile or precisions):
-        raise UserError("--training: measured in float32, eager; leave out --compile, --precision")
     place, root = resolve_device(device), options.data_root_or_default(data_root)
     if "tf32" in precisions and place.type != "cuda":
         raise UserError(f"--precision tf32 on {place.type}: only CUDA has it; leave it out here")

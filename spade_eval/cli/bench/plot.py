@@ -10,10 +10,13 @@ import typer
 def bench_plot(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="Of --save, or what was printed, kept as a file."),
+        typer.Argument(metavar="FILE", help="Of --save, or what was printed, kept as a file."),
     ],
     out: Annotated[
-        Path | None, typer.Option(file_okay=False, help="Folder [default: beside the first file].")
+        Path | None,
+        typer.Option(
+            metavar="DIR", file_okay=False, help="Folder [default: beside the first file]."
+        ),
     ] = None,
 ) -> None:
     """Draw time against size, batch, labels and number of images, wherever the lines vary it."""

@@ -55,8 +55,9 @@ def bench_score(
     way: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="NAME",
             help="one pass; one pass, PNG kept; three steps; three steps, dense [default: all; "
-            "of several processes the first]. Repeatable."
+            "of several processes the first]. Repeatable.",
         ),
     ] = None,
     dataset: options.Dataset = "scenes",

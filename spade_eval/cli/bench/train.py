@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spade_eval.cli import options
-from spade_eval.cli.bench.flags import Save
+from spade_eval.cli.bench.flags import Model, Save
 from spade_eval.cli.bench.lines import Column, print_lines, print_table
 from spade_eval.cli.train import (
     TF32,
@@ -31,7 +31,7 @@ _COLUMNS = (
 
 
 def bench_train(
-    model: Annotated[str, typer.Option(help="Generator to train.")] = "spade",
+    model: Model = "spade",
     dataset: options.Dataset = "scenes",
     data_root: options.DataRoot = None,
     budget: options.BudgetName = "default",

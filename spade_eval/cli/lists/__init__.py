@@ -10,23 +10,33 @@ from typing import Annotated
 import typer
 
 from spade_eval.cli import options
+from spade_eval.cli.console.app import App
+from spade_eval.cli.console.conditions import WITH_DATASET, WITHOUT_DIFF
 from spade_eval.errors import UserError, lookup
 
-weights_app = typer.Typer(help="Weight files: what is known, what is there, what to fetch.")
+weights_app = App(help="Weight files: what is known, what is there, what to fetch.")
 
 Names = Annotated[
-    list[str] | None, typer.Argument(help="Words of a file's name or use [default: all].")
+    list[str] | None,
+    typer.Argument(metavar="WORD", help="Words of a file's name or use [default: all]."),
 ]
 
 
 def models(
     name: Annotated[
-        str | None, typer.Argument(help="A generator; with --diff also a method [default: all].")
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="A generator; with --diff also a method [default: all]."
+        ),
     ] = None,
     diff: Annotated[
         bool, typer.Option("--diff", help="Show where `paper` and `release` settings differ.")
     ] = False,
-    csv: Annotated[Path | None, typer.Option(help="Also write the list to this file.")] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write the list to this file."),
+        WITHOUT_DIFF,
+    ] = None,
 ) -> None:
     """List the generators: row of the paper, parameters per dataset, printed count."""
     from spade_eval.cli.lists.model_list import (
@@ -48,21 +58,20 @@ def models(
 
 def protocol(
     dataset: Annotated[
-        str | None, typer.Argument(help="A dataset: everything its profiles fix [default: table].")
+        str | None,
+        typer.Argument(
+            metavar="DATASET", help="Print everything that its profiles fix [default: table]."
+        ),
     ] = None,
-    profile: options.Profile = None,
-    segmenter: options.Segmenter = None,
-    fid_profile: options.FIDProfile = None,
+    profile: Annotated[options.Profile, WITH_DATASET] = None,
+    segmenter: Annotated[options.Segmenter, WITH_DATASET] = None,
+    fid_profile: Annotated[options.FIDProfile, WITH_DATASET] = None,
 ) -> None:
     """Print how images are scored, by every profile or by one."""
     from spade_eval.datasets import DATASETS
     from spade_eval.protocol import SHORTHANDS, profiles_of, protocol_for, table_lines
 
     if dataset is None:
-        if profile or segmenter or fid_profile:
-            raise UserError(
-                "protocol: name a dataset too, for example `spade-eval protocol ade20k`"
-            )
         typer.echo("\n".join(table_lines()))
         for short, meant in SHORTHANDS.items():
             spelled = ", ".join(f"{name} on {dataset}" for dataset, name in meant.items())
@@ -121,7 +130,9 @@ def check(names: Names = None, weights_dir: options.WeightsDir = None) -> None:
 
 @weights_app.command()
 def fetch(
-    names: Annotated[list[str], typer.Argument(help="Words of a file's name or use.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="WORD", help="Words of a file's name or use.")
+    ],
     weights_dir: options.WeightsDir = None,
 ) -> None:
     """Download files with a progress bar; started again, resumes. Nothing else ever downloads."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from spade_eval.cli import main
-from spade_eval.cli.surroundings import with_home
+from spade_eval.cli.console.surroundings import with_home
 from spade_eval.errors import UserError
 
 

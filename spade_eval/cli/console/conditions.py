@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The conditions under which flags have an effect; each stands in the annotation of its flags.
+
+Flags that are part of a run's configuration have none: they decide which run it is.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from spade_eval.cli.console.effects import Effect, Values
+
+
+def _plain(values: Values, name: str) -> Any:
+    """Return a flag's value, that of a choice as its word; None where the command has none."""
+    value = values.get(name)
+    return getattr(value, "value", value)
+
+
+def _is_study(values: Values) -> bool:
+    return values.get("table") is not None or values.get("seeds", 1) > 1
+
+
+def _is_generator(values: Values) -> bool:
+    return _plain(values, "what") != "segmenter"
+
+
+def _datasets(values: Values) -> set[str]:
+    """Return the datasets whose samples are read."""
+    if isinstance(values.get("maps"), Path):  # in their place; a number of maps is of a dataset
+        return set()
+    return set((values.get("dataset") or "").split(","))
+
+
+def _files(values: Values) -> Iterator[Path]:
+    """Yield the checkpoints that a command names: plain paths and NAME=FILE."""
+    for name in ("checkpoint", "images", "source"):
+        given = values.get(name) or ()
+        for item in given if isinstance(given, (list, tuple)) else (given,):
+            path = Path(str(item).partition("=")[2] or str(item))
+            if not path.is_dir():
+                yield path
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Return whether the name is that of a checkpoint and not of a folder of images."""
+    return path.suffix in (".safetensors", ".pth", ".pt")
+
+
+def _has_released(values: Values) -> bool:
+    from spade_eval.models.checkpoints.files import has_description
+
+    # A file that is absent is refused by name, which says more.
+    return any(not path.is_file() or not has_description(path) for path in _files(values))
+
+
+WITH_RELEASED = Effect("with a released file", _has_released)
+WITH_FILES = Effect(
+    "with a dataset of files",
+    lambda values: bool(_datasets(values) - {"scenes", ""}),
+)
+WITH_SCENES = Effect("with --dataset scenes", lambda values: values.get("dataset") == "scenes")
+WITH_DATASET = Effect("with a dataset", lambda values: values.get("dataset") is not None)
+WITH_TABLE = Effect("with --table", lambda values: values.get("table") is not None)
+WITHOUT_TABLE = Effect("without --table", lambda values: values.get("table") is None)
+IN_STUDIES = Effect("with --table or several --seeds", _is_study)
+OUTSIDE_STUDIES = Effect(
+    "without --table and several --seeds", lambda values: not _is_study(values)
+)
+ON_SLURM = Effect("with --launcher slurm", lambda values: _plain(values, "launcher") == "slurm")
+WITH_IMAGES = Effect(
+    "with folders of images",
+    lambda values: any(not is_checkpoint(Path(item)) for item in values.get("images") or ()),
+)
+ON_GENERATORS = Effect("for generators", _is_generator, among="what")
+WITH_GPUS = Effect("with --gpus", lambda values: values.get("gpus") is not None)
+WITH_NODES = Effect("with several --nodes", lambda values: values.get("nodes", 1) > 1)
+WITH_SCORE_EVERY = Effect(
+    "with --score-every", lambda values: values.get("score_every") is not None
+)
+OF_ONE_RUN = Effect(
+    "for one run folder, without --table and --out",
+    lambda values: (
+        values.get("table") is None
+        and values.get("out") is None
+        and len(values["runs"]) == 1
+        and values["runs"][0].is_dir()
+    ),
+)
+WITH_VERIFY = Effect("with --verify", lambda values: values.get("verify") is not None)
+WITHOUT_VERIFY = Effect("without --verify", lambda values: values.get("verify") is None)
+WITHOUT_DIFF = Effect("without --diff", lambda values: not values.get("diff"))
+WITHOUT_STYLE_IMAGES = Effect("without --style-image", lambda values: not values.get("style_image"))
+WITH_MAPS = Effect("with --maps", lambda values: values.get("maps") is not None)
+WITHOUT_MAPS = Effect("without --maps", lambda values: values.get("maps") is None)
+WITHOUT_TRAINING = Effect("without --training", lambda values: not values.get("training"))
+WITH_WEIGHTS = Effect("without --filled-weights", lambda values: not values.get("filled_weights"))
+IN_TRAINING_PLACE = Effect(
+    "without --out for segmenters",
+    lambda values: _is_generator(values) or values.get("out") is None,
+    among="what",
+)
