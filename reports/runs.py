@@ -6,13 +6,13 @@ same protocol, with different values, the first given run's value is shown and t
 named: it means that one of the machines computes something else, or that a file was changed.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spade_eval.errors import UserError
+from spade_eval.json_fields import parsed_json
 from spade_eval.records import Measurement, RecordStore
 from spade_eval.reports.bundle.bundle import extract_bundle
 from spade_eval.reports.measured.run_data import RunData
@@ -106,7 +106,7 @@ def _config(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = parsed_json(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise UserError(f"{path}: not the JSON that a run writes ({error}); restore it") from error
     return config if isinstance(config, dict) else None

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from spade_eval.errors import UserError
-from spade_eval.json_fields import require_types
+from spade_eval.json_fields import parsed_json, require_types
 
 SCHEMA_VERSION = 1
 _LONGEST_NAME = 200  # bytes: a row's files are named after it, and file names end at 255
@@ -100,7 +100,7 @@ class Measurement:
     @classmethod
     def from_json(cls, line: str) -> "Measurement":
         """Read what `to_json` wrote; `ValueError` or `TypeError` for a line of another form."""
-        fields = json.loads(line)
+        fields = parsed_json(line)
         if fields.get("schema") != SCHEMA_VERSION:
             raise ValueError(f"schema {fields.get('schema')!r:.80}, expected {SCHEMA_VERSION}")
         require_types(cls, fields)

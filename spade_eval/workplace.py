@@ -13,6 +13,7 @@ import torch
 from spade_eval.config import RunConfig
 from spade_eval.errors import UserError
 from spade_eval.files import locked, replaced
+from spade_eval.json_fields import parsed_json
 from spade_eval.models.training.distributed import ALONE, World
 
 FEW_IMAGES = 16
@@ -68,8 +69,8 @@ def at_work(run_folder: Path, names: Iterable[str], world: World) -> Iterator[No
 def _stated_sha256(path: Path) -> object:
     """Return the hash of the configuration in a run's config.json."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))).get("sha256")
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        return dict(parsed_json(path.read_text(encoding="utf-8"))).get("sha256")
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(
             f"{path} is not the configuration of a run ({error}); restore it, or choose another "
             "folder with --out"

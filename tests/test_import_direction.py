@@ -14,27 +14,35 @@ OURS = {"spade_eval", *LINKED, "run_benchmark"}
 # Leaves, which themselves import nothing else of ours.
 MISMATCH, LABELS = "spade_eval.models.mismatch", "spade_eval.models.labels"
 SEMANTICS, FAST = "spade_eval.models.semantics", "spade_eval.models.fast"
-ERRORS, FILES = "spade_eval.errors", "spade_eval.files"
+LIMITS, ZIP_MEMBERS = "spade_eval.models.limits", "spade_eval.models.zip_members"
+ERRORS, FILES, JSON = "spade_eval.errors", "spade_eval.files", "spade_eval.json_fields"
 PROGRESS = "spade_eval.progress"
 MAY_IMPORT = {  # besides itself
     "spade_eval/errors.py": (),
     "spade_eval/progress.py": (),
     "spade_eval/files.py": (ERRORS, PROGRESS),
-    "models": (ERRORS, FILES, PROGRESS),
+    "models": (ERRORS, FILES, JSON, PROGRESS),
     "models/labels.py": (),
     "models/choices.py": (),
+    "models/limits.py": (),
+    "models/zip_members.py": (LIMITS,),
     "models/mismatch.py": (),
     "models/semantics.py": (LABELS,),
     "models/layers": (SEMANTICS, LABELS),
     "segmenters": (MISMATCH, LABELS),
-    "spade_eval/metrics": (ERRORS, FILES, "spade_eval.weights", MISMATCH),
-    "spade_eval/datasets": (ERRORS, FILES, LABELS, PROGRESS),
-    "spade_eval/json_fields.py": (),
-    "spade_eval/records.py": (ERRORS, "spade_eval.json_fields"),
+    "spade_eval/metrics": (
+        *(ERRORS, FILES, JSON, "spade_eval.weights"),
+        *(MISMATCH, LIMITS, ZIP_MEMBERS),
+    ),
+    "spade_eval/datasets": (ERRORS, FILES, JSON, LABELS, LIMITS, PROGRESS),
+    "spade_eval/json_fields.py": (LIMITS,),
+    "spade_eval/records.py": (ERRORS, JSON),
     "spade_eval/paper_tables.py": (ERRORS,),
     "reports": (
         ERRORS,
         FILES,
+        JSON,
+        ZIP_MEMBERS,
         "spade_eval.records",
         "spade_eval.paper_tables",
         "spade_eval.figures.grid",
@@ -206,3 +214,15 @@ def test_files_are_replaced_in_one_place() -> None:
                      if isinstance(node, ast.Attribute)}  # fmt: skip
             if names & {"os.replace", "os.rename"}:
                 assert path.relative_to(ROOT).as_posix() in movers, path
+
+
+def test_json_of_others_is_read_in_one_place() -> None:
+    """So that its limits hold everywhere."""
+    for package in ("spade_eval", *LINKED):
+        for path in python_files(package):
+            calls = {ast.unparse(node) for node in ast.walk(ast.parse(path.read_text()))
+                     if isinstance(node, ast.Attribute)}  # fmt: skip
+            if calls & {"json.load", "json.loads", "json.JSONDecoder"}:
+                place = path.relative_to(ROOT).as_posix()
+                writes = place == "reports/tables/writing.py"  # reads what it has just written
+                assert place == "spade_eval/json_fields.py" or writes, path

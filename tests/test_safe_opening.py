@@ -23,7 +23,6 @@ OPENERS = {
 # Where each may stand, and how often.
 ALLOWED = {
     ("models/checkpoints/restricted_pickle.py", "pickle"): 1,
-    ("models/checkpoints/safe_load.py", "torch.load(weights_only=True)"): 1,
     ("spade_eval/metrics/arrays.py", "np.load(allow_pickle=False)"): 1,
 }
 

@@ -12,15 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spade_eval.models.checkpoints.published import refuse_mismatch, refuse_nonfinite
+from spade_eval.json_fields import require_types
+from spade_eval.models.checkpoints.bounds import require_buildable
+from spade_eval.models.checkpoints.published import refuse_absurd, refuse_mismatch
 from spade_eval.models.systems.presets import networks
 
 Described = Mapping[str, Any]
 """{"network": class name, "config": every field of its `Config`}."""
-
-# No network of the field comes near; a larger number in a file is damage or malice, and building
-# such a network would take all memory or time before its weights could be compared.
-_LARGEST = 1 << 16
 
 
 def describe(network: nn.Module) -> dict[str, Any]:
@@ -41,10 +39,10 @@ def rebuild(description: Described, weights: Mapping[str, Tensor]) -> nn.Module:
     try:
         with torch.device("meta"):
             network = known[name](_config(known[name], settings))
-    except (TypeError, AssertionError, RuntimeError, KeyError, ArithmeticError) as error:
+    except (TypeError, AssertionError, RuntimeError, LookupError, ArithmeticError) as error:
         raise ValueError(f"the configuration of {name} cannot be built: {error}") from error
     refuse_mismatch(weights, network.state_dict())
-    refuse_nonfinite(weights)
+    refuse_absurd(weights)
     network.to_empty(device="cpu")
     network.load_state_dict(dict(weights))
     return network.eval()
@@ -63,12 +61,10 @@ def _config(network: type[nn.Module], settings: Mapping[str, Any]) -> Any:
             f"the configuration of {network.__name__} lacks or adds {differing}; expected the "
             f"fields {', '.join(sorted(fields))}"
         )
+    require_types(config, settings)
     values = {
         name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
     }
-    for name, value in values.items():
-        numbers = value if isinstance(value, tuple) else (value,)
-        for number in numbers:
-            if isinstance(number, (int, float)) and not 0 <= number <= _LARGEST:
-                raise ValueError(f"{name} is {number}, expected 0 to {_LARGEST}")
-    return config(**values)
+    made = config(**values)
+    require_buildable(network, made)
+    return made

@@ -7,8 +7,8 @@ a JSON description from which it is rebuilt, in the file's own metadata, so that
 """
 
 import json
+import math
 import os
-import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +21,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from spade_eval.files import lfs_pointer, replaced
-from spade_eval.models.checkpoints.safe_load import load_plain
+from spade_eval.json_fields import parsed_json
+from spade_eval.models.checkpoints.safe_load import load_plain, require_safetensors
 
 _DESCRIPTION = "spade_eval"
 
@@ -44,7 +45,7 @@ def load_state(path: Path) -> dict[str, Any]:
     """Read a training state; `ValueError` if the file is damaged or holds anything but data."""
     try:
         state = load_plain(path)
-        _require_checksums(path)
+        _require_finite(state)
         return state
     except ValueError as error:
         raise ValueError(
@@ -72,9 +73,10 @@ def save_state_dict(path: Path, weights: Mapping[str, Tensor]) -> None:
 def has_description(path: Path) -> bool:
     """Return whether a file is a network file of this suite, by its content, not its name."""
     try:
+        require_safetensors(path)
         with safe_open(path, framework="pt") as file:
             return _DESCRIPTION in (file.metadata() or {})
-    except (SafetensorError, OSError):
+    except (SafetensorError, OSError, ValueError):
         return False
 
 
@@ -82,8 +84,8 @@ def load_description(path: Path) -> dict[str, Any]:
     """Read the JSON description of a network file; `ValueError` for any other file."""
     try:
         with safe_open(path, framework="pt") as file:
-            return dict(json.loads((file.metadata() or {})[_DESCRIPTION]))
-    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError, OSError) as error:
+            return dict(parsed_json((file.metadata() or {})[_DESCRIPTION]))
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         reason = lfs_pointer(path) or _first_line(error)
         raise ValueError(
             f"{path} is not a checkpoint of this suite ({reason}); "
@@ -130,15 +132,19 @@ def _on_disk(path: Path, keep: Path | None = None) -> Iterator[Any]:
         os.fsync(raw.fileno())
 
 
-def _require_checksums(path: Path) -> None:
-    """Compare every part with the checksum stored for it, which torch.load does not do."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
-        raise ValueError(_first_line(error)) from error
-    if damaged is not None:
-        raise ValueError(f"{damaged} in it does not have its checksum")
+def _require_finite(node: object, name: str = "") -> None:
+    """Refuse NaN and infinity by name: no training ends well that continues with them."""
+    if isinstance(node, Tensor):
+        finite = bool(node.isfinite().all())
+    elif isinstance(node, Mapping | list | tuple):
+        inner = node.items() if isinstance(node, Mapping) else enumerate(node)
+        for key, part in inner:
+            _require_finite(part, f"{name}.{key}" if name else str(key))
+        return
+    else:
+        finite = not isinstance(node, float) or math.isfinite(node)
+    if not finite:
+        raise ValueError(f"{name} in it holds NaN or infinity")
 
 
 def _first_line(error: Exception) -> str:

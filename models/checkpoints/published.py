@@ -12,9 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spade_eval.models.checkpoints.bounds import require_buildable
 from spade_eval.models.checkpoints.recognition import is_generator, recognised, resolve_layout
 from spade_eval.models.checkpoints.unwrapping import plain_names, unwrapped
 from spade_eval.models.labels import SemanticLayout, Size
+from spade_eval.models.limits import LARGEST_WEIGHT
 from spade_eval.models.mismatch import listed, mismatch
 from spade_eval.models.released import Hints
 from spade_eval.models.systems.presets import networks
@@ -62,6 +64,7 @@ def load_published_generator(
     if arch not in (None, family):
         raise ValueError(f"the file holds a {family} generator, not {arch}; set arch to {family}")
     layout_name, resolved = resolve_layout(config.num_labels, layout)
+    require_buildable(network, config)
     with torch.device("meta"):
         generator: nn.Module = network(config)
     generator.to_empty(device="cpu")
@@ -75,6 +78,7 @@ def load_published_network(state_dict: Mapping[str, Any]) -> nn.Module:
     """Load a released discriminator or image encoder, recognised by names and shapes."""
     tensors = unwrapped(state_dict).tensors
     network, config = recognised(tensors)
+    require_buildable(network, config)
     with torch.device("meta"):
         module: nn.Module = network(config)
     module.to_empty(device="cpu")
@@ -102,7 +106,7 @@ def load_published(
         if name.endswith(_COUNTER):
             tensors.setdefault(name, torch.zeros_like(tensor, device="cpu"))
     refuse_mismatch(tensors, wanted)
-    refuse_nonfinite(tensors)
+    refuse_absurd(tensors)
     module.load_state_dict(from_published(module, tensors, names))
 
 
@@ -163,14 +167,23 @@ def refuse_mismatch(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor])
         )
 
 
-def refuse_nonfinite(tensors: Mapping[str, Tensor]) -> None:
-    """Raise `ValueError` that names tensors with an element that is no finite float32.
+def refuse_absurd(tensors: Mapping[str, Tensor]) -> None:
+    """Raise `ValueError` that names tensors with elements that no training leaves.
 
-    A last tanh makes 1 or -1 of infinity, so no image and no number would show it.
+    These are NaN, infinity and what is beyond `LARGEST_WEIGHT`; a running variance may be its
+    square. A last tanh makes 1 or -1 of any of them, so no image and no number would show it.
     """
-    broken = [name for name, tensor in tensors.items() if not tensor.float().isfinite().all()]
+    broken = [name for name, tensor in tensors.items() if not _is_plausible(name, tensor)]
     if broken:
         raise ValueError(
-            f"{listed(broken)}: NaN or infinity, expected finite weights; the file is damaged, or "
-            "its training diverged: get it again, or train again"
+            f"{listed(broken)}: NaN, infinity or numbers beyond {LARGEST_WEIGHT:.0f}, expected "
+            "finite weights; the file is damaged, or its training diverged: get it again, or train "
+            "again"
         )
+
+
+def _is_plausible(name: str, tensor: Tensor) -> bool:
+    if not tensor.is_floating_point():  # counters
+        return not tensor.is_complex()
+    largest = LARGEST_WEIGHT**2 if name.endswith("running_var") else LARGEST_WEIGHT
+    return tensor.numel() == 0 or float(tensor.float().abs().max()) <= largest  # not of NaN

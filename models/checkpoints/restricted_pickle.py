@@ -1,56 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reader of checkpoint files that `torch.load(weights_only=True)` does not read, or not as safely.
+"""Unpickler of what `torch.save` writes, which runs nothing and is bounded in memory and time.
 
-These are, up to PyTorch 2.14:
+`torch.load(weights_only=True)`, up to PyTorch 2.14, does not do here:
 
-- pickles of protocol 4 and 5, whose instructions it does not know;
-- files that hold objects of foreign classes besides their tensors (mmsegmentation's training
-  history): `safe_globals` would have to name each class, `getattr` among them, cannot let pass what
-  is of `os`, and lets no such object be filled item by item;
-- files of the form before PyTorch 1.6: it takes memory for whatever size a tensor claims and
-  compares with the stored numbers afterwards; here sizes are compared first.
+- it does not know pickles of protocol 4 and 5, and refuses whole files that hold objects of foreign
+  classes besides their tensors (mmsegmentation's training history): `safe_globals` would have to
+  name each class, `getattr` among them, and lets no such object be filled item by item;
+- it takes memory for whatever a file names: `bytearray(1 << 40)`, tensors of stride 0, sparse ones.
 
-The unpickler knows tensors, storages, `OrderedDict` and `torch.Size`; every other name stands for
-an inert class, and nothing that a file can reach has a side effect or can be modified. For
-`spade_eval.models.checkpoints.safe_load`, which says what is opened in which way.
+The unpickler knows strided tensors, storages, `OrderedDict` and `torch.Size`; every other name
+stands for an inert class, and nothing that a file can reach has a side effect or can be modified.
+Python's own unpickler in Python is its base: its memo is a dictionary, where that in C makes room
+for any index that a file names. For `spade_eval.models.checkpoints.safe_load`.
 """
 
 import collections
-import io
 import pickle
-import sys
-import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
 import torch
-from torch import Tensor
 
-# First two of the five pickles with which files of the older form begin.
-_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-_LEGACY_PROTOCOL = 1001
-
-
-def collect(root: object, tensor: Callable[[object], Tensor | None]) -> dict[str, Any]:
-    """Copy the nested dictionaries down to their tensors; a dictionary inside itself is cut."""
-    copies: dict[int, dict[str, Any]] = {}
-    unfinished: set[int] = set()
-
-    def copy(node: object) -> dict[str, Any]:
-        if not isinstance(node, dict) or id(node) in unfinished:
-            return {}
-        if id(node) not in copies:
-            unfinished.add(id(node))
-            named = [(name, value) for name, value in node.items() if isinstance(name, str)]
-            values = [(name, tensor(value), value) for name, value in named]
-            kept = {name: copy(value) if leaf is None else leaf for name, leaf, value in values}
-            copies[id(node)] = {
-                name: part for name, part in kept.items() if isinstance(part, Tensor) or part
-            }
-            unfinished.remove(id(node))
-        return copies[id(node)]
-
-    return copy(root)
+from spade_eval.models.limits import (
+    LARGEST_INTEGER,
+    MOST_DIMENSIONS,
+    MOST_PICKLE_BYTES,
+    MOST_PICKLE_STEPS,
+)
 
 
 class _Inert:
@@ -65,8 +41,6 @@ class _Inert:
 
     def __call__(self, *_: object, **__: object) -> "_Inert":
         return self
-
-    def __setstate__(self, _: object) -> None: ...
 
     def __setitem__(self, _: object, __: object) -> None: ...
 
@@ -85,7 +59,7 @@ class _StorageType(NamedTuple):
     dtype: torch.dtype
 
 
-class _Storage(NamedTuple):
+class Storage(NamedTuple):
     """A stretch of the numbers stored under `key`."""
 
     key: str
@@ -99,10 +73,10 @@ class _Storage(NamedTuple):
         return self.numel * self.dtype.itemsize
 
 
-class _Strided(NamedTuple):
+class Strided(NamedTuple):
     """A tensor that is not made yet."""
 
-    storage: _Storage
+    storage: Storage
     offset: int
     size: tuple[int, ...]
     stride: tuple[int, ...]
@@ -118,17 +92,37 @@ class _Rebuild(NamedTuple):
         if self.kind == "parameter":  # data, requires_grad, hooks
             return args[0]
         if self.kind == "subclass":  # function, type, its arguments, state
-            return args[0](*args[2]) if isinstance(args[0], _Rebuild) else _Inert()
+            made = isinstance(args[0], _Rebuild)
+            return args[0](*_few(args[2])) if made else _Inert()
         storage, offset, size, stride = args[:4]
-        if not isinstance(storage, _Storage):
+        if not isinstance(storage, Storage):
             raise pickle.UnpicklingError("a tensor without a storage")
         dtype = args[6] if self.kind == "typed" else storage.dtype
-        return _Strided(storage, offset, tuple(size), tuple(stride), dtype)
+        return Strided(storage, _whole(offset), _numbers(size), _numbers(stride), dtype)
+
+
+def _few(items: Any = ()) -> tuple[Any, ...]:
+    """Copy a sequence that is short in every sound file."""
+    if len(items) > MOST_DIMENSIONS:
+        raise pickle.UnpicklingError(
+            f"a size of {len(items):,} numbers, expected at most {MOST_DIMENSIONS}"
+        )
+    return tuple(items)
+
+
+def _numbers(items: Any) -> tuple[int, ...]:
+    return tuple(map(_whole, _few(items)))
+
+
+def _whole(number: Any) -> int:
+    """Return a number that can be multiplied and shown at no cost."""
+    if not isinstance(number, int) or abs(number) > LARGEST_INTEGER:
+        raise pickle.UnpicklingError("the size of a tensor is not a whole number of 64 bits")
+    return number
 
 
 _KNOWN: dict[tuple[str, str], object] = {
-    ("collections", "OrderedDict"): collections.OrderedDict,
-    ("torch", "Size"): tuple,
+    ("torch", "Size"): _few,
     ("torch._utils", "_rebuild_tensor"): _Rebuild("tensor"),
     ("torch._utils", "_rebuild_tensor_v2"): _Rebuild("tensor"),
     ("torch._utils", "_rebuild_tensor_v3"): _Rebuild("typed"),
@@ -154,16 +148,61 @@ _STORAGE_DTYPES = {
 }
 
 
-class _InertUnpickler(pickle.Unpickler):
-    """Builds dictionaries, lists, numbers and `_Strided` tensors, and nothing else."""
+class _Bounded:
+    """A file of which no more is read at once than a pickle may have; asking costs no memory."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(_bounded(size))
+
+    def readinto(self, buffer: bytearray) -> int:
+        return self._file.readinto(buffer)  # type: ignore[attr-defined]
+
+    def readline(self) -> bytes:
+        return self._file.readline(MOST_PICKLE_BYTES)
+
+
+def _bounded(size: int) -> int:
+    if not 0 <= size <= MOST_PICKLE_BYTES:
+        raise pickle.UnpicklingError(
+            f"a text or frame of {size:,} bytes, expected at most {MOST_PICKLE_BYTES:,}"
+        )
+    return size
+
+
+class _Steps(dict[int, Callable[[Any], None]]):
+    """The instructions that an unpickler knows; asking for one counts."""
+
+    left = MOST_PICKLE_STEPS
+
+    def __getitem__(self, code: int) -> Callable[[Any], None]:
+        self.spend(1)
+        return super().__getitem__(code)
+
+    def spend(self, steps: int) -> None:
+        self.left -= steps
+        if self.left < 0:
+            raise pickle.UnpicklingError(
+                f"more than {MOST_PICKLE_STEPS:,} instructions, expected fewer"
+            )
+
+
+class InertUnpickler(pickle._Unpickler):
+    """Builds dictionaries, lists, numbers and `Strided` tensors, and nothing else."""
 
     def __init__(self, file: BinaryIO) -> None:
         # Python 2 wrote strings as bytes; some names of old files are such.
-        super().__init__(file, encoding="utf-8", errors="replace")
-        self.storages: dict[str, _Storage] = {}
+        super().__init__(_Bounded(file), encoding="utf-8", errors="replace")
+        self.storages: dict[str, Storage] = {}
+        self.steps = _Steps(_INSTRUCTIONS)
+        self.dispatch = self.steps  # type: ignore[misc]
 
     def find_class(self, module: str, name: str) -> Any:
         """Resolve the few names that tensors need, and every other one to an inert class."""
+        if (module, name) == ("collections", "OrderedDict"):
+            return self._ordered
         if (module, name) in _KNOWN:
             return _KNOWN[module, name]
         if module in ("torch", "torch.cuda") and name in _STORAGE_DTYPES:
@@ -177,73 +216,78 @@ class _InertUnpickler(pickle.Unpickler):
         if pid[0] == "module":
             return pid[1]
         kind, storage_type, key, _location, numel = pid[:5]
-        if kind != "storage" or not isinstance(storage_type, _StorageType):
-            raise pickle.UnpicklingError(f"unknown storage {storage_type!r}")
-        storage = _Storage(str(key), storage_type.dtype, int(numel))
+        known = kind == "storage" and isinstance(storage_type, _StorageType)
+        if not known or not isinstance(key, str | int):
+            raise pickle.UnpicklingError("a storage of an unknown type")
+        storage = Storage(str(_whole(key) if isinstance(key, int) else key),
+                          storage_type.dtype, _whole(numel))  # fmt: skip
         self.storages[storage.key] = storage
         view = pid[5] if len(pid) > 5 else None
-        return storage if view is None else storage._replace(offset=int(view[1]))
+        return storage if view is None else storage._replace(offset=_whole(view[1]))
+
+    def _ordered(self, items: Any = ()) -> "collections.OrderedDict[Any, Any]":
+        """Make an `OrderedDict`, which Python 2 wrote as a list of pairs."""
+        self.steps.spend(len(items))
+        return collections.OrderedDict((_key(key), value) for key, value in items)
 
 
-def read_zip(archive: zipfile.ZipFile, root: str) -> dict[str, Any]:
-    """Read the tensors of a zip file whose members are below the folder `root`."""
-    if f"{root}byteorder" in archive.namelist():
-        _require_little_endian(archive.read(f"{root}byteorder") == b"little")
-    unpickler = _InertUnpickler(io.BytesIO(archive.read(f"{root}data.pkl")))
-    content = unpickler.load()
-
-    def read(storage: _Storage) -> Tensor:
-        return _numbers(bytearray(archive.read(f"{root}data/{storage.key}")), storage)
-
-    return _finish(content, {key: read(s) for key, s in unpickler.storages.items()})
+def _key(key: object) -> object:
+    """Refuse keys whose hash takes long: nested tuples, of which each may stand in many others."""
+    for part in _few(key) if isinstance(key, tuple) else (key,):
+        if isinstance(part, tuple) or (isinstance(part, int) and abs(part) > LARGEST_INTEGER):
+            raise pickle.UnpicklingError("a nested tuple or a number of over 64 bits as a key")
+    return key
 
 
-def read_legacy(file: BinaryIO, file_size: int) -> dict[str, Any]:
-    """Read five pickles, then the storages.
+def _charged(load: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Count the items that an instruction copies."""
 
-    The pickles are magic number, protocol, system, content and storage keys.
-    """
-    header = [_InertUnpickler(file).load() for _ in range(3)]
-    if header[:2] != [_LEGACY_MAGIC, _LEGACY_PROTOCOL]:
-        raise ValueError("a pickle, but not of torch.save")
-    _require_little_endian(header[2]["little_endian"] is True)
-    unpickler = _InertUnpickler(file)
-    content = unpickler.load()
-    numbers = {}
-    for key in map(str, _InertUnpickler(file).load()):
-        storage = unpickler.storages[key]
-        if int.from_bytes(file.read(8), "little") != storage.numel or storage.size > file_size:
-            raise ValueError(f"storage {key} has another size than its tensors say")
-        numbers[key] = _numbers(bytearray(file.read(storage.size)), storage)
-    return _finish(content, numbers)
+    def charged(unpickler: Any) -> None:
+        operands = unpickler.stack[-2:]
+        unpickler.steps.spend(sum(len(x) for x in operands if isinstance(x, tuple | list | dict)))
+        load(unpickler)
+
+    return charged
 
 
-def _require_little_endian(little: bool) -> None:
-    if not little or sys.byteorder != "little":
-        raise ValueError("numbers are stored with the most significant byte first")
+def _keyed(load: Callable[[Any], None], keys: Callable[[list[Any]], list[Any]]) -> Any:
+    """Judge the names under which an instruction puts items into a dictionary."""
+
+    def keyed(unpickler: Any) -> None:
+        for key in keys(unpickler.stack):
+            _key(key)
+        load(unpickler)
+
+    return keyed
 
 
-def _numbers(data: bytearray, storage: _Storage) -> Tensor:
-    if not 0 <= storage.size <= len(data):
-        raise ValueError(f"storage {storage.key} is cut off")
-    if storage.size == 0:
-        return torch.empty(0, dtype=storage.dtype)
-    return torch.frombuffer(data, dtype=torch.uint8, count=storage.size).view(storage.dtype)
+def _instructions() -> Mapping[int, Callable[[Any], None]]:
+    """Return Python's instructions without those that take memory or hash whatever a file says."""
+    known = dict(pickle._Unpickler.dispatch)
+    for code in (pickle.NEXT_BUFFER, pickle.READONLY_BUFFER, pickle.EXT1, pickle.EXT2, pickle.EXT4):
+        known[code[0]] = _refused
+    known[pickle.BYTEARRAY8[0]] = known[pickle.BINBYTES8[0]]  # takes no memory before reading
+    known[pickle.BUILD[0]] = _build
+    for code in (pickle.REDUCE, pickle.NEWOBJ, pickle.NEWOBJ_EX):
+        known[code[0]] = _charged(known[code[0]])
+    known[pickle.SETITEM[0]] = _keyed(known[pickle.SETITEM[0]], lambda stack: stack[-2:-1])
+    for code in (pickle.SETITEMS, pickle.DICT):
+        known[code[0]] = _keyed(known[code[0]], lambda stack: stack[::2])
+    for code in (pickle.ADDITEMS, pickle.FROZENSET):
+        known[code[0]] = _keyed(known[code[0]], lambda stack: stack)
+    return known
 
 
-def _finish(content: object, numbers: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Put tensors in place of their descriptions in nested dictionaries."""
-    return collect(content, lambda n: _tensor(n, numbers) if isinstance(n, _Strided) else None)
+def _build(unpickler: Any) -> None:
+    """Give an object its attributes: none but the versions of modules, which state dicts carry."""
+    state = unpickler.stack.pop()
+    inst = unpickler.stack[-1]
+    if isinstance(inst, collections.OrderedDict) and isinstance(state, dict):
+        inst.__dict__.update({name: state[name] for name in ("_metadata",) if name in state})
 
 
-def _tensor(strided: _Strided, storages: Mapping[str, Tensor]) -> Tensor:
-    """Make the tensor, once all its elements are known to lie inside the stored numbers."""
-    if 0 in strided.size:
-        return torch.empty(strided.size, dtype=strided.dtype)
-    numbers = storages[strided.storage.key].view(strided.dtype)
-    steps = list(zip(strided.size, strided.stride, strict=True))
-    first = strided.storage.offset + strided.offset
-    last = first + sum((size - 1) * stride for size, stride in steps)
-    if min((0, *strided.size, *strided.stride)) < 0 or not 0 <= first <= last < len(numbers):
-        raise ValueError(f"a tensor of size {strided.size} reaches outside its storage")
-    return numbers.as_strided(strided.size, strided.stride, first)
+def _refused(_: object) -> None:
+    raise pickle.UnpicklingError("an instruction that torch.save does not write")
+
+
+_INSTRUCTIONS = _instructions()

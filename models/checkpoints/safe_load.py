@@ -11,9 +11,8 @@ All such files of the program are opened here, of which there are two views:
 What a file is, its first bytes say:
 
 - `.safetensors` files hold no code;
-- zip files (PyTorch 1.6 and later) go through `torch.load(weights_only=True)`;
-- zip files that it refuses and files of the older form go through `restricted_pickle`, which says
-  why, and so only their tensors can be had.
+- zip files (PyTorch 1.6 and later) and files of the older form go through `restricted_pickle` and
+  not through `torch.load`; it says why.
 
 TorchScript archives hold code and are refused.
 """
@@ -23,15 +22,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file
-from torch import Tensor
 
 from spade_eval.files import lfs_pointer
-from spade_eval.models.checkpoints.restricted_pickle import collect, read_legacy, read_zip
+from spade_eval.models.checkpoints.stored_tensors import (
+    Making,
+    plain_data,
+    read_legacy,
+    read_zip,
+    tensors_in,
+)
+from spade_eval.models.limits import MOST_HEADER_BYTES
 
 _ZIP_MAGIC = b"PK\x03\x04"
-_PLAIN = (Tensor, str, int, float, type(None))  # bool is an int
 
 
 def load_tensors(path: Path | str) -> dict[str, Any]:
@@ -78,38 +81,36 @@ def _tensors(path: Path) -> dict[str, Any]:
         head = file.read(9)
         file.seek(0)
         if head.startswith(_ZIP_MAGIC):
-            return _zip_tensors(path)
+            return tensors_in(*_zip(path))
         if head[8:] == b"{":  # after the 64-bit length of the header
+            require_safetensors(path)
             return dict(load_file(path, device="cpu"))
         if head.startswith(b"\x80"):
-            return read_legacy(file, path.stat().st_size)
+            return tensors_in(*read_legacy(file, path.stat().st_size))
     raise ValueError(lfs_pointer(path) or "neither a zip file nor a pickle nor safetensors")
-
-
-def _zip_tensors(path: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(path) as archive:
-        root = _root(archive)
-        try:
-            content = _zip_content(path)
-        except Exception:  # objects of foreign classes, or damage, which shows again below
-            return read_zip(archive, root)
-    return collect(content, lambda node: node.detach() if isinstance(node, Tensor) else None)
 
 
 def _plain(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         if file.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
             raise ValueError(lfs_pointer(path) or "not a zip file of torch.save")
-    with zipfile.ZipFile(path) as archive:
-        _root(archive)
-    try:
-        content = _zip_content(path)
-    except Exception as error:  # torch would advise to open it unsafely
-        raise ValueError("it is damaged or holds more than tensors and plain data") from error
+    content = plain_data(*_zip(path))
     if not isinstance(content, dict):
         raise ValueError(f"it holds a {type(content).__name__}, not a dictionary")
-    _require_plain(content)
     return dict(content)
+
+
+def require_safetensors(path: Path) -> None:
+    """Refuse a header that is larger than any network's; the reader takes up to 100 MB."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+    if size > MOST_HEADER_BYTES:
+        raise ValueError(f"its header has {size:,} bytes, expected at most {MOST_HEADER_BYTES:,}")
+
+
+def _zip(path: Path) -> tuple[object, Making]:
+    with zipfile.ZipFile(path) as archive:
+        return read_zip(archive, _root(archive))
 
 
 def _root(archive: zipfile.ZipFile) -> str:
@@ -121,18 +122,3 @@ def _root(archive: zipfile.ZipFile) -> str:
     if len(pickles) != 1:
         raise ValueError("a zip file, but not of torch.save")
     return pickles[0].removesuffix("data.pkl")
-
-
-def _zip_content(path: Path) -> object:
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _require_plain(node: object) -> None:
-    """`ValueError` for what `torch.load` lets pass beyond plain data: sets, devices and others."""
-    if isinstance(node, dict):
-        _require_plain([*node.keys(), *node.values()])
-    elif isinstance(node, list | tuple):
-        for item in node:
-            _require_plain(item)
-    elif not isinstance(node, _PLAIN):
-        raise ValueError(f"it holds a {type(node).__name__}, not only tensors and plain data")

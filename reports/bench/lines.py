@@ -5,7 +5,6 @@ A terminal's log works as well: of a text file, only lines that are JSON objects
 count, and tables or progress bars around them are passed over.
 """
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from spade_eval.errors import UserError
+from spade_eval.json_fields import parsed_json
 
 Line = Mapping[str, Any]  # the fields of one line
 # What must agree where two lines are compared, and how it reads.
@@ -65,7 +65,7 @@ def _objects_of(path: Path) -> Iterator[dict[str, Any]]:
             if not part.startswith("{"):
                 continue
             try:
-                fields = json.loads(part)
+                fields = parsed_json(part)
             except ValueError as error:
                 raise UserError(
                     f"{path}, line {number}: begins like a JSON object and is none ({error}); "

@@ -15,6 +15,7 @@ from typing import Any
 
 from spade_eval.errors import UserError
 from spade_eval.files import written_whole
+from spade_eval.json_fields import parsed_json
 from spade_eval.records import provenance, sha256_of_bytes, sha256_of_file
 from spade_eval.reports.bundle.safe_zip import SafeZip, opened_zip, write_zip
 
@@ -75,7 +76,7 @@ def hash_faults(bundle: SafeZip) -> list[str]:
 def read_manifest(bundle: SafeZip) -> dict[str, Any]:
     """Read the manifest; `UserError` for an archive that is no bundle of this version."""
     try:
-        manifest = json.loads(bundle.read(MANIFEST))
+        manifest = parsed_json(bundle.read(MANIFEST))
         form = (manifest["format"], manifest["version"])
         files = manifest["files"]
         sound = form == (FORMAT, VERSION) and all(isinstance(sha, str) for sha in files.values())

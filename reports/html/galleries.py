@@ -5,7 +5,6 @@ Pictures are links to the run's own PNG files, so that what is seen is what was 
 is decoded while the page is written. The page's script makes elements only for the images it shows.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spade_eval.errors import UserError
+from spade_eval.json_fields import parsed_json
 from spade_eval.metrics.counts import StoredCounts
 from spade_eval.records import Measurement
 from spade_eval.reports.html.image_scores import ImageScores, image_scores
@@ -168,7 +168,7 @@ def _colors(runs: Sequence[RunData]) -> dict[str, tuple[int, int, int]]:
         path = run.folder / "classes.json"
         if path.is_file():
             try:
-                classes = json.loads(path.read_text(encoding="utf-8"))
+                classes = parsed_json(path.read_text(encoding="utf-8"))
                 return {str(item["name"]): _color(item["color"]) for item in classes}
             except (ValueError, TypeError, KeyError, OSError) as error:
                 raise UserError(

@@ -5,13 +5,13 @@ Read from `checkpoints/MODEL-HASH/losses.jsonl` and `scores.jsonl`, one JSON obj
 `step`. Raw values are drawn faintly and their running mean over a tenth of the steps on top.
 """
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spade_eval.json_fields import parsed_json
 from spade_eval.reports.measured.grouping import shortened
 from spade_eval.reports.plots.page import (
     INK,
@@ -39,7 +39,7 @@ def read_curves(path: Path) -> dict[str, Curve]:
     curves: dict[str, Curve] = defaultdict(lambda: ([], []))
     for line in path.read_text("utf-8", errors="replace").splitlines():
         try:
-            fields = json.loads(line)
+            fields = parsed_json(line)
             step = float(fields.pop("step"))
         except (ValueError, KeyError, TypeError, AttributeError):
             continue

@@ -18,14 +18,13 @@ from spade_eval.cli.benchmark import benchmark, score
 from spade_eval.cli.console.app import App, Version
 from spade_eval.cli.console.output import kept_apart, output_of
 from spade_eval.cli.console.refusals import UnreadableError, is_help, refusal
-from spade_eval.cli.console.surroundings import outlast_readers, with_home
+from spade_eval.cli.console.surroundings import is_unreadable, outlast_readers, with_home
 from spade_eval.cli.data import data_app
 from spade_eval.cli.figures import figures_app
 from spade_eval.cli.files import bundle, convert
 from spade_eval.cli.lists import models, protocol, weights_app
 from spade_eval.cli.report import report
 from spade_eval.cli.stats import stats_app
-from spade_eval.cli.surroundings import is_unreadable
 from spade_eval.cli.train import train
 from spade_eval.errors import UserError
 from spade_eval.jobs.processes import end_worker, leave_word

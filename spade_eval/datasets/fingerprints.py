@@ -18,6 +18,7 @@ from pathlib import Path
 
 from spade_eval.datasets import files
 from spade_eval.datasets.parallel import run_parallel, write_text
+from spade_eval.json_fields import parsed_json
 from spade_eval.progress import Progress
 
 CACHE = Path("~/.cache/spade_eval/hashes")
@@ -59,7 +60,7 @@ class _Memory:
         with suppress(OSError, ValueError, RuntimeError):
             checksum, _, text = self._path().read_text(encoding="utf-8").partition("\n")
             if checksum == _checksum(text):
-                self._entries = dict(json.loads(text))
+                self._entries = dict(parsed_json(text))
 
     def recall(self, name: str, state: str) -> str:
         """Return the hash of a file that still is in this state, or an empty text."""

@@ -23,7 +23,7 @@ from spade_eval.datasets.base import Dataset
 from spade_eval.datasets.files import PHOTO_EXTENSIONS, files_by_stem, read_size
 from spade_eval.datasets.images import ImageFolder
 from spade_eval.errors import UserError, as_user_error, lookup
-from spade_eval.json_fields import require_types
+from spade_eval.json_fields import parsed_json, require_types
 from spade_eval.metrics.arrays import read_arrays, read_features, write_arrays
 from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.metrics.inception import InceptionFeatures
@@ -209,14 +209,14 @@ def images_in(directory: Path, size: Size | None = None, count: int | None = Non
 def _read_metadata(path: Path) -> dict[str, Any]:
     text = str(read_arrays(path, ("metadata",), "reference statistics")["metadata"])
     try:
-        metadata = dict(json.loads(text))
+        metadata = dict(parsed_json(text))
         if metadata["schema"] != SCHEMA_VERSION:
             raise ValueError(f"schema {metadata['schema']}, expected {SCHEMA_VERSION}")
         require_types(StatisticsIdentity, metadata["identity"])
         StatisticsIdentity(**metadata["identity"])
         require_types(_Statement, metadata)
         _Statement(**metadata)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
             f"{path} does not say what its statistics are of ({error}); make them with "
             "`spade-eval stats make`"

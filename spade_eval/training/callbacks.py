@@ -2,6 +2,7 @@
 """What watches a training: the loss log, the image grid, TensorBoard. None of them changes it."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from PIL import Image
 from spade_eval.batches import coloured, layout_for, photos, semantic_map, tiled
 from spade_eval.datasets.base import Dataset
 from spade_eval.files import replaced
+from spade_eval.json_fields import parsed_json
 from spade_eval.models.inputs import Inputs, Noise
 from spade_eval.models.training.loop import Callback
 from spade_eval.models.training.trainer import Trainer
@@ -42,10 +44,18 @@ def continued(path: Path, step: int) -> list[dict[str, Any]]:
         for line in path.read_text(encoding="utf-8").splitlines(keepends=True)
         if line.endswith("\n")
     ]
-    kept = [line for line in whole if json.loads(line)["step"] < step]
+    kept = [line for line in whole if _step_of(line) < step]
     with replaced(path) as temporary:
         temporary.write_text("".join(kept), encoding="utf-8")
-    return [json.loads(line) for line in kept]
+    return [parsed_json(line) for line in kept]
+
+
+def _step_of(line: str) -> float:
+    """Return the step of a line, infinity for one that is damaged."""
+    try:
+        return float(parsed_json(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
 
 
 class GridWriter:

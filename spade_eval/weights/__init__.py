@@ -13,6 +13,7 @@ from pathlib import Path
 
 from spade_eval.errors import UserError
 from spade_eval.files import lfs_pointer, replaced
+from spade_eval.json_fields import parsed_json
 from spade_eval.records import sha256_of_file
 
 DEFAULT_WEIGHTS_DIR = Path("~/.cache/spade_eval/weights")
@@ -146,7 +147,12 @@ def _key(path: Path, folder: Path) -> str:
 
 def _recorded(folder: Path) -> dict[str, str]:
     path = folder / RECORDED
-    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
+    try:
+        return dict(parsed_json(path.read_text("utf-8"))) if path.is_file() else {}
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{path} is not the list of weights in use ({error}); remove it to begin another"
+        ) from error
 
 
 def _record(folder: Path, key: str, digest: str) -> None:

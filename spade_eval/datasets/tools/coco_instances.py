@@ -8,7 +8,6 @@ therefore equal a label value elsewhere in the image, as in the released maps. M
 that numbers never wrap. The maps go to `instances/<split>2017/`; nothing that was there changes.
 """
 
-import json
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from spade_eval.datasets.parallel import DEFAULT_WORKERS, Progress, run_parallel
 from spade_eval.datasets.tools.derived import claim_folder
 from spade_eval.datasets.tools.polygons import fill_polygon
 from spade_eval.errors import UserError
+from spade_eval.json_fields import parsed_json
 
 _ARCHIVE = "http://images.cocodataset.org/annotations/annotations_trainval2017.zip (241 MB)"
 
@@ -85,7 +85,7 @@ def read_objects(annotations: Path) -> dict[str, list[Polygons]]:
     """
     try:
         with annotations.open(encoding="utf-8") as file:
-            content = json.load(file, object_hook=_packed)
+            content = parsed_json(file.read(), object_hook=_packed)
         stems = {image["id"]: Path(image["file_name"]).stem for image in content["images"]}
         objects: dict[str, list[Polygons]] = {}
         for image_id, polygons in content["annotations"]:

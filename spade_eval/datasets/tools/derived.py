@@ -9,11 +9,13 @@ since: which of the two is wanted, the user knows.
 import json
 from collections.abc import Mapping, Set
 from pathlib import Path
+from typing import Any
 
 from spade_eval.datasets import files, layouts
 from spade_eval.datasets.fingerprints import content_hashes
 from spade_eval.datasets.parallel import write_text
 from spade_eval.errors import UserError
+from spade_eval.json_fields import parsed_json
 
 MARK = ".made_by_spade_eval.json"
 _SOURCES = "sources"  # in the mark: SHA-256 of what each file was made from, by stem
@@ -36,7 +38,7 @@ def claim_folder(folder: Path, origin: Mapping[str, str], sources: Mapping[str, 
     contents = content_hashes(sources.values())
     hashes = {stem: contents[path] for stem, path in sources.items()}
     if done:
-        known = json.loads(mark.read_text(encoding="utf-8"))
+        known = _known(mark)
         # Marks of before lack what the same command did not record then.
         before = {} if origin.keys().isdisjoint(known) else origin
         changed = [key for key in origin if known.get(key, before.get(key)) != origin[key]]
@@ -48,6 +50,19 @@ def claim_folder(folder: Path, origin: Mapping[str, str], sources: Mapping[str, 
         hashes = _unchanged(folder, done, known.get(_SOURCES, {}), hashes)
     write_text(mark, json.dumps({**origin, _SOURCES: hashes}, indent=1))
     return done
+
+
+def _known(mark: Path) -> dict[str, Any]:
+    try:
+        known = parsed_json(mark.read_text(encoding="utf-8"))
+        if not (isinstance(known, dict) and isinstance(known.get(_SOURCES, {}), dict)):
+            raise ValueError("it is no object of the expected form")
+    except ValueError as error:
+        raise UserError(
+            f"{mark} does not say what the folder was made from ({error}); remove the folder to "
+            "make it anew"
+        ) from error
+    return known
 
 
 def _unchanged(

@@ -39,12 +39,12 @@ def test_every_network_comes_back_from_json() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_labels": "seven"}, "cannot be built"),
+        ({"num_labels": "seven"}, "num_labels is 'seven', expected int"),
         ({"num_labels": -1}, "num_labels is -1"),
         ({"base_channels": 1 << 40}, "base_channels is 1099511627776"),
         ({"image_size": [64, 1e9]}, "image_size is"),
         ({"norm": "surprise"}, "surprise"),
-        ({"upsampling": "few"}, "cannot be built"),
+        ({"upsampling": "few"}, "upsampling is 'few', expected one of normal, more, most"),
         ({"surprise": 1}, "lacks or adds surprise"),
         ({"base_channels": 3}, "does not fit the network"),
         ({"z_dim": 8}, "does not fit the network"),
