@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spade_eval.errors import UserError
 from spade_eval.metrics.counts import ClassAverage, StoredCounts, miou_of
@@ -41,11 +42,26 @@ def average_of(row: Row, counts: StoredCounts) -> ClassAverage:
     recorded = row.scores["miou"].value if "miou" in row.scores else None
     for average in get_args(ClassAverage):
         if recorded is not None and abs(float(miou_of(pooled, average)) - recorded) < _SAME:
+            _require_accuracy(row, counts, pooled)
             return average
     raise UserError(
         f"{row.title}: its per-image counts give another mIoU than the {recorded} that is "
         "recorded; one of the two files was changed: score the row again in a new --out folder"
     )
+
+
+def _require_accuracy(row: Row, counts: StoredCounts, pooled: NDArray[np.float64]) -> None:
+    """Refuse other numbers of ignored pixels than those of the recorded accuracy over all."""
+    item = row.scores.get("acc_all")
+    pixels = pooled[1].sum() + counts.num_ignored.sum(dtype=np.float64)
+    if item is None or item.value is None or not pixels:
+        return
+    if abs(pooled[0].sum() / pixels - item.value) >= _SAME:
+        raise UserError(
+            f"{row.title}: its per-image counts give another accuracy than the {item.value} that "
+            "is recorded; one of the two files was changed: score the row again in a new --out "
+            "folder"
+        )
 
 
 def _file_name(item: Measurement) -> str:

@@ -10,6 +10,8 @@ import typer
 
 from spade_eval.cli.console.conditions import OF_ONE_RUN, WITH_TABLE
 
+from spade_eval.errors import UserError
+
 if TYPE_CHECKING:
     from spade_eval.paper_tables import PaperTable
     from spade_eval.reports.run_report import RunReport

@@ -11,6 +11,7 @@ palette = [[70, 130, 180], [107, 142, 35]]  # colours in figures; leave out for 
 val_share = 0.1                 # where folders have no {split}
 """
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,12 @@ from typing import Any
 
 from spade_eval.datasets.base import LabelSpace
 from spade_eval.datasets.class_table import Colour, distinct
+from spade_eval.datasets.files import shortened
 from spade_eval.datasets.label_files import MOST_CLASSES, LabelFiles
 from spade_eval.datasets.text import read_text
 from spade_eval.errors import UserError
+from spade_eval.json_fields import require_bounded
+from spade_eval.models.limits import DEEPEST_NESTING, MOST_KEY_PARTS, MOST_TOML_BYTES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -29,6 +33,10 @@ else:
 
 FILE_NAME = "dataset.toml"
 VAL_SHARE = 0.1
+_TEXTS = re.compile(
+    r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\[^\n])*"|\'[^\'\n]*\'|#[^\n]*', re.DOTALL
+)
+_WORDS = re.compile(r"[\w. \t-]+")
 _HELP = f"`spade-eval data check --dataset folder` proposes a {FILE_NAME} where there is none"
 _KEYS = {
     "images": str, "labels": str, "instances": str, "classes": list, "values": list,
@@ -60,11 +68,12 @@ def read_description(root: Path) -> FolderDescription:
             f"expected there; {_HELP}"
         )
     try:
-        given = tomllib.loads(read_text(path))
+        given = _parsed(path)
     except UserError:
         raise
-    except (ValueError, RecursionError) as error:  # numbers and brackets without end, too
-        raise UserError(f"{path}: is not TOML ({error}); {_HELP}") from error
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: is not TOML ({reason}); {_HELP}") from error
     _require_types(path, given)
     label_files = _label_files(path, given)
     share = given.get("val_share", VAL_SHARE)
@@ -79,10 +88,32 @@ def read_description(root: Path) -> FolderDescription:
     )
 
 
+def _parsed(path: Path) -> dict[str, Any]:
+    """Parse TOML within limits; `ValueError` for anything else."""
+    if path.stat().st_size > MOST_TOML_BYTES:
+        raise ValueError(
+            f"it has {path.stat().st_size:,} bytes, expected at most {MOST_TOML_BYTES:,}"
+        )
+    text = read_text(path)
+    # Between texts and comments, a dot is one of a key or of a number.
+    if any(part.count(".") > MOST_KEY_PARTS for part in _WORDS.findall(_TEXTS.sub("_", text))):
+        raise ValueError(f"a key has more than {MOST_KEY_PARTS} parts")
+    try:
+        given = tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(f"lists are nested deeper than {DEEPEST_NESTING}") from None
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError:  # of Python, which reads up to 4,300 digits
+        raise ValueError("a whole number of more than 64 bits") from None
+    require_bounded(given)
+    return given
+
+
 def _require_types(path: Path, given: dict[str, Any]) -> None:
     unknown = sorted(set(given) - set(_KEYS))
     if unknown:
-        raise UserError(f"{path}: {', '.join(unknown)} is no key; known: {', '.join(_KEYS)}")
+        raise UserError(f"{path}: {shortened(unknown)} is no key; known: {', '.join(_KEYS)}")
     for key in ("images", "labels", "classes"):
         if key not in given:
             raise UserError(f"{path}: {key} is missing; {_HELP}")

@@ -3,15 +3,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 from zlib import error as ZlibError
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from spade_eval.errors import UserError
 from spade_eval.files import lfs_pointer, replaced
+from spade_eval.models.zip_members import require_bounded
 
 
 def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
@@ -26,14 +29,17 @@ def read_arrays(
     """Return the arrays of a .npz by name; `what` says in errors what the file should have held.
 
     With `optional` ones, given where they are there, a file with any other is refused: it may be
-    one of them under a damaged name.
+    one of them under a damaged name. No memory is taken for an array before its header, its entry
+    and the size of the file agree.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            known = (*names, *(name for name in optional if name in stored.files))
-            if optional and (foreign := set(stored.files).difference(known)):
+        with ZipFile(path) as archive:
+            require_bounded(archive)
+            stored = {name.removesuffix(".npy") for name in archive.namelist()}
+            known = (*names, *(name for name in optional if name in stored))
+            if optional and (foreign := stored.difference(known)):
                 raise KeyError(f"unknown array {min(foreign)!r:.80}")
-            return {name: stored[name] for name in known}
+            return {name: _read(archive, f"{name}.npy") for name in known}
     except (
         OSError,
         EOFError,
@@ -41,16 +47,32 @@ def read_arrays(
         ValueError,
         TypeError,
         AttributeError,
-        MemoryError,  # of a header that declares more than there is
+        MemoryError,
         NotImplementedError,  # of a damaged entry that seems to be packed in another way
         OverflowError,
         RuntimeError,  # of one that seems to be encrypted
-        SyntaxError,  # of a header
+        SyntaxError,  # of a header, as the next
+        TokenError,
         BadZipFile,
         ZlibError,
     ) as error:
         reason = lfs_pointer(path) or (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path} does not hold {what} ({reason}); compute them again") from error
+
+
+def _read(archive: ZipFile, name: str) -> NDArray[Any]:
+    entry = archive.getinfo(name)
+    with archive.open(entry) as file:
+        version = npy.read_magic(file)
+        reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = reader(file)
+        stated = dtype.itemsize * int(np.prod([1, *shape], dtype=object))
+        stored = entry.file_size - file.tell()
+    if dtype.hasobject or stated != stored:
+        raise ValueError(f"the header of {name} states {stated:,} bytes, {stored:,} are stored")
+    with archive.open(entry) as file:
+        array: NDArray[Any] = np.load(file, allow_pickle=False)
+        return array
 
 
 def read_features(path: Path) -> NDArray[Any]:

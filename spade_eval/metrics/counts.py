@@ -54,12 +54,10 @@ class StoredCounts:
                 f"{path}: counts of shape {counts.shape} for {num_images} names, expected "
                 "(images, 3, classes); score the row again"
             )
-        return cls(
-            tuple(stored["names"].tolist()),
-            _whole_numbers(counts, path),
-            _whole_numbers(ignored, path),
-            int(stored["ignore_index"]),
-        )
+        _whole_numbers(ignored, path)
+        _require_hits(_whole_numbers(counts, path), path)
+        names = tuple(stored["names"].tolist())
+        return cls(names, counts, ignored, int(stored["ignore_index"]))
 
     def save(self, path: Path) -> None:
         """Write the counts as a compressed .npz without pickled objects."""
@@ -111,6 +109,12 @@ def _ratio(
     quotient = np.full(numerator.shape, np.nan)
     np.divide(numerator, denominator, out=quotient, where=denominator > 0)
     return quotient
+
+
+def _require_hits(counts: Counts, path: Path) -> None:
+    hits, target, prediction = counts[:, 0], counts[:, 1], counts[:, 2]
+    if (hits > target).any() or (hits > prediction).any():
+        raise UserError(f"{path}: more hits than pixels of a class; score the row again")
 
 
 def _whole_numbers(counts: NDArray[Any], path: Path) -> Counts:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spade_eval.errors import UserError
+from spade_eval.json_fields import parsed_json
 from spade_eval.metrics.arrays import read_arrays, require_array, write_arrays
 
 _STORED = ("sum", "outer", "num_folded", "rows", "metadata")
@@ -150,7 +151,16 @@ class FeatureMoments:
         moments.update(torch.from_numpy(stored["rows"]))
         if _SHIFT in stored:
             moments._shift = torch.from_numpy(stored[_SHIFT]).double()
-        return moments, json.loads(str(stored["metadata"]))
+        return moments, _metadata(path, str(stored["metadata"]))
+
+
+def _metadata(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return dict(parsed_json(text))
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{path}: its metadata is no JSON object ({error}); compute them again"
+        ) from error
 
 
 def _require_moments(stored: Mapping[str, NDArray[Any]], path: Path) -> None:
@@ -170,13 +180,29 @@ def _require_moments(stored: Mapping[str, NDArray[Any]], path: Path) -> None:
     scale = np.abs(outer).max(initial=0.0)
     if not np.allclose(outer, outer.T, rtol=0, atol=_ROUNDING * scale):
         raise UserError(f"{path}: outer is not symmetric; compute them again")
-    # count times the variance of every feature (Cauchy-Schwarz: never below 0).
-    spread = np.diagonal(outer) - stored["sum"] ** 2 / max(count, 1)
-    if (spread < -_ROUNDING * scale).any():
-        raise UserError(f"{path}: a feature has a negative variance; compute them again")
+    # count times the covariance, about whatever the sums are taken (Cauchy-Schwarz: never below 0).
+    scatter = outer - np.outer(stored["sum"], stored["sum"]) / max(count, 1)
+    if not _is_positive(scatter, scale):
+        raise UserError(
+            f"{path}: a combination of features has a negative variance; compute them again"
+        )
     farthest = (stored["sum"] ** 2).max(initial=0.0) / max(count, 1)
-    if _SHIFT not in stored and farthest > _FARTHEST * spread.max(initial=0.0):
+    if _SHIFT not in stored and farthest > _FARTHEST * np.diagonal(scatter).max(initial=0.0):
         raise UserError(
             f"{path}: features so far from 0 that their plain sums do not hold their variance; "
             "compute them again"
         )
+
+
+def _is_positive(scatter: NDArray[np.float64], scale: float) -> bool:
+    """Return whether a symmetric matrix has no negative eigenvalue beyond rounding.
+
+    By a Cholesky factor, which takes a tenth of the time of eigenvalues. The factor itself is
+    rounded by up to D² times that of float64, 1e-9 of the largest number at 2048 dimensions.
+    """
+    shift = 10 * _ROUNDING * (scale or 1.0)
+    try:
+        np.linalg.cholesky(scatter + np.diag(np.full(len(scatter), shift)))
+    except np.linalg.LinAlgError:
+        return False
+    return True

@@ -4,6 +4,7 @@
 import csv
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,6 +195,29 @@ def test_wrong_names_and_changed_files_are_refused(run_folder: Path, tmp_path: P
     arrays["counts"][0] = 0
     np.savez(path, **arrays)
     with pytest.raises(UserError, match="give another mIoU than the"):
+        write_comparisons(tmp_path, ["mine"], ["bad"])
+
+
+def test_changed_numbers_of_ignored_pixels_are_refused(tmp_path: Path) -> None:
+    write_run(tmp_path, {"mine": 0.3, "bad": 0.7})
+    (path,) = (tmp_path / "counts").glob("mine-*.npz")
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    arrays["num_ignored"][0] += 5
+    np.savez(path, **arrays)
+    with pytest.raises(UserError, match="give another accuracy than the"):
+        write_comparisons(tmp_path, ["mine"], ["bad"])
+
+
+@pytest.mark.parametrize("values", [np.zeros(3), np.array(["x"] * 20), np.full(20, np.nan)])
+def test_changed_distances_of_a_cache_are_refused(tmp_path: Path, values: Any) -> None:
+    write_run(tmp_path, {"mine": 0.3, "bad": 0.7})
+    write_comparisons(tmp_path, ["mine"], ["bad"])
+    kept = list((tmp_path / "cache").glob("left_out-*-*.npz"))
+    assert kept
+    for path in kept:
+        np.savez(path, values=values)
+    with pytest.raises(UserError, match=r"left_out-[^\n]*: values (is|holds)"):
         write_comparisons(tmp_path, ["mine"], ["bad"])
 
 

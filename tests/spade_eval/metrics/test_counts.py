@@ -171,3 +171,18 @@ def test_labels_outside_are_refused(maps: tuple[Tensor, Tensor], which: int, val
         class_counts(maps[0][:, 1:], maps[1], NUM_CLASSES)
     with pytest.raises(ValueError, match="expected integer"):
         class_counts(maps[0].float(), maps[1], NUM_CLASSES)
+
+
+@pytest.mark.parametrize(("place", "value"), [((0, 0, 1), 4000), ((0, 2), 0), ((0, 1), 0)])
+def test_more_hits_than_pixels_are_refused(
+    maps: tuple[Tensor, Tensor], tmp_path: Path, place: tuple[int, ...], value: int
+) -> None:
+    count(maps).save(tmp_path / "counts.npz")
+    with np.load(tmp_path / "counts.npz") as stored:
+        arrays = dict(stored)
+    np.savez(tmp_path / "counts.npz", **arrays)
+    StoredCounts.load(tmp_path / "counts.npz")
+    arrays["counts"][place] = value
+    np.savez(tmp_path / "counts.npz", **arrays)
+    with pytest.raises(UserError, match=r"^[^\n]*more hits than pixels of a class[^\n]*$"):
+        StoredCounts.load(tmp_path / "counts.npz")

@@ -192,8 +192,12 @@ def with_element(value: float, *place: int) -> Callable[[Any], Any]:
         ("outer", with_element(np.nan, 0, 1), "outer holds NaN or infinity"),
         ("rows", with_element(-np.inf, 0, 0), "rows holds NaN or infinity"),
         ("outer", with_element(5.0, 0, 1), "outer is not symmetric"),
-        ("outer", with_element(-1.0, 2, 2), "a feature has a negative variance"),
-        ("sum", with_element(1e3, 2), "a feature has a negative variance"),
+        ("outer", with_element(-1.0, 2, 2), "has a negative variance"),
+        ("sum", with_element(1e3, 2), "has a negative variance"),
+        ("outer", lambda array: array - 30 * np.ones((DIM, DIM)), "has a negative variance"),
+        ("metadata", lambda array: np.array("[" * 5000), "nested deeper than 20"),
+        ("metadata", lambda array: np.array('{"a": 1' + "0" * 5000 + "}"), "of 5,001 digits"),
+        ("metadata", lambda array: np.array("[1]"), "no JSON object"),
     ],
 )
 def test_moments_that_no_features_have_are_refused(
