@@ -14,8 +14,18 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+_LONGEST = 1500  # characters of a line; the longest that the suite itself writes has about 700
+
+
 class UserError(ValueError):
     """A wrong value, file or flag of the user's; the message says what to do."""
+
+    def __str__(self) -> str:
+        """Write one line that can be read, whatever a stranger's file put into it."""
+        line = " ".join(super().__str__().split())
+        if len(line) > _LONGEST:
+            line = f"{line[: _LONGEST // 2]} [...] {line[-_LONGEST // 2 :]}"
+        return line.encode(errors="backslashreplace").decode()
 
 
 def lookup(table: Mapping[str, T], name: str, kind: str) -> T:

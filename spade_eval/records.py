@@ -113,6 +113,8 @@ class Measurement:
         signed = self.metric in _SIGNED or self.fid_profile in _SIGNED_PROFILES
         if self.value is not None and self.value < 0 and not signed:
             raise ValueError(f"value is {self.value}, expected at least 0 of {self.metric!r:.80}")
+        if self.value is not None and self.value > 1 and self.unit == "%":
+            raise ValueError(f"value is {self.value}, expected a fraction, at most 1")
         for name in _POSITIVE:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")

@@ -15,6 +15,7 @@ from spade_eval.errors import UserError
 from spade_eval.files import locked, replaced
 from spade_eval.json_fields import parsed_json
 from spade_eval.models.training.distributed import ALONE, World
+from spade_eval.records import sha256_of_json
 
 FEW_IMAGES = 16
 """Of every row, kept unless asked otherwise: those of the picture grid and some more."""
@@ -67,9 +68,13 @@ def at_work(run_folder: Path, names: Iterable[str], world: World) -> Iterator[No
 
 
 def _stated_sha256(path: Path) -> object:
-    """Return the hash of the configuration in a run's config.json."""
+    """Return the hash in a run's config.json, which is that of all else in it."""
     try:
-        return dict(parsed_json(path.read_text(encoding="utf-8"))).get("sha256")
+        stated = dict(parsed_json(path.read_text(encoding="utf-8")))
+        sha256 = stated.pop("sha256", None)
+        if sha256 != sha256_of_json(stated):
+            raise ValueError("its values do not have the hash in it")
+        return sha256
     except (OSError, ValueError, TypeError) as error:
         raise UserError(
             f"{path} is not the configuration of a run ({error}); restore it, or choose another "

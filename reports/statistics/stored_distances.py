@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spade_eval.metrics.arrays import read_arrays, require_array, write_arrays
+from spade_eval.metrics.arrays import read_arrays, write_arrays
 from spade_eval.records import Measurement
 from spade_eval.reports.measured.counts import features_path
 from spade_eval.reports.measured.grouping import Row

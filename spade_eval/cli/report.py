@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spade_eval.cli.console.conditions import OF_ONE_RUN, WITH_TABLE
-
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
