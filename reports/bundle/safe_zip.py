@@ -21,7 +21,8 @@ MAX_FILES = 20_000
 MAX_FILE_BYTES = 512 << 20
 MAX_TOTAL_BYTES = 4 << 30
 _MAX_NAME = 240
-_DAMAGE = (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error)
+# A wrong offset in a directory is an `OSError` or `ValueError` of seeking there.
+_DAMAGE = (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error, OSError, ValueError)
 _FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # of the zip format: no time of writing in the bytes
 _ENCRYPTED = 0x1
 # Names that mean a device on Windows whatever follows the first dot.
@@ -48,7 +49,7 @@ def opened_zip(path: Path) -> Iterator["SafeZip"]:
     """Open an archive and judge its every entry; `UserError` names the first bad one."""
     try:
         archive = zipfile.ZipFile(path)
-    except (*_DAMAGE, OSError) as error:
+    except _DAMAGE as error:
         raise UserError(
             f"{path}: not a zip archive that can be read ({lfs_pointer(path) or error}); copy the "
             "file again"

@@ -29,6 +29,7 @@ from torch import nn
 from spade_eval.batches import layout_of
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError, as_user_error, lookup
+from spade_eval.json_fields import require_types
 from spade_eval.models.checkpoints.description import describe, rebuild
 from spade_eval.models.checkpoints.files import has_description, load_description, load_weights
 from spade_eval.models.checkpoints.published import (
@@ -47,12 +48,29 @@ from spade_eval.models.generators.spade import NUM_UPSAMPLINGS
 from spade_eval.models.labels import RELEASED_LAYOUTS, SemanticLayout, Size
 
 FORMAT = 1
-_FIELDS = {
-    "format", "network", "config", "model", "layout", "layout_name", "origin", "train",
-    "train_config_sha256", "weights", "checkpoint_rule", "notes",
-}  # fmt: skip
 _WRITTEN_LAYOUT = re.compile(r"(\d{1,5})(?:\+unknown-(first|last))?(\+edges)?")
 _FLAGS = "what its shapes cannot tell is said by --arch, --upsampling, --label-layout and --size"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stated:
+    """What each field of a description holds."""
+
+    format: int
+    network: str
+    config: Mapping[str, Any]
+    model: str | None
+    layout: Mapping[str, Any] | None
+    layout_name: str | None
+    origin: str
+    train: Mapping[str, Any] | None
+    train_config_sha256: str | None
+    weights: str | None
+    checkpoint_rule: str | None
+    notes: tuple[str, ...]
+
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(_Stated))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,12 +188,13 @@ def open_generator(
 def _open_own(file: Path) -> Checkpoint:
     with as_user_error(f"checkpoint {file}"):
         described = load_description(file)
-        if described.get("format") != FORMAT or set(described) != _FIELDS:
+        if described.get("format") != FORMAT or set(described) != set(_FIELDS):
             raise ValueError(
                 f"its description has the format {described.get('format')!r} and the fields "
                 f"{', '.join(sorted(described))}; expected format {FORMAT} with "
                 f"{', '.join(sorted(_FIELDS))}: train again, or convert the released file again"
             )
+        require_types(_Stated, described)
         try:
             checkpoint = Checkpoint(file, rebuild(described, load_weights(file)), described)
             layout = checkpoint.layout
@@ -184,7 +203,6 @@ def _open_own(file: Path) -> Checkpoint:
                     f"its label layout has {layout.num_labels} channels, its network "
                     f"{checkpoint.config.num_labels}; the file is damaged, get it again"
                 )
-            tuple(map(str, described["notes"]))
         except (TypeError, SafetensorError) as error:
             raise ValueError(f"its description or its weights are damaged ({error})") from error
     return checkpoint

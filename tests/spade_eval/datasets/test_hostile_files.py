@@ -22,7 +22,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-TRIALS = 400
+TRIALS = 250
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 20, 3), dtype=np.uint8)
 DESCRIPTION: dict[str, Any] = {
     "images": "images/{split}", "labels": "labels/{split}", "instances": "instances/{split}",

@@ -59,7 +59,7 @@ def test_files_of_this_suite(tmp_path: Path, network: nn.Module, scenes: Scenes)
         stated = json.loads(file.metadata()["spade_eval"])
 
     def variants() -> Iterator[tuple[int, bytes]]:
-        for seed in range(150):
+        for seed in range(80):
             yield seed, damaged(content, seed)
             # The start of the file, where everything is stated; the rest is numbers.
             yield seed, damaged(content[:6000], seed) + content[6000:]
@@ -87,7 +87,7 @@ def test_released_files(tmp_path: Path, network: nn.Module, scenes: Scenes, lega
         return is_finite(checkpoint) and (legacy or same)
 
     def variants() -> Iterator[tuple[int, bytes]]:
-        for seed in range(150):
+        for seed in range(80):
             yield seed, damaged(content, seed)
             yield seed, damaged(content[:20_000], seed) + content[20_000:]
 

@@ -58,7 +58,8 @@ FAILING = {
 }
 ARGUMENTS = {
     "score": ["mine=own.safetensors"], "report": ["FOLDER"],
-    "convert": ["own.safetensors", "x.pth"], "data label": ["FOLDER", "x"], "stats make": ["--out", "x.npz"],
+    "convert": ["own.safetensors", "x.pth"], "data label": ["FOLDER", "x"],
+    "stats make": ["--out", "x.npz"],
 }  # fmt: skip
 VALUES = {"--table": "3", "--style-input": "mine=none", "--precision": "bf16", "--split": "val",
           "--settings": "paper", "--ema": "0.5", "--launcher": "local"}  # fmt: skip
