@@ -167,6 +167,34 @@ def convert(
         typer.echo(f"note: {shared}")
 
 
+@data_app.command(name="export")
+def export_samples(
+    target: Annotated[Path, typer.Argument(help="Folder to write into; new or continued.")],
+    dataset: options.Dataset = "scenes",
+    data_root: options.DataRoot = None,
+    split: Annotated[str | None, typer.Option(help="train or val [default: those there].")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first of a split.")] = None,
+    size: options.ImageSize = None,
+    workers: Workers = None,
+) -> None:
+    """Write any dataset as folders of PNG files with a dataset.toml, for other programs.
+
+    It is read as --dataset folder. Without --size, files keep theirs; scenes are drawn at 64.
+    """
+    from spade_eval.datasets.file_dataset import FileDataset
+    from spade_eval.datasets.tools.export import export
+
+    pixels = options.parse_size(size or "64")
+    splits = [*_opened(dataset, options.data_root_or_default(data_root), split, pixels)]
+    stored = size is None and isinstance(splits[0], FileDataset)
+    with _bar(f"exporting {dataset}") as progress:
+        for written in export(
+            splits, target, limit, as_stored=stored, workers=_workers(workers), progress=progress
+        ):
+            typer.echo(_line(written))
+    typer.echo(f"score what is made of them with --dataset folder --data-root {target}")
+
+
 @contextmanager
 def _bar(title: str) -> "Iterator[Progress]":
     """Progress that begins with the first file and starts over with the next split."""

@@ -126,6 +126,16 @@ class HasPhotoNotes(Protocol):
 
 
 @runtime_checkable
+class HasSegmenter(Protocol):
+    """A dataset that may be the samples of another one, whose in-domain segmenter scores it."""
+
+    @property
+    def segmenter_of(self) -> str:
+        """Return the name of that dataset."""
+        ...
+
+
+@runtime_checkable
 class HasLabelDoubts(Protocol):
     """A dataset of label files, whose ids may be of another numbering than is expected."""
 
@@ -158,6 +168,11 @@ def require_labelled(dataset: Dataset, count: int | None = None) -> None:
 def set_name_of(dataset: Dataset) -> str:
     """Return what records call the data: the dataset, with its list where it has one."""
     return dataset.set_name if isinstance(dataset, HasSetName) else dataset.name
+
+
+def segmenter_of(dataset: Dataset) -> str:
+    """Return the name of the dataset whose in-domain segmenter scores this one: its own mostly."""
+    return dataset.segmenter_of if isinstance(dataset, HasSegmenter) else dataset.name
 
 
 def label_doubts_of(dataset: Dataset) -> tuple[str, ...]:

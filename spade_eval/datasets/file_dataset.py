@@ -105,6 +105,11 @@ class FileDataset(Facts):
         return len(self._names)
 
     @property
+    def crops(self) -> bool:
+        """Whether training samples are enlarged and cropped, or flipped alone."""
+        return self.training_crops
+
+    @property
     def names(self) -> list[str]:
         """Stems in lexicographic order."""
         return list(self._names)
@@ -118,6 +123,10 @@ class FileDataset(Facts):
         """Read the sample resized to `size`, aspect ratio not kept."""
         sample = self._read(self._names[index])
         return _preprocessed(sample, self._evaluation, preprocess.Placement())
+
+    def stored_sample(self, index: int) -> Sample:
+        """Read the sample as its files hold it, not resized."""
+        return self._read(self._names[index])
 
     def training_sample(self, index: int, epoch: int, seed: int) -> Sample:
         """Return the sample resized to 286/256 of `size`, then cropped and flipped at random.
@@ -134,6 +143,14 @@ class FileDataset(Facts):
         """Return (H', W') label values as the file holds them, not resized."""
         return self.label_files.read(self._files[self._names[index]].label_map)
 
+    def described(self) -> str:
+        """Say in lines what the samples depend on besides the files."""
+        labels = self.label_files
+        return (
+            f"{self.name} {self.split} {self.size} preprocess {preprocess.PREPROCESS_VERSION}\n"
+            f"{labels.space} {labels.values} {labels.unlabelled}\n"
+        )
+
     def fingerprint(self) -> str:
         """Hash all that the samples depend on by SHA-256, once per opened dataset.
 
@@ -145,11 +162,7 @@ class FileDataset(Facts):
 
     @functools.cached_property
     def _fingerprint(self) -> str:
-        described = self.label_files
-        digest = hashlib.sha256()
-        digest.update(f"{self.name} {self.split} {self.size} ".encode())
-        digest.update(f"preprocess {preprocess.PREPROCESS_VERSION}\n".encode())
-        digest.update(f"{described.space} {described.values} {described.unlabelled}\n".encode())
+        digest = hashlib.sha256(self.described().encode())
         roles = {
             stem: (sample.photo, sample.label_map, sample.instance_map)
             for stem, sample in self._files.items()

@@ -5,11 +5,13 @@
 description where there is none.
 """
 
+import functools
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
 
 from spade_eval.datasets import files
+from spade_eval.datasets.base import Sample
 from spade_eval.datasets.file_dataset import (
     FileDataset,
     Listing,
@@ -20,6 +22,7 @@ from spade_eval.datasets.file_dataset import (
     paired,
     require_both,
 )
+from spade_eval.datasets.flips import perhaps_mirrored
 from spade_eval.datasets.folder_description import FILE_NAME, read_description
 from spade_eval.datasets.label_files import LabelFiles
 from spade_eval.datasets.layouts import SPELLINGS, spelled, visible
@@ -32,6 +35,26 @@ class Folder(FileDataset):
 
     name = "folder"
     budgets: ClassVar = MappingProxyType({"paper": None})
+
+    @functools.cached_property
+    def crops(self) -> bool:
+        """Whether training samples are enlarged and cropped, or flipped alone."""
+        return read_description(self.root).crop
+
+    @functools.cached_property
+    def segmenter_of(self) -> str:
+        """Return whose in-domain segmenter scores it."""
+        return read_description(self.root).segmenter or self.name
+
+    def training_sample(self, index: int, epoch: int, seed: int) -> Sample:
+        """Return the sample cropped and flipped at random, or flipped alone where it is to be."""
+        if self.crops:
+            return super().training_sample(index, epoch, seed)
+        return perhaps_mirrored(self[index], index, epoch, seed)
+
+    def described(self) -> str:
+        """Say what training samples depend on besides the files, where it is not the usual."""
+        return super().described() if self.crops else f"{super().described()}not cropped\n"
 
     @classmethod
     def find(cls, root: Path, split: str) -> SplitFiles:

@@ -9,6 +9,8 @@ values = [10, 20]               # their values in label files, if not 0, 1, 2, .
 ignored = [255]                 # values of unlabelled pixels; leave out if there are none
 palette = [[70, 130, 180], [107, 142, 35]]  # colours in figures; leave out for automatic
 val_share = 0.1                 # where folders have no {split}
+crop = false                    # samples are only flipped in training; leave out to crop, too
+segmenter = "scenes"            # these are scenes, scored by the segmenter that is shipped for them
 """
 
 import re
@@ -21,8 +23,9 @@ from spade_eval.datasets.base import LabelSpace
 from spade_eval.datasets.class_table import Colour, distinct
 from spade_eval.datasets.files import shortened
 from spade_eval.datasets.label_files import MOST_CLASSES, LabelFiles
+from spade_eval.datasets.scenes import Scenes
 from spade_eval.datasets.text import read_text
-from spade_eval.errors import UserError
+from spade_eval.errors import UserError, lookup
 from spade_eval.json_fields import require_bounded
 from spade_eval.models.limits import DEEPEST_NESTING, MOST_KEY_PARTS, MOST_TOML_BYTES
 
@@ -40,7 +43,8 @@ _WORDS = re.compile(r"[\w. \t-]+")
 _HELP = f"`spade-eval data check --dataset folder` proposes a {FILE_NAME} where there is none"
 _KEYS = {
     "images": str, "labels": str, "instances": str, "classes": list, "values": list,
-    "ignored": list, "palette": list, "val_share": float,
+    "ignored": list, "palette": list, "val_share": float, "crop": bool,
+    "segmenter": str,
 }  # fmt: skip
 
 
@@ -57,6 +61,8 @@ class FolderDescription:
     instances: str | None
     label_files: LabelFiles
     val_share: float
+    crop: bool
+    segmenter: str | None
 
 
 def read_description(root: Path) -> FolderDescription:
@@ -85,6 +91,8 @@ def read_description(root: Path) -> FolderDescription:
         instances=given.get("instances"),
         label_files=label_files,
         val_share=share,
+        crop=given.get("crop", True),
+        segmenter=_segmenter(path, given.get("segmenter"), label_files.space),
     )
 
 
@@ -149,6 +157,14 @@ def _label_files(path: Path, given: dict[str, Any]) -> LabelFiles:
         unlabelled=ignored,
         hint=f"list them in {path.name} as values of classes or as ignored",
     )
+
+
+def _segmenter(path: Path, name: str | None, space: LabelSpace) -> str | None:
+    if name is not None:
+        shipped = {Scenes.name: Scenes.label_space}
+        names = lookup(shipped, name, f"shipped segmenter in {path}").class_names
+        _require(path, "segmenter", space.class_names == names, f"the classes of {name}")
+    return name
 
 
 def _palette(path: Path, given: list[Any] | None, count: int) -> tuple[Colour, ...]:

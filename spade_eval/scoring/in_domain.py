@@ -11,7 +11,7 @@ import torch
 
 from spade_eval.batches import segmenter_batch
 from spade_eval.config import Budget
-from spade_eval.datasets.base import Dataset, require_labelled
+from spade_eval.datasets.base import Dataset, require_labelled, segmenter_of
 from spade_eval.errors import UserError, as_user_error
 from spade_eval.files import locked
 from spade_eval.metrics.segmentation import SegmentationScores
@@ -113,7 +113,7 @@ def load_in_domain(path: Path, dataset: Dataset) -> InDomainSegmenter:
         description = load_description(path)
     config = InDomainSegmenter.Config(**description["segmenter"])
     trained_on, expected = description["train"]["dataset"], dataset.label_space.num_classes
-    if (trained_on, config.num_classes) != (dataset.name, expected):
+    if (trained_on, config.num_classes) != (segmenter_of(dataset), expected):
         raise UserError(
             f"segmenter {path} knows {config.num_classes} classes of {trained_on}; "
             f"expected {expected} of {dataset.name}: its scores would mean nothing"

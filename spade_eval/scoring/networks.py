@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from spade_eval.config import RunConfig
-from spade_eval.datasets.base import Dataset
+from spade_eval.datasets.base import Dataset, segmenter_of
 from spade_eval.metrics.feature_set import FeatureSet
 from spade_eval.protocol import Protocol, ResolvedProtocol
 from spade_eval.records import sha256_of_json
@@ -53,7 +53,7 @@ class ScoringNetworks:
     def _in_domain_segmenter(self) -> Path:
         """Trained by the first process alone: it is small, and its bits decide every score."""
         place = self.place
-        shipped = SHIPPED.get(self.config.dataset)
+        shipped = SHIPPED.get(segmenter_of(self.dataset))
         return shipped or place.world.on_first(self._trained_segmenter)
 
     def _trained_segmenter(self) -> Path:

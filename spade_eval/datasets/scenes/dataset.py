@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spade_eval.datasets.base import Facts, Sample
+from spade_eval.datasets.flips import perhaps_mirrored
 from spade_eval.datasets.scenes.classes import LABEL_SPACE
 from spade_eval.datasets.scenes.layout import draw_layout
 from spade_eval.datasets.scenes.render import render
@@ -26,7 +27,7 @@ VERSION = 1
 """Of the generator: raise it with every change of a pixel, for scores before and after differ."""
 
 LENGTHS = {"train": 4000, "val": 500}
-_LAYOUT, _PHOTO, _ORACLE, _FLIP = range(4)
+_LAYOUT, _PHOTO, _ORACLE = range(3)  # 3 draws flips
 _SMALLEST = 16  # below, most things are less than a pixel
 
 
@@ -85,17 +86,7 @@ class Scenes(Facts):
 
     def training_sample(self, index: int, epoch: int, seed: int) -> Sample:
         """Sample `index`, mirrored or not as (seed, epoch, index) draw."""
-        sample = self[index]
-        stream = np.random.SeedSequence([seed, epoch, self._checked(index), _FLIP])
-        if np.random.Generator(np.random.PCG64(stream)).random() < 0.5:
-            return sample
-        assert sample.instance_map is not None
-        return Sample(
-            name=sample.name,
-            label_map=np.ascontiguousarray(sample.label_map[:, ::-1]),
-            instance_map=np.ascontiguousarray(sample.instance_map[:, ::-1]),
-            photo=np.ascontiguousarray(sample.photo[:, ::-1]),
-        )
+        return perhaps_mirrored(self[index], self._checked(index), epoch, seed)
 
     def oracle_photo(self, index: int) -> NDArray[np.uint8]:
         """Render (H, W, 3) RGB: the maps of sample `index` in a style and light drawn afresh."""

@@ -137,6 +137,9 @@ def test_fingerprint_follows_which_photo_has_which_labels(
         (f'classes = ["a"]\nval_share = {"9" * 400}', "between 0 and 1"),
         ('classes = ["a"]\nval_share = true', "a float was expected"),
         ('classes = ["a"]\nvalues = [true]', r"numbers 0\.\.65535"),
+        ('classes = ["a"]\ncrop = 1', "a bool was expected"),
+        ('classes = ["a"]\nsegmenter = "scenes"', "segmenter: the classes of scenes"),
+        ('classes = ["a"]\nsegmenter = "ade20k"', r"no shipped segmenter in .* is called 'ade20k'"),
     ],
 )
 def test_faults_of_a_description_are_named(
