@@ -5,11 +5,13 @@ Their channels are put where the dataset's own numbering has them, so that `argm
 classes; classes that they do not know get -inf.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from spade_eval.models.labels import IGNORE_INDEX
 from spade_eval.segmenters.label_spaces import (
     ADE20K,
     CITYSCAPES,
@@ -25,7 +27,7 @@ class ChannelOrder:
 
     labels: ScoredLabels
     first_class: str  # name of channel 0, which tells orders of equal length apart
-    classes: tuple[int, ...]
+    classes: tuple[int, ...]  # 255: left out
 
 
 # COCO-Stuff without its unused ids, as mmsegmentation numbers it.
@@ -51,10 +53,40 @@ def scored_logits(logits: Tensor, order: ChannelOrder) -> Tensor:
         )
     if order.classes == tuple(range(order.labels.num_classes)):
         return logits
+    channels = [k for k, scored in enumerate(order.classes) if scored != IGNORE_INDEX]
     batch, _, height, width = logits.shape
     scored = logits.new_full((batch, order.labels.num_classes, height, width), -torch.inf)
-    scored[:, list(order.classes)] = logits
+    scored[:, [order.classes[k] for k in channels]] = logits[:, channels]
     return scored
+
+
+def order_by_names(names: Sequence[str], class_names: Sequence[str], dataset: str) -> ChannelOrder:
+    """Find the channel of each class of a dataset by its name; other channels are left out.
+
+    Case, spaces, hyphens and underscores do not count. `ValueError` where a class has no channel
+    or two.
+    """
+    channels = [_plain(name) for name in names]
+    lacking = [name for name in class_names if channels.count(_plain(name)) != 1]
+    if lacking:
+        shown = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")
+        raise ValueError(
+            f"it has {len(names)} classes ({', '.join(names[:5])}, ...), where {len(lacking)} of "
+            f"the {len(class_names)} of {dataset} have no channel or several ({shown}); give a "
+            "model that was trained on them, with their names as id2label in its config.json"
+        )
+    scored = {_plain(name): index for index, name in enumerate(class_names)}
+    count = len(class_names)
+    values = tuple(value if value < count else IGNORE_INDEX for value in range(256))
+    return ChannelOrder(
+        labels=ScoredLabels(name=dataset, num_classes=count, classes=values),
+        first_class=names[0],
+        classes=tuple(scored.get(name, IGNORE_INDEX) for name in channels),
+    )
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.lower().replace("-", " ").replace("_", " ").split())
 
 
 def require_labels(order: ChannelOrder, wanted: ScoredLabels | None, origin: str) -> None:

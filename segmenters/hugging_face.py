@@ -8,6 +8,7 @@ the sum over masks of class times mask probability.
 """
 
 import importlib
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from spade_eval.segmenters.eight_bit import ByteNormalization, standardized, to_
 from spade_eval.segmenters.foreign import (
     CHANNEL_ORDERS,
     ChannelOrder,
+    order_by_names,
     require_labels,
     scored_logits,
 )
@@ -59,16 +61,26 @@ def mask_scores(class_logits: Tensor, mask_logits: Tensor) -> Tensor:
     return torch.einsum("nqc,nqhw->nchw", classes, mask_logits.sigmoid())
 
 
-def build_hugging_face(name: str, labels: ScoredLabels | None = None) -> HuggingFaceSegmenter:
+def build_hugging_face(
+    name: str,
+    labels: ScoredLabels | None = None,
+    *,
+    dataset: str = "",
+    class_names: Sequence[str] = (),
+) -> HuggingFaceSegmenter:
     """Load a model by folder or cached name, in eval mode; `labels` are what is to be scored.
 
-    `ValueError` where transformers is absent, the model is not on this machine, or it predicts
-    classes that are not scored.
+    With `class_names`, it is scored in the classes of `dataset` that have its names. `ValueError`
+    where transformers is absent, the model is not on this machine, or it predicts classes that are
+    not scored.
     """
     transformers, loaders = _library(name)
     network = _network(loaders, name)
-    order = _channel_order(network.config, name)
-    require_labels(order, labels, f"hf:{name}")
+    if class_names:
+        order = order_by_names(_class_names(network.config), class_names, dataset)
+    else:
+        order = _channel_order(network.config, name)
+        require_labels(order, labels, f"hf:{name}")
     mean, std = _statistics(transformers, name)
     segmenter = HuggingFaceSegmenter(network, mean, std, order)
     return segmenter.eval().requires_grad_(False)
@@ -118,7 +130,7 @@ def _network(loaders: list[Any], name: str) -> Any:
 
 def _channel_order(config: Any, name: str) -> ChannelOrder:
     """Find whose classes they are, by their number and the name of the first."""
-    names = [str(class_name) for _, class_name in sorted(config.id2label.items())]
+    names = _class_names(config)
     for order in CHANNEL_ORDERS:
         if len(names) == len(order.classes) and names[0].lower() == order.first_class:
             return order
@@ -129,6 +141,10 @@ def _channel_order(config: Any, name: str) -> ChannelOrder:
         f"hf:{name} has {len(names)} classes from {names[:1]}, which this suite does not score; "
         f"expected {known}"
     )
+
+
+def _class_names(config: Any) -> list[str]:
+    return [str(class_name) for _, class_name in sorted(config.id2label.items())]
 
 
 def _statistics(transformers: Any, name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:

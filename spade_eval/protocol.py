@@ -203,6 +203,8 @@ SHORTHANDS: Mapping[str, Mapping[str, str]] = {
 }
 # What --segmenter alone selects.
 BY_SEGMENTER = "modern"
+# Segmenters that say what their classes are called, so that they can score any dataset.
+BY_CLASS_NAMES = "hf:"
 
 
 def profile_name(profile: str | None, dataset: str, segmenter: str | None = None) -> str:
@@ -224,6 +226,8 @@ def protocol_for(
     """Return a profile as it applies to a dataset; another segmenter or FID is part of its name."""
     name = profile_name(profile, dataset)
     known = profiles_of(dataset)
+    if name == BY_SEGMENTER and name not in known and segmenter not in (None, IN_DOMAIN):
+        return _overridden(_of_no_paper(dataset, str(segmenter)), None, fid_profile)
     if name not in known:
         raise UserError(
             f"--profile {profile} says nothing of {dataset}; expected {' or '.join(known)}: no "
@@ -233,6 +237,19 @@ def protocol_for(
     if name != IN_DOMAIN:
         protocol = dataclasses.replace(protocol, **vars(TABLE[dataset][name]))
     return _overridden(protocol, segmenter, fid_profile)
+
+
+def _of_no_paper(dataset: str, segmenter: str) -> Protocol:
+    """Return how a segmenter scores a dataset that no paper scores: in its own classes."""
+    if not segmenter.startswith(BY_CLASS_NAMES):
+        raise UserError(
+            f"--segmenter {segmenter} predicts classes of another dataset than {dataset}; leave it "
+            f"out to score in-domain, or give {BY_CLASS_NAMES}NAME, a model with the classes of "
+            f"{dataset}"
+        )
+    return dataclasses.replace(
+        PROFILES[BY_SEGMENTER], segmenter=segmenter, profile=f"{BY_SEGMENTER} with {segmenter}"
+    )
 
 
 def _overridden(protocol: Protocol, segmenter: str | None, fid_profile: str | None) -> Protocol:

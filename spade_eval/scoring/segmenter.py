@@ -189,11 +189,23 @@ def _mmsegmentation(name: str, dataset: Dataset, device: torch.device) -> Scorin
 def _hugging_face(name: str, dataset: Dataset, device: torch.device) -> ScoringSegmenter:
     from spade_eval.segmenters.hugging_face import build_hugging_face
 
+    # Classes of a dataset that no paper scores are found by their names.
+    by_names = DATASETS[dataset.name].scored_as is None
+    names = dataset.label_space.class_names
     with as_user_error(f"--segmenter hf:{name}"):
-        network = build_hugging_face(name, _scored_labels(dataset))
+        network = build_hugging_face(
+            name,
+            None if by_names else _scored_labels(dataset),
+            dataset=dataset.name,
+            class_names=names if by_names else (),
+        )
     # The hash of the weights themselves: a name may stand for other files tomorrow.
     digest = sha256_of_json([name, _sha256_of_tensors(network)])
-    return _foreign(f"hf {name} at image size", network.to(device), digest, "given", dataset)
+    title = f"hf {name} at image size"
+    network.to(device)
+    if not by_names:
+        return _foreign(title, network, digest, "given", dataset)
+    return ScoringSegmenter(title, network, digest, "given", names, network.order.labels)
 
 
 def _sha256_of_tensors(network: nn.Module) -> str:

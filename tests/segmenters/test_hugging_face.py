@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hugging Face models as segmenters, with a stand-in for the library."""
 
+import re
 import sys
 import types
 from typing import Any
@@ -117,6 +118,30 @@ def test_coco_stuff_of_171_classes(library: dict[str, FakeModel]) -> None:
     predicted = segmenter(images()).argmax(dim=1).unique().tolist()
     assert segmenter.num_classes == 182
     assert set(predicted) <= set(COCO_STUFF_USED)
+
+
+@torch.inference_mode()
+def test_classes_of_any_dataset_are_found_by_name(library: dict[str, FakeModel]) -> None:
+    model = library["mine"] = FakeModel(["tree", "other", "Sea-Floor", "sky"], masks=False)
+    wanted = ("sky", "sea floor", "tree")
+    segmenter = build_hugging_face("mine", dataset="folder", class_names=wanted)
+    logits = segmenter(images())
+    whole = F.interpolate(model(model.seen).logits, size=(32, 48), mode="bilinear")
+    assert torch.equal(logits, whole[:, [3, 2, 0]])
+    assert segmenter.order.labels.targets(torch.tensor([0, 2, 3, 255])).tolist() == [0, 2, 255, 255]
+    library["same"] = FakeModel(list(wanted), masks=False)
+    same = build_hugging_face("same", dataset="folder", class_names=wanted)
+    assert same(images()).shape == (2, 3, 32, 48)
+    for names_of, lacking in (
+        (["sky", "sea floor"], "1 of the 3 of folder have no channel or several (tree)"),
+        (
+            ["sky", "Sky", "tree"],
+            "2 of the 3 of folder have no channel or several (sky, sea ",
+        ),
+    ):
+        library["less"] = FakeModel(names_of, masks=False)
+        with pytest.raises(ValueError, match=re.escape(lacking)):
+            build_hugging_face("less", dataset="folder", class_names=wanted)
 
 
 def test_refusals(library: dict[str, FakeModel]) -> None:

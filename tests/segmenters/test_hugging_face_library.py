@@ -74,6 +74,16 @@ def test_labels_are_those_of_the_library_itself(
 
 
 @torch.inference_mode()
+def test_a_model_of_another_dataset(saved: Saved, tmp_path: Path) -> None:
+    network = saved(first="sky", count=3)
+    names = ("class 2", "sky")
+    scores = build_hugging_face(str(tmp_path), dataset="own", class_names=names)(images())
+    channels = network(images()).logits.shape[1]
+    assert (channels, scores.shape) == (3, (2, 2, *SIZE))
+    assert scores.isfinite().all()
+
+
+@torch.inference_mode()
 def test_a_model_of_masks(transformers: Any, tmp_path: Path) -> None:
     swin = transformers.SwinConfig(
         embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=2,

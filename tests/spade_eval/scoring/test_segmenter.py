@@ -2,19 +2,24 @@
 """Which network scores: found before anything is made, in the dataset's classes, and said."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
+from torch import Tensor, nn
 
 from spade_eval.cli import main
 from spade_eval.datasets import open_dataset
 from spade_eval.datasets.base import Dataset
+from spade_eval.datasets.scenes import Scenes
+from spade_eval.datasets.tools.export import export
 from spade_eval.errors import UserError
 from spade_eval.records import RecordStore
 from spade_eval.scoring.segmenter import ScoringSegmenter, open_segmenter
-from spade_eval.segmenters import SEGMENTERS
+from spade_eval.segmenters import SEGMENTERS, hugging_face
 from spade_eval.weights.table import files_of_segmenter
 
 
@@ -70,6 +75,60 @@ def test_scenes_have_no_published_segmenter(tmp_path: Path) -> None:
     scenes = open_dataset("scenes", "val", (64, 64), tmp_path)
     with pytest.raises(UserError, match="leave --segmenter out"):
         opened("deeplab-v2", scenes, tmp_path, filled=True)
+
+
+class ByColour(nn.Module):
+    """A model of Hugging Face whose classes are those of scenes, in another order, and one more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        names = [*reversed(Scenes.label_space.class_names), "nothing"]
+        self.config = SimpleNamespace(id2label=dict(enumerate(names)))
+        self.colours = nn.Parameter(torch.arange(51.0).reshape(17, 3, 1, 1).sin())
+
+    def forward(self, pixel_values: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(logits=F.conv2d(pixel_values, self.colours))
+
+
+@pytest.mark.parametrize("dataset", ["scenes", "folder"])
+def test_a_model_of_hugging_face_scores_what_no_paper_does(
+    dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hugging_face, "_library", lambda _: (None, []))
+    monkeypatch.setattr(hugging_face, "_network", lambda *_: ByColour())
+    monkeypatch.setattr(hugging_face, "_statistics", lambda *_: ((0.0,) * 3, (1.0,) * 3))
+    export([Scenes("val", (64, 64), length=4)], tmp_path / "own")
+    run = tmp_path / "run"
+    arguments = ("--dataset", dataset, "--data-root", str(tmp_path / "own"), "--budget", "smoke")
+    with pytest.raises(SystemExit, match="0"):
+        main(
+            ("benchmark", "--model", "none", *arguments, "--size", "64", "--limit", "4",
+             "--segmenter", "hf:mine", "--fid-profile", "none", "--out", str(run))
+        )  # fmt: skip
+    records = [item for item in RecordStore(run / "records.jsonl") if item.source == "real"]
+    assert {item.profile for item in records} == {"modern with hf:mine without FID"}
+    assert {item.segmenter for item in records} == {"hf mine at image size"}
+    accuracy = next(item.value for item in records if item.metric == "acc_all")
+    split, network = Scenes("val", (64, 64), length=4), ByColour()
+    right = 0
+    for sample in (split[index] for index in range(4)):
+        photo = torch.from_numpy(sample.photo.copy()).permute(2, 0, 1)[None] / 255
+        channel = network(photo).logits[:, :16].argmax(1)[0].numpy()
+        right += (15 - channel == sample.label_map).sum()
+    assert accuracy == pytest.approx(right / (4 * 64 * 64), abs=1e-3)
+
+
+@pytest.mark.parametrize("dataset", ["scenes", "folder", "flickr_landscapes"])
+@pytest.mark.parametrize("name", ["deeplab-v2", "mmseg:x.py"])
+def test_what_is_missing_is_said_without_a_profile_that_nobody_gave(
+    dataset: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(("benchmark", "--model", "none", "--dataset", dataset, "--segmenter", name,
+              "--data-root", str(tmp_path)))  # fmt: skip
+    error = capsys.readouterr().err
+    assert f"--segmenter {name} predicts classes of another dataset than {dataset}" in error
+    assert "profile" not in error
 
 
 @pytest.mark.parametrize("name", ["deeplab", "mmseg:", "hf:"])
