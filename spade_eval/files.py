@@ -29,18 +29,22 @@ def lfs_pointer(path: Path) -> str:
 
 
 @contextmanager
-def replaced(path: Path, keep: Path | None = None) -> Iterator[Path]:
+def replaced(path: Path, keep: Path | None = None, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path in the same folder that becomes `path` when the block succeeds.
 
-    The file that stood there becomes `keep`. What fails is an `OSError` with the name of `path`;
-    then both are as they were. Several processes may write a file at once; where one is kept, a
-    single one writes, and what a kill leaves of its temporary file is written over by the next.
+    The file that stood there becomes `keep`. A `durable` one is on the disk before it gets its
+    name, so that a loss of power leaves no empty file under it. What fails is an `OSError` with the
+    name of `path`; then both are as they were. Several processes may write a file at once; where
+    one is kept, a single one writes, and what a kill leaves of its temporary file is written over
+    by the next.
     """
     process = "" if keep else f".{os.getpid()}"
     temporary = path.with_name(f".{path.name}{process}.part")  # hidden from listings of images
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        if durable:
+            _flush(temporary)
         if keep is not None and path.exists():
             os.replace(path, keep)
         os.replace(temporary, path)
@@ -51,11 +55,19 @@ def replaced(path: Path, keep: Path | None = None) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Do as `replaced` for what a user can have made again; what fails is a `UserError`."""
     try:
-        with replaced(path) as temporary:
+        with replaced(path, durable=False) as temporary:
             yield temporary
     except OSError as error:
         raise UserError(

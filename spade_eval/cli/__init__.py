@@ -56,8 +56,13 @@ def _of_all_commands(version: Version = False) -> None:
     """Take the flags that stand before a command's name."""
 
 
-# A disk that is full or may not be written is the user's to mend, wherever it is noticed.
-_DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
+# A disk that is full, fails or may not be written, and a folder in place of a file or the other way
+# round, are the user's to mend, wherever they are noticed.
+_DISK_FAULTS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EFBIG),
+    *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.ELOOP),
+    errno.ESTALE,
+)
 _REFUSED = 2
 _INTERRUPTED = 130  # as shells count a program that Ctrl-C ended
 

@@ -50,8 +50,8 @@ def run_parallel(
 
 
 def write_png(path: Path, array: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
-    """Write (H, W) or (H, W, 3) as PNG, whole or not at all."""
-    with replaced(path) as temporary:
+    """Write (H, W) or (H, W, 3) as PNG, whole or not at all, without waiting for the disk."""
+    with replaced(path, durable=False) as temporary:
         Image.fromarray(array).save(temporary, format="PNG")
 
 

@@ -19,6 +19,8 @@ RELEASED_SUFFIXES = (".pth", ".pt")
 
 def convert(source: Path, target: Path, released: ReleasedOptions) -> Checkpoint:
     """Write `source` in the other form as `target`; what it holds, not its name, says its form."""
+    if target.exists():
+        raise UserError(f"{target} exists already; remove it or give another name")
     checkpoint = open_checkpoint(source, released)
     own = has_description(source)
     expected = RELEASED_SUFFIXES if own else (OWN_SUFFIX,)
@@ -28,8 +30,6 @@ def convert(source: Path, target: Path, released: ReleasedOptions) -> Checkpoint
             f"becomes a file ending in {' or '.join(expected)}, not {target.name}: "
             "rename the target"
         )
-    if target.exists():
-        raise UserError(f"{target} exists already; remove it or give another name")
     if own:
         with as_user_error(f"checkpoint {source}"):
             save_state_dict(target, _released_tensors(checkpoint))

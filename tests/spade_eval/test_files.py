@@ -2,6 +2,7 @@
 """Files are written whole or not at all; what stood there is kept, and nothing else lies about."""
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -95,3 +96,17 @@ def test_a_file_system_without_locks_holds_nobody(
     path = tmp_path / "locks" / "spade.lock"
     with locked(path, wait=False), locked(path, wait=True):
         assert path.read_text().startswith("process ")
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_durable_file_is_on_the_disk_before_it_gets_its_name(
+    tmp_path: Path, durable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[object] = []
+    replace = os.replace
+    monkeypatch.setattr(os, "fsync", lambda descriptor: steps.append(os.fstat(descriptor).st_ino))
+    monkeypatch.setattr(os, "replace", lambda *paths: (steps.append("named"), replace(*paths)))
+    with replaced(tmp_path / "config.json", durable=durable) as temporary:
+        temporary.write_text("{}")
+    inode = (tmp_path / "config.json").stat().st_ino
+    assert steps == ([inode, "named"] if durable else ["named"])

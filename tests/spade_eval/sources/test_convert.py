@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Released files become ours and come back, number by number; what does not fit is refused."""
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,13 @@ import pytest
 import torch
 from torch import nn
 
+from spade_eval.cli import main
 from spade_eval.errors import UserError
 from spade_eval.models.checkpoints.files import load_description, save_network
 from spade_eval.models.checkpoints.published import to_published
 from spade_eval.models.discriminators import MultiscaleDiscriminator
 from spade_eval.models.encoders import ImageEncoder
-from spade_eval.models.labels import SemanticLayout
+from spade_eval.models.labels import RELEASED_LAYOUTS, SemanticLayout
 from spade_eval.models.systems.presets import build_generator
 from spade_eval.sources.checkpoints import ReleasedOptions, description
 from spade_eval.sources.convert import convert
@@ -94,6 +96,30 @@ def test_statistics_of_one_process_are_written_as_of_all(tmp_path: Path) -> None
     save_network(ours, network.state_dict(), description(network, layout, "36", "a test"))
     convert(ours, tmp_path / "back.pth", ReleasedOptions())
     assert (tmp_path / "back.pth").is_file()
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [("G.pth", "x.safetensors"), ("G.safetensors", "x.pth")]
+)
+def test_a_disk_that_is_full_is_one_line_and_leaves_no_file(
+    source: str, target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = build_generator("spade", 184, SIZE, width=1 / 32)
+    save_released(tmp_path / "G.pth", network)
+    described = description(network, RELEASED_LAYOUTS["coco_stuff"], "coco_stuff", "a test")
+    save_network(tmp_path / "G.safetensors", network.state_dict(), described)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, limits[1]))  # bytes of any file
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main(["convert", str(tmp_path / source), str(tmp_path / target)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert ended.value.code == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert target in printed
+    assert {path.name for path in tmp_path.iterdir()} == {"G.pth", "G.safetensors"}
 
 
 def test_names_that_mislead_and_files_in_the_way_are_refused(tmp_path: Path) -> None:
