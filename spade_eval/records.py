@@ -26,6 +26,7 @@ from spade_eval.json_fields import parsed_json, require_types
 
 SCHEMA_VERSION = 1
 _LONGEST_NAME = 200  # bytes: a row's files are named after it, and file names end at 255
+_LONGEST_TEXT = 16_384  # characters of any other text: plots that write a longer one take minutes
 _POSITIVE = ("height", "width", "num_images", "job_size")
 # Numbers that fall below 0: KID's unbiased estimate by chance, an FID of float32 by rounding.
 _SIGNED = ("kid",)
@@ -118,6 +119,13 @@ class Measurement:
         for name in _POSITIVE:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        for name, value in vars(self).items():
+            texts = value if isinstance(value, tuple) else (value,)
+            longest = max((len(text) for text in texts if isinstance(text, str)), default=0)
+            if longest > _LONGEST_TEXT:
+                raise ValueError(
+                    f"{name} has {longest} characters, expected at most {_LONGEST_TEXT}"
+                )
         if len(self.source.encode()) > _LONGEST_NAME:
             raise ValueError(
                 f"source has {len(self.source.encode())} bytes, expected at most {_LONGEST_NAME}"

@@ -59,7 +59,7 @@ def _of_all_commands(version: Version = False) -> None:
 # A disk that is full, fails or may not be written, and a folder in place of a file or the other way
 # round, are the user's to mend, wherever they are noticed.
 _DISK_FAULTS = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EFBIG),
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM),
     *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.ELOOP),
     errno.ESTALE,
 )
