@@ -26,6 +26,7 @@ from spade_eval.reports.statistics.intervals import uncertainties_of
 from spade_eval.reports.tables.comparisons import class_table, difference_table, image_table
 from spade_eval.reports.tables.formats import as_markdown, as_text, markdown_escaped
 from spade_eval.reports.tables.latex import as_latex
+from spade_eval.reports.tables.plain_rows import PlainRow
 from spade_eval.reports.tables.table import Table
 from spade_eval.reports.tables.writing import write_csv, write_text
 
@@ -42,6 +43,7 @@ def write_comparisons(
     run = open_run(run_folder)
     paths: list[Path] = []
     texts = []
+    lines: list[PlainRow] = []
     for subject in subjects:
         group = _group_with([subject, *baselines], run)
         comparison = compare(group, subject, baselines, run_folder)
@@ -56,7 +58,9 @@ def write_comparisons(
         )
         paths += [*written.paths, *write_page(page, folder / "html")]
         texts.append(written.text)
-    return RunReport(tuple(paths), "\n\n".join(texts))
+        frame = differences_frame(comparison).assign(row=subject)
+        lines += frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return RunReport(tuple(paths), "\n\n".join(texts), comparisons=tuple(lines))
 
 
 def _group_with(names: Sequence[str], run: RunData) -> ProtocolGroup:

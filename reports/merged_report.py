@@ -22,6 +22,7 @@ from spade_eval.reports.statistics.intervals import uncertainties_of
 from spade_eval.reports.tables.formats import as_text
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.leaderboard import different, leaderboard, leaderboard_table
+from spade_eval.reports.tables.plain_rows import PlainRow, rows_of_frame
 from spade_eval.reports.tables.writing import write_forms
 
 
@@ -34,11 +35,15 @@ def write_merged_report(
     paths: list[Path] = []
     plots: list[Plot] = []
     texts = []
+    rows: list[PlainRow] = []
+    said_of_rows: list[str] = []
     for group in groups:
         board, place = leaderboard(group), folder / own_folder(group, groups)
         table = leaderboard_table(board)
         paths += write_forms(table, place, "leaderboard", latex)
         plots += plot_leaderboard(board, place) if has_plots() else []
+        rows += rows_of_frame(board)
+        said_of_rows += table.notes
         notes = [f"Note: {note}" for note in table.notes]
         texts.append("\n".join([table.title, "", as_text(table), *notes]))
     said = _about_the_merge(runs, together)
@@ -54,7 +59,8 @@ def write_merged_report(
         notes=tuple(said),
     )
     paths += [*files_of(plots), *write_page(page, folder / "html")]
-    return RunReport(tuple(paths), "\n\n".join([*texts, "\n".join([*said, *missing_parts()])]))
+    text = "\n\n".join([*texts, "\n".join([*said, *missing_parts()])])
+    return RunReport(tuple(paths), text, tuple(rows), (*said_of_rows, *said))
 
 
 def _about_the_merge(runs: Sequence[RunData], together: Merged) -> list[str]:

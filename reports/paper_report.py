@@ -19,6 +19,7 @@ from spade_eval.reports.tables.formats import as_markdown, as_text, markdown_esc
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.paper_layout import measured_table, published_table
 from spade_eval.reports.tables.paper_tables import paper_table
+from spade_eval.reports.tables.plain_rows import rows_of_frame
 from spade_eval.reports.tables.published import paper_dataset
 from spade_eval.reports.tables.table import Table
 from spade_eval.reports.tables.writing import NO_PARQUET, has_parquet, write_forms, write_text
@@ -66,7 +67,8 @@ def write_table_of_runs(
         notes=tuple(order),
     )
     paths += write_page(web_page, folder / f"{table.stem}_html")
-    return RunReport(tuple(paths), text)
+    notes = (*measured.attrs["notes"], *said)
+    return RunReport(tuple(paths), text, rows_of_frame(measured), notes)
 
 
 def _text(table: Table) -> str:

@@ -24,6 +24,7 @@ from spade_eval.reports.runs import open_run
 from spade_eval.reports.statistics.intervals import Uncertainties, Uncertainty, uncertainties_of
 from spade_eval.reports.tables.formats import as_text
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
+from spade_eval.reports.tables.plain_rows import PlainRow, rows_of_groups
 from spade_eval.reports.tables.score_layout import classes, scores, write_tables
 from spade_eval.reports.tables.writing import NO_PARQUET, has_parquet
 
@@ -39,10 +40,13 @@ NO_PAGE = "No web page: jinja2 is not installed; tables and plots are complete."
 
 @dataclass(frozen=True)
 class RunReport:
-    """What was written, and the text that the command line prints."""
+    """What was written, and what the command line prints: text, or the same as plain values."""
 
     paths: tuple[Path, ...]
     text: str
+    rows: tuple[PlainRow, ...] = ()
+    notes: tuple[str, ...] = ()
+    comparisons: tuple[PlainRow, ...] = ()
 
 
 def write_report(
@@ -70,7 +74,9 @@ def write_report(
     )
     paths += write_page(page, run_folder / "html")
     texts = [report_text(group, known[group.key]) for group in run.groups]
-    return RunReport(tuple(paths), "\n\n".join([*texts, *missing_parts()]))
+    notes = tuple(note for group in run.groups for note in group.notes)
+    text = "\n\n".join([*texts, *missing_parts()])
+    return RunReport(tuple(paths), text, rows_of_groups(run.groups, known), notes)
 
 
 def write_run_tables(run: RunData, known: Uncertainties, latex: LatexForm = PLAIN) -> list[Path]:

@@ -20,10 +20,12 @@ from spade_eval.config import RunConfig, TrainConfig
 from spade_eval.datasets import open_dataset
 from spade_eval.datasets.base import Dataset, label_doubts_of, photo_notes_of, set_name_of
 from spade_eval.devices import device_name
+from spade_eval.errors import lookup
+from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.models.training.distributed import ALONE
 from spade_eval.protocol import protocol_for
 from spade_eval.records import RecordStore, provenance, sha256_of_json
-from spade_eval.rows import PlannedRows, Request, Row
+from spade_eval.rows import PlannedRows, Request, Row, require_given
 from spade_eval.scoring.diversity import Comparison, diversity, left_out, open_comparisons
 from spade_eval.scoring.footnotes import footnotes, notes_of_scores
 from spade_eval.scoring.networks import ScoringNetworks
@@ -119,6 +121,13 @@ class Benchmark:
         Files that a row needs are read, so that errors come first.
         """
         return PlannedRows(self.networks, self._train, self.train_config).of(request)
+
+    def require(self, request: Request) -> None:
+        """Refuse rows that cannot be scored, before anything is trained for any of them."""
+        for model in request.models:
+            lookup(GENERATORS, model, "generator")
+            self.train_config(model)
+        require_given(request, self.dataset, self.count)
 
     def train_config(self, model: str) -> TrainConfig:
         """Return how this run trains a model."""

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from spade_eval.config import TrainConfig
-from spade_eval.datasets.base import HasOracle, require_labelled
+from spade_eval.datasets.base import Dataset, HasOracle, require_labelled
 from spade_eval.errors import UserError, lookup
 from spade_eval.models.choices import StyleInput
 from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.scoring.networks import ScoringNetworks
-from spade_eval.sources.checkpoints import ReleasedOptions
+from spade_eval.sources.checkpoints import ReleasedOptions, open_generator
 from spade_eval.sources.image_files import LABEL_MAP_FOLDER
 from spade_eval.sources.source import (
     Grey,
@@ -131,6 +131,14 @@ class PlannedRows:
             seed=networks.config.seed,
             precision=networks.config.synthesis_precision,
         )
+
+
+def require_given(request: Request, dataset: Dataset, count: int) -> None:
+    """Refuse folders and checkpoints that do not fit the data; no network that scores is needed."""
+    for name, directory in request.images.items():
+        SynthesizedFolder(name, directory, dataset, count, request.style_inputs.get(name))
+    for file in request.checkpoints.values():
+        open_generator(file, dataset, request.released)
 
 
 def _given(source: Source) -> Callable[[], Source]:

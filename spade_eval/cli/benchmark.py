@@ -15,6 +15,7 @@ from spade_eval.cli.console.conditions import (
     WITHOUT_TABLE,
     is_checkpoint,
 )
+from spade_eval.cli.console.output import current, say
 from spade_eval.cli.console.topics import PLACE, ROWS, SCORING
 from spade_eval.cli.flags import (
     BudgetFlags,
@@ -25,12 +26,14 @@ from spade_eval.cli.flags import (
     ScoringFlags,
     grouped,
 )
-from spade_eval.cli.report import show_paths, show_report
+from spade_eval.cli.report import show_report, show_written
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
     from spade_eval.config import RunConfig
     from spade_eval.models.training.distributed import World
+    from spade_eval.reports.run_report import RunReport
+    from spade_eval.rows import Request
     from spade_eval.workplace import Workplace
 
 _BOUNDS = ("real", "oracle", "grey", "label colours")
@@ -126,6 +129,22 @@ class ScoredFlags:
     place: ScoredPlaceFlags
     processes: ProcessFlags
 
+    def request(self, rows: RowFlags, models: Sequence[str] | None = None) -> "Request":
+        """Return the rows that are asked for; `models` instead of those of `--model`."""
+        from spade_eval.config import FIRST_THREE
+        from spade_eval.jobs.job import REFERENCES
+        from spade_eval.rows import Request
+
+        folders = options.named_paths("--images", rows.images or ())
+        models = rows.model if models is None else models
+        return Request(
+            FIRST_THREE if models is None else tuple(name for name in models if name != REFERENCES),
+            options.named_paths("--checkpoint", rows.checkpoint or ()),
+            folders,
+            options.released_options(**vars(self.released)),
+            options.style_inputs(self.style_input or (), folders),
+        )
+
     def config(self, run: RunFlags, budget: BudgetFlags) -> "RunConfig":
         """Return the configuration that the flags describe."""
         return options.run_config(**vars(run), **vars(budget), **vars(self.scoring))
@@ -153,17 +172,19 @@ def benchmark(
     sbatch: tables.Sbatch = None,
 ) -> None:
     """Train and score models; prints the table and writes CSV, plots and a picture grid."""
-    if table is None:
+    if table is None and seeds == 1:
         _measure(context, run, budget, rows, asked)
         return
-    of_table = tables.Asked(
-        table=table, datasets=tables.datasets_of(run.dataset), models=tuple(rows.model or ()),
+    given = asked.request(rows)
+    models = given.models if table is None else tuple(rows.model or ())
+    of_jobs = tables.Asked(
+        table=table, datasets=tables.datasets_of(run.dataset), models=models,
         seeds=range(run.seed, run.seed + seeds), jobs=jobs, launcher=launcher,
-        sbatch=tuple(sbatch or ()), out=asked.place.out,
+        sbatch=tuple(sbatch or ()), out=asked.place.out, given=replace(given, models=()),
     )  # fmt: skip
-    tables.run_table(
+    tables.run_jobs(
         context,
-        of_table,
+        of_jobs,
         lambda name, seed: asked.config(replace(run, dataset=name, seed=seed), budget),
         asked.workplace,
     )
@@ -195,36 +216,34 @@ def _measure(
     rows: RowFlags,
     asked: ScoredFlags,
 ) -> None:
-    from spade_eval.config import FIRST_THREE
     from spade_eval.engine import Benchmark
-    from spade_eval.jobs.job import REFERENCES
-    from spade_eval.rows import Request
 
     with options.processes(context, device=asked.place.device, **vars(asked.processes)) as world:
         config = asked.config(run, budget)
-        folders = options.named_paths("--images", rows.images or ())
-        checkpoints = options.named_paths("--checkpoint", rows.checkpoint or ())
-        given = (*checkpoints, *folders)
+        request = asked.request(rows)
+        given = (*request.checkpoints, *request.images)
         compared = comparing(rows.compare, rows.more_baselines, given, rows.model)
-        models = compared.models(rows.model, given)
-        request = Request(
-            FIRST_THREE if models is None else tuple(name for name in models if name != REFERENCES),
-            checkpoints,
-            folders,
-            options.released_options(**vars(asked.released)),
-            options.style_inputs(asked.style_input or (), folders),
-        )
+        request = asked.request(rows, compared.models(rows.model, given))
         place = asked.workplace(config, asked.place.out, world)
         suite = Benchmark(config, place)
         if world.is_first:
-            typer.echo("\n".join([*suite.protocol.lines(), ""]))
+            say("\n".join([*suite.protocol.lines(), ""]))
         measured = suite.run(request)
         if world.is_first:
             names = ", ".join(measured) or "nothing, all rows were recorded"
-            typer.echo(f"measured now: {names}\n")
-            if rows.report:
-                show_report(place.run_folder)
-            _show_comparison(place.run_folder, compared)
+            say(f"measured now: {names}\n")
+            _show(place.run_folder, compared, rows.report, measured)
+
+
+def _show(run_folder: Path, compared: "Comparing", report: bool, measured: list[str]) -> None:
+    """Print the tables of a run once all their files are written."""
+    current().fields |= {"measured": measured, "folder": run_folder}
+    comparison = _comparison(run_folder, compared)
+    if report:
+        show_report(run_folder)
+    if comparison is not None:
+        say("")
+        show_written(comparison, run_folder, "The comparison is in")
 
 
 @dataclass(frozen=True)
@@ -265,12 +284,10 @@ def comparing(
     return Comparing(subjects, baselines)
 
 
-def _show_comparison(run_folder: Path, compared: Comparing) -> None:
-    """Write and print the comparisons of a run; nothing where none was asked for."""
+def _comparison(run_folder: Path, compared: Comparing) -> "RunReport | None":
+    """Write the comparisons of a run; None where none was asked for."""
     if not compared.baselines:
-        return
+        return None
     from spade_eval.reports.comparison_report import write_comparisons
 
-    written = write_comparisons(run_folder, compared.subjects, compared.baselines)
-    typer.echo(f"\n{written.text}")
-    show_paths(written, run_folder, "The comparison is in")
+    return write_comparisons(run_folder, compared.subjects, compared.baselines)

@@ -2,16 +2,17 @@
 """`spade-eval data`: look at a dataset's folder, and make the files that it lacks."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from spade_eval.cli import options
 from spade_eval.cli.console.app import App
 from spade_eval.cli.console.conditions import WITH_SCENES, WITH_WEIGHTS
+from spade_eval.cli.console.output import current, note, say, show, wrote
 from spade_eval.cli.console.topics import DATA, SCORING
 from spade_eval.errors import lookup
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from spade_eval.datasets.parallel import Progress
     from spade_eval.datasets.tools.check import CheckReport
     from spade_eval.datasets.tools.coco_instances import Written
+    from spade_eval.datasets.tools.statistics import LabelStatistics
 
 data_app = App(help="Look at a dataset before anything is trained, and prepare it.")
 
@@ -59,7 +61,7 @@ def check(
     except NoDescriptionError:
         _propose(root, _workers(workers))
         raise typer.Exit(1) from None
-    typer.echo("\n".join(report.lines()))
+    _show_checked(report)
     if report.problems:
         raise typer.Exit(1)
 
@@ -91,7 +93,6 @@ def stats(
     for opened in _opened(dataset, root, split, options.parse_size(size or "64")):
         with _bar(f"counting {dataset} {opened.split}") as progress:
             counted.append(label_statistics(opened, _workers(workers), progress))
-        typer.echo("\n".join(counted[-1].lines()))
     if out is not None:
         texts = {
             "labels": csv_of_labels(counted),
@@ -99,7 +100,20 @@ def stats(
         }
         for name, text in texts.items():
             write_text(out / f"{name}.csv", text)
-            typer.echo(f"wrote {out / name}.csv")
+            wrote([out / f"{name}.csv"])
+    for statistics in counted:
+        show("\n".join(statistics.lines()), rows=_rows(counted))
+    for path in current().written:
+        say(f"wrote {path}")
+
+
+def _rows(counted: "Sequence[LabelStatistics]") -> list[dict[str, Any]]:
+    names = ("label", "class", "pixels", "share_of_pixels", "images", "share_of_images")
+    return [
+        {"split": statistics.split, **dict(zip(names, row, strict=True))}
+        for statistics in counted
+        for row in statistics.rows()
+    ]
 
 
 @data_app.command()
@@ -113,7 +127,7 @@ def classes(
     from spade_eval.datasets.class_tables import CLASS_TABLES
 
     table = lookup(CLASS_TABLES, dataset, "class table")
-    typer.echo("\n".join(table.lines()))
+    show("\n".join(table.lines()))
 
 
 @data_app.command()
@@ -135,7 +149,7 @@ def prepare(
     for name in [split] if split else _splits_below(dataset, root):
         with _bar(f"preparing {dataset} {name}") as progress:
             line = work(root, name, _workers(workers), progress)
-        typer.echo(f"{name}: {line}")
+        show(f"{name}: {line}")
 
 
 @data_app.command()
@@ -162,9 +176,12 @@ def convert(
     colours = None if palette == INDEX else read_palette(palette)
     with _bar("converting") as progress:
         written = convert_folder(source, target, colours, _workers(workers), progress)
-    typer.echo(_line(written))
-    for shared in colours.shared if colours else ():
-        typer.echo(f"note: {shared}")
+    wrote([written.folder])
+    show(_line(written))
+    shared = colours.shared if colours else ()
+    note(shared)
+    for line in shared:
+        show(f"note: {line}", **current().fields)
 
 
 @data_app.command(name="export")
@@ -240,8 +257,23 @@ def label(
     segment, origin = photo_labeller(segmenter, folder, resolve_device(device), filled_weights)
     with _bar("labelling") as progress:
         done = label_photos(photos, target, segment, origin, progress)
-    typer.echo(f"{done.folder}: {done.written} label maps written, {done.kept} were there")
-    typer.echo(f"labels by {origin}")
+    wrote([done.folder])
+    show(f"{done.folder}: {done.written} label maps written, {done.kept} were there")
+    show(f"labels by {origin}")
+
+
+def _show_checked(report: "CheckReport") -> None:
+    note([*report.notes, *(line for split in report.splits for line in split.notes)])
+    splits = [
+        {
+            "split": split.split,
+            "num_samples": split.num_samples,
+            "num_instance_maps": split.num_instance_maps,
+            "pixels_by_label": split.pixels_by_label,
+        }
+        for split in report.splits
+    ]
+    show("\n".join(report.lines()), splits=splits, problems=report.problems)
 
 
 def _check(
@@ -287,7 +319,7 @@ def _propose(root: Path, workers: int) -> None:
 
     with _bar("reading label maps") as progress:
         proposal = propose(root, workers, progress)
-    typer.echo("\n".join(proposal.lines()))
+    show("\n".join(proposal.lines()))
 
 
 def _instance_maps(root: Path, split: str, workers: int, progress: "Progress") -> str:

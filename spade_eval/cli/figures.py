@@ -10,6 +10,7 @@ import typer
 from spade_eval.cli import options
 from spade_eval.cli.console.app import App
 from spade_eval.cli.console.conditions import WITHOUT_STYLE_IMAGES
+from spade_eval.cli.console.output import show, wrote
 from spade_eval.cli.console.topics import OUTPUT, PLACE
 from spade_eval.cli.flags import ReleasedFlags, grouped
 
@@ -159,10 +160,13 @@ def style(
 
 
 def _show(lines: list[str], picture: Path, into: Path | None = None) -> None:
-    typer.echo("\n".join(lines))
-    typer.echo(f"picture: {picture}")
+    filled = []
     if into is not None:
         from spade_eval.reports.tables.filled_page import fill_with_figure
 
-        for path in fill_with_figure(into, picture, lines):
-            typer.echo(f"  {path}")
+        filled = fill_with_figure(into, picture, lines)
+    wrote([picture, *filled])
+    show("\n".join(lines))
+    show(f"picture: {picture}", picture=picture)
+    for path in filled:
+        show(f"  {path}", picture=picture)

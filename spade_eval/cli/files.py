@@ -8,6 +8,7 @@ import typer
 
 from spade_eval.cli import options
 from spade_eval.cli.console.conditions import WITH_RELEASED, WITH_VERIFY, WITHOUT_VERIFY
+from spade_eval.cli.console.output import say, show, wrote
 from spade_eval.cli.console.topics import RELEASED
 from spade_eval.cli.flags import ReleasedFlags, grouped
 from spade_eval.errors import UserError
@@ -50,10 +51,11 @@ def convert(
     said = options.released_options(**vars(released), size=size, num_features=num_features)
     checkpoint = converted(source, target, said)
     settings = ", ".join(f"{name}={value}" for name, value in vars(checkpoint.config).items())
-    typer.echo(f"{checkpoint.description['network']}({settings})")
+    wrote([target])
+    show(f"{checkpoint.description['network']}({settings})")
     if checkpoint.layout is not None:
-        typer.echo(f"label layout: {checkpoint.description['layout_name']} ({checkpoint.layout})")
-    typer.echo(f"written: {target}")
+        show(f"label layout: {checkpoint.description['layout_name']} ({checkpoint.layout})")
+    show(f"written: {target}")
 
 
 def bundle(
@@ -115,8 +117,11 @@ def _write(runs: list[Path], path: Path, features: bool) -> None:
     for opened in map(open_run, runs):  # what is bundled agrees with the records
         write_run_tables(opened, uncertainties_of(opened.groups, [opened.folder]))
     identity = write_bundle(runs, path, features=features)
-    typer.echo(f"{path}: {path.stat().st_size:,} bytes, {len(runs)} runs")
-    typer.echo(f"identity (SHA-256 of its manifest, to be published with it): {identity}")
+    wrote([path])
+    say(f"{path}: {path.stat().st_size:,} bytes, {len(runs)} runs")
+    show(
+        f"identity (SHA-256 of its manifest, to be published with it): {identity}", sha256=identity
+    )
 
 
 def _verify(path: Path, sha256: str | None) -> None:
@@ -126,23 +131,31 @@ def _verify(path: Path, sha256: str | None) -> None:
     faults = list(checked.faults)
     if sha256 is not None and sha256.lower() != checked.sha256:
         faults.insert(0, f"identity {checked.sha256}, expected {sha256}")
-    typer.echo(f"{path}: runs {', '.join(checked.runs)}")
-    typer.echo(f"{checked.num_files:,} files, {checked.num_measurements:,} measurements")
-    typer.echo(f"identity (SHA-256 of its manifest): {checked.sha256}")
+    say(f"{path}: runs {', '.join(checked.runs)}")
+    say(f"{checked.num_files:,} files, {checked.num_measurements:,} measurements")
+    found = {
+        "sha256": checked.sha256,
+        "runs": checked.runs,
+        "faults": faults,
+        "unchecked": checked.unchecked,
+    }
+    show(f"identity (SHA-256 of its manifest): {checked.sha256}", **found)
     for fault in faults:
-        typer.echo(f"fault: {fault}")
+        show(f"fault: {fault}", **found)
     for sentence in checked.unchecked:
-        typer.echo(f"cannot be checked: {sentence}")
+        show(f"cannot be checked: {sentence}", **found)
     if faults:
         raise UserError(
             f"{path}: {len(faults)} faults ({faults[0]}); do not use its numbers: ask for the "
             "bundle again"
         )
-    typer.echo(checked.verdict)
+    show(checked.verdict, **found)
 
 
 def _extract(path: Path, folder: Path) -> None:
     from spade_eval.reports.bundle.bundle import extract_bundle
 
-    for run in extract_bundle(path, folder):
-        typer.echo(str(run))
+    runs = extract_bundle(path, folder)
+    wrote(runs)
+    for run in runs:
+        show(run)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spade_eval.cli.console.conditions import OF_ONE_RUN, WITH_TABLE
+from spade_eval.cli.console.output import current, note, show, wrote
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
@@ -90,15 +91,20 @@ def show_report(run: Path, *, thorough: bool = False, latex: "LatexForm | None" 
     from spade_eval.reports.tables.latex import PLAIN
 
     written = write_report(run, thorough=thorough, latex=latex or PLAIN)
-    typer.echo(written.text)
-    show_paths(written, run, "Everything of this run is in")
+    show_written(written, run, "Everything of this run is in")
 
 
-def show_paths(written: "RunReport", folder: Path, title: str) -> None:
-    """List what was written, relative to its folder."""
-    typer.echo(f"\n{title} {folder}:")
+def show_written(written: "RunReport", folder: Path, title: str) -> None:
+    """Print a report, and list what was written, relative to its folder."""
+    said = current().fields
+    rows = [*said.get("rows", ()), *written.rows]
+    comparisons = [*said.get("comparisons", ()), *written.comparisons]
+    show(written.text, rows=rows, comparisons=comparisons)
+    note(written.notes)
+    wrote(written.paths)
+    show(f"\n{title} {folder}:", folder=folder)
     for path in written.paths:
-        typer.echo(f"  {path.relative_to(folder)}")
+        show(f"  {path.relative_to(folder)}", folder=folder)
 
 
 def _show_together(
@@ -130,10 +136,10 @@ def _show_together(
         measurements = [item for run in opened for item in run.measurements]
         lines = shared_provenance(measurements, table.models)
         filled = fill_with_table(into, table, folder, lines)
-    typer.echo(written.text)
-    show_paths(written, folder, "Written into")
+    show_written(written, folder, "Written into")
+    wrote(filled)
     for path in filled:
-        typer.echo(f"  {path}")
+        show(f"  {path}", folder=folder)
 
 
 def _default_folder(places: Sequence[Path], table: "PaperTable | None") -> Path:

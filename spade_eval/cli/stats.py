@@ -10,6 +10,7 @@ import typer
 from spade_eval.cli import options
 from spade_eval.cli.console.app import App
 from spade_eval.cli.console.conditions import WITH_DATASET
+from spade_eval.cli.console.output import say, show, wrote
 from spade_eval.cli.console.topics import DATA, PLACE
 from spade_eval.errors import UserError
 
@@ -103,17 +104,19 @@ def make(
         batch_size,
     )
     statistics.save(out)
-    typer.echo("\n".join([f"wrote {out}", *_lines(statistics)]))
+    wrote([out])
+    say(f"wrote {out}")
+    _show(statistics)
 
 
-@stats_app.command()
-def show(
+@stats_app.command(name="show")
+def show_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `stats make` wrote.")],
 ) -> None:
     """Say what stored statistics are of."""
     from spade_eval.scoring.reference_statistics import load_statistics
 
-    typer.echo("\n".join(_lines(load_statistics(file))))
+    _show(load_statistics(file))
 
 
 def _image_set(
@@ -145,10 +148,10 @@ def _image_set(
     return photos_of(open_dataset(dataset, split, pixels, root), limit)
 
 
-def _lines(statistics: "ReferenceStatistics") -> list[str]:
+def _show(statistics: "ReferenceStatistics") -> None:
     identity = statistics.identity
     kept = "moments" if statistics.features is None else "features"
-    return [
+    lines = [
         f"  of       {statistics.origin}, {identity.num_images} images of "
         f"{identity.height}x{identity.width} (height x width)",
         f"  profile  {identity.profile}, {kept}",
@@ -156,3 +159,5 @@ def _lines(statistics: "ReferenceStatistics") -> list[str]:
         f"  list     sha-256 {identity.list_sha256}",
         f"  content  sha-256 {statistics.content_sha256}",
     ]
+    facts = {"origin": statistics.origin, "content_sha256": statistics.content_sha256, "kept": kept}
+    show("\n".join(lines), statistics={**vars(identity), **facts})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`run_benchmark.py --table N`: a table of a paper, computed and shown beside the paper's."""
+"""`--table N` and `--seeds N`: jobs of a paper's table, or of any rows with several seeds."""
 
 import os
 from collections.abc import Callable, Collection
@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spade_eval.cli.console.conditions import IN_STUDIES, ON_SLURM, OUTSIDE_STUDIES
+from spade_eval.cli.console.output import say, show
 from spade_eval.cli.console.topics import OUTPUT, SEVERAL
+from spade_eval.cli.report import show_written
 from spade_eval.errors import UserError
+from spade_eval.progress import tell
 
 if TYPE_CHECKING:
     from spade_eval.config import RunConfig
     from spade_eval.jobs.launch import Outcome
     from spade_eval.jobs.study import Study
-    from spade_eval.paper_tables import PaperTable
+    from spade_eval.rows import Request
     from spade_eval.workplace import Workplace
 
 Table = Annotated[
@@ -69,16 +72,18 @@ Report = Annotated[
 ]
 
 # Flags that every job gets in its own way, or that are not for jobs.
-_OWN = ("table", "seeds", "jobs", "launcher", "sbatch", "report", "dataset", "seed", "model", "out")
-_WITHOUT_TABLE = ("images", "checkpoint", "compare", "style_input")
+_OWN = {"table", "seeds", "jobs", "launcher", "sbatch", "report", "dataset", "seed", "model", "out",
+        "quiet", "json"}  # fmt: skip
+# Flags of the rows that are given, which the job of the references scores.
+_GIVEN = {"images", "checkpoint", "style_input", "arch", "upsampling", "label_layout"}
 _INTERRUPTED = 130  # as shells count a program that Ctrl-C ended
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the flags of a table say."""
+    """What the flags of several jobs say."""
 
-    table: str
+    table: str | None
     datasets: tuple[str, ...]
     models: tuple[str, ...]
     seeds: range
@@ -86,40 +91,37 @@ class Asked:
     launcher: str
     sbatch: tuple[str, ...]
     out: Path | None
+    given: "Request"
 
 
-def run_table(
+def run_jobs(
     context: typer.Context,
     asked: Asked,
     config_for: Callable[[str, int], "RunConfig"],
     place_for: Callable[["RunConfig", Path], "Workplace"],
 ) -> None:
     """Compute what is missing, print the table and where it is; exit code 2 if a job failed."""
-    for name in _WITHOUT_TABLE:
-        if context.params.get(name):
-            raise UserError(
-                f"--{name.replace('_', '-')} was given with --table, which shows the paper's rows; "
-                "expected one of them: use it in a run of its own, without --table"
-            )
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise UserError(
-            "--table was started by torchrun, expected one process, which starts the jobs: start "
-            "it without torchrun, and give --gpus N for N processes a job"
+            f"{'--seeds' if asked.table is None else '--table'} was started by torchrun, expected "
+            "one process, which starts the jobs: start it without torchrun, and give --gpus N for "
+            "N processes a job"
         )
     study = _study(context, asked, config_for, place_for)
     outcome = _run(study, asked)
     if outcome.submitted:
-        typer.echo(f"submitted to Slurm: {', '.join(outcome.submitted)}")
-        typer.echo(f"the last of them writes the table into {study.folder}")
+        show(f"submitted to Slurm: {', '.join(outcome.submitted)}", submitted=outcome.submitted)
+        say(f"the last of them writes the table into {study.folder}")
         return
     recorded = [folder for folder in study.run_folders if (folder / "records.jsonl").is_file()]
     if recorded:
-        _show(study.table, recorded, study.folder)
+        _show(study, recorded)
     if outcome.failures:
         titles = "; ".join(failure.job.title for failure in outcome.failures)
+        logs = dict.fromkeys(str(failure.job.log) for failure in outcome.failures)
         raise UserError(
-            f"{len(outcome.failures)} jobs failed ({titles}); their logs are named above and all "
-            "others are recorded: start the same command again to compute what is missing"
+            f"{len(outcome.failures)} jobs failed ({titles}); see {', '.join(logs)}; all others "
+            "are recorded: start the same command again to compute what is missing"
         )
 
 
@@ -129,18 +131,20 @@ def _study(
     config_for: Callable[[str, int], "RunConfig"],
     place_for: Callable[["RunConfig", Path], "Workplace"],
 ) -> "Study":
-    from spade_eval.jobs.study import Study, paper_table, run_folder, table_folder
+    from spade_eval.jobs.study import SEEDS, Study, paper_table, run_folder, table_folder
 
-    table = paper_table(asked.table, asked.models)
+    table = None if asked.table is None else paper_table(asked.table, asked.models)
     configs = [config_for(name, seed) for name in asked.datasets for seed in asked.seeds]
     return Study(
         table=table,
         runs=tuple(
             (config, place_for(config, run_folder(asked.out, config))) for config in configs
         ),
-        folder=table_folder(asked.out, table, configs),
+        folder=table_folder(asked.out, SEEDS if table is None else table.stem, configs),
         models=asked.models,
-        flags=given_flags(context, besides=_OWN),
+        given=asked.given,
+        flags=given_flags(context, besides=_OWN | _GIVEN),
+        given_flags=given_flags(context, besides=set(context.params) - _GIVEN),
         processes=(context.params["gpus"] or 1) * context.params["nodes"],
     )
 
@@ -151,23 +155,26 @@ def _run(study: "Study", asked: Asked) -> "Outcome":
 
     gpus = visible_gpus(study.runs[0][1].device)
     try:
-        return run_study(study, asked.launcher, asked.jobs, gpus, asked.sbatch, typer.echo)
+        return run_study(study, asked.launcher, asked.jobs, gpus, asked.sbatch, say)
     except KeyboardInterrupt:
-        typer.echo("interrupted; start the same command again to compute what is missing", err=True)
+        tell("interrupted; start the same command again to compute what is missing")
         raise typer.Exit(_INTERRUPTED) from None
 
 
-def _show(table: "PaperTable", run_folders: list[Path], folder: Path) -> None:
-    from spade_eval.reports.paper_report import write_paper_table
+def _show(study: "Study", run_folders: list[Path]) -> None:
+    from spade_eval.reports.merged_report import write_merged_report
+    from spade_eval.reports.paper_report import write_table_of_runs
+    from spade_eval.reports.runs import open_run
 
-    written = write_paper_table(table, run_folders, folder)
-    typer.echo(f"\n{written.text}")
-    typer.echo(f"\nThe table is in {folder}:")
-    for path in written.paths:
-        typer.echo(f"  {path.name}")
-    typer.echo("Each run has its own report: spade-eval report RUN, where RUN is one of")
+    runs = [open_run(folder) for folder in run_folders]
+    if study.table is None:
+        written = write_merged_report(runs, study.folder)
+    else:
+        written = write_table_of_runs(study.table, runs, study.folder)
+    show_written(written, study.folder, "The table is in")
+    say("Each run has its own report: spade-eval report RUN, where RUN is one of")
     for run_folder in run_folders:
-        typer.echo(f"  {run_folder}")
+        say(f"  {run_folder}")
 
 
 def datasets_of(text: str) -> tuple[str, ...]:

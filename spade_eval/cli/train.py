@@ -10,6 +10,7 @@ import typer
 
 from spade_eval.cli import options
 from spade_eval.cli.console.conditions import ON_GENERATORS, WITH_SCORE_EVERY
+from spade_eval.cli.console.output import show, wrote
 from spade_eval.cli.console.topics import SCORING, TRAINING
 from spade_eval.cli.flags import BudgetFlags, PlaceFlags, ProcessFlags, RunFlags, grouped
 from spade_eval.errors import UserError
@@ -159,7 +160,8 @@ def train(
         workplace = options.workplace(config, **vars(place), world=world)
         checkpoint = Benchmark(config, workplace).train(model, score_every, score_images)
         if world.is_first:
-            typer.echo(checkpoint)
+            show(checkpoint, checkpoint=checkpoint)
+            wrote([checkpoint])
 
 
 def _train_segmenter(
@@ -193,11 +195,15 @@ def _train_and_show(config: "RunConfig", place: "Workplace", folder: Path) -> No
     )
     settings = segmenter_config(config.dataset, config.budget, train_splits)
     path = train_segmenter(settings, train_splits, folder, place.device)
-    typer.echo(path)
+    wrote([path])
+    show(path, checkpoint=path)
+    measured = []
     for split in val_splits:
         scores = real_scores(path, split, place.device)
         height, width = split.size
-        typer.echo(
+        measured.append({"num_images": len(split), "height": height, "width": width, **scores})
+        show(
             f"on the {len(split)} real val photos of {height}x{width}: "
-            f"mIoU {100 * scores['miou']:.2f}%, pixel accuracy {100 * scores['acc_valid']:.2f}%"
+            f"mIoU {100 * scores['miou']:.2f}%, pixel accuracy {100 * scores['acc_valid']:.2f}%",
+            real=measured,
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A table of a paper as jobs: what is not recorded yet is trained and scored, then shown.
+"""Rows of several seeds, or a table of a paper, as jobs: what is not recorded yet is computed.
 
 Each dataset and seed has a run folder of its own,
 which tables share: a model that two tables name is trained once. Rows of which the suite has no
@@ -7,7 +7,7 @@ generator are shown with the paper's numbers; rows that are another row's networ
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from spade_eval.config import RunConfig
@@ -22,17 +22,27 @@ from spade_eval.rows import Request
 from spade_eval.weights import VGG19, is_installed
 from spade_eval.workplace import Workplace, claim_folder
 
+SEEDS = "seeds"
+"""What the report of rows that are of no paper's table is called."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A table on some datasets with some seeds."""
+    """A table of a paper, or any rows, on some datasets with some seeds."""
 
-    table: PaperTable
+    table: PaperTable | None = None  # None: the models and the rows that are given
     runs: tuple[tuple[RunConfig, Workplace], ...]  # datasets in order, of each all seeds
     folder: Path  # of the finished table
-    models: tuple[str, ...] = ()  # of the table's models only these; empty for all
+    models: tuple[str, ...] = ()  # of a table's models only these; empty for all
+    given: Request = field(default_factory=Request)  # rows of checkpoints and images, no models
     flags: tuple[str, ...] = ()  # of the command line, for every job
+    given_flags: tuple[str, ...] = ()  # those of the given rows, scored beside the references
     processes: int = 1  # that train one model
+
+    @property
+    def title(self) -> str:
+        """Name in a launcher's own files."""
+        return SEEDS if self.table is None else self.table.stem
 
     @property
     def run_folders(self) -> list[Path]:
@@ -40,6 +50,8 @@ class Study:
 
     def trained_models(self, weights_dir: Path) -> tuple[str, ...]:
         """Return those that have to be trained: each network once."""
+        if self.table is None:
+            return self.models
         models = self.models or self.table.models
         holds = {
             "one process": self.processes == 1,
@@ -69,14 +81,14 @@ def run_folder(out: Path | None, config: RunConfig) -> Path:
     return out / f"{config.dataset}-seed{config.seed}"
 
 
-def table_folder(out: Path | None, table: PaperTable, configs: Sequence[RunConfig]) -> Path:
+def table_folder(out: Path | None, stem: str, configs: Sequence[RunConfig]) -> Path:
     """Return where the table goes: more seeds of the same runs do not change its folder."""
     if out is not None:
-        return out / table.stem
+        return out / stem
     firsts = [config for config in configs if config.seed == configs[0].seed]
     names = "-".join(config.dataset for config in firsts)
     identity = sha256_of_json([config.sha256 for config in firsts])[:8]
-    return Path("runs") / f"{table.stem}-{names}-{configs[0].budget_name}-{identity}"
+    return Path("runs") / f"{stem}-{names}-{configs[0].budget_name}-{identity}"
 
 
 def run_study(
@@ -91,7 +103,7 @@ def run_study(
     launch_jobs = lookup(LAUNCHERS, launcher, "launcher")
     stages = _stages(study)
     launch = Launch(
-        title=study.table.stem,
+        title=study.title,
         stages=stages,
         report=_report_command(study),
         folder=study.folder,
@@ -103,7 +115,7 @@ def run_study(
     )
     if not stages:
         return Outcome()
-    say(f"{launch.num_jobs} jobs to run; everything else of the table is recorded")
+    say(f"{launch.num_jobs} jobs to run; everything else is recorded")
     outcome = launch_jobs(launch)
     if outcome.submitted:
         return outcome
@@ -130,15 +142,18 @@ def _stages(study: Study) -> tuple[tuple[Job, ...], ...]:
     models: list[Job] = []
     datasets: set[str] = set()
     for config, place in study.runs:
+        benchmark = Benchmark(config, place)
+        trained = study.trained_models(place.weights_dir)
+        benchmark.require(replace(study.given, models=trained))
+        lacking = missing(benchmark, (REFERENCES, *trained), study.given)
         claim_folder(place.run_folder, config)
-        wanted = (REFERENCES, *study.trained_models(place.weights_dir))
-        for name in missing(Benchmark(config, place), wanted):
+        for name in lacking:
             job = Job(
                 dataset=config.dataset,
                 model=name,
                 seed=config.seed,
                 run_folder=place.run_folder,
-                flags=study.flags,
+                flags=study.flags + (study.given_flags if name == REFERENCES else ()),
             )
             if name != REFERENCES:
                 models.append(job)
@@ -150,14 +165,17 @@ def _stages(study: Study) -> tuple[tuple[Job, ...], ...]:
     return tuple(tuple(stage) for stage in (first, references, models) if stage)
 
 
-def missing(benchmark: Benchmark, names: Sequence[str]) -> list[str]:
-    """Return those of some models, and of real and oracle (REFERENCES), not fully recorded."""
+def missing(benchmark: Benchmark, names: Sequence[str], given: Request | None = None) -> list[str]:
+    """Return those of some models, and of all other rows (REFERENCES), not fully recorded.
+
+    Other rows are the references and the `given` ones.
+    """
     recorded = {measurement.job_sha256 for measurement in benchmark.store}
     if not recorded:
         # Asking for a row's identity opens the segmenter, which may still have to be trained.
         return list(names)
     models = tuple(name for name in names if name != REFERENCES)
-    rows = benchmark.rows(Request(models))
+    rows = benchmark.rows(replace(given or Request(), models=models))
     unknown = [row.name for row in rows if benchmark.job_sha256(row) not in recorded]
     named = [name for name in unknown if name in models]
     return [*([REFERENCES] if len(unknown) > len(named) else []), *named]
@@ -165,5 +183,5 @@ def missing(benchmark: Benchmark, names: Sequence[str]) -> list[str]:
 
 def _report_command(study: Study) -> tuple[str, ...]:
     folders = [str(folder) for folder in study.run_folders]
-    table = ["--table", study.table.short, "--out", str(study.folder)]
-    return (*PROGRAM, "report", *folders, *table)
+    table = [] if study.table is None else ["--table", study.table.short]
+    return (*PROGRAM, "report", *folders, *table, "--out", str(study.folder))

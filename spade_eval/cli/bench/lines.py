@@ -14,8 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import typer
-
+from spade_eval.cli.console.output import say, show, wrote
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,10 +36,10 @@ class Column:
 
 def print_table(columns: Sequence[Column], rows: "Iterable[Row]") -> "list[Row]":
     """Print the titles, then each row as soon as it is measured; returns all of them."""
-    typer.echo(" ".join(column.padded(column.title) for column in columns))
+    say(" ".join(column.padded(column.title) for column in columns))
     printed = []
     for row in rows:
-        typer.echo(" ".join(column.padded(column.text(row)) for column in columns))
+        say(" ".join(column.padded(column.text(row)) for column in columns))
         printed.append(row)
     return printed
 
@@ -72,9 +71,10 @@ def print_lines(bench: str, rows: "Sequence[Row]", save: Path | None) -> None:
     ]
     # Printed first: a full disk must not take away what was measured.
     for line in lines:
-        typer.echo(line)
+        show(line, rows=[json.loads(line) for line in lines])
     if save is not None:
         _append(save, lines)
+        wrote([save])
 
 
 def _shared() -> dict[str, Any]:

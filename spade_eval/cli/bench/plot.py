@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from spade_eval.cli.console.output import show, wrote
+
 
 def bench_plot(
     files: Annotated[
@@ -31,4 +33,5 @@ def bench_plot(
             "size, batch, number of labels or of images; measure several (--size 128 --size 256)"
         )
     for plot in plots:
-        typer.echo("\n".join(map(str, (plot.png, plot.pdf, plot.svg))))
+        wrote([plot.png, plot.pdf, plot.svg])
+        show("\n".join(map(str, (plot.png, plot.pdf, plot.svg))))

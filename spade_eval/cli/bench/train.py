@@ -10,6 +10,7 @@ import typer
 from spade_eval.cli import options
 from spade_eval.cli.bench.flags import Model, Save
 from spade_eval.cli.bench.lines import Column, print_lines, print_table
+from spade_eval.cli.console.output import say
 from spade_eval.cli.train import (
     TF32,
     Accumulate,
@@ -67,9 +68,9 @@ def bench_train(
     with tempfile.TemporaryDirectory() as folder, as_user_error(f"bench train {model}"):
         stored = with_store(split, Path(folder))
         row = time_training(train_config, stored, place.device, place.weights_dir, warm_up)
-    typer.echo("\n".join(_summary(row)))
+    say("\n".join(_summary(row)))
     print_table(_COLUMNS, _parts(row))
-    typer.echo("\n".join(_memory(row)))
+    say("\n".join(_memory(row)))
     height, width_pixels = train_config.size
     line = {
         **row,

@@ -12,6 +12,7 @@ import typer
 from spade_eval.cli import options
 from spade_eval.cli.console.app import App
 from spade_eval.cli.console.conditions import WITH_DATASET, WITHOUT_DIFF
+from spade_eval.cli.console.output import say, show, wrote
 from spade_eval.errors import UserError, lookup
 
 weights_app = App(help="Weight files: what is known, what is there, what to fetch.")
@@ -47,13 +48,15 @@ def models(
     )
 
     if diff:
-        typer.echo("\n".join(settings_differences(name)))
+        show("\n".join(settings_differences(name)))
         return
     listed = listed_models(() if name is None else (name,))
-    typer.echo("\n".join(table(listed)))
     if csv is not None:
         write_csv(listed, csv)
-        typer.echo(f"\nwritten: {csv}")
+        wrote([csv])
+    show("\n".join(table(listed)), rows=listed)
+    if csv is not None:
+        say(f"\nwritten: {csv}")
 
 
 def protocol(
@@ -72,16 +75,16 @@ def protocol(
     from spade_eval.protocol import SHORTHANDS, profiles_of, protocol_for, table_lines
 
     if dataset is None:
-        typer.echo("\n".join(table_lines()))
+        show("\n".join(table_lines()))
         for short, meant in SHORTHANDS.items():
             spelled = ", ".join(f"{name} on {dataset}" for dataset, name in meant.items())
-            typer.echo(f"{short} is {spelled}")
+            show(f"{short} is {spelled}")
         return
     lookup(DATASETS, dataset, "dataset")
     names = profiles_of(dataset) if profile is None else [profile]
-    texts = ["\n".join(protocol_for(name, dataset, segmenter, fid_profile).lines())
-             for name in names]  # fmt: skip
-    typer.echo("\n\n".join(texts))
+    chosen = [protocol_for(name, dataset, segmenter, fid_profile) for name in names]
+    texts = ["\n".join(item.lines()) for item in chosen]
+    show("\n\n".join(texts), protocols=chosen)
 
 
 @weights_app.command(name="list")
@@ -91,6 +94,7 @@ def list_files(names: Names = None, weights_dir: options.WeightsDir = None) -> N
     from spade_eval.weights.table import choose
 
     folder = options.weights_dir_or_default(weights_dir)
+    rows: list[dict[str, str]] = []
     for file in choose(names or []):
         scores = ", ".join(f"{name} {100 * value:.2f}%" for name, value in file.published.items())
         facts = {
@@ -104,11 +108,10 @@ def list_files(names: Names = None, weights_dir: options.WeightsDir = None) -> N
             "origin": file.origin,
         }
         present = "present" if is_installed(file, folder) else "absent"
-        typer.echo(f"{file.file_name} ({present})")
-        for name, value in facts.items():
-            if value:
-                typer.echo(f"  {name:<10}{value}")
-    typer.echo(f"folder: {folder}")
+        rows.append({"file": file.file_name, "state": present, **facts})
+        lines = [f"  {name:<10}{value}" for name, value in facts.items() if value]
+        show("\n".join([f"{file.file_name} ({present})", *lines]), rows=rows)
+    show(f"folder: {folder}", folder=folder)
 
 
 @weights_app.command()
@@ -118,12 +121,14 @@ def check(names: Names = None, weights_dir: options.WeightsDir = None) -> None:
     from spade_eval.weights.table import choose
 
     folder, changed = options.weights_dir_or_default(weights_dir), False
+    rows: list[dict[str, str]] = []
     for file in choose(names or []):
         try:
             state = "ok" if is_installed(file, folder) else "absent"
         except UserError as error:
             state, changed = f"CHANGED: {error}", True
-        typer.echo(f"{file.file_name}: {state}")
+        rows.append({"file": file.file_name, "state": state})
+        show(f"{file.file_name}: {state}", rows=rows)
     if changed:
         raise typer.Exit(1)
 
@@ -135,10 +140,12 @@ def fetch(
     ],
     weights_dir: options.WeightsDir = None,
 ) -> None:
-    """Download files with a progress bar; started again, resumes. Nothing else ever downloads."""
+    """Download files; started again, resumes. Nothing else ever downloads."""
     from spade_eval.weights.downloads import fetch as download
     from spade_eval.weights.table import choose
 
     folder = options.weights_dir_or_default(weights_dir)
     for file in choose(names):
-        typer.echo(f"{download(file, folder)}: ok")
+        path = download(file, folder)
+        wrote([path])
+        show(f"{path}: ok")
