@@ -15,7 +15,7 @@ import typer
 
 from spade_eval.cli.bench import bench_app
 from spade_eval.cli.benchmark import benchmark, score
-from spade_eval.cli.console.app import App, Version
+from spade_eval.cli.console.app import App, Json, Quiet, Version
 from spade_eval.cli.console.output import kept_apart, output_of
 from spade_eval.cli.console.refusals import UnreadableError, is_help, refusal
 from spade_eval.cli.console.surroundings import is_unreadable, outlast_readers, with_home
@@ -52,7 +52,7 @@ app.add_typer(bench_app, name="bench")
 
 
 @app.callback()
-def _of_all_commands(version: Version = False) -> None:
+def _of_all_commands(quiet: Quiet = False, json: Json = False, version: Version = False) -> None:
     """Take the flags that stand before a command's name."""
 
 

@@ -39,26 +39,24 @@ Version = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
-_COMMON: dict[str, Any] = {
-    "quiet": Annotated[
-        bool,
-        typer.Option(
-            "--quiet",
-            "-q",
-            help="Print errors and what was asked for, nothing else.",
-            rich_help_panel=OUTPUT,
-        ),
-    ],
-    "json": Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="Print one JSON object, errors too; all else goes to standard error.",
-            rich_help_panel=OUTPUT,
-        ),
-    ],
-    "version": Version,
-}
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        help="Print errors and what was asked for, nothing else.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print one JSON object, errors too; all else goes to standard error.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+_COMMON: dict[str, Any] = {"quiet": Quiet, "json": Json, "version": Version}
 
 
 class App(typer.Typer):

@@ -56,7 +56,7 @@ class Output:
             "lines": self.lines,
             **self.fields,
         }
-        print(json.dumps(plain(said), allow_nan=False, ensure_ascii=False), flush=True)
+        print(json.dumps(plain(said), allow_nan=False), flush=True)
 
 
 _output = Output()
