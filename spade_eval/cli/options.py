@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spade_eval.cli.console.conditions import ON_GENERATORS, WITH_FILES, WITH_MAPS
+from spade_eval.cli.console.output import current
 from spade_eval.cli.console.surroundings import with_home
 from spade_eval.cli.console.topics import DATA, PLACE, PROCESSES, SCORING, TRAINING
 from spade_eval.errors import UserError
@@ -241,6 +242,7 @@ def processes(
 
     plan = Plan(gpus=gpus, nodes=nodes, rendezvous=rendezvous, restarts=restarts, device=device)
     if starts_others(plan):
+        current().delegated = True
         raise typer.Exit(launch(plan, context.find_root().obj))
     with joined() as world:
         yield world

@@ -52,6 +52,11 @@ def is_worker() -> bool:
     return all(name in os.environ for name in _PLACE) and os.environ["WORLD_SIZE"] != "1"
 
 
+def is_launched() -> bool:
+    """Return whether a command with `--gpus` has started this process, which tells of its end."""
+    return _LAUNCHER in os.environ
+
+
 def starts_others(plan: Plan) -> bool:
     """Return whether the command is to start processes instead of doing the work itself."""
     if plan.gpus is None:
@@ -150,7 +155,7 @@ def joined() -> "Iterator[World]":
         os._exit(2)
     from spade_eval.models.training.distributed import ALONE, is_loss_of_another, join
 
-    if _LAUNCHER in os.environ:
+    if is_launched():
         launcher = int(os.environ[_LAUNCHER])
         threading.Thread(target=_end_with, args=(launcher,), daemon=True).start()
     if not is_worker():

@@ -20,6 +20,7 @@ from pathlib import PurePath
 from typing import Any
 
 from spade_eval.errors import installed_version
+from spade_eval.jobs.processes import is_launched
 from spade_eval.progress import be_quiet
 
 STATES = {0: "done", 1: "problems", 2: "refused", 130: "interrupted"}
@@ -40,11 +41,18 @@ class Output:
     lines: list[str] = field(default_factory=list)
 
     def finish(self, code: int, error: str | None = None, state: str | None = None) -> None:
-        """Print the object, if one was asked for; by the first of several processes alone."""
+        """Print the object, if one was asked for; by the first of several processes alone.
+
+        A process that fails leaves it to the command that has started it, as one that is killed.
+        """
         if not self.as_json or (self.delegated and error is None and code in (0, 2)):
+            return
+        if state == "failed" and is_launched():
             return
         if error is None and os.environ.get("RANK", "0") != "0":
             return
+        if self.delegated:
+            error = error or "a process of the run failed; standard error says which and how"
         said = {
             "command": self.command,
             "version": installed_version("spade-eval"),
