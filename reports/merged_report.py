@@ -8,7 +8,7 @@ from spade_eval.reports.html.report_data import ReportData
 from spade_eval.reports.measured.grouping import by_protocol, own_folder
 from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.plots.bars import plot_leaderboard
-from spade_eval.reports.plots.page import Plot
+from spade_eval.reports.plots.page import Palette, Plot
 from spade_eval.reports.run_report import (
     RunReport,
     files_of,
@@ -37,11 +37,12 @@ def write_merged_report(
     texts = []
     rows: list[PlainRow] = []
     said_of_rows: list[str] = []
+    palette = Palette.of_groups(groups)
     for group in groups:
         board, place = leaderboard(group), folder / own_folder(group, groups)
         table = leaderboard_table(board)
         paths += write_forms(table, place, "leaderboard", latex)
-        plots += plot_leaderboard(board, place) if has_plots() else []
+        plots += plot_leaderboard(board, place, palette) if has_plots() else []
         rows += rows_of_frame(board)
         said_of_rows += table.notes
         notes = [f"Note: {note}" for note in table.notes]

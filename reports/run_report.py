@@ -16,7 +16,7 @@ from spade_eval.reports.measured.grouping import REFERENCE_KINDS, ProtocolGroup,
 from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.plots.bars import plot_metric_bars
 from spade_eval.reports.plots.classes import plot_per_class_iou
-from spade_eval.reports.plots.page import Plot
+from spade_eval.reports.plots.page import Palette, Plot
 from spade_eval.reports.plots.sample_size import plot_distance_against_count
 from spade_eval.reports.plots.tradeoff import plot_precision_recall, plot_tradeoff
 from spade_eval.reports.plots.training import plot_training
@@ -154,14 +154,17 @@ def missing_parts() -> list[str]:
 
 
 def _plots(run: RunData, known: Uncertainties, thorough: bool) -> Iterator[Plot]:
+    palette = Palette.of_groups(run.groups)
     for group in run.groups:
         folder = run.folder / "plots" / own_folder(group, run.groups)
-        yield from plot_metric_bars(group, folder, known[group.key].intervals)
-        yield from plot_per_class_iou(group, folder)
-        yield from plot_tradeoff(group, folder)
-        yield from plot_precision_recall(group, folder)
-        yield from plot_distance_against_count(group, run.folder, folder, thorough=thorough)
-    yield from plot_training(run.folder, run.folder / "plots")
+        yield from plot_metric_bars(group, folder, known[group.key].intervals, palette)
+        yield from plot_per_class_iou(group, folder, palette)
+        yield from plot_tradeoff(group, folder, palette)
+        yield from plot_precision_recall(group, folder, palette)
+        yield from plot_distance_against_count(
+            group, run.folder, folder, palette, thorough=thorough
+        )
+    yield from plot_training(run.folder, run.folder / "plots", palette)
 
 
 def _remove_single_report(run_folder: Path) -> None:

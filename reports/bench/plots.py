@@ -22,11 +22,11 @@ from spade_eval.reports.plots.page import (
     MARGIN,
     WIDTH,
     Page,
+    Palette,
     Plot,
     both_grids,
     marker_style,
     settings,
-    styles,
 )
 
 if TYPE_CHECKING:
@@ -138,7 +138,8 @@ def _draw(sweep: Sweep, groups: Sequence[Curves]) -> tuple[Page, str]:
 
 def _looks(groups: Sequence[Curves]) -> Looks:
     names = list(dict.fromkeys(curve for group in groups for curve in group))
-    return dict(zip(names, styles(names), strict=True))
+    palette = Palette(names)
+    return {name: palette.of(name) for name in names}
 
 
 def _marks(group: Curves) -> list[Mark]:

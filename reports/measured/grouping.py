@@ -21,6 +21,7 @@ from spade_eval.reports.measured.wording import said_once
 REFERENCE_KINDS = ("real", "oracle", "grey", "label colours")
 # Of one configuration on two machines, between two commits: the most that was seen so far.
 _SEEN_POINTS = 2.8
+_NAMED = 5  # rows that a note names
 _METRIC_ORDER = (
     "miou",
     "acc_valid",
@@ -174,8 +175,10 @@ def training_notes(once: Iterable[Row]) -> list[str]:
     titles = list(dict.fromkeys(row.title for row in once))
     if not titles:
         return []
+    named = ", ".join(titles[:_NAMED])
+    named += f" and {len(titles) - _NAMED} more" if len(titles) > _NAMED else ""
     return [
-        f"{', '.join(titles)}: one training each. The same training at another commit or another "
+        f"{named}: one training each. The same training at another commit or another "
         f"machine may end some points of mIoU away ({_SEEN_POINTS} were seen at 300 steps of the "
         "default benchmark); only several seeds tell a difference of that size from chance."
     ]

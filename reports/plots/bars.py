@@ -27,9 +27,9 @@ from spade_eval.reports.plots.page import (
     MARGIN,
     WIDTH,
     Page,
+    Palette,
     Plot,
     settings,
-    styles,
     text_width,
     tidy,
 )
@@ -73,6 +73,7 @@ def plot_metric_bars(
     group: ProtocolGroup,
     folder: Path,
     intervals: Mapping[tuple[str, str], Interval] | None = None,
+    palette: Palette | None = None,
 ) -> list[Plot]:
     """Write `scores`: a panel a metric, a bar a source, with a line from low to high.
 
@@ -95,10 +96,13 @@ def plot_metric_bars(
             0,
             "Lines: 95% intervals over the images of the split; of distances, without their bias.",
         )
-    return draw_bars(panels, group.title, notes, folder, "scores", warnings_of(group.rows))
+    palette = palette or Palette.of_groups([group])
+    return draw_bars(panels, group.title, notes, folder, "scores", palette, warnings_of(group.rows))
 
 
-def plot_leaderboard(table: pd.DataFrame, folder: Path) -> list[Plot]:
+def plot_leaderboard(
+    table: pd.DataFrame, folder: Path, palette: Palette | None = None
+) -> list[Plot]:
     """Write `leaderboard`: bars of the means, lines of one standard deviation over seeds."""
     panels = []
     for metric, about in table.attrs["metrics"].items():
@@ -108,8 +112,10 @@ def plot_leaderboard(table: pd.DataFrame, folder: Path) -> list[Plot]:
             BarPanel(about["label"], about["unit"], about["larger_is_better"], tuple(bars))
         )
     about = table.attrs
+    models = table.loc[~table["kind"].isin(REFERENCE_KINDS), "row"]
+    palette = palette or Palette(models)
     return draw_bars(
-        panels, about["title"], about["notes"], folder, "leaderboard", about["warnings"]
+        panels, about["title"], about["notes"], folder, "leaderboard", palette, about["warnings"]
     )
 
 
@@ -119,6 +125,7 @@ def draw_bars(
     notes: Sequence[str],
     folder: Path,
     stem: str,
+    palette: Palette,
     warnings: Sequence[str] = (),
 ) -> list[Plot]:
     """Draw panels of horizontal bars with the same rows; bounds are hatched, with dashed lines."""
@@ -142,7 +149,7 @@ def draw_bars(
             x, y = left + column * (panel_width + _GAP), _HEAD + line * pitch
             axes = page.axes(x, y, panel_width, panel_height)
             axes.set_title(panel.title, fontsize=8, loc="left", pad=3, color=INK)
-            _draw_panel(axes, panel, names if column == 0 else [])
+            _draw_panel(axes, panel, names if column == 0 else [], palette)
         return [page.save_forms(folder, stem, "Scores of every row, a panel a metric.")]
 
 
@@ -153,15 +160,14 @@ def _panels(width: float, titles: Sequence[str]) -> tuple[int, float]:
     return num_columns, (width - _GAP * (num_columns - 1)) / num_columns
 
 
-def _draw_panel(axes: "Axes", panel: BarPanel, names: Sequence[str]) -> None:
+def _draw_panel(axes: "Axes", panel: BarPanel, names: Sequence[str], palette: Palette) -> None:
     factor = 100 if panel.unit == "%" else 1
     ends = [factor * end for bar in panel.bars for end in (bar.value, bar.low, bar.high)]
     known = [end for end in ends if not math.isnan(end)]
     low, high = min([0.0, *known]), max([0.0, *known])
     decimals = 4 if panel.unit != "%" and high < 1 else 2
-    colors = [color for color, _ in styles(bar.kind for bar in panel.bars)]
-    for place, (bar, color) in enumerate(zip(panel.bars, colors, strict=True)):
-        _draw_bar(axes, place, bar, factor, color, decimals)
+    for place, bar in enumerate(panel.bars):
+        _draw_bar(axes, place, bar, factor, palette.of(bar.title, bar.kind)[0], decimals)
     num_references = sum(bar.kind in REFERENCE_KINDS for bar in panel.bars)
     if 0 < num_references < len(panel.bars):
         axes.axhline(num_references - 0.5, color=INK, linewidth=0.6)

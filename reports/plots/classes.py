@@ -22,10 +22,10 @@ from spade_eval.reports.plots.page import (
     MARGIN,
     WIDTH,
     Page,
+    Palette,
     Plot,
     marker_style,
     settings,
-    styles,
     text_width,
     tidy,
 )
@@ -38,11 +38,14 @@ _FOOT = 0.28  # inches below a panel: its numbers
 _LEGEND_SIZE = 7.5
 
 
-def plot_per_class_iou(group: ProtocolGroup, folder: Path) -> list[Plot]:
+def plot_per_class_iou(
+    group: ProtocolGroup, folder: Path, palette: Palette | None = None
+) -> list[Plot]:
     """Write `per_class_iou`: a line a class, a mark a source, best class first.
 
     Classes without a value in any row are left out and counted in the footer.
     """
+    palette = palette or Palette.of_groups([group])
     table_rows = [row for row in group.rows if row.class_iou]
     classes = _classes_by_mean(table_rows)
     if not classes:
@@ -66,19 +69,24 @@ def plot_per_class_iou(group: ProtocolGroup, folder: Path) -> list[Plot]:
             names = classes[column * per_column : (column + 1) * per_column]
             # The last panel may hold fewer classes; their distance stays the same.
             axes = page.axes(x, legend_height, column_width - left - MARGIN, len(names) * pitch)
-            _draw_marks(axes, table_rows, names, size)
-        _draw_legend(page, table_rows, legend_columns)
+            _draw_marks(axes, table_rows, names, size, palette)
+        _draw_legend(page, table_rows, legend_columns, palette)
         return [page.save_forms(folder, "per_class_iou", "IoU of every class and row.")]
 
 
 def _draw_marks(
-    axes: "Axes", table_rows: Sequence[Row], names: Sequence[str], font_size: float
+    axes: "Axes",
+    table_rows: Sequence[Row],
+    names: Sequence[str],
+    font_size: float,
+    palette: Palette,
 ) -> None:
     marks = [[100 * value_of(row.class_iou.get(name)) for name in names] for row in table_rows]
     for place in range(len(names)):
         values = [row[place] for row in marks if not math.isnan(row[place])]
         axes.plot([min(values), max(values)], [place, place], color=FAINT, linewidth=1.6, zorder=1)
-    for (color, marker), values in zip(styles(row.kind for row in table_rows), marks, strict=True):
+    for row, values in zip(table_rows, marks, strict=True):
+        color, marker = palette.of(row.title, row.kind)
         axes.plot(
             values,
             range(len(names)),
@@ -102,13 +110,13 @@ def _legend_size(table_rows: Sequence[Row]) -> tuple[int, float]:
     return num_columns, 0.165 * math.ceil(len(table_rows) / num_columns) + 0.14
 
 
-def _draw_legend(page: Page, table_rows: Sequence[Row], num_columns: int) -> None:
+def _draw_legend(page: Page, table_rows: Sequence[Row], num_columns: int, palette: Palette) -> None:
     from matplotlib.lines import Line2D
 
     page.figure.legend(
         [
-            Line2D([], [], markersize=5, **marker_style(*style))
-            for style in styles(row.kind for row in table_rows)
+            Line2D([], [], markersize=5, **marker_style(*palette.of(row.title, row.kind)))
+            for row in table_rows
         ],
         [shortened(row.title, _LONGEST_NAME) for row in table_rows],
         ncols=num_columns,

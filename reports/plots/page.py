@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spade_eval.files import written_whole
-from spade_eval.reports.measured.grouping import REFERENCE_KINDS
+from spade_eval.reports.measured.grouping import REFERENCE_KINDS, ProtocolGroup
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,7 @@ INK, FAINT = "#222222", "#D9D9D9"
 _WARNING = "#B00020"
 HATCHES = {"real": "////", "oracle": "....", "grey": "", "label colours": "||||"}
 _DPI = 150
+_NOTE_SIZE = 6.5
 _REFERENCE_STYLES = {
     "real": ("#000000", "|"),
     "oracle": ("#7F7F7F", "d"),
@@ -86,7 +87,7 @@ class Page:
 
         self.title = title
         title_lines = textwrap.wrap(title, 92)
-        notes_lines = [line for note in notes for line in textwrap.wrap(note, 138)]
+        notes_lines = [line for note in notes for line in _note_lines(note)]
         warning_lines = [
             line for warning in warnings for line in textwrap.wrap(f"WARNING: {warning}", 112)
         ]
@@ -96,7 +97,7 @@ class Page:
         self.figure = Figure(figsize=(WIDTH, self.height), facecolor="white")
         self._text(0.08, title_lines, 9, "top", "bold")
         self._text(warnings_top, warning_lines, 7.5, "top", "bold", _WARNING)
-        self._text(self.height - 0.08, notes_lines, 6.5, "bottom", "normal")
+        self._text(self.height - 0.08, notes_lines, _NOTE_SIZE, "bottom", "normal")
 
     def _text(
         self, y: float, lines: Sequence[str], size: float, align: str, weight: str, color: str = INK
@@ -132,18 +133,35 @@ class Page:
         return Plot(title=self.title, caption=caption, png=png, pdf=pdf, svg=svg)
 
 
-def styles(kinds: Iterable[str]) -> list[tuple[str, str]]:
-    """Colour and marker of rows by kind; the eighth model repeats a colour with another marker."""
-    looks = []
-    num_models = 0
-    for kind in kinds:
+def _note_lines(note: str) -> list[str]:
+    """Break a footnote into lines; one of wide letters gets fewer of them."""
+    lines = textwrap.wrap(note, 138)
+    if text_width(lines, _NOTE_SIZE) <= WIDTH - 2 * MARGIN:
+        return lines
+    return textwrap.wrap(note, 105)
+
+
+class Palette:
+    """Colour and marker of every row of a report: one a name, in all of its figures.
+
+    The eighth model repeats a colour with another marker.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+
+    @classmethod
+    def of_groups(cls, groups: Iterable[ProtocolGroup]) -> "Palette":
+        """Give the models of all protocols theirs, in the order of the tables' rows."""
+        rows = (row for group in groups for row in group.rows)
+        return cls(row.title for row in rows if not row.is_reference)
+
+    def of(self, name: str, kind: str = "") -> tuple[str, str]:
+        """Return colour and marker; bounds have those of their kind, whatever they are called."""
         if kind in REFERENCE_KINDS:
-            looks.append(_REFERENCE_STYLES[kind])
-            continue
-        turn, place = divmod(num_models, len(_COLORS))
-        looks.append((_COLORS[place], _MARKERS[(place + 3 * turn) % len(_MARKERS)]))
-        num_models += 1
-    return looks
+            return _REFERENCE_STYLES[kind]
+        turn, place = divmod(self._places.setdefault(name, len(self._places)), len(_COLORS))
+        return _COLORS[place], _MARKERS[(place + 3 * turn) % len(_MARKERS)]
 
 
 def marker_style(color: str, marker: str) -> dict[str, Any]:

@@ -17,11 +17,11 @@ from spade_eval.reports.plots.page import (
     INK,
     WIDTH,
     Page,
+    Palette,
     Plot,
     both_grids,
     marker_style,
     settings,
-    styles,
 )
 from spade_eval.reports.statistics.feature_distances import Floats, frechet
 from spade_eval.reports.statistics.stored_distances import is_quick, stored_features
@@ -52,7 +52,12 @@ def distances_by_count(
 
 
 def plot_distance_against_count(
-    group: ProtocolGroup, run_folder: Path, folder: Path, *, thorough: bool = False
+    group: ProtocolGroup,
+    run_folder: Path,
+    folder: Path,
+    palette: Palette | None = None,
+    *,
+    thorough: bool = False,
 ) -> list[Plot]:
     """Write `distance_against_n`; nothing where the run kept no features.
 
@@ -61,7 +66,8 @@ def plot_distance_against_count(
     curves = {
         row.title: by_count for row in group.rows if (by_count := _of(row, run_folder, thorough))
     }
-    return _draw(curves, group, folder) if curves else []
+    palette = palette or Palette.of_groups([group])
+    return _draw(curves, group, folder, palette) if curves else []
 
 
 def _of(row: Row, run_folder: Path, thorough: bool) -> dict[int, tuple[float, float]]:
@@ -73,12 +79,13 @@ def _of(row: Row, run_folder: Path, thorough: bool) -> dict[int, tuple[float, fl
 
 
 def _draw(
-    curves: Mapping[str, Mapping[int, tuple[float, float]]], group: ProtocolGroup, folder: Path
+    curves: Mapping[str, Mapping[int, tuple[float, float]]],
+    group: ProtocolGroup,
+    folder: Path,
+    palette: Palette,
 ) -> list[Plot]:
     table_rows = group.rows
-    looks = dict(
-        zip([row.title for row in table_rows], styles(r.kind for r in table_rows), strict=True)
-    )
+    looks = {row.title: palette.of(row.title, row.kind) for row in table_rows}
     label = next(row.scores[n].label for row in table_rows for n in _DISTANCES if n in row.scores)
     caption = (
         f"Mean over {_NUM_ORDERS} random orders, lines of one standard deviation; photos all. Only "

@@ -18,11 +18,11 @@ from spade_eval.reports.plots.page import (
     MARGIN,
     WIDTH,
     Page,
+    Palette,
     Plot,
     both_grids,
     marker_style,
     settings,
-    styles,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def plot_ablation_slopes(table: pd.DataFrame, folder: Path, stem: str) -> list[P
     if not groups:
         return []
     lines = _lines(table)
-    looks = styles(name for name, *_ in lines)
+    palette = Palette(name for name, *_ in lines)
+    looks = [palette.of(name) for name, *_ in lines]
     with settings():
         notes = [
             "Filled marks, full lines: measured (lines at a mark: one standard deviation over "

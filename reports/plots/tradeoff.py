@@ -18,16 +18,18 @@ from spade_eval.reports.measured.grouping import (
     shortened,
     value_of,
 )
+from spade_eval.reports.plots.labels import Box, Mark, placed
 from spade_eval.reports.plots.page import (
     INK,
     MARGIN,
     WIDTH,
     Page,
+    Palette,
     Plot,
     both_grids,
     marker_style,
     settings,
-    styles,
+    text_width,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +40,11 @@ _HEIGHT = 3.6  # inches of a panel
 _LARGEST_AREA = 700.0  # square points, of the largest generator
 _LONGEST_NAME = 26
 _PLAIN_MARK = 6.0
+_LEFT = 0.62  # inches, of the axes
+_NAME_SIZE = 7
+# A name's line as high as its letters with some air, in points.
+_NAME_HEIGHT = 8.5
+_LONG_WAY = 6.0  # from a mark to its name, in points: a line joins them
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ class _Point:
     marker: str
 
 
-def plot_tradeoff(group: ProtocolGroup, folder: Path) -> list[Plot]:
+def plot_tradeoff(group: ProtocolGroup, folder: Path, palette: Palette | None = None) -> list[Plot]:
     """Write `tradeoff`: mIoU against FID (or FD in-domain), area in proportion to parameters."""
     distance = next((name for name in _DISTANCES if _has(group.rows, name)), None)
     if distance is None:
@@ -58,17 +65,19 @@ def plot_tradeoff(group: ProtocolGroup, folder: Path) -> list[Plot]:
     return _draw(
         group, folder, "tradeoff", distance, "miou",
         "The area of a circle is the generator's number of parameters; best is top left.",
-        sized=True,
+        sized=True, palette=palette or Palette.of_groups([group]),
     )  # fmt: skip
 
 
-def plot_precision_recall(group: ProtocolGroup, folder: Path) -> list[Plot]:
+def plot_precision_recall(
+    group: ProtocolGroup, folder: Path, palette: Palette | None = None
+) -> list[Plot]:
     """Write `precision_recall`: how real images are against how many photos they cover."""
     return _draw(
         group, folder, "precision_recall", "recall", "precision",
         "Precision: share of synthesized images among the photos; recall: share of photos among "
         "the synthesized images. Best is top right.",
-        sized=False,
+        sized=False, palette=palette or Palette.of_groups([group]),
     )  # fmt: skip
 
 
@@ -84,8 +93,9 @@ def _draw(
     y: str,
     caption: str,
     sized: bool,
+    palette: Palette,
 ) -> list[Plot]:
-    points = _points(group.rows, x, y, sized)
+    points = _points(group.rows, x, y, sized, palette)
     if len(points) < 2:
         return []
     with settings():
@@ -95,29 +105,31 @@ def _draw(
             _HEIGHT + 0.45,
             warnings_of(group.rows),
         )
-        axes = page.axes(0.62, 0.05, WIDTH - 0.62 - MARGIN, _HEIGHT)
+        axes = page.axes(_LEFT, 0.05, WIDTH - _LEFT - MARGIN, _HEIGHT)
         for point in points:
             _draw_point(axes, point)
-        _name_points(axes, points)
         axes.set_xlabel(_label(points, x), fontsize=8, color=INK)
         axes.set_ylabel(_label(points, y), fontsize=8, color=INK)
         axes.margins(0.14)
-        low, high = axes.get_xlim()
-        axes.set_xlim(low, high + 0.22 * (high - low))  # room for the rightmost name
+        axes.set_xlim(*axes.get_xlim())  # names are placed for these ends
+        axes.set_ylim(*axes.get_ylim())
+        _name_points(axes, points)
         both_grids(axes)
         return [page.save_forms(folder, stem, caption)]
 
 
-def _points(table_rows: Sequence[Row], x: str, y: str, sized: bool) -> list[_Point]:
+def _points(
+    table_rows: Sequence[Row], x: str, y: str, sized: bool, palette: Palette
+) -> list[_Point]:
     points = []
     largest = max((row.measurements[0].parameters or 0 for row in table_rows), default=0)
-    for row, (color, marker) in zip(table_rows, styles(r.kind for r in table_rows), strict=True):
+    for row in table_rows:
         values = [_shown(row, metric) for metric in (x, y)]
         if any(map(math.isnan, values)):
             continue
         parameters = row.measurements[0].parameters or 0
         area = _LARGEST_AREA * parameters / largest if sized and largest else 0.0
-        points.append(_Point(row, values[0], values[1], area, color, marker))
+        points.append(_Point(row, values[0], values[1], area, *palette.of(row.title, row.kind)))
     return points
 
 
@@ -145,28 +157,44 @@ def _draw_point(axes: "Axes", point: _Point) -> None:
 
 
 def _name_points(axes: "Axes", points: Sequence[_Point]) -> None:
-    """Names to the right of their marks, moved apart vertically where they would overlap."""
+    """Write names beside their marks; a thin line leads to one that stands farther off."""
     from matplotlib.patheffects import withStroke
 
-    xs, ys = [point.x for point in points], [point.y for point in points]
-    width, height = (max(xs) - min(xs)) or 1.0, (max(ys) - min(ys)) or 1.0
-    taken: list[tuple[float, float]] = []
-    for point in sorted(points, key=lambda item: -item.y):
-        spot = point.y
-        # A name takes about a third of the width and a twenty-fifth of the height.
-        while any(abs(point.x - x) < width / 3 and abs(spot - y) < height / 22 for x, y in taken):
-            spot -= height / 88
-        taken.append((point.x, spot))
-        parameters = point.row.measurements[0].parameters
-        size = f" {parameters / 1e6:.1f}M" if parameters and point.area else ""
+    width, height = 72 * (WIDTH - _LEFT - MARGIN), 72 * _HEIGHT
+    marks = [_mark(axes, point, width, height) for point in points]
+    frame = Box(2, 2, width - 2, height - 2)
+    for point, mark, box in zip(points, marks, placed(marks, frame), strict=True):
+        x, y = (box.left + box.right) / 2, (box.low + box.high) / 2
+        if box.distance_to(mark.x, mark.y) > mark.radius + _LONG_WAY:
+            end = box.nearest_to(mark.x, mark.y)
+            line = axes.annotate(
+                "", (mark.x, mark.y), end, "axes points", "axes points",
+                arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.4, "shrinkA": 0,
+                            "shrinkB": mark.radius},
+            )  # fmt: skip
+            line.set_zorder(3.5)
         axes.annotate(
-            f"{shortened(point.row.title, _LONGEST_NAME)}{size}",
-            (point.x, spot),
-            (4 + math.sqrt(point.area / math.pi), 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=7,
-            color=INK,
+            _name(point), (x, y), xycoords="axes points", va="center", ha="center",
+            fontsize=_NAME_SIZE, color=INK,
             path_effects=[withStroke(linewidth=2, foreground="white")],
             zorder=4,
-        )
+        )  # fmt: skip
+
+
+def _mark(axes: "Axes", point: _Point, width: float, height: float) -> Mark:
+    """Its place and that of its name in points of the axes."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    radius = max(math.sqrt(point.area / math.pi), _PLAIN_MARK / 2)
+    return Mark(
+        x=width * (point.x - left) / (right - left),
+        y=height * (point.y - low) / (high - low),
+        radius=radius,
+        width=72 * text_width([_name(point)], _NAME_SIZE) + 2,
+        height=_NAME_HEIGHT,
+    )
+
+
+def _name(point: _Point) -> str:
+    parameters = point.row.measurements[0].parameters
+    size = f" {parameters / 1e6:.1f}M" if parameters and point.area else ""
+    return f"{shortened(point.row.title, _LONGEST_NAME)}{size}"

@@ -18,10 +18,10 @@ from spade_eval.reports.plots.page import (
     MARGIN,
     WIDTH,
     Page,
+    Palette,
     Plot,
     both_grids,
     settings,
-    styles,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _FILES = ("losses.jsonl", "scores.jsonl")
 _COLUMNS = 3
 _HEIGHT = 1.25
 _LONGEST_NAME = 28
+_HASH = 8  # letters of it in the name of a training's folder
 
 
 def read_curves(path: Path) -> dict[str, Curve]:
@@ -62,14 +63,13 @@ def curves_of(run_folder: Path) -> dict[str, dict[str, Curve]]:
     return dict(by_name)
 
 
-def plot_training(run_folder: Path, folder: Path) -> list[Plot]:
+def plot_training(run_folder: Path, folder: Path, palette: Palette | None = None) -> list[Plot]:
     """Write `training`: a panel a loss or score, a line a model; nothing without logs."""
     curves = {name: models for name, models in curves_of(run_folder).items() if models}
     if not curves:
         return []
     models = list(dict.fromkeys(model for by_model in curves.values() for model in by_model))
-    looks = {model: color for model, (color, _) in zip(models, styles(models), strict=True)}
-    dashes = {model: _DASHES[place // 7 % len(_DASHES)] for place, model in enumerate(models)}
+    looks, dashes = training_looks(models, palette or Palette([]))
     num_lines = math.ceil(len(curves) / _COLUMNS)
     legend_lines = math.ceil(len(models) / _COLUMNS)
     with settings():
@@ -87,6 +87,28 @@ def plot_training(run_folder: Path, folder: Path) -> list[Plot]:
             both_grids(axes)
         _legend(page, looks, dashes)
         return [page.save_forms(folder, "training", caption)]
+
+
+def training_looks(
+    trainings: Sequence[str], palette: Palette
+) -> tuple[dict[str, str], dict[str, tuple[int, tuple[int, ...]]]]:
+    """Return colours and dashes of trainings, MODEL-HASH each: the colour is the model's.
+
+    A second training of a model has another dash, and so has one whose colour is taken.
+    """
+    looks: dict[str, str] = {}
+    dashes = {}
+    for training in trainings:
+        color, _ = palette.of(model_of(training))
+        dashes[training] = _DASHES[list(looks.values()).count(color) % len(_DASHES)]
+        looks[training] = color
+    return looks, dashes
+
+
+def model_of(training: str) -> str:
+    """Return the model that a folder of `checkpoints/` is named after."""
+    model, _, digest = training.rpartition("-")
+    return model if model and len(digest) == _HASH else training
 
 
 _DASHES: tuple[tuple[int, tuple[int, ...]], ...] = ((0, ()), (0, (4, 2)), (0, (1, 1)))
@@ -115,8 +137,13 @@ def _legend(
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], color=looks[name], linestyle=dashes[name]) for name in looks]
+    models = [model_of(name) for name in looks]
+    titles = [
+        model if models.count(model) == 1 else name
+        for name, model in zip(looks, models, strict=True)
+    ]
     page.figure.legend(
-        handles, [shortened(name, _LONGEST_NAME) for name in looks], ncols=_COLUMNS,
+        handles, [shortened(title, _LONGEST_NAME) for title in titles], ncols=_COLUMNS,
         loc="upper left", bbox_to_anchor=(0.5 * MARGIN / WIDTH, 1 - page.top / page.height),
         frameon=False,
         fontsize=7, borderaxespad=0.0,
