@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 # Numbers of glibc's <malloc.h>.
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 
 
 def keep_freed_memory() -> bool:
@@ -24,8 +24,9 @@ def keep_freed_memory() -> bool:
     Memory goes back to the system when the process ends; its peak stays what it was.
     """
     mallopt = _of_c_library("mallopt")
-    # No blocks of their own from the system, and no return of what is free at the end of the heap.
-    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, -1))
+    # No blocks of their own from the system, and no return of what is free at the end of the heap,
+    # of which there is one: else what a thread frees is kept, but not for the others.
+    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, -1), (_M_ARENA_MAX, 1))
     return mallopt is not None and all(mallopt(*setting) == 1 for setting in settings)
 
 

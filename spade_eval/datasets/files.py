@@ -24,9 +24,11 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from spade_eval.datasets import layouts, png
+from spade_eval.datasets.image_memory import BYTES_READ, PIXELS, memory_of_image
 from spade_eval.errors import UserError
 from spade_eval.files import lfs_pointer
 from spade_eval.models.labels import IGNORE_INDEX, Size
+from spade_eval.models.limits import MOST_IMAGE_BYTES
 
 PHOTO_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 MAP_EXTENSIONS = (".png",)  # lossy formats change ids
@@ -275,14 +277,15 @@ def opened(
     A PNG comes with its chunks, whose checksums are right; that it holds every row is checked when
     the block, which decodes it, ends. `require` may refuse a file by its bytes.
     """
-    with decoding(path, formats):
-        regular_status(path)
+    with decoding(path, formats), memory_of_image() as memory:
+        memory.enter_context(BYTES_READ.hold(_bounded_size(path)))
         content = path.read_bytes()
         if require:
             require(path, content)
         chunks = png.parsed(content) if content.startswith(png.SIGNATURE) else None
         file = io.BytesIO(chunks.content if chunks else content)
         with Image.open(file, formats=tuple(formats)) as image:
+            memory.enter_context(PIXELS.hold(image.width * image.height))
             yield image, chunks
             # Pillow leaves rows that are not there at 0, and the last row is among them.
             if chunks and (chunks.interlaced or not _last_row(image).any()):
@@ -302,6 +305,18 @@ def _require_png(path: Path, content: bytes) -> None:
                 "export the map again from its source as a PNG of ids",
                 path,
             )
+
+
+def _bounded_size(path: Path) -> int:
+    """Return the bytes of a file; one larger than any image that is decoded is refused unread."""
+    size = regular_status(path).st_size
+    if size > MOST_IMAGE_BYTES:
+        raise UnreadableImageError(
+            f"{path}: {size:,} bytes were found, an image of at most {MOST_IMAGE_BYTES:,} was "
+            "expected; scale it down or remove it",
+            path,
+        )
+    return size
 
 
 def regular_status(path: Path) -> os.stat_result:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from spade_eval.datasets.image_memory import piece_of_work
 from spade_eval.files import replaced
 
 Item = TypeVar("Item")
@@ -32,14 +33,22 @@ def run_parallel(
     workers: int = DEFAULT_WORKERS,
     progress: Progress | None = None,
 ) -> Iterator[Result]:
-    """Return results in the order of the items; few wait, so memory does not grow with them."""
+    """Return results in the order of the items; few wait, so memory does not grow with them.
+
+    An item that opens images waits until there is memory for them beside those of the others.
+    """
+
+    def bounded(item: Item) -> Result:
+        with piece_of_work():
+            return work(item)
+
     with ThreadPoolExecutor(max_workers=workers) as pool:
         waiting: list[Future[Result]] = []
         submitted = 0
         try:
             for done in range(len(items)):
                 while submitted < len(items) and len(waiting) < 4 * workers:
-                    waiting.append(pool.submit(work, items[submitted]))
+                    waiting.append(pool.submit(bounded, items[submitted]))
                     submitted += 1
                 yield waiting.pop(0).result()
                 if progress is not None:
