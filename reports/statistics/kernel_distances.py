@@ -17,33 +17,43 @@ from spade_eval.reports.statistics.jackknife import NUM_GROUPS, Floats, LeftOut,
 _CHUNK_ROWS = 1024
 
 
-def left_out_kernel(real: Floats, synthesized: Floats, *, paired: bool) -> LeftOut:
-    """Leave out groups of pairs, or of each side in turn, from sums over the kernel matrices."""
-    if paired:
-        both = _PairSums(_paired_sums(real, synthesized))
-        return LeftOut(both.mean(), both.means_without()[None])
+def paired_sums(real: Floats, synthesized: Floats) -> Floats:
+    """Return (N, G) sums over j of each group, j != i, of h_ij: what pairs are judged by."""
+    crossed, transposed = _group_sums(real, synthesized)
+    crossed += transposed - 2 * _own(_cubic((real * synthesized).sum(axis=1), real.shape[1]))
+    return _off_diagonal_sums(real) + _off_diagonal_sums(synthesized) - crossed
+
+
+def left_out_pairs(sums: Floats) -> LeftOut:
+    """Leave out groups of pairs, from their `paired_sums`."""
+    both = _PairSums(sums)
+    return LeftOut(both.mean(), both.means_without()[None])
+
+
+def kernel_influence(sums: Floats) -> Floats:
+    """Return the (N,) influence of each pair, 2 (mean_j h_ij - mean h), from `paired_sums`."""
+    means = sums.sum(axis=1) / (len(sums) - 1)
+    influence: Floats = 2 * (means - means.mean())
+    return influence
+
+
+def left_out_sides(real: Floats, synthesized: Floats) -> LeftOut:
+    """Leave out groups of each of two independent sides in turn (Gretton et al., eq. 3)."""
     x, y = (_PairSums(_off_diagonal_sums(side)) for side in (real, synthesized))
-    crossed = _group_sums(real, synthesized)  # (N, G)
-    without_x = np.array([np.delete(crossed, group, axis=0).mean() for group in x.groups])
-    without_y = (crossed.sum() - crossed.sum(axis=0)) / len(real)
-    num_left = [len(synthesized) - len(group) for group in y.groups]
-    across = crossed.sum() / len(real) / len(synthesized)
+    by_made, by_real = (sums.sum(axis=0) for sums in _group_sums(real, synthesized))  # (G,) each
+    total, count = by_made.sum(), x.count * y.count
+    across = total / count
+    without_x = (total - by_real) / (count - x.sizes * y.count)
+    without_y = (total - by_made) / (count - y.sizes * x.count)
     return LeftOut(
         x.mean() + y.mean() - 2 * across,
         np.stack(
             [
-                x.means_without() + y.mean() - 2 * without_x * NUM_GROUPS / len(synthesized),
-                x.mean() + y.means_without() - 2 * without_y / num_left,
+                x.means_without() + y.mean() - 2 * without_x,
+                x.mean() + y.means_without() - 2 * without_y,
             ]
         ),
     )
-
-
-def kernel_influence(real: Floats, synthesized: Floats) -> Floats:
-    """Return the (N,) influence of each pair, 2 (mean_j h_ij - mean h), of mean 0."""
-    sums = _paired_sums(real, synthesized).sum(axis=1) / (len(real) - 1)
-    influence: Floats = 2 * (sums - sums.mean())
-    return influence
 
 
 class _PairSums:
@@ -51,6 +61,7 @@ class _PairSums:
 
     def __init__(self, sums: Floats) -> None:
         self.count, self.groups, self.total = len(sums), groups_of(len(sums)), sums.sum()
+        self.sizes = np.array([len(group) for group in self.groups])
         # Pairs of which one row is in the group, less those counted twice.
         self.touching = np.array(
             [2 * sums[g].sum() - sums[g, place].sum() for place, g in enumerate(self.groups)]
@@ -61,28 +72,30 @@ class _PairSums:
 
     def means_without(self) -> Floats:
         """(G,) means with one group left out."""
-        rest = self.count - np.array([len(group) for group in self.groups])
+        rest = self.count - self.sizes
         means: Floats = (self.total - self.touching) / (rest * (rest - 1))
         return means
 
 
-def _paired_sums(real: Floats, synthesized: Floats) -> Floats:
-    """(N, G) sums over j of each group, j != i, of h_ij."""
-    crossed = _group_sums(real, synthesized) + _group_sums(synthesized, real)
-    crossed -= 2 * _own(_cubic((real * synthesized).sum(axis=1), real.shape[1]))
-    return _off_diagonal_sums(real) + _off_diagonal_sums(synthesized) - crossed
-
-
 def _off_diagonal_sums(rows: Floats) -> Floats:
     """(N, G) sums of k(x_i, x_j) over j of each group, j != i."""
-    return _group_sums(rows, rows) - _own(_cubic((rows**2).sum(axis=1), rows.shape[1]))
+    sums, _ = _group_sums(rows, rows)
+    return sums - _own(_cubic((rows**2).sum(axis=1), rows.shape[1]))
 
 
-def _group_sums(x: Floats, y: Floats) -> Floats:
-    """(N, G) sums of k(x_i, y_j) over j of each group; rows in chunks, N x M is never held."""
-    members = _own(np.ones(len(y)))
-    chunks = (x[start : start + _CHUNK_ROWS] for start in range(0, len(x), _CHUNK_ROWS))
-    return np.concatenate([_cubic(chunk @ y.T, x.shape[1]) @ members for chunk in chunks])
+def _group_sums(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """(N, G) sums of k(x_i, y_j) over j of each group, and (M, G) over i of each group.
+
+    Rows in chunks: the (N, M) kernel matrix is never held.
+    """
+    by_x, of_y = _own(np.ones(len(x))), _own(np.ones(len(y)))
+    sums, transposed = [], np.zeros((len(y), NUM_GROUPS))
+    for start in range(0, len(x), _CHUNK_ROWS):
+        rows = slice(start, start + _CHUNK_ROWS)
+        kernel = _cubic(x[rows] @ y.T, x.shape[1])
+        sums.append(kernel @ of_y)
+        transposed += kernel.T @ by_x[rows]
+    return np.concatenate(sums), transposed
 
 
 def _own(values: Floats) -> Floats:

@@ -29,7 +29,11 @@ from spade_eval.reports.statistics.jackknife import (
     LeftOut,
     distance_interval,
 )
-from spade_eval.reports.statistics.kernel_distances import kernel_influence, left_out_kernel
+from spade_eval.reports.statistics.kernel_distances import (
+    kernel_influence,
+    left_out_pairs,
+    paired_sums,
+)
 
 SAME_IMAGES = "same images"
 NOT_CORRECTED = "not corrected: N <= d"
@@ -91,7 +95,7 @@ class StoredDistance:
 
         def compute() -> dict[str, Floats]:
             if self.is_kernel:
-                made = left_out_kernel(self.real, self.synthesized, paired=True)
+                made = left_out_pairs(self._kernel_sums)
             else:
                 leave_out = left_out_frechet if self.is_correctable else left_out_plainly
                 made = leave_out(self.real, self.synthesized, paired=True)
@@ -106,10 +110,14 @@ class StoredDistance:
 
         def compute() -> dict[str, Floats]:
             if self.is_kernel:
-                return {"influence": kernel_influence(self.real, self.synthesized)}
+                return {"influence": kernel_influence(self._kernel_sums)}
             return {"influence": expand_frechet(self.real, self.synthesized, paired=True).influence}
 
         return self._kept("influence", ("influence",), compute)["influence"]
+
+    @cached_property
+    def _kernel_sums(self) -> Floats:
+        return paired_sums(self.real, self.synthesized)
 
     def _kept(
         self, form: str, names: tuple[str, ...], compute: Callable[[], dict[str, Floats]]

@@ -21,7 +21,11 @@ from spade_eval.reports.statistics.comparison import NUM_IMAGES_SHOWN, compare, 
 from spade_eval.reports.statistics.feature_distances import left_out_frechet
 from spade_eval.reports.statistics.frechet_influence import expand_frechet, standard_error_of
 from spade_eval.reports.statistics.intervals import row_uncertainty
-from spade_eval.reports.statistics.kernel_distances import kernel_influence, left_out_kernel
+from spade_eval.reports.statistics.kernel_distances import (
+    kernel_influence,
+    left_out_pairs,
+    paired_sums,
+)
 from spade_eval.reports.statistics.stored_distances import stored_features
 from spade_eval.reports.tables.comparisons import difference_table
 
@@ -137,8 +141,8 @@ def test_false_verdicts_are_as_rare_as_they_are_said_to_be(metric: str) -> None:
             both = [expand_frechet(real, side, paired=True).influence for side in made]
             centre = bias[0].value - bias[0].bias - bias[1].value + bias[1].bias
         else:
-            both = [kernel_influence(real, side) for side in made]
-            values = [left_out_kernel(real, side, paired=True).value for side in made]
+            both = [kernel_influence(paired_sums(real, side)) for side in made]
+            values = [left_out_pairs(paired_sums(real, side)).value for side in made]
             centre = values[0] - values[1]
         named += abs(centre) > 1.959964 * standard_error_of(both[0] - both[1])
     # 5% of 200, and three standard errors of that.

@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from spade_eval.metrics.kid import squared_discrepancy
 from spade_eval.reports.statistics import kernel_distances
 from spade_eval.reports.statistics.jackknife import groups_of
-from spade_eval.reports.statistics.kernel_distances import kernel_influence, left_out_kernel
+from spade_eval.reports.statistics.kernel_distances import (
+    kernel_influence,
+    left_out_pairs,
+    left_out_sides,
+    paired_sums,
+)
 
 Floats = NDArray[np.float64]
 
@@ -42,7 +47,7 @@ def independent(x: Floats, y: Floats) -> float:
 def test_pairs_are_left_out_of_the_cross_term(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel_distances, "_CHUNK_ROWS", 7)
     real, made = sets(45, 45)
-    found = left_out_kernel(real, made, paired=True)
+    found = left_out_pairs(paired_sums(real, made))
     assert found.value == pytest.approx(without_pairs(real, made), rel=1e-9)
     for place in (0, 19):  # of three images, of two
         rest = [np.delete(side, groups_of(45)[place], axis=0) for side in (real, made)]
@@ -51,7 +56,7 @@ def test_pairs_are_left_out_of_the_cross_term(monkeypatch: pytest.MonkeyPatch) -
 
 def test_independent_sides_are_left_out_in_turn() -> None:
     real, made = sets(45, 52)
-    found = left_out_kernel(real, made, paired=False)
+    found = left_out_sides(real, made)
     assert found.value == pytest.approx(independent(real, made), rel=1e-9)
     by_hand = [
         [independent(np.delete(real, group, axis=0), made) for group in groups_of(45)],
@@ -63,11 +68,11 @@ def test_independent_sides_are_left_out_in_turn() -> None:
 def test_a_set_against_itself_is_at_distance_zero() -> None:
     """The estimate of independent sets is below 0 there, by twice the pairs' excess over N."""
     real, _ = sets(60, 2)
-    found = left_out_kernel(real, real, paired=True)
+    found = left_out_pairs(paired_sums(real, real))
     # Sums of some thousand numbers near 1 whose terms cancel.
     assert abs(found.value) < 1e-13
     np.testing.assert_allclose(found.without, 0, atol=1e-13)
-    np.testing.assert_allclose(kernel_influence(real, real), 0, atol=1e-11)
+    np.testing.assert_allclose(kernel_influence(paired_sums(real, real)), 0, atol=1e-11)
     assert independent(real, real) < -0.01
 
 
@@ -79,7 +84,7 @@ def test_pairs_cost_the_independent_estimate_its_lack_of_bias() -> None:
         shared, first, second = numbers.normal(size=(3, 40, 4))
         real, made = shared + first / 2, shared + second / 2
         with_pairs.append(independent(real, made))
-        without.append(left_out_kernel(real, made, paired=True).value)
+        without.append(left_out_pairs(paired_sums(real, made)).value)
     error = np.std(without, ddof=1) / np.sqrt(300)
     assert abs(np.mean(without)) < 3.5 * error
     assert np.mean(with_pairs) < -10 * error
@@ -87,14 +92,14 @@ def test_pairs_cost_the_independent_estimate_its_lack_of_bias() -> None:
 
 def test_influence_is_that_of_leaving_one_out() -> None:
     real, made = sets(120, 120)
-    value = left_out_kernel(real, made, paired=True).value
+    value = left_out_pairs(paired_sums(real, made)).value
     left_out = [
-        left_out_kernel(
-            *(np.delete(side, place, axis=0) for side in (real, made)), paired=True
+        left_out_pairs(
+            paired_sums(*(np.delete(side, place, axis=0) for side in (real, made)))
         ).value
         for place in range(120)
     ]
     plain = 119 * (value - np.array(left_out))
-    found = kernel_influence(real, made)
+    found = kernel_influence(paired_sums(real, made))
     assert np.abs(found - plain).max() < 0.03 * plain.std()
     assert found.mean() == pytest.approx(0, abs=1e-12)

@@ -15,7 +15,7 @@ from spade_eval.reports.statistics.feature_distances import frechet, left_out_fr
 from spade_eval.reports.statistics.frechet_influence import expand_frechet
 from spade_eval.reports.statistics.intervals import row_uncertainty
 from spade_eval.reports.statistics.jackknife import T_QUANTILE
-from spade_eval.reports.statistics.kernel_distances import left_out_kernel
+from spade_eval.reports.statistics.kernel_distances import left_out_pairs, paired_sums
 from spade_eval.reports.statistics.stored_distances import (
     NOT_CORRECTED,
     SAME_IMAGES,
@@ -50,7 +50,7 @@ def test_the_bias_is_taken_from_what_was_recorded(tmp_path: Path) -> None:
 def test_the_kernel_distance_is_that_without_pairs(tmp_path: Path) -> None:
     real, made = sets()
     found = stored(tmp_path, real, made, "kid").corrected
-    assert found.value == left_out_kernel(real, made, paired=True).value
+    assert found.value == left_out_pairs(paired_sums(real, made)).value
     assert found.low < found.value < found.high
 
 

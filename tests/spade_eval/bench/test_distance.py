@@ -7,9 +7,10 @@ import pytest
 import scipy
 
 from spade_eval.bench import timing
-from spade_eval.bench.distance import TARGETS, time_distance
+from spade_eval.bench.distance import TARGETS, UNCERTAINTY_TARGETS, time_distance
 from spade_eval.cli import main
 from spade_eval.errors import UserError
+from spade_eval.reports.statistics.feature_distances import frechet
 
 
 def test_both_forms_give_one_value() -> None:
@@ -25,6 +26,18 @@ def test_both_forms_give_one_value() -> None:
 
 def test_the_sizes_of_fid_have_targets() -> None:
     assert TARGETS == {(2048, 5000): 0.25, (2048, 500): 0.02}
+    assert UNCERTAINTY_TARGETS == {(2048, 5000): 60}
+
+
+def test_the_uncertainty_is_timed_on_the_same_sets() -> None:
+    given = []
+    row = time_distance(4, 10, 1, seed=0, uncertainty=lambda *sets: given.append(sets))
+    ((real, made),) = given
+    assert real.shape == made.shape == (10, 4)
+    assert frechet(real, made) == pytest.approx(row["ours"], rel=1e-6)
+    assert 0 < row["uncertainty_seconds"] < 60
+    assert row["uncertainty_core_seconds"] >= 0
+    assert row["uncertainty_target"] is None
 
 
 def test_each_form_has_its_own_times_and_peak(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,6 +67,10 @@ def test_command_prints_a_table_and_lines_of_json(capsys: pytest.CaptureFixture[
         "ours",
         "-",
         "SciPy",
+        "uncertainty",
+        "of",
+        "cores",
+        "target",
     ]
     assert [line.split()[:2] for line in table[1:]] == [["16", "100"], ["16", "8"]]
     found = [json.loads(line) for line in (first, second)]
@@ -61,6 +78,7 @@ def test_command_prints_a_table_and_lines_of_json(capsys: pytest.CaptureFixture[
     assert {row["bench"] for row in found} == {"distance"}
     assert {row["scipy_version"] for row in found} == {scipy.__version__}
     assert {row["seed"] for row in found} == {0}
+    assert all(row["uncertainty_seconds"] > 0 for row in found)
     assert found[0]["scipy"] == pytest.approx(found[0]["ours"], rel=1e-9)  # the distance
 
 
