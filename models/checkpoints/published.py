@@ -176,9 +176,9 @@ def refuse_absurd(tensors: Mapping[str, Tensor]) -> None:
     broken = [name for name, tensor in tensors.items() if not _is_plausible(name, tensor)]
     if broken:
         raise ValueError(
-            f"{listed(broken)}: NaN, infinity or numbers beyond {LARGEST_WEIGHT:.0f}, expected "
-            "finite weights; the file is damaged, or its training diverged: get it again, or train "
-            "again"
+            f"{listed(broken)}: NaN or infinity, or numbers beyond {LARGEST_WEIGHT:.0f}, expected "
+            "weights as training leaves them; the file is damaged, or its training diverged: get "
+            "it again, or train again"
         )
 
 

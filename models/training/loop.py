@@ -149,7 +149,14 @@ class Loop(Generic[Batch]):
                 f"({state['config_sha256'][:12]}, now {self.config_sha256[:12]}); "
                 "choose another folder, or remove it to train anew"
             )
-        self.trainable.load_state_dict(state["trainable"])
+        try:
+            self.trainable.load_state_dict(state["trainable"])
+        except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(
+                f"{self.state_file} does not fit the networks ({reason:.300}); remove it to train "
+                "from the beginning"
+            ) from error
         return int(state["step"])
 
     def _saved_state(self) -> dict[str, Any] | None:
@@ -158,13 +165,13 @@ class Loop(Generic[Batch]):
         before = previous_state(self.state_file)
         if not self.state_file.exists():
             # Between two renamings of `save_state` the state before is the only one.
-            return load_state(before) if before.exists() else None
+            return _state_in(before) if before.exists() else None
         try:
-            return load_state(self.state_file)
+            return _state_in(self.state_file)
         except ValueError:
             if not before.exists():
                 raise
-            state = load_state(before)
+            state = _state_in(before)
             damaged = self.state_file.with_suffix(".damaged")
             os.replace(self.state_file, damaged)  # so that it never becomes the state before
             tell(
@@ -172,6 +179,19 @@ class Loop(Generic[Batch]):
                 f"from the state before it, of step {state['step']}"
             )
             return state
+
+
+def _state_in(path: Path) -> dict[str, Any]:
+    """Read a state of a run; `ValueError` for a damaged one, or one of anything else."""
+    state = load_state(path)
+    kinds = {"step": int, "config_sha256": str, "trainable": dict}
+    wrong = [name for name, kind in kinds.items() if type(state.get(name)) is not kind]
+    if wrong or state["step"] < 0:
+        raise ValueError(
+            f"{path} is no state of a training (its {', '.join(wrong) or 'step'} is missing or "
+            "wrong); remove it to train from the beginning"
+        )
+    return state
 
 
 def prefetched(

@@ -96,6 +96,8 @@ def extract_bundle(path: Path, folder: Path) -> list[Path]:
             raise UserError(
                 f"{path}: {faults[0]}{more}; nothing was unpacked: ask for the bundle again"
             )
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{folder} is a file, expected a new folder; give another one")
         if folder.exists() and any(folder.iterdir()):
             raise UserError(f"{folder} is not empty, expected a new folder; give another one")
         for name in bundle.names:

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from spade_eval.errors import UserError
 from spade_eval.files import lfs_pointer
+from spade_eval.models.zip_members import require_bounded
 
 MAX_FILES = 20_000
 MAX_FILE_BYTES = 512 << 20
@@ -66,6 +67,10 @@ class SafeZip:
         entries = archive.infolist()
         if len(entries) > MAX_FILES:
             raise self._refused(f"{len(entries):,} files", f"at most {MAX_FILES:,}")
+        try:
+            require_bounded(archive)
+        except ValueError as error:
+            raise self._refused(f"what a bundle does not ({error})", "one of this suite") from error
         for entry in entries:
             self._judge(entry)
         total = sum(entry.file_size for entry in entries)
@@ -75,6 +80,9 @@ class SafeZip:
         folded = {name.casefold() for name in self._entries}
         if len(folded) != len(entries):
             raise self._refused("two entries of one name", "each file once")
+        folders = {str(folder) for name in folded for folder in PurePosixPath(name).parents}
+        if both := sorted(folders & folded):
+            raise self._refused(f"{both[0]!r} as a file and as a folder", "one of both")
 
     @property
     def names(self) -> list[str]:

@@ -53,27 +53,6 @@ _FLAGS = "what its shapes cannot tell is said by --arch, --upsampling, --label-l
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Stated:
-    """What each field of a description holds."""
-
-    format: int
-    network: str
-    config: Mapping[str, Any]
-    model: str | None
-    layout: Mapping[str, Any] | None
-    layout_name: str | None
-    origin: str
-    train: Mapping[str, Any] | None
-    train_config_sha256: str | None
-    weights: str | None
-    checkpoint_rule: str | None
-    notes: tuple[str, ...]
-
-
-_FIELDS = tuple(field.name for field in dataclasses.fields(_Stated))
-
-
-@dataclass(frozen=True, kw_only=True)
 class ReleasedOptions:
     """What the shapes in a released file cannot tell; None leaves it to the shapes."""
 
@@ -109,6 +88,24 @@ class ReleasedOptions:
         return text
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Described:
+    """The types of a description's fields."""
+
+    format: int
+    network: str
+    config: Mapping[str, Any]
+    model: str | None
+    layout: Mapping[str, Any] | None
+    layout_name: str | None
+    origin: str
+    train: Mapping[str, Any] | None
+    train_config_sha256: str | None
+    weights: str | None
+    checkpoint_rule: str | None
+    notes: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A network in eval mode with what is known about it."""
@@ -133,6 +130,9 @@ class Checkpoint:
         """Size of the latent; None for generators that take the label map alone."""
         z_dim: int | None = getattr(self.config, "z_dim", None)
         return z_dim
+
+
+_FIELDS = {field.name for field in dataclasses.fields(_Described)}
 
 
 def description(
@@ -188,13 +188,14 @@ def open_generator(
 def _open_own(file: Path) -> Checkpoint:
     with as_user_error(f"checkpoint {file}"):
         described = load_description(file)
-        if described.get("format") != FORMAT or set(described) != set(_FIELDS):
+        if described.get("format") != FORMAT or set(described) != _FIELDS:
             raise ValueError(
                 f"its description has the format {described.get('format')!r} and the fields "
                 f"{', '.join(sorted(described))}; expected format {FORMAT} with "
                 f"{', '.join(sorted(_FIELDS))}: train again, or convert the released file again"
             )
-        require_types(_Stated, described)
+        require_types(_Described, described)
+        require_types(SemanticLayout, described["layout"] or {})
         try:
             checkpoint = Checkpoint(file, rebuild(described, load_weights(file)), described)
             layout = checkpoint.layout

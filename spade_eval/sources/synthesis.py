@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from spade_eval.batches import semantic_map, to_8_bit, to_unit_range
 from spade_eval.datasets.base import Dataset, Sample
 from spade_eval.errors import UserError, as_user_error
+from spade_eval.json_fields import require_types
 from spade_eval.models.checkpoints.files import has_description
 from spade_eval.models.choices import Precision
 from spade_eval.models.inputs import Inputs, Noise
@@ -20,7 +21,7 @@ from spade_eval.models.systems.base import System
 from spade_eval.models.systems.presets import system_of
 from spade_eval.models.training.precision import DTYPES
 from spade_eval.protocol import Protocol as ScoringProtocol
-from spade_eval.records import sha256_of_file
+from spade_eval.records import Measurement, sha256_of_file
 from spade_eval.sources.checkpoints import Checkpoint, ReleasedOptions, open_generator
 
 
@@ -182,7 +183,7 @@ def _training_record(checkpoint: Checkpoint) -> dict[str, Any]:
     train = checkpoint.description["train"]
     if train is None:
         return {}
-    return {
+    record = {
         "train_steps": train.get("steps"),
         "train_batch_size": train.get("batch_size"),
         "train_config_sha256": checkpoint.description["train_config_sha256"],
@@ -190,3 +191,6 @@ def _training_record(checkpoint: Checkpoint) -> dict[str, Any]:
         "seed": train.get("seed"),
         "train_settings": train.get("method"),
     }
+    with as_user_error(f"checkpoint {checkpoint.file}"):
+        require_types(Measurement, record)
+    return record

@@ -86,7 +86,7 @@ def test_a_weight_that_no_training_leaves_is_named(value: float) -> None:
     refuse_absurd({**weights, "steps": torch.tensor(1 << 40), "empty": torch.zeros(0)})
     refuse_absurd({"norm.running_var": torch.tensor(LARGEST_WEIGHT * 4)})
     weights["to_rgb.weight"][2] = value
-    with pytest.raises(ValueError, match=r"^to_rgb\.weight: NaN, infinity or numbers beyond 16777"):
+    with pytest.raises(ValueError, match=r"^to_rgb\.weight: NaN or infinity, or numbers"):
         refuse_absurd(weights)
 
 

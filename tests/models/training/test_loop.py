@@ -10,6 +10,7 @@ import torch
 from small_training import batch_at, flat, gan_loop, narrow
 from torch import Tensor, nn
 
+from spade_eval.models.checkpoints.files import save_state
 from spade_eval.models.training.loop import Loop, LoopSettings, prefetched
 
 
@@ -73,6 +74,18 @@ def test_a_state_of_other_settings_is_refused(tmp_path: Path) -> None:
     toy_loop(Toy(), tmp_path).run()
     with pytest.raises(ValueError, match="was made with other settings"):
         toy_loop(Toy(), tmp_path, sha="b").run()
+
+
+@pytest.mark.parametrize("trainable", [{}, {"weight": 1.0, "velocity": 0.0, "narrow": [1]}])
+def test_a_state_of_other_networks_is_refused(tmp_path: Path, trainable: dict[str, Any]) -> None:
+    class Strict(Toy):
+        def load_state_dict(self, state: dict[str, Any]) -> None:
+            if len(state) != 2:
+                raise RuntimeError(f"{len(state)} parts,\nexpected 2")
+
+    save_state(tmp_path / "state.pt", {"step": 1, "config_sha256": "a", "trainable": trainable})
+    with pytest.raises(ValueError, match=r"does not fit the networks \([03] parts, expected 2\)"):
+        toy_loop(Strict(), tmp_path).run()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -2,6 +2,7 @@
 """Signals, full disks and damaged files: what a run leaves behind, and how it goes on."""
 
 import errno
+import io
 import os
 import signal
 import threading
@@ -111,7 +112,32 @@ def flipped(data: bytes) -> bytes:
     return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
 
-@pytest.mark.parametrize("damage", [cut, empty, flipped])
+def bomb(_: bytes) -> bytes:
+    """A file of 1 kB whose lists, gone through one by one, would take for ever."""
+    node: list[object] = [1]
+    for _ in range(60):
+        node = [node, node]
+    return saved({"step": 6, "config_sha256": "a", "trainable": node})
+
+
+def not_finite(_: bytes) -> bytes:
+    return saved({"step": 6, "config_sha256": "a", "trainable": {"total": torch.tensor(torch.nan)}})
+
+
+def foreign(_: bytes) -> bytes:
+    return saved({"step": 6, "epoch": 3})
+
+
+def negative(_: bytes) -> bytes:
+    return saved({"step": -1, "config_sha256": "a", "trainable": {}})
+
+
+def saved(state: object) -> bytes:
+    torch.save(state, file := io.BytesIO())
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("damage", [cut, empty, flipped, bomb, not_finite, foreign, negative])
 def test_a_damaged_state_gives_way_to_the_one_before(
     tmp_path: Path,
     undisturbed: int,

@@ -233,6 +233,37 @@ def test_links_and_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
                 verify_bundle(tmp_path / "bomb.zip")
 
 
+@pytest.mark.parametrize(
+    ("content", "packed", "said"),
+    [
+        ({"runs": b"x", "runs/a/b": b"x"}, zipfile.ZIP_STORED, "'runs' as a file and as a folder"),
+        ({"A/b": b"x", "a": b"x"}, zipfile.ZIP_STORED, "'a' as a file and as a folder"),
+        ({"a": bytes(80 << 20)}, zipfile.ZIP_DEFLATED, r"unpack to 83,886,080, expected at most"),
+        ({"a": b"x"}, zipfile.ZIP_LZMA, "'a' is packed by method 14"),
+    ],
+)
+def test_archives_that_no_disk_or_memory_holds_are_refused(
+    tmp_path: Path, content: dict[str, bytes], packed: int, said: str
+) -> None:
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w", packed) as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    with pytest.raises(UserError, match=rf"^[^\n]*{said}[^\n]*nothing was unpacked[^\n]*$"):
+        verify_bundle(tmp_path / "bad.zip")
+
+
+def test_a_deep_manifest_and_a_file_for_the_folder_are_refused(
+    bundle: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "deep.zip", "w") as archive:
+        archive.writestr("manifest.json", "[" * 100_000)
+    with pytest.raises(UserError, match=r"^[^\n]+$"):
+        verify_bundle(tmp_path / "deep.zip")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file is a file, expected a new folder"):
+        extract_bundle(bundle, tmp_path / "file")
+
+
 def test_a_size_that_lies_and_broken_archives_are_refused(bundle: Path, tmp_path: Path) -> None:
     data = bundle.read_bytes()
     (tmp_path / "cut.zip").write_bytes(data[: len(data) // 2])

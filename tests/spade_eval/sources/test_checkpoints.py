@@ -244,10 +244,16 @@ def own(path: Path, network: nn.Module, **changes: Any) -> Path:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"layout": "everything"}, "damaged"),
-        ({"layout": {"num_classes": "x"}}, "damaged"),
+        ({"layout": "everything"}, "layout is 'everything'"),
+        ({"layout": {"num_classes": "x"}}, "num_classes is 'x', expected int"),
+        ({"layout": {"num_classes": 3, "unknown": "x"}}, "unknown is 'x', expected one of none"),
+        ({"train": 5}, "train is 5"),
+        ({"train_config_sha256": math.nan}, "train_config_sha256 is nan"),
+        ({"train": {"seed": math.inf}}, "train is"),
+        ({"origin": ["x"]}, "origin is"),
         ({"config": {"num_labels": 1}}, "lacks or adds"),
-        ({"notes": 5}, "damaged"),
+        ({"notes": 5}, "notes is 5"),
+        ({"notes": ["a", 5]}, "notes is"),
         ({"format": 99}, "format 99"),
     ],
 )
@@ -312,6 +318,15 @@ def test_sizes_and_inputs_that_do_not_fit_are_refused(
     file = own(tmp_path / "own.safetensors", generator(**network))
     with pytest.raises(UserError, match=message):
         open_generator(file, Scenes("val", size, length=1))
+
+
+@pytest.mark.parametrize("train", [{"steps": "x"}, {"seed": [1]}, {"method": 3}])
+def test_a_training_that_no_record_could_hold_is_refused_before_scoring(
+    tmp_path: Path, scenes: Dataset, train: dict[str, Any]
+) -> None:
+    file = own(tmp_path / "own.safetensors", generator(), train={"dataset": "scenes", **train})
+    with pytest.raises(UserError, match=r"^checkpoint [^\n]*(train_\w+|seed) is [^\n]*, expected"):
+        SynthesizedByCheckpoint("mine", file, scenes, PROFILES["in-domain"], torch.device("cpu"))
 
 
 def test_latents_belong_to_seed_and_image() -> None:
