@@ -4,6 +4,8 @@
 Files and pipes get whole lines, at most one every `SECONDS` seconds, so that a log can be read.
 """
 
+import os
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -97,8 +99,8 @@ class Progress:
 
         return tqdm(
             total=self._total or None, initial=self._done, desc=self._title, unit=self._unit,
-            unit_scale=self._unit == "byte", dynamic_ncols=True, delay=delay, leave=not delay,
-            file=sys.stderr,
+            unit_scale=self._unit == "byte", delay=delay, leave=not delay, file=sys.stderr,
+            **_width(),
         )  # fmt: skip
 
 
@@ -110,6 +112,18 @@ def followed(
         for item in items:
             yield item
             progress.advance()
+
+
+def _width() -> dict[str, Any]:
+    """Follow the terminal's width; some, as those of build servers, do not know theirs."""
+    try:
+        known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (OSError, ValueError):
+        known = False
+    if known:
+        return {"dynamic_ncols": True}
+    size = shutil.get_terminal_size()
+    return {"ncols": size.columns, "nrows": size.lines}
 
 
 def _duration(seconds: float) -> str:

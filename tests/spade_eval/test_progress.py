@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Progress as a log and as a terminal show it."""
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -91,6 +92,18 @@ def test_who_asked_for_quiet_reads_nothing(
     if way == "quiet":
         tell("something")
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_of_unknown_width_gets_a_bar_as_well(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.openpty()
+    with os.fdopen(writer, "w") as terminal, os.fdopen(reader, "rb", buffering=0) as screen:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with Progress("training", 2, "image") as work:
+            work.advance(2)
+        shown = screen.read(4096).decode()
+    assert re.search(r"training: 100%\|.*2/2", shown)
 
 
 def test_a_terminal_gets_a_bar(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from processes import Fork
 from shell_jobs import ReplayedJob
 
@@ -172,6 +173,87 @@ def test_table_1_is_all_methods_on_all_datasets(
     assert job.flags == ("--budget=smoke", "--steps=2", "--batch-size=2", "--width=0.0625",
                          "--limit=4", "--device=cpu")  # fmt: skip
     assert launch.report[-4:] == ("--table", "1", "--out", str(tmp_path / "table1"))
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[Launch]:
+    """What the local launcher was given; it runs nothing."""
+    launches: list[Launch] = []
+    monkeypatch.setitem(LAUNCHERS, "local", lambda launch: launches.append(launch) or Outcome())
+    return launches
+
+
+def photos_of(folder: Path) -> Path:
+    """A folder of images as somebody's model made them."""
+    folder.mkdir()
+    dataset = DATASETS["scenes"].opened("val", (64, 64), Path())
+    for name in dataset.names:
+        Image.new("RGB", (64, 64), (9, 99, 9)).save(folder / f"{name}.png")
+    return folder
+
+
+def test_several_seeds_of_any_rows_are_jobs(
+    four_scenes: None, launched: list[Launch], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Given rows are scored beside the references; models are jobs of their own."""
+    images = photos_of(tmp_path / "images")
+    error = refused(
+        "--model", "spade", "--images", f"mine={images}", "--style-input", "mine=none",
+        "--seeds", "2", "--seed", "5", "--quiet", capsys=capsys, out=tmp_path,
+    )  # fmt: skip
+    assert "4 jobs failed" in error
+    assert str(tmp_path / "scenes-seed5" / "logs" / "spade.log") in error
+    (launch,) = launched
+    assert [[(job.seed, job.model) for job in stage] for stage in launch.stages] == [
+        [(5, "none")], [(6, "none")], [(5, "spade"), (6, "spade")],
+    ]  # fmt: skip
+    (first, *_), _, (spade, *_) = launch.stages
+    given = (f"--images=mine={images}", "--style-input=mine=none")
+    assert first.flags[-2:] == given
+    assert spade.flags == first.flags[:-2]
+    assert launch.report[3:] == (
+        "report", str(tmp_path / "scenes-seed5"), str(tmp_path / "scenes-seed6"),
+        "--out", str(tmp_path / "seeds"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--model", "spad"), "did you mean spade"),
+        (("--images", "mine=nowhere"), "nowhere does not exist"),
+        (("--checkpoint", "mine=nowhere.safetensors"), "nowhere.safetensors does not exist"),
+        (("--compare", "spade"), "--compare spade has an effect only without --table and several"),
+        (("--launcher", "slrm"), "did you mean slurm"),
+    ],
+)
+def test_rows_that_cannot_be_scored_are_refused_before_any_job(
+    four_scenes: None, launched: list[Launch], capsys: pytest.CaptureFixture[str], tmp_path: Path,
+    arguments: tuple[str, ...], expected: str,
+) -> None:  # fmt: skip
+    assert expected in refused("--seeds", "2", *arguments, capsys=capsys, out=tmp_path)
+    assert launched == []
+    assert not list(tmp_path.rglob("*.json"))
+
+
+@pytest.mark.slow
+def test_several_seeds_are_shown_with_their_spread(tmp_path: Path) -> None:
+    images = photos_of(tmp_path / "images")
+    flags = ("--size", "64", "--model", "spade", "--images", f"mine={images}", "--seeds", "2")
+    code, out, errors = run(*flags, out=tmp_path / "runs")
+    assert code == 0, out + errors
+    assert "4 jobs to run" in out
+    assert (tmp_path / "runs" / "seeds" / "leaderboard.csv").is_file()
+    spade, mine = (
+        next(line for line in out.splitlines() if line.startswith(f"{name} "))
+        for name in ("spade", "mine")
+    )
+    assert spade.split()[2] == "2"
+    assert "±" in spade
+    assert mine.split()[2] == "1", "images are the same whatever the seed"
+    code, out, errors = run(*flags, "--quiet", out=tmp_path / "runs")
+    assert (code, errors) == (0, "")
+    assert out.startswith("Leaderboard")
 
 
 def test_torchrun_is_for_jobs_not_for_tables(
