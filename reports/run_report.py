@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from spade_eval.errors import UserError
 from spade_eval.figures.grid import MAX_ROWS, samples_grid
 from spade_eval.reports.html.report_data import ReportData, Section
 from spade_eval.reports.measured.grouping import REFERENCE_KINDS, ProtocolGroup, own_folder
+from spade_eval.reports.measured.provenance import shared_provenance
 from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.plots.bars import plot_metric_bars
 from spade_eval.reports.plots.classes import plot_per_class_iou
@@ -22,6 +24,7 @@ from spade_eval.reports.plots.tradeoff import plot_precision_recall, plot_tradeo
 from spade_eval.reports.plots.training import plot_training
 from spade_eval.reports.runs import open_run
 from spade_eval.reports.statistics.intervals import Uncertainties, Uncertainty, uncertainties_of
+from spade_eval.reports.tables.filled_page import fill_with_scores
 from spade_eval.reports.tables.formats import as_text
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.plain_rows import PlainRow, rows_of_groups
@@ -79,8 +82,12 @@ def write_report(
     return RunReport(tuple(paths), text, rows_of_groups(run.groups, known), notes)
 
 
-def write_run_tables(run: RunData, known: Uncertainties, latex: LatexForm = PLAIN) -> list[Path]:
+def write_run_tables(
+    run: RunData, known: Uncertainties | None = None, latex: LatexForm = PLAIN
+) -> list[Path]:
     """Write the tables of a run folder, a folder a protocol where there are several."""
+    if known is None:
+        known = uncertainties_of(run.groups, [run.folder])
     paths = []
     for group in run.groups:
         folder = run.folder / "tables" / own_folder(group, run.groups)
@@ -118,12 +125,33 @@ def group_sections(groups: Sequence[ProtocolGroup], known: Uncertainties) -> tup
 
 def report_text(group: ProtocolGroup, uncertainty: Uncertainty) -> str:
     """Write title, table and footnotes of one protocol as text."""
+    notes = [f"Note: {note}" for note in group.notes]
+    return "\n".join([printed_table(group, uncertainty), *notes])
+
+
+def printed_table(group: ProtocolGroup, uncertainty: Uncertainty) -> str:
+    """Write title and table of one protocol as text."""
     table = scores(group, uncertainty)
     notes = ["↑ larger is better, ↓ smaller is better"]
     if table.has_ranks:
         notes[0] += ", * best model of the column"
-    lines = [group.title, group.details, "", as_text(table)]
-    return "\n".join([*lines, *notes, *(f"Note: {note}" for note in group.notes)])
+    return "\n".join([group.title, group.details, "", as_text(table), *notes])
+
+
+def fill_page_with_scores(run_folder: Path, page: Path) -> list[Path]:
+    """Put the table of a run into its block of a page; `UserError` where it has two protocols."""
+    run = open_run(run_folder)
+    if len(run.groups) > 1:
+        raise UserError(
+            f"{run_folder} was scored under {len(run.groups)} protocols, expected one table for "
+            f"{page}; give a run of one protocol"
+        )
+    (group,) = run.groups
+    models = {row.source for row in group.rows if row.is_trained}
+    lines = [*group.notes, *shared_provenance(run.measurements, models)]
+    csv = run.folder / "tables" / "scores.csv"
+    known = uncertainties_of([group], [run.folder])[group.key]
+    return fill_with_scores(page, printed_table(group, known), csv, lines)
 
 
 def files_of(plots: list[Plot]) -> list[Path]:

@@ -37,6 +37,18 @@ def fill_with_table(
     return [fill_page(page, name, "\n".join([*pictures, text, *files, *said])), *copies]
 
 
+def fill_with_scores(page: Path, text: str, csv: Path, lines: Sequence[str]) -> list[Path]:
+    """Put the printed scores of a run into the block `scores` of a page, then `lines`.
+
+    Its CSV file with every digit and the provenance of each row is copied beside the page.
+    """
+    _block(page, "scores")
+    copy = _copied(csv, page.with_name(f"{page.stem}-scores.csv"))
+    said = [f"- {line}" for line in (*lines, f"every digit: [{copy.name}]({copy.name})")]
+    block = "\n".join(["```text", text, "```", "", *said])
+    return [fill_page(page, "scores", block), copy]
+
+
 def fill_with_figure(page: Path, picture: Path, lines: Sequence[str]) -> list[Path]:
     """Put a figure and its numbers into the block of the picture's name; the picture is copied."""
     name = picture.stem

@@ -112,10 +112,9 @@ def _write(runs: list[Path], path: Path, features: bool) -> None:
     from spade_eval.reports.bundle.bundle import write_bundle
     from spade_eval.reports.run_report import write_run_tables
     from spade_eval.reports.runs import open_run
-    from spade_eval.reports.statistics.intervals import uncertainties_of
 
-    for opened in map(open_run, runs):  # what is bundled agrees with the records
-        write_run_tables(opened, uncertainties_of(opened.groups, [opened.folder]))
+    for run in runs:
+        write_run_tables(open_run(run))  # what is bundled agrees with the records
     identity = write_bundle(runs, path, features=features)
     wrote([path])
     say(f"{path}: {path.stat().st_size:,} bytes, {len(runs)} runs")

@@ -45,9 +45,9 @@ def report(
     into: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Put the table into its block of this Markdown page as well."
+            metavar="FILE",
+            help="Put the table of a run, or of --table, into its block of this Markdown page.",
         ),
-        WITH_TABLE,
     ] = None,
     columns: Annotated[
         str | None,
@@ -67,9 +67,24 @@ def report(
     latex = _latex(columns, name or ())
     if table is None and len(runs) == 1 and runs[0].is_dir() and out is None:
         show_report(runs[0], thorough=thorough, latex=latex)
+        if into is not None:
+            _fill(runs[0], into)
         return
+    if into is not None and table is None:
+        raise UserError(
+            "--into was given with a leaderboard, expected the table of one run folder or --table N"
+        )
     with tempfile.TemporaryDirectory() as scratch:
         _show_together(runs, table, unverified, out, into, latex, Path(scratch))
+
+
+def _fill(run: Path, page: Path) -> None:
+    from spade_eval.reports.run_report import fill_page_with_scores
+
+    filled = fill_page_with_scores(run, page)
+    wrote(filled)
+    for path in filled:
+        show(f"  {path}")
 
 
 def _latex(columns: str | None, names: Sequence[str]) -> "LatexForm":

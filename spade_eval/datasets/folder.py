@@ -28,6 +28,7 @@ from spade_eval.datasets.label_files import LabelFiles
 from spade_eval.datasets.layouts import SPELLINGS, spelled, visible
 from spade_eval.datasets.pairing import without_other_splits
 from spade_eval.errors import UserError
+from spade_eval.models.labels import Size
 
 
 class Folder(FileDataset):
@@ -35,6 +36,14 @@ class Folder(FileDataset):
 
     name = "folder"
     budgets: ClassVar = MappingProxyType({"paper": None})
+
+    def __init__(
+        self, split: str, size: Size = (256, 256), data_root: Path | str | None = None
+    ) -> None:
+        super().__init__(split, size, data_root)
+        title = read_description(self.root).name
+        # What stands before the bracket says that no paper's numbers belong beside these.
+        self.set_name = self.name if title is None else f"{self.name} ({title})"
 
     @functools.cached_property
     def crops(self) -> bool:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`dataset.toml`: what a folder of one's own holds, in as few lines as it takes.
 
+name = "Streets of Ghent"       # titles the tables; leave out for the name "folder"
 images = "images/{split}"       # {split} is train or val; without it, val is drawn by name
 labels = "labels/{split}"
 instances = "instances/{split}" # leave out if there are none
@@ -41,7 +42,9 @@ _TEXTS = re.compile(
 )
 _WORDS = re.compile(r"[\w. \t-]+")
 _HELP = f"`spade-eval data check --dataset folder` proposes a {FILE_NAME} where there is none"
+_LONGEST_NAME = 60  # letters: it stands in titles and names of folders
 _KEYS = {
+    "name": str,
     "images": str, "labels": str, "instances": str, "classes": list, "values": list,
     "ignored": list, "palette": list, "val_share": float, "crop": bool,
     "segmenter": str,
@@ -56,6 +59,7 @@ class NoDescriptionError(UserError):
 class FolderDescription:
     """Folders are relative to the one that the description lies in."""
 
+    name: str | None
     images: str
     labels: str
     instances: str | None
@@ -86,6 +90,7 @@ def read_description(root: Path) -> FolderDescription:
     if not 0 < share < 1:
         raise UserError(f"{path}: val_share is {share}, a number between 0 and 1 was expected")
     return FolderDescription(
+        name=_name(path, given.get("name")),
         images=given["images"],
         labels=given["labels"],
         instances=given.get("instances"),
@@ -132,6 +137,13 @@ def _require_types(path: Path, given: dict[str, Any]) -> None:
             raise UserError(
                 f"{path}: {key} is {shown}, a {_KEYS[key].__name__} was expected; {_HELP}"
             )
+
+
+def _name(path: Path, name: str | None) -> str | None:
+    if name is not None:
+        is_title = name.isprintable() and name == name.strip() and 0 < len(name) <= _LONGEST_NAME
+        _require(path, "name", is_title, f"a title of 1 to {_LONGEST_NAME} letters")
+    return name
 
 
 def _label_files(path: Path, given: dict[str, Any]) -> LabelFiles:

@@ -22,7 +22,6 @@ from spade_eval.reports.bundle_check import verify_bundle
 from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.run_report import write_run_tables
 from spade_eval.reports.runs import open_run
-from spade_eval.reports.statistics.intervals import uncertainties_of
 from spade_eval.reports.tables.scores import scores_table
 from spade_eval.workplace import claim_folder
 
@@ -116,8 +115,7 @@ def test_counts(tmp_path: Path) -> None:
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundles")
     write_run(folder / "run", {"real": 0.1, "spade": 0.5}, num_images=6)
-    run_data = open_run(folder / "run")
-    write_run_tables(run_data, uncertainties_of(run_data.groups, [run_data.folder]))
+    write_run_tables(open_run(folder / "run"))
     write_bundle([folder / "run"], folder / "good.zip")
     return folder / "good.zip"
 

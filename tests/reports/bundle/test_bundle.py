@@ -19,7 +19,6 @@ from spade_eval.reports.bundle.bundle import MANIFEST, extract_bundle, write_bun
 from spade_eval.reports.bundle_check import verify_bundle
 from spade_eval.reports.run_report import write_run_tables
 from spade_eval.reports.runs import merged, open_run, open_runs
-from spade_eval.reports.statistics.intervals import uncertainties_of
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in (0, 1):
         write_run(folder / f"run{seed}", {"real": 0.1, "spade": 0.5}, seed=seed)
         run = open_run(folder / f"run{seed}")
-        write_run_tables(run, uncertainties_of(run.groups, [run.folder]))
+        write_run_tables(run)
     write_bundle([folder / "run0", folder / "run1"], folder / "good.zip")
     return folder / "good.zip"
 

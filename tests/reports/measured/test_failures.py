@@ -10,6 +10,7 @@ from synthetic import group, job, run
 from spade_eval.records import Measurement
 from spade_eval.reports.measured.failures import warnings_of
 from spade_eval.reports.run_report import report_text
+from spade_eval.reports.statistics.intervals import Uncertainty
 from spade_eval.reports.tables.formats import as_markdown, as_text
 from spade_eval.reports.tables.latex import as_latex
 from spade_eval.reports.tables.leaderboard import leaderboard, leaderboard_table
@@ -51,7 +52,7 @@ def test_the_warning_is_above_every_form_of_the_table(tmp_path: Path) -> None:
         as_text(table),
         as_markdown(table),
         as_latex(table, "tab:x"),
-        report_text(failing),
+        report_text(failing, Uncertainty({}, {})),
     ):
         assert text.index("fails on the real photos") < text.index("source "), text
         assert text.casefold().count("warning:") == 1

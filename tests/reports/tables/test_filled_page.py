@@ -4,11 +4,14 @@
 from pathlib import Path
 
 import pytest
+from counted import write_run
 from synthetic import job
 
 from spade_eval.errors import UserError
 from spade_eval.paper_tables import paper_table_called
 from spade_eval.reports.measured.provenance import shared_provenance
+from spade_eval.reports.run_report import fill_page_with_scores, write_run_tables
+from spade_eval.reports.runs import open_run
 from spade_eval.reports.tables.filled_page import fill_page, fill_with_figure, fill_with_table
 
 PAGE = "# Title\n\n<!-- table3 -->\nold\n<!-- /table3 -->\n\nEnd <!-- table4 -->\n"
@@ -31,6 +34,25 @@ def test_an_empty_block_is_filled(page: Path) -> None:
     page.write_text("<!-- a -->\n<!-- /a -->\n")
     fill_page(page, "a", "text\n")
     assert page.read_text() == "<!-- a -->\ntext\n<!-- /a -->\n"
+
+
+def test_scores_of_a_run_fill_their_block(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", {"real": 0.1, "spade": 0.5})
+    write_run_tables(open_run(tmp_path / "run"))
+    page = tmp_path / "README.md"
+    page.write_text("# Title\n<!-- scores -->\n<!-- /scores -->\nEnd\n")
+    written = fill_page_with_scores(tmp_path / "run", page)
+    assert written == [page, tmp_path / "README-scores.csv"]
+    text = page.read_text()
+    assert text.startswith("# Title\n<!-- scores -->\n```text\nscenes val, 60 images")
+    assert "- spade: one training each." in text
+    assert "- every digit: [README-scores.csv](README-scores.csv)" in text
+    assert text.endswith("<!-- /scores -->\nEnd\n")
+    stored = tmp_path / "run" / "tables" / "scores.csv"
+    assert written[1].read_bytes() == stored.read_bytes()
+    write_run(tmp_path / "run", {"real": 0.2}, height=128, protocol_sha256="f" * 64)
+    with pytest.raises(UserError, match="scored under 2 protocols"):
+        fill_page_with_scores(tmp_path / "run", page)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spade_eval.datasets.base import set_name_of
 from spade_eval.datasets.file_dataset import is_validation
 from spade_eval.datasets.flickr_landscapes import FlickrLandscapes
 from spade_eval.datasets.folder import Folder
@@ -47,6 +48,21 @@ def test_values_of_any_numbering(tmp_path: Path, write_own: Callable[..., Path])
     assert dataset.label_space.palette == ((1, 2, 3), (1, 2, 4))
     assert dataset[0].label_map[0, :4].tolist() == [0, 1, 255, 255]
     assert not dataset.has_instances
+
+
+def test_a_name_titles_the_tables(tmp_path: Path, write_own: Callable[..., Path]) -> None:
+    toml = 'classes = ["sky", "tree"]\n'
+    root = write_own(tmp_path, [0, 1], toml)
+    assert set_name_of(Folder("val", SIZE, root)) == "folder"
+    before = Folder("val", SIZE, root).fingerprint()
+    write_own(tmp_path, [0, 1], toml + 'name = "Cité & trees"\n')
+    named = Folder("val", SIZE, root)
+    assert set_name_of(named) == "folder (Cité & trees)"
+    assert named.fingerprint() == before, "a title is no content"
+    for wrong in ('""', '" a"', '"a\\nb"', f'"{"a" * 61}"', "3"):
+        write_own(tmp_path, [0, 1], f"{toml}name = {wrong}\n")
+        with pytest.raises(UserError, match="name"):
+            Folder("val", SIZE, root)
 
 
 def test_eight_bit_values_with_gaps(tmp_path: Path, write_own: Callable[..., Path]) -> None:
