@@ -23,7 +23,12 @@ from spade_eval.reports.run_report import (
 from spade_eval.reports.runs import open_run
 from spade_eval.reports.statistics.comparison import Comparison, compare
 from spade_eval.reports.statistics.intervals import uncertainties_of
-from spade_eval.reports.tables.comparisons import class_table, difference_table, image_table
+from spade_eval.reports.tables.comparisons import (
+    class_lists,
+    class_table,
+    difference_table,
+    image_lists,
+)
 from spade_eval.reports.tables.formats import as_markdown, as_text, markdown_escaped
 from spade_eval.reports.tables.latex import as_latex
 from spade_eval.reports.tables.plain_rows import PlainRow
@@ -63,6 +68,21 @@ def write_comparisons(
     return RunReport(tuple(paths), "\n\n".join(texts), comparisons=tuple(lines))
 
 
+def compared_images(
+    run_folder: Path, subjects: Sequence[str], baselines: Sequence[str]
+) -> list[str]:
+    """Return the names of the images that `write_comparisons` shows, each once."""
+    run = open_run(run_folder)
+    pairs = [
+        pair
+        for subject in subjects
+        for pair in compare(
+            _group_with([subject, *baselines], run), subject, baselines, run_folder
+        ).pairs
+    ]
+    return list(dict.fromkeys(item.name for pair in pairs for item in pair.images))
+
+
 def _group_with(names: Sequence[str], run: RunData) -> ProtocolGroup:
     """Return the group of the one protocol under which all of these rows were scored."""
     missing: list[str] = []
@@ -80,7 +100,7 @@ def _group_with(names: Sequence[str], run: RunData) -> ProtocolGroup:
 def write_comparison(comparison: Comparison, folder: Path) -> tuple[RunReport, list[Plot]]:
     """Write `comparison.md`, `.tex`, three CSV files and the figures into a folder."""
     plots = _plots(comparison, folder)
-    tables = list(_tables(comparison))
+    tables = list(_tables(comparison, folder))
     text = "\n\n".join([comparison.title, *(f"{t.title}\n\n{as_text(t)}" for t in tables)])
     text = "\n".join([text, *(f"Note: {note}" for note in comparison.notes)])
     page = [f"# {markdown_escaped(comparison.title)}", *(as_markdown(table) for table in tables)]
@@ -148,14 +168,12 @@ def _plots(comparison: Comparison, folder: Path) -> list[Plot]:
     return plots
 
 
-def _tables(comparison: Comparison) -> Iterator[Table]:
-    """Tables for print: of classes and images the largest differences."""
+def _tables(comparison: Comparison, folder: Path) -> Iterator[Table]:
+    """Yield tables for print: of classes and images the largest differences, won and lost apart."""
     for pair in comparison.pairs:
         yield difference_table(pair)
-        if pair.classes:
-            yield class_table(pair, _MOST_SHOWN)
-        if pair.images:
-            yield image_table(pair, _MOST_SHOWN)
+        yield from class_lists(pair, _MOST_SHOWN)
+        yield from image_lists(pair, _MOST_SHOWN, folder)
 
 
 def comparison_section(comparison: Comparison) -> Section:
@@ -164,7 +182,7 @@ def comparison_section(comparison: Comparison) -> Section:
     for pair in comparison.pairs:
         tables.append(difference_table(pair, comparison.notes))
         tables += [class_table(pair)] if pair.classes else []
-        tables += [image_table(pair)] if pair.images else []
+        tables += image_lists(pair)
     return Section(
         anchor="comparison",
         nav="Comparison",

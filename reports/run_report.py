@@ -211,7 +211,11 @@ def _write_samples(run: RunData) -> list[Path]:
         return []
     order = dict.fromkeys([*_FIRST_COLUMNS, *(item.source for item in run.measurements), *present])
     titles = [name for name in order if name in present]
-    stems = sorted(path.stem for path in (images / titles[0]).glob("*.png"))[:MAX_ROWS]
+    # A comparison keeps more images of the rows that it compares.
+    of_rows = [{path.stem for path in (images / title).glob("*.png")} for title in titles]
+    stems = sorted(set.intersection(*of_rows))[:MAX_ROWS]
+    if not stems:
+        return []
     columns = {title: [images / title / f"{stem}.png" for stem in stems] for title in titles}
     # With several protocols in one folder nothing says which of them the images belong to.
     title = [f"{group.title}." for group in run.groups] if len(run.groups) == 1 else []

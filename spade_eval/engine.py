@@ -10,7 +10,7 @@ import functools
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +31,13 @@ from spade_eval.scoring.footnotes import footnotes, notes_of_scores
 from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.scoring.scorer import Scores
 from spade_eval.scoring.values import Value, measurements, with_provenance
-from spade_eval.sources.image_files import ImageWriter, lacks_images, num_written, write_inputs
+from spade_eval.sources.image_files import (
+    ImageWriter,
+    lacks_images,
+    num_written,
+    write_images,
+    write_inputs,
+)
 from spade_eval.sources.source import Source
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 from spade_eval.training.generator import train_generator, with_store
@@ -89,6 +95,25 @@ class Benchmark:
         for item in self.store:
             present[item.job_sha256] |= {item.metric, (item.metric, item.class_name)}
         return {job for job, numbers in present.items() if self.networks.numbers <= numbers}
+
+    def keep_images(self, request: Request, names: Sequence[str]) -> None:
+        """Write these images of every row that keeps any, and their label maps, where not there.
+
+        They are bit for bit those scored.
+        """
+        world, places = self.place.world, {name: i for i, name in enumerate(self.dataset.names)}
+        wanted = {places[name] for name in names}
+        if not self._num_kept or not wanted:
+            return
+        folder = self.place.run_folder
+        world.on_first(lambda: write_inputs(folder, self.dataset, sorted(wanted)))
+        for row in self.rows(request):
+            lacks = functools.partial(lacks_images, self._image_folder(row), names)
+            if row.keep_images and world.on_first(lacks):
+                for batch in self.networks.scorer.batches(row.open(), "keeping", wanted):
+                    shown = [i for i, index in enumerate(batch.indices) if index in wanted]
+                    samples = [batch.samples[i] for i in shown]
+                    write_images(self._image_folder(row), samples, batch.images[shown])
 
     def train(self, model: str, score_every: int | None = None, score_images: int = 50) -> Path:
         """Train one model of this run; returns the checkpoint of its last weights.
@@ -237,7 +262,7 @@ class Benchmark:
         return (*notes, *left_out(self.dataset.size, self._comparisons))
 
     def _write_inputs(self) -> None:
-        write_inputs(self.place.run_folder, self.dataset, self._num_kept)
+        write_inputs(self.place.run_folder, self.dataset, range(self._num_kept))
 
     @property
     def _num_kept(self) -> int:
@@ -257,7 +282,8 @@ class Benchmark:
     def _write_images(self, row: Row) -> None:
         """Images that are asked for after their row was recorded, bit for bit those scored."""
         with self._writer(row) as writer:
-            batches = self.networks.scorer.batches(row.open(), "writing", self._num_kept)
+            kept = range(self._num_kept)
+            batches = self.networks.scorer.batches(row.open(), "writing", kept)
             for batch in batches:
                 writer.write(batch.indices, batch.samples, batch.images)
 

@@ -100,7 +100,7 @@ class Pair:
     baseline: str
     differences: tuple[Difference, ...]
     classes: tuple[ClassDifference, ...]  # largest win first
-    images: tuple[ImageDifference, ...]  # largest absolute difference first
+    images: tuple[ImageDifference, ...]  # won and lost, largest absolute difference first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,7 +249,13 @@ def _images(subject: _Side, baseline: _Side) -> list[ImageDifference]:
         return []
     mine, other = subject.counts.image_accuracy(), baseline.counts.image_accuracy()
     differences = np.nan_to_num(mine - other)
-    order = np.argsort(-np.abs(differences), kind="stable")[:NUM_IMAGES_SHOWN]
+    order = np.argsort(-np.abs(differences), kind="stable").tolist()
+    won = [place for place in order if differences[place] > 0]
+    lost = [place for place in order if differences[place] <= 0]
+    # Half of each where there are so many: the largest wins alone would hide every loss.
+    num_lost = max(NUM_IMAGES_SHOWN // 2, NUM_IMAGES_SHOWN - len(won))
+    num_won = NUM_IMAGES_SHOWN - min(len(lost), num_lost)
+    shown = {*won[:num_won], *lost[:num_lost]}
     return [
         ImageDifference(
             name=subject.counts.names[place],
@@ -258,6 +264,7 @@ def _images(subject: _Side, baseline: _Side) -> list[ImageDifference]:
             difference=float(differences[place]),
         )
         for place in order
+        if place in shown
     ]
 
 

@@ -6,10 +6,14 @@ The verdict stands in words beside the numbers; a colour alone says nothing.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from spade_eval.reports.measured.provenance import Origin
 from spade_eval.reports.statistics.comparison import (
+    ClassDifference,
+    ImageDifference,
     Pair,
     Verdict,
 )
@@ -45,20 +49,57 @@ def difference_table(pair: Pair, notes: Sequence[str] = ()) -> Table:
     )
 
 
-def class_table(pair: Pair, most: int | None = None) -> Table:
-    """Lay out IoU by class, the largest win first; `most` shows so many wins and losses."""
-    wins = [item for item in pair.classes if item.verdict == "better"]
-    losses = [item for item in pair.classes if item.verdict == "worse"]
-    rest = len(pair.classes) - len(wins) - len(losses)
-    items = pair.classes if most is None else [*wins[:most], *losses[max(0, len(losses) - most) :]]
+def class_table(pair: Pair) -> Table:
+    """Lay out IoU of every class, the largest win first."""
+    won, lost = _of_verdict(pair, "better"), _of_verdict(pair, "worse")
+    rest = len(pair.classes) - len(won) - len(lost)
+    return _classes(
+        pair,
+        pair.classes,
+        f"IoU by class, {pair.subject} against {pair.baseline}: {len(won)} won, {len(lost)} lost, "
+        f"{rest} with no difference shown",
+    )
+
+
+def class_lists(pair: Pair, most: int) -> list[Table]:
+    """Lay out the classes won and those lost apart, the largest differences first."""
+    tables = []
+    for verdict, word in (("better", "won"), ("worse", "lost")):
+        items = _of_verdict(pair, verdict)
+        if items:
+            items.sort(key=lambda item: -abs(item.difference))
+            cut = f", the {most} largest differences" if len(items) > most else ""
+            title = f"{len(items)} classes {word} by {pair.subject} against {pair.baseline}{cut}"
+            tables.append(_classes(pair, items[:most], f"{title}: IoU"))
+    return tables
+
+
+def image_lists(pair: Pair, most: int | None = None, folder: Path | None = None) -> list[Table]:
+    """Lay out the accuracy of images won and of those lost apart, the largest differences first.
+
+    With the `folder` that the table is written into, its numbers link to the images that are kept
+    two folders above it, in `images/ROW`.
+    """
+    tables = []
+    for sign, word in ((1, "won"), (-1, "lost")):
+        items = [item for item in pair.images if sign * item.difference > 0][:most]
+        if items:
+            title = f"Images {word} by {pair.subject} against {pair.baseline}, accuracy in %"
+            tables.append(_images(pair, items, title, folder))
+    return tables
+
+
+def _of_verdict(pair: Pair, verdict: str) -> list[ClassDifference]:
+    return [item for item in pair.classes if item.verdict == verdict]
+
+
+def _classes(pair: Pair, items: Sequence[ClassDifference], title: str) -> Table:
     names = [item.name for item in items]
     numbers = _Numbers(
         pair, items, ["%"] * len(items), [2] * len(items), [f"IoU of {name}" for name in names]
     )
-    cut = "" if most is None else " (largest below, all in classes.csv)"
     return Table(
-        title=f"IoU by class, {pair.subject} against {pair.baseline}: {len(wins)} won, "
-        f"{len(losses)} lost, {rest} with no difference shown{cut}",
+        title=title,
         columns=(
             name_column("class", names),
             *numbers.values(),
@@ -68,9 +109,7 @@ def class_table(pair: Pair, most: int | None = None) -> Table:
     )
 
 
-def image_table(pair: Pair, most: int | None = None) -> Table:
-    """Lay out the accuracy of the images that differ most."""
-    items = pair.images[:most]
+def _images(pair: Pair, items: Sequence[ImageDifference], title: str, folder: Path | None) -> Table:
     numbers = _Numbers(
         pair,
         items,
@@ -79,10 +118,31 @@ def image_table(pair: Pair, most: int | None = None) -> Table:
         [f"accuracy of image {item.name}" for item in items],
     )
     cells = tuple(Cell(text=item.name, image=item.name) for item in items)
+    subject, baseline, difference = numbers.values()
+    names = [item.name for item in items]
     return Table(
-        title=f"Images on which {pair.subject} and {pair.baseline} differ most, accuracy in %",
-        columns=(Column(heading="image", cells=cells, is_name=True), *numbers.values()),
+        title=title,
+        columns=(
+            Column(heading="image", cells=cells, is_name=True),
+            _linked(subject, pair.subject, names, folder),
+            _linked(baseline, pair.baseline, names, folder),
+            difference,
+        ),
     )
+
+
+def _linked(column: Column, row: str, names: Sequence[str], folder: Path | None) -> Column:
+    """Link each number to the row's image, where it was kept."""
+    if folder is None:
+        return column
+    places = [Path("images") / row / f"{name}.png" for name in names]
+    cells = [
+        replace(cell, link=f"../../{quote(place.as_posix())}")
+        if (folder.parents[1] / place).is_file()
+        else cell
+        for cell, place in zip(column.cells, places, strict=True)
+    ]
+    return replace(column, cells=tuple(cells))
 
 
 class _Numbers:

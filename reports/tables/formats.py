@@ -95,5 +95,6 @@ def _markdown_line(cells: Sequence[str]) -> str:
 
 
 def _markdown_cell(column: Column, index: int) -> str:
-    text, rank = markdown_escaped(column.printed(index)), column.cells[index].rank
+    text, cell = markdown_escaped(column.printed(index)), column.cells[index]
+    text, rank = f"[{text}]({cell.link})" if cell.link else text, cell.rank
     return {"best": f"**{text}**", "second": f"<ins>{text}</ins>"}.get(rank, text)

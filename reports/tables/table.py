@@ -34,6 +34,7 @@ class Cell:
     interval: str = ""  # on the page alone, in small print
     marks: str = ""  # on the page alone: letters of the notes on this number
     origin: Origin | None = None
+    link: str = ""  # in Markdown alone: a file beside the table
     image: str = ""  # name of the image that a click opens in the gallery
 
     @property

@@ -92,7 +92,7 @@ def time_score(
     became PNGs. Numbers of untrained weights mean nothing, but all ways must agree in them.
     """
     source = untrained(scorer, model, width)
-    for batch in scorer.batches(source, "warm-up", upto=1):
+    for batch in scorer.batches(source, "warm-up", wanted=range(1)):
         assert len(batch.images)
     runs = [_run_of(way, scorer, source, references) for way in ways]
     timings = dict(zip(ways, alternating(runs, repeats=repeats, device=scorer.device), strict=True))

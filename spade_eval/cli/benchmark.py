@@ -229,6 +229,8 @@ def _measure(
         if world.is_first:
             say("\n".join([*suite.protocol.lines(), ""]))
         measured = suite.run(request)
+        if compared.baselines:
+            suite.keep_images(request, world.on_first(lambda: _shown(place.run_folder, compared)))
         if world.is_first:
             names = ", ".join(measured) or "nothing, all rows were recorded"
             say(f"measured now: {names}\n")
@@ -282,6 +284,13 @@ def comparing(
             "NAME=FILE, --images NAME=DIR or --model NAME"
         )
     return Comparing(subjects, baselines)
+
+
+def _shown(run_folder: Path, compared: Comparing) -> list[str]:
+    """Return the names of the images that the comparisons show."""
+    from spade_eval.reports.comparison_report import compared_images
+
+    return compared_images(run_folder, compared.subjects, compared.baselines)
 
 
 def _comparison(run_folder: Path, compared: Comparing) -> "RunReport | None":

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One source of images scored once: every batch goes through all metrics, then they compute."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,17 +142,23 @@ class Scorer(Judges):
         return -(-self.count // self.protocol.batch_size)
 
     def batches(
-        self, source: Source, title: str | None = None, upto: int | None = None
+        self, source: Source, title: str | None = None, wanted: Collection[int] | None = None
     ) -> Iterator[Batch]:
-        """Yield the source's images in this process's batches that hold the first `upto`.
+        """Yield the source's images in this process's batches that hold one `wanted`, or all.
 
         Samples of the next batches are read on a thread while one is computed.
         """
-        size, stop = self.protocol.batch_size, self.count if upto is None else upto
-        mine = [number for number in self.world.dealt(self.num_batches) if number * size < stop]
+        size, dealt = self.protocol.batch_size, self.world.dealt(self.num_batches)
+        ranges = {number: range(number * size, min((number + 1) * size, self.count))
+                  for number in dealt}  # fmt: skip
+        mine = [
+            number
+            for number, indices in ranges.items()
+            if wanted is None or any(index in wanted for index in indices)
+        ]
 
         def read(place: int) -> tuple[int, range, list[Sample]]:
-            indices = range(mine[place] * size, min((mine[place] + 1) * size, self.count))
+            indices = ranges[mine[place]]
             return mine[place], indices, [self.dataset[index] for index in indices]
 
         with Progress(

@@ -3,7 +3,7 @@
 
 import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -74,8 +74,8 @@ def lacks_images(folder: Path, names: Sequence[str]) -> bool:
     return not all((folder / f"{name}.png").is_file() for name in names)
 
 
-def write_inputs(run_folder: Path, dataset: Dataset, count: int) -> None:
-    """Write what a gallery shows beside images: class names, first label maps in colours."""
+def write_inputs(run_folder: Path, dataset: Dataset, indices: Iterable[int]) -> None:
+    """Write what a gallery shows beside images: class names, these label maps in colours."""
     space = dataset.label_space
     classes = [
         {"name": name, "color": list(color)}
@@ -84,7 +84,7 @@ def write_inputs(run_folder: Path, dataset: Dataset, count: int) -> None:
     with written_whole(run_folder / "classes.json") as temporary:
         temporary.write_text(json.dumps(classes), encoding="utf-8")
     folder = run_folder / "images" / LABEL_MAP_FOLDER
-    for index, name in enumerate(dataset.names[:count]):
-        if lacks_images(folder, [name]):
+    for index in indices:
+        if lacks_images(folder, [dataset.names[index]]):
             samples = [dataset[index]]
             write_images(folder, samples, coloured(samples, dataset))

@@ -79,6 +79,21 @@ def test_a_row_that_lacks_numbers_is_measured_again(
     assert benchmark.run(Request(MODELS)) == []
 
 
+def test_named_images_are_kept_as_they_were_scored(trained_in: Make) -> None:
+    benchmark = trained_in()
+    name, request = benchmark.dataset.names[3], Request(MODELS)
+    folder = benchmark.place.run_folder / "images"
+    paths = [folder / row / f"{name}.png" for row in ("real", "oracle", "spade", LABEL_MAP_FOLDER)]
+    scored = [path.read_bytes() for path in paths]
+    for path in paths:
+        path.unlink()
+    none_kept = dataclasses.replace(benchmark.place, save_images=0)
+    Benchmark(benchmark.config, none_kept).keep_images(request, [name])
+    assert not any(path.exists() for path in paths), "--save-images none keeps none"
+    benchmark.keep_images(request, [name])
+    assert [path.read_bytes() for path in paths] == scored
+
+
 def test_a_record_tells_all_that_is_needed(trained_in: Make) -> None:
     benchmark = trained_in()
     items = [item for item in benchmark.store if item.source == "spade"]

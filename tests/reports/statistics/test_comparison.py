@@ -3,8 +3,10 @@
 
 import csv
 import math
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from synthetic import group
 
 from spade_eval.errors import UserError
 from spade_eval.records import RecordStore
-from spade_eval.reports.comparison_report import write_comparisons
+from spade_eval.reports.comparison_report import compared_images, write_comparisons
 from spade_eval.reports.measured.counts import average_of, stored_counts
 from spade_eval.reports.statistics.bootstrap import draw_counts, drawn_images, interval, resampled
 from spade_eval.reports.statistics.comparison import NUM_IMAGES_SHOWN, compare, verdict
@@ -27,7 +29,7 @@ from spade_eval.reports.statistics.kernel_distances import (
     paired_sums,
 )
 from spade_eval.reports.statistics.stored_distances import stored_features
-from spade_eval.reports.tables.comparisons import difference_table
+from spade_eval.reports.tables.comparisons import class_lists, difference_table, image_lists
 
 WRONG = {"real": 0.05, "mine": 0.3, "same": 0.3, "bad": 0.7}
 
@@ -157,6 +159,43 @@ def test_images_that_differ_most_come_first(run_folder: Path) -> None:
     assert sizes == sorted(sizes, reverse=True)
     for item in pair.images:
         assert item.difference == pytest.approx(item.subject - item.baseline)
+
+
+def test_wins_and_losses_are_lists_of_their_own(run_folder: Path) -> None:
+    """Also where most images are won: the losses are not crowded out."""
+    measurements = list(RecordStore(run_folder / "records.jsonl"))
+    (pair,) = compare(group(measurements), "mine", ["same"], run_folder).pairs
+    signs = [item.difference > 0 for item in pair.images]
+    assert min(signs.count(True), signs.count(False)) >= 5
+    won, lost = image_lists(pair, 5)
+    assert won.title.startswith("Images won by mine against same")
+    assert lost.title.startswith("Images lost by mine against same")
+    for table, sign in ((won, 1), (lost, -1)):
+        values = [sign * (cell.value or 0) for cell in table.columns[-1].cells]
+        assert values == sorted(values, reverse=True)
+        assert min(values) > 0
+    (bad,) = compare(group(measurements), "mine", ["bad"], run_folder).pairs
+    (classes,) = class_lists(bad, 2)
+    assert (
+        classes.title == f"{len(CLASSES)} classes won by mine against bad, the 2 largest "
+        "differences: IoU"
+    )
+    assert classes.num_rows == 2
+
+
+def test_numbers_of_images_link_to_those_that_are_kept(tmp_path: Path) -> None:
+    write_run(tmp_path, {"my row": 0.3, "bad": 0.7})
+    (pair,) = compare(
+        group(list(RecordStore(tmp_path / "records.jsonl"))), "my row", ["bad"], tmp_path
+    ).pairs
+    kept = tmp_path / "images" / "my row" / f"{pair.images[0].name}.png"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    write_comparisons(tmp_path, ["my row"], ["bad"])
+    page = tmp_path / "compare" / "my-row" / "comparison.md"
+    (link,) = re.findall(r"\]\((\.\./[^)]+\.png)\)", page.read_text("utf-8"))
+    assert (page.parent / unquote(link)).resolve() == kept.resolve()
+    assert pair.images[0].name in compared_images(tmp_path, ["my row"], ["bad"])
 
 
 @pytest.mark.parametrize(

@@ -137,8 +137,8 @@ def test_reading_and_writing_have_threads_of_their_own(
 
 def test_batches_up_to_an_image_keep_their_batch_mates(scorer: Scorer, source: Untrained) -> None:
     assert [batch.indices for batch in scorer.batches(source)] == [range(3), range(3, 4)]
-    assert [batch.indices for batch in scorer.batches(source, upto=2)] == [range(3)]
-    assert list(scorer.batches(source, upto=0)) == []
+    assert [batch.indices for batch in scorer.batches(source, wanted=range(2))] == [range(3)]
+    assert list(scorer.batches(source, wanted=range(0))) == []
 
 
 def test_a_distance_on_floats_takes_the_images_that_were_made(

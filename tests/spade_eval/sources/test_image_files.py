@@ -86,11 +86,11 @@ def test_an_error_of_the_scoring_is_the_one_that_is_raised(tmp_path: Path) -> No
 
 def test_label_maps_and_classes_are_written_once(tmp_path: Path) -> None:
     dataset = Scenes("val", (64, 64), length=4)
-    write_inputs(tmp_path, dataset, 3)
+    write_inputs(tmp_path, dataset, range(3))
     folder = tmp_path / "images" / LABEL_MAP_FOLDER
     assert stems(folder) == sorted(dataset.names[:3])
     written = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    write_inputs(tmp_path, dataset, 4)
+    write_inputs(tmp_path, dataset, range(4))
     assert len(stems(folder)) == 4
     assert all(path.stat().st_mtime_ns == before for path, before in written.items())
     first = np.asarray(Image.open(folder / f"{dataset.names[0]}.png"))
