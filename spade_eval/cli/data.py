@@ -280,13 +280,15 @@ def _check(
     dataset: str, data_root: Path, size: str | None, workers: int, progress: "Progress"
 ) -> "CheckReport":
     """Files are read as stored where a dataset has files, samples as they come where not."""
+    from spade_eval.config import budget_for
     from spade_eval.datasets import DATASETS, open_dataset
     from spade_eval.datasets.file_dataset import FileDataset
     from spade_eval.datasets.tools.check import check_files, check_samples
 
     kind = lookup(DATASETS, dataset, "dataset")
     if isinstance(kind, type) and issubclass(kind, FileDataset):
-        return check_files(kind, data_root, workers, progress)
+        shape = options.parse_size(size) if size else budget_for(dataset, "default").size
+        return check_files(kind, data_root, workers, progress, shape)
     pixels = options.parse_size(size or "64")
     splits = [open_dataset(dataset, split, pixels, data_root) for split in ("train", "val")]
     return check_samples(splits, workers, progress)

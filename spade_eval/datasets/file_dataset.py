@@ -9,6 +9,7 @@ are paired by stem when the object is made, and leftovers are refused by name.
 import contextlib
 import functools
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spade_eval.datasets import files, preprocess
+from spade_eval.datasets.aspect import note_of_aspect
 from spade_eval.datasets.base import Facts, Sample
 from spade_eval.datasets.fingerprints import content_hashes
 from spade_eval.datasets.label_files import LabelFiles
@@ -174,16 +176,18 @@ class FileDataset(Facts):
         return digest.hexdigest()
 
     def photo_notes(self) -> tuple[str, ...]:
-        """Name the photos that viewers turn; those that cannot be read are refused elsewhere."""
+        """Name photos that viewers turn or a resize squeezes; unreadable ones are refused later."""
         return self._photo_notes
 
     @functools.cached_property
     def _photo_notes(self) -> tuple[str, ...]:
-        turned = []
+        turned, sizes = [], Counter[Size]()
         for sample in self._files.values():
             with contextlib.suppress(files.FileError):
                 turned += [sample.photo.name] if is_turned(sample.photo) else []
-        return note_of_turned(turned)
+                if self.scored_as is None:  # papers squeeze the published data sets
+                    sizes[files.read_size(sample.photo)] += 1
+        return (*note_of_turned(turned), *note_of_aspect(sizes, self.size))
 
     def label_doubts(self) -> tuple[str, ...]:
         """Say why the label maps seem to be numbered otherwise; a part of them is read for it."""

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spade_eval.datasets import files
+from spade_eval.datasets.aspect import note_of_aspect
 from spade_eval.datasets.base import Dataset, LabelSpace
 from spade_eval.datasets.file_dataset import AbsentSplitError, FileDataset, SampleFiles
 from spade_eval.datasets.label_files import LabelFiles
-from spade_eval.datasets.numberings import PublishedNumbering
 from spade_eval.datasets.orientation import is_turned, note_of_turned
 from spade_eval.datasets.parallel import DEFAULT_WORKERS, Progress, run_parallel
 from spade_eval.errors import UserError
@@ -90,27 +90,28 @@ def check_files(
     data_root: Path,
     workers: int = DEFAULT_WORKERS,
     progress: Progress | None = None,
+    size: Size | None = None,
 ) -> CheckReport:
-    """Read every photo and map of the splits that are there; `AbsentSplitError` if none is."""
+    """Read every photo and map of the splits that are there; `AbsentSplitError` if none is.
+
+    Of one's own photos, a note says which of them a `size` would squeeze.
+    """
     label_files = kind.label_files_of(data_root)
     reports, absent = [], []
     for split in kind.splits:
-        official = kind.official_counts.get(split)
         try:
             split_files = kind.find(data_root, split)
         except AbsentSplitError as error:
             absent.append(error)
             continue
         except UserError as error:  # half a split, or two files of one stem
-            reports.append(_summary(split, [], [str(error)], official))
+            reports.append(_summary(split, [], [str(error)], kind))
             continue
         tasks = [
             _file_task(stem, paths, label_files) for stem, paths in split_files.samples.items()
         ]
         findings = run_parallel(_call, tasks, workers, progress)
-        reports.append(
-            _summary(split, findings, split_files.problems, official, numbering=kind.numbering)
-        )
+        reports.append(_summary(split, findings, split_files.problems, kind, size))
     if not reports:
         raise absent[0]
     return CheckReport(
@@ -131,7 +132,7 @@ def check_samples(
     for dataset in datasets:
         tasks = [_sample_task(dataset, index, name) for index, name in enumerate(dataset.names)]
         findings = run_parallel(_call, tasks, workers, progress)
-        reports.append(_summary(dataset.split, findings, [], None))
+        reports.append(_summary(dataset.split, findings, []))
     first = datasets[0]
     return CheckReport(dataset=first.name, label_space=first.label_space, splits=tuple(reports))
 
@@ -208,8 +209,8 @@ def _summary(
     split: str,
     findings: Iterable[_Findings],
     problems: list[str],
-    official_count: int | None,
-    numbering: PublishedNumbering | None = None,
+    kind: type[FileDataset] | None = None,
+    size: Size | None = None,
 ) -> SplitReport:
     """Fold the findings as they come: 118,000 of them need not be held at once."""
     pixels = np.zeros(256, dtype=np.int64)
@@ -231,7 +232,8 @@ def _summary(
         ids |= item.ids
         errors += item.errors
         turned += [item.turned] if item.turned else []
-    doubts = numbering.doubts(ids, num_samples) if numbering else []
+    doubts = kind.numbering.doubts(ids, num_samples) if kind and kind.numbering else []
+    is_own = kind is not None and kind.scored_as is None  # papers squeeze the published data sets
     return SplitReport(
         split=split,
         num_samples=num_samples,
@@ -240,8 +242,8 @@ def _summary(
         pixels_by_label={int(value): int(pixels[value]) for value in np.flatnonzero(pixels)},
         names_by_wrong_label=dict(sorted(names_by_wrong_label.items())),
         problems=problems + _grouped(errors) + doubts + _binary_masks(pixels),
-        official_count=official_count,
-        notes=note_of_turned(turned),
+        official_count=kind.official_counts.get(split) if kind else None,
+        notes=(*note_of_turned(turned), *(note_of_aspect(sizes, size) if size and is_own else ())),
     )
 
 
