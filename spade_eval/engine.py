@@ -177,6 +177,8 @@ class Benchmark:
         return open_dataset(self.config.dataset, "train", budget.size, self.place.data_root)
 
     def _measure(self, row: Row) -> None:
+        if row.identity.get("kind") == "real":
+            self.networks.keep_floors()
         started, clock = datetime.now(timezone.utc), time.perf_counter()
         source = row.open()
         with self._writer(row) as writer:

@@ -26,6 +26,11 @@ def features_path(run_folder: Path, item: Measurement) -> Path:
     return run_folder / "features" / f"{_file_name(item)}-{(item.reference_sha256 or '')[:8]}.npz"
 
 
+def photos_path(run_folder: Path, item: Measurement, of: str = "reference") -> Path:
+    """Return the file of features of the photos compared with; `floor`: of train photos."""
+    return run_folder / "cache" / f"{of}-{(item.reference_sha256 or '')[:16]}.npz"
+
+
 def stored_counts(run_folder: Path, item: Measurement) -> StoredCounts | None:
     """Load the per-image counts of a measurement's job; None where the run kept none."""
     path = counts_path(run_folder, item)

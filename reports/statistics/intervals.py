@@ -2,8 +2,9 @@
 """95% intervals of the scores of every row, from what its run stored for each image."""
 
 import math
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from spade_eval.metrics.counts import StoredCounts
@@ -16,6 +17,7 @@ from spade_eval.reports.statistics.bootstrap import (
     interval,
     resampled,
 )
+from spade_eval.reports.statistics.floors import Floor, floors_of
 from spade_eval.reports.statistics.stored_distances import Corrected, stored_distances
 
 Interval = tuple[float, float]
@@ -28,6 +30,7 @@ class Uncertainty:
 
     intervals: Mapping[Place, Interval]  # of distances: of the corrected value
     corrected: Mapping[Place, Corrected]  # of distances alone
+    floors: Mapping[str, Floor] = field(default_factory=dict)  # of distances, by metric
 
 
 Uncertainties = Mapping[ProtocolKey, Uncertainty]
@@ -55,7 +58,8 @@ def row_uncertainty(table_rows: Sequence[Row], run_folders: Sequence[Path]) -> U
             found = corrected[row.title, metric] = distance.corrected
             if not math.isnan(found.low):
                 intervals[row.title, metric] = (found.low, found.high)
-    return Uncertainty(intervals, corrected)
+    floors = [floors_of(table_rows, folder) for folder in run_folders]
+    return Uncertainty(intervals, corrected, dict(ChainMap(*floors)))
 
 
 def home_of(row: Row, run_folders: Sequence[Path]) -> Path | None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from spade_eval.metrics.arrays import read_arrays, write_arrays
 from spade_eval.records import Measurement
-from spade_eval.reports.measured.counts import features_path
+from spade_eval.reports.measured.counts import features_path, photos_path
 from spade_eval.reports.measured.grouping import Row
 from spade_eval.reports.statistics.feature_distances import (
     has_full_rank,
@@ -65,7 +65,7 @@ class StoredDistance:
 
     @property
     def is_kernel(self) -> bool:
-        return self.item.metric == _KERNEL
+        return is_kernel(self.item.metric)
 
     @property
     def is_correctable(self) -> bool:
@@ -132,7 +132,7 @@ def stored_distances(row: Row, run_folder: Path) -> Mapping[str, StoredDistance]
     """Return them by metric; none where features of the row or of the photos were not kept."""
     distances = {}
     for metric, item in row.scores.items():
-        if item.value is None or not (is_frechet(metric) or metric == _KERNEL):
+        if item.value is None or not (is_frechet(metric) or is_kernel(metric)):
             continue
         sets = stored_features(run_folder, item)
         if sets is not None:
@@ -145,6 +145,11 @@ def is_frechet(metric: str) -> bool:
     return metric == "fd_in_domain" or metric == "fid" or metric.startswith("fid_")
 
 
+def is_kernel(metric: str) -> bool:
+    """Return whether it is the kernel distance."""
+    return metric == _KERNEL
+
+
 def is_quick(sets: tuple[Floats, Floats]) -> bool:
     """Return whether distances of these features take well below a second each."""
     return sets[1].shape[1] <= _QUICK_DIM
@@ -153,7 +158,7 @@ def is_quick(sets: tuple[Floats, Floats]) -> bool:
 def stored_features(run_folder: Path, item: Measurement) -> tuple[Floats, Floats] | None:
     """Load features of photos and of the row's images, (N, D) each; None where one is missing."""
     synthesized = features_path(run_folder, item)
-    reference = run_folder / "cache" / f"reference-{(item.reference_sha256 or '')[:16]}.npz"
+    reference = photos_path(run_folder, item)
     if not (synthesized.is_file() and reference.is_file()):
         return None
     real, made = load_features(reference), load_features(synthesized)

@@ -3,11 +3,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
+from spade_eval.records import Measurement
 from spade_eval.reports.measured.grouping import Row
 from spade_eval.reports.measured.provenance import Origin
+from spade_eval.reports.statistics.floors import Floor
 from spade_eval.reports.statistics.intervals import Place
 from spade_eval.reports.statistics.stored_distances import SAME_IMAGES, Corrected
 from spade_eval.reports.tables.table import Cell, Column, number_cell, rounded
@@ -26,7 +29,7 @@ def corrected_column(
     if not any(found):
         return None
     cells = [
-        Cell() if item is None else _cell(item, row, metric, decimals)
+        Cell() if item is None else corrected_cell(item, decimals, row.scores[metric])
         for row, item in zip(rows, found, strict=True)
     ]
     return Column(heading=f"{label}, corrected", cells=tuple(cells), explanation=_EXPLANATION)
@@ -49,16 +52,31 @@ def corrected_frame(
     return frame
 
 
-def _cell(item: Corrected, row: Row, metric: str, decimals: int) -> Cell:
+def corrected_cell(item: Corrected, decimals: int, record: Measurement | None = None) -> Cell:
+    """Show value and interval, or why there are none; `record` is what was corrected."""
     if item.remark == SAME_IMAGES:
         return Cell(text=f"0 ({SAME_IMAGES})", value=0.0)
     if item.remark:
         return Cell(text=item.remark)
-    ends = f"[{rounded(item.low, decimals)}, {rounded(item.high, decimals)}]"
     origin = Origin(
-        records=(row.scores[metric],),
+        records=() if record is None else (record,),
         heading=_EXPLANATION,
         exact=f"{item.value!r} [{item.low!r}, {item.high!r}]",
     )
-    cell = number_cell(item.value, "", decimals, origin=origin)
-    return Cell(text=cell.text, value=cell.value, spread=ends, origin=origin)
+    ends = f"[{rounded(item.low, decimals)}, {rounded(item.high, decimals)}]"
+    return replace(number_cell(item.value, "", decimals, origin=origin), spread=ends)
+
+
+def floor_cells(floor: Floor | None, decimals: int) -> list[Cell]:
+    """Return the floor of a metric as it stands in its column and in the corrected one."""
+    if floor is None:
+        return [Cell(), Cell()]
+    return [number_cell(floor.value, "", decimals), corrected_cell(floor.corrected, decimals)]
+
+
+def with_row(columns: Sequence[Column], cells: Sequence[Cell], place: int) -> list[Column]:
+    """Put a row of one cell a column at `place`."""
+    return [
+        replace(column, cells=(*column.cells[:place], cell, *column.cells[place:]))
+        for column, cell in zip(columns, cells, strict=True)
+    ]

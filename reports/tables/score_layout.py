@@ -14,7 +14,12 @@ from spade_eval.reports.measured.grouping import ProtocolGroup, Row
 from spade_eval.reports.measured.provenance import Origin
 from spade_eval.reports.measured.wording import wordings
 from spade_eval.reports.statistics.intervals import Interval, Uncertainty
-from spade_eval.reports.tables.corrected import corrected_column, corrected_frame
+from spade_eval.reports.tables.corrected import (
+    corrected_column,
+    corrected_frame,
+    floor_cells,
+    with_row,
+)
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.scores import (
     ROW_COLUMNS,
@@ -23,6 +28,7 @@ from spade_eval.reports.tables.scores import (
     scores_table,
 )
 from spade_eval.reports.tables.table import (
+    ABSENT,
     EVERYWHERE,
     Cell,
     Column,
@@ -57,6 +63,8 @@ _LONGEST_NAME = 32
 _MARKS = "abcdefghijklmnopqrstuvwxyz"
 Ends = Mapping[tuple[str, str], Interval]
 _UNKNOWN = Uncertainty({}, {})
+# The row of as many train photos against the val photos, beside that of the val photos.
+_FLOOR = {"source": "train photos", "kind": "real"}
 
 
 def scores(group: ProtocolGroup, uncertainty: Uncertainty = _UNKNOWN) -> Table:
@@ -71,6 +79,8 @@ def scores(group: ProtocolGroup, uncertainty: Uncertainty = _UNKNOWN) -> Table:
     letters = _letters(items)
     said = {note: letters[joined] for note, joined in _wordings(items).items() if joined in letters}
     columns = [_fact_column(facts, name, rows) for name in names]
+    facts_of_floor = _FLOOR | {"N": str(group.key.num_images)}
+    floor = [Cell(text=facts_of_floor.get(name, ABSENT)) for name in names]
     corrected = uncertainty.corrected
     ends = {place: both for place, both in uncertainty.intervals.items() if place not in corrected}
     for name, about in facts.attrs["metrics"].items():
@@ -79,6 +89,10 @@ def scores(group: ProtocolGroup, uncertainty: Uncertainty = _UNKNOWN) -> Table:
         decimals = decimals_of(values, about["unit"])
         beside = corrected_column(name, about["label"], rows, corrected, decimals)
         columns += [column, *([beside] if beside else [])]
+        floor += floor_cells(uncertainty.floors.get(name), decimals)[: 2 if beside else 1]
+    if uncertainty.floors and "real" in kinds:
+        place = kinds.index("real") + 1
+        columns, kinds = with_row(columns, floor, place), ["real", *kinds]
     return Table(
         title=group.title,
         columns=tuple(columns),

@@ -4,6 +4,7 @@
 Each is opened when it is first needed, since a run whose rows are all recorded needs none of them.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Hashable
 from functools import cached_property
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from spade_eval.config import RunConfig
 from spade_eval.datasets.base import Dataset, segmenter_of
+from spade_eval.errors import UserError
 from spade_eval.metrics.feature_set import FeatureSet
 from spade_eval.protocol import Protocol, ResolvedProtocol
 from spade_eval.records import sha256_of_json
@@ -18,6 +20,7 @@ from spade_eval.scoring.distances import Distance, open_distances, stored_refere
 from spade_eval.scoring.in_domain import SHIPPED, segmenter_config, train_segmenter
 from spade_eval.scoring.scorer import Scorer, cached_features
 from spade_eval.scoring.segmenter import ScoringSegmenter, open_segmenter
+from spade_eval.sources.source import RealPhotos
 from spade_eval.workplace import Workplace
 
 
@@ -133,3 +136,23 @@ class ScoringNetworks:
                 make = functools.partial(self.scorer.reference, item)
                 features[item.column] = cached_features(path, made_by, make, self.place.world)
         return features
+
+    def keep_floors(self) -> None:
+        """Keep features of as many train photos beside those of the split's, for each distance.
+
+        Their distance is what independent photos of one dataset come to. There are none where the
+        train split is not there or smaller.
+        """
+        try:
+            train = self.train_split()
+            if len(train) < self.count:
+                return
+            scorer = dataclasses.replace(self.scorer, dataset=train)
+            for item in self.distances:
+                made_by = self.reference_sha256(item)
+                path = self.place.run_folder / "cache" / f"floor-{made_by[:16]}.npz"
+                names = sha256_of_json([made_by, list(train.names[: self.count])])
+                make = functools.partial(scorer.features_of, RealPhotos(), item, "train photos")
+                cached_features(path, names, make, self.place.world)
+        except UserError:  # of files that nothing else of this run needs
+            return

@@ -8,6 +8,7 @@ import pandas as pd
 from synthetic import group, job
 
 from spade_eval.reports.measured.grouping import ProtocolGroup
+from spade_eval.reports.statistics.floors import Floor
 from spade_eval.reports.statistics.intervals import Uncertainty
 from spade_eval.reports.statistics.stored_distances import NOT_CORRECTED, SAME_IMAGES, Corrected
 from spade_eval.reports.tables.formats import as_text
@@ -69,3 +70,24 @@ def test_files_hold_every_digit(tmp_path: Path) -> None:
     assert math.isnan(frame.loc["other", f"{METRIC}_corrected"])
     write_tables(of_five_rows(), tmp_path)
     assert not any("corrected" in name for name in pd.read_csv(tmp_path / "scores.csv"))
+
+
+def test_the_floor_stands_beside_real_and_nowhere_else(tmp_path: Path) -> None:
+    floors = {METRIC: Floor(0.0512, Corrected(0.0031, 0.0, 0.0094))}
+    known = Uncertainty(KNOWN.intervals, CORRECTED, floors)
+    plain, table = scores(of_five_rows(), KNOWN), scores(of_five_rows(), known)
+    assert table.num_rows == plain.num_rows + 1
+    assert len(table.kinds) == table.num_rows
+    for column, before in zip(table.columns, plain.columns, strict=True):
+        assert (*column.cells[:1], *column.cells[2:]) == before.cells
+    row = {column.heading: column.printed(1) for column in table.columns}
+    assert row["source"] == "train photos"
+    assert row["N"] == "500"
+    assert row["FD (in-domain)"] == "0.05"
+    assert row["FD (in-domain), corrected"] == "0.00 [0.00, 0.01]"
+    assert row["mIoU"] == "-"
+    # Files of every digit hold rows of records alone.
+    assert table.frame.equals(plain.frame)
+    # Without the photos' own row there is nothing to stand beside.
+    models = group(list(job("spade")))
+    assert scores(models, known).num_rows == 1
