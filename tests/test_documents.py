@@ -33,6 +33,8 @@ def parsed(line: str) -> dict[str, Any]:
     """The values of a command's parameters; click's error for flags that it does not know."""
     words = [*shlex.split(line), *PARTS.get(line, "").split()]
     rest = words[1:] if words[0] == "spade-eval" else ["benchmark", *words[2:]]
+    # Its value is acted on as soon as it is read: the shell of whoever runs the tests would change.
+    assert "--install-completion" not in rest
     command: Any = typer.main.get_command(app)
     context = command.make_context("spade-eval", list(rest))
     # A group without a command of its own, as `bench --help`, is parsed itself.
