@@ -4,6 +4,8 @@
 What takes long (groups left out, influence values) is computed once and kept in the run's `cache`.
 """
 
+import contextlib
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spade_eval.metrics.arrays import read_arrays, write_arrays
+from spade_eval.metrics.arrays import read_cache, write_cache
 from spade_eval.records import Measurement
 from spade_eval.reports.measured.counts import features_path, photos_path
 from spade_eval.reports.measured.grouping import Row
@@ -123,9 +125,19 @@ class StoredDistance:
         self, form: str, names: tuple[str, ...], compute: Callable[[], dict[str, Floats]]
     ) -> dict[str, Floats]:
         path = self.cache / f"{form}-{self.item.metric}-{self.item.job_sha256[:16]}.npz"
-        if not path.is_file():
-            write_arrays(path, **compute())
-        return read_arrays(path, names, "distances")
+        kept = read_cache(path, self._made_by, names)
+        if kept is None:
+            kept = compute()
+            with contextlib.suppress(OSError):  # what cannot be kept is computed again
+                write_cache(path, self._made_by, **kept)
+        return kept
+
+    @cached_property
+    def _made_by(self) -> str:
+        """The hash of the features, whose files may have been changed since."""
+        digest = hashlib.sha256(self.real.tobytes())
+        digest.update(self.synthesized.tobytes())
+        return digest.hexdigest()
 
 
 def stored_distances(row: Row, run_folder: Path) -> Mapping[str, StoredDistance]:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading and writing the .npz files of the metrics: plain arrays, never pickled objects."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -73,6 +74,31 @@ def _read(archive: ZipFile, name: str) -> NDArray[Any]:
     with archive.open(entry) as file:
         array: NDArray[Any] = np.load(file, allow_pickle=False)
         return array
+
+
+def write_cache(path: Path, made_by: str, **arrays: NDArray[Any]) -> None:
+    """Write arrays that state the hash of what made them and the hash of what they hold."""
+    write_arrays(path, **arrays, stated=np.array([made_by, _sha256_of(arrays)]))
+
+
+def read_cache(path: Path, made_by: str, names: Sequence[str]) -> dict[str, NDArray[Any]] | None:
+    """Return arrays as `write_cache` wrote them for this `made_by`; None if anything is not so."""
+    if not path.is_file():
+        return None
+    try:
+        arrays = read_arrays(path, (*names, "stated"), "a cache")
+    except UserError:
+        return None
+    stated = arrays.pop("stated")
+    return arrays if stated.tolist() == [made_by, _sha256_of(arrays)] else None
+
+
+def _sha256_of(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Hash names, shapes, kinds and values."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode() + array.tobytes())
+    return digest.hexdigest()
 
 
 def read_features(path: Path) -> NDArray[Any]:

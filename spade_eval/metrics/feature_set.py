@@ -1,17 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The features of one set of images: what two-set metrics compare, kept as a file of its own."""
 
-import hashlib
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from spade_eval.errors import UserError
-from spade_eval.metrics.arrays import read_arrays, read_features, write_arrays
+from spade_eval.metrics.arrays import read_cache, read_features, write_arrays, write_cache
 from spade_eval.metrics.moments import FeatureMoments
 
 
@@ -36,8 +31,10 @@ class FeatureSet:
         assert self.features is not None
         path.parent.mkdir(parents=True, exist_ok=True)
         features = self.features.numpy()
-        stated = {} if made_by is None else {"stated": np.array([made_by, _sha256(features)])}
-        write_arrays(path, features=features, **stated)
+        if made_by is None:
+            write_arrays(path, features=features)
+        else:
+            write_cache(path, made_by, features=features)
 
     @classmethod
     def load(cls, path: Path) -> "FeatureSet":
@@ -47,14 +44,4 @@ class FeatureSet:
 
 def is_cached(path: Path, made_by: str) -> bool:
     """Return whether a file holds features as `save` kept them for this `made_by`, unchanged."""
-    try:
-        stated = read_arrays(path, ("stated",), "a cache of features")["stated"]
-        return stated.tolist() == [made_by, _sha256(read_features(path))]
-    except UserError:
-        return False
-
-
-def _sha256(features: NDArray[Any]) -> str:
-    """Hash shape, kind and values."""
-    form = f"{features.dtype.str}{features.shape}".encode()
-    return hashlib.sha256(form + features.tobytes()).hexdigest()
+    return read_cache(path, made_by, ("features",)) is not None

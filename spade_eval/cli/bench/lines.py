@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from spade_eval.cli.console.output import say, show, wrote
 from spade_eval.errors import UserError
+from spade_eval.json_fields import parsed_json
 
 if TYPE_CHECKING:
     from spade_eval.bench.timing import Row
@@ -71,7 +72,7 @@ def print_lines(bench: str, rows: "Sequence[Row]", save: Path | None) -> None:
     ]
     # Printed first: a full disk must not take away what was measured.
     for line in lines:
-        show(line, rows=[json.loads(line) for line in lines])
+        show(line, rows=[parsed_json(line) for line in lines])
     if save is not None:
         _append(save, lines)
         wrote([save])
