@@ -59,7 +59,8 @@ def test_the_readme_shows_exactly_two_set_up_commands() -> None:
         "pip install -e . && python run_benchmark.py",
         'pip install -e ".[test]" && pytest',
     ]
-    assert len(README.splitlines()) <= 220
+    written = re.sub(r"^<!-- scores -->$.*^<!-- /scores -->$", "", README, flags=re.S | re.M)
+    assert len(written.splitlines()) <= 200
 
 
 @pytest.fixture(scope="module")
