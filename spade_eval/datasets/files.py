@@ -194,6 +194,11 @@ def by_stem(folder: Path, found: Sequence[Path]) -> dict[str, Path]:
     paths: dict[str, Path] = {}
     for path in found:
         stem = layouts.stem_of(path)
+        if not is_utf8(path.name):
+            raise UserError(
+                f"{folder}: the name {path.name!r} is not UTF-8, as records and tables have to be; "
+                "rename the file"
+            )
         if stem in paths:
             names = " and ".join(str(item.relative_to(folder)) for item in (paths[stem], path))
             raise UserError(
@@ -202,6 +207,11 @@ def by_stem(folder: Path, found: Sequence[Path]) -> dict[str, Path]:
             )
         paths[stem] = path
     return dict(sorted(paths.items()))
+
+
+def is_utf8(name: str) -> bool:
+    """Return whether a file's name can be written as text: Linux takes any bytes."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def shortened(items: Sequence[object], limit: int = 5) -> str:

@@ -189,23 +189,34 @@ def _mmsegmentation(name: str, dataset: Dataset, device: torch.device) -> Scorin
 def _hugging_face(name: str, dataset: Dataset, device: torch.device) -> ScoringSegmenter:
     from spade_eval.segmenters.hugging_face import build_hugging_face
 
-    # Classes of a dataset that no paper scores are found by their names.
-    by_names = DATASETS[dataset.name].scored_as is None
-    names = dataset.label_space.class_names
     with as_user_error(f"--segmenter hf:{name}"):
-        network = build_hugging_face(
-            name,
-            None if by_names else _scored_labels(dataset),
-            dataset=dataset.name,
-            class_names=names if by_names else (),
-        )
-    # The hash of the weights themselves: a name may stand for other files tomorrow.
-    digest = sha256_of_json([name, _sha256_of_tensors(network)])
-    title = f"hf {name} at image size"
-    network.to(device)
-    if not by_names:
-        return _foreign(title, network, digest, "given", dataset)
-    return ScoringSegmenter(title, network, digest, "given", names, network.order.labels)
+        if DATASETS[dataset.name].scored_as is None:
+            return _hugging_face_by_names(name, dataset, device)
+        network = build_hugging_face(name, _scored_labels(dataset))
+    return _foreign(_title(name), network.to(device), _digest(name, network), "given", dataset)
+
+
+def _hugging_face_by_names(name: str, dataset: Dataset, device: torch.device) -> ScoringSegmenter:
+    """Score a dataset that no paper scores, in its classes by their names."""
+    from spade_eval.segmenters.hugging_face import build_hugging_face
+
+    names = dataset.label_space.class_names
+    try:
+        network = build_hugging_face(name, dataset=dataset.name, class_names=names)
+    except ValueError as error:
+        raise ValueError(f"{error}. Besides, {_no_published(dataset)}") from error
+    digest = _digest(name, network)
+    labels = network.order.labels
+    return ScoringSegmenter(_title(name), network.to(device), digest, "given", names, labels)
+
+
+def _title(name: str) -> str:
+    return f"hf {name} at image size"
+
+
+def _digest(name: str, network: nn.Module) -> str:
+    """Hash the weights themselves: a name may stand for other files tomorrow."""
+    return sha256_of_json([name, _sha256_of_tensors(network)])
 
 
 def _sha256_of_tensors(network: nn.Module) -> str:
@@ -238,12 +249,15 @@ def _in_label_values(labels: ScoredLabels, dataset: Dataset) -> ScoredLabels:
 
 
 def _scored_labels(dataset: Dataset) -> ScoredLabels:
-    scored_as = {name: kind.scored_as for name, kind in DATASETS.items()}
-    labels = scored_as.get(dataset.name)
+    labels = DATASETS[dataset.name].scored_as
     if labels is None:
-        known = ", ".join(name for name, space in scored_as.items() if space is not None)
-        raise UserError(
-            f"no published segmenter scores {dataset.name}; expected one of {known}: leave "
-            "--segmenter out to score in-domain"
-        )
+        raise UserError(_no_published(dataset))
     return _LABELS[labels]
+
+
+def _no_published(dataset: Dataset) -> str:
+    known = ", ".join(name for name, kind in DATASETS.items() if kind.scored_as is not None)
+    return (
+        f"no published segmenter scores {dataset.name}; expected one of {known}: leave "
+        "--segmenter out to score in-domain"
+    )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Folders as other people have them: read by one rule, or refused with the true reason."""
 
+import os
 import shutil
 import unicodedata
 from collections.abc import Callable
@@ -171,6 +172,18 @@ def test_accents_pair_however_they_are_written(own: Callable[..., Path]) -> None
     shutil.copy(next(path.parent.iterdir()), path)
     with pytest.raises(UserError, match="share one stem"):
         Folder("val", SIZE, root)
+
+
+def test_names_that_are_no_text_are_refused(own: Callable[..., Path]) -> None:
+    root = own({("images/val", "labels/val"): "a"})
+    for role in ("images", "labels"):
+        (path,) = (root / role / "val").iterdir()
+        path.rename(path.with_stem(os.fsdecode(b"caf\xe9")))
+    with pytest.raises(UserError, match=r"the name 'caf\\udce9\.jpg' is not UTF-8") as raised:
+        Folder("val", SIZE, root)
+    str(raised.value).encode()
+    (problem,) = [line for line in check_files(Folder, root).problems if "not UTF-8" in line]
+    assert problem.startswith("val: ")
 
 
 @pytest.mark.parametrize("ending", [".npy", ".jpg", ".tif", ".bmp", ".gif", ".mat"])
