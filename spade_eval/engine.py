@@ -47,15 +47,18 @@ from spade_eval.workplace import Workplace, at_work, claim_folder
 
 
 class Benchmark:
-    """One run folder: its data, its protocol, its records."""
+    """One run folder: its data, its protocol, its records.
 
-    def __init__(self, config: RunConfig, place: Workplace) -> None:
+    `dataset` is scored in the place of the split that the configuration names.
+    """
+
+    def __init__(self, config: RunConfig, place: Workplace, dataset: Dataset | None = None) -> None:
         self.config, self.place = config, place
         self.protocol = protocol_for(
             config.profile, config.dataset, config.segmenter, config.fid_profile
         )
         self.store = RecordStore(place.run_folder / "records.jsonl")
-        self.dataset = open_dataset(
+        self.dataset = dataset or open_dataset(
             config.dataset, self.protocol.split, config.budget.size, place.data_root
         )
         self.count = min(len(self.dataset), config.budget.val_limit or len(self.dataset))

@@ -32,20 +32,15 @@ from spade_eval.reports.statistics.bootstrap import (
     interval,
     resampled,
 )
-from spade_eval.reports.statistics.frechet_influence import standard_error_of
-from spade_eval.reports.statistics.jackknife import T_QUANTILE, LeftOut
 from spade_eval.reports.statistics.stored_distances import (
-    NOT_CORRECTED,
     StoredDistance,
+    difference_of,
     stored_distances,
 )
 
 Verdict = Literal["better", "worse", "no difference shown", "no interval"]
 NUM_IMAGES_SHOWN = 20
 BOOTSTRAP = f"paired bootstrap over images, {NUM_RESAMPLES:,} resamples"
-INFLUENCE = "paired influence values; bias removed by the jackknife over 20 groups of pairs"
-JACKKNIFE = f"jackknife over 20 groups of pairs; {NOT_CORRECTED}"
-_NORMAL_QUANTILE = 1.959964  # 97.5%
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,24 +188,9 @@ def _interval_of(
             low, high = interval(mine - other)
             return difference, float(low), float(high), BOOTSTRAP
     if metric in subject.distances and metric in baseline.distances:
-        return _interval_of_distances(
-            subject.distances[metric], baseline.distances[metric], difference
-        )
+        found = difference_of(subject.distances[metric], baseline.distances[metric])
+        return found.value, found.low, found.high, found.method
     return difference, float("nan"), float("nan"), ""
-
-
-def _interval_of_distances(
-    mine: StoredDistance, other: StoredDistance, difference: float
-) -> tuple[float, float, float, str]:
-    """Both rows have the same label maps, so what those do to both distances cancels."""
-    if mine.is_correctable:
-        centre = mine.corrected.value - other.corrected.value
-        half = _NORMAL_QUANTILE * standard_error_of(mine.influence - other.influence)
-        return centre, centre - half, centre + half, INFLUENCE
-    first, second = mine.left_out, other.left_out
-    both = LeftOut(first.value - second.value, first.without - second.without)
-    half = T_QUANTILE * both.standard_error
-    return difference, difference - half, difference + half, JACKKNIFE
 
 
 def verdict(low: float, high: float, larger_is_better: bool) -> Verdict:

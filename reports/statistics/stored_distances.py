@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from spade_eval.reports.statistics.feature_distances import (
     left_out_plainly,
     load_features,
 )
-from spade_eval.reports.statistics.frechet_influence import expand_frechet
+from spade_eval.reports.statistics.frechet_influence import expand_frechet, standard_error_of
 from spade_eval.reports.statistics.jackknife import (
     FEWEST_IMAGES,
     T_QUANTILE,
@@ -39,6 +39,9 @@ from spade_eval.reports.statistics.kernel_distances import (
 
 SAME_IMAGES = "same images"
 NOT_CORRECTED = "not corrected: N <= d"
+INFLUENCE = "paired influence values; bias removed by the jackknife over 20 groups of pairs"
+JACKKNIFE = f"jackknife over 20 groups of pairs; {NOT_CORRECTED}"
+NORMAL_QUANTILE = 1.959964  # 97.5%
 _KERNEL = "kid"
 _QUICK_DIM = 512
 
@@ -60,14 +63,15 @@ class StoredDistance:
     Photo i and image i share a label map: they are left out together.
     """
 
-    item: Measurement
+    metric: str
+    recorded: float
     real: Floats
     synthesized: Floats
-    cache: Path
+    kept: Callable[[str], Path] | None = None  # the file of what takes long, by its form
 
     @property
     def is_kernel(self) -> bool:
-        return is_kernel(self.item.metric)
+        return is_kernel(self.metric)
 
     @property
     def is_correctable(self) -> bool:
@@ -83,15 +87,10 @@ class StoredDistance:
             return Corrected(float("nan"), remark=NOT_CORRECTED)
         left_out = self.left_out
         # A profile may have its own arithmetic (float32), which the bias is taken from as it is.
-        value = left_out.value if self.is_kernel else self._recorded - left_out.bias
+        value = left_out.value if self.is_kernel else self.recorded - left_out.bias
         return Corrected(value, *distance_interval(value, T_QUANTILE * left_out.standard_error))
 
-    @property
-    def _recorded(self) -> float:
-        assert self.item.value is not None
-        return self.item.value
-
-    @property
+    @cached_property
     def left_out(self) -> LeftOut:
         """The distance with one group of pairs left out at a time."""
 
@@ -103,10 +102,10 @@ class StoredDistance:
                 made = leave_out(self.real, self.synthesized, paired=True)
             return {"value": np.array(made.value), "without": made.without}
 
-        kept = self._kept("jackknife", ("value", "without"), compute)
+        kept = self._computed("jackknife", ("value", "without"), compute)
         return LeftOut(float(kept["value"]), kept["without"])
 
-    @property
+    @cached_property
     def influence(self) -> Floats:
         """(N,) influence of each pair; of what `is_correctable`."""
 
@@ -115,16 +114,18 @@ class StoredDistance:
                 return {"influence": kernel_influence(self._kernel_sums)}
             return {"influence": expand_frechet(self.real, self.synthesized, paired=True).influence}
 
-        return self._kept("influence", ("influence",), compute)["influence"]
+        return self._computed("influence", ("influence",), compute)["influence"]
 
     @cached_property
     def _kernel_sums(self) -> Floats:
         return paired_sums(self.real, self.synthesized)
 
-    def _kept(
+    def _computed(
         self, form: str, names: tuple[str, ...], compute: Callable[[], dict[str, Floats]]
     ) -> dict[str, Floats]:
-        path = self.cache / f"{form}-{self.item.metric}-{self.item.job_sha256[:16]}.npz"
+        if self.kept is None:
+            return compute()
+        path = self.kept(form)
         kept = read_cache(path, self._made_by, names)
         if kept is None:
             kept = compute()
@@ -140,6 +141,28 @@ class StoredDistance:
         return digest.hexdigest()
 
 
+@dataclass(frozen=True)
+class DistanceDifference:
+    """Subject minus baseline without the bias of both, where it can be removed; its 95% ends."""
+
+    value: float
+    low: float
+    high: float
+    method: str
+
+
+def difference_of(mine: StoredDistance, other: StoredDistance) -> DistanceDifference:
+    """Compare two rows with the same label maps: what those do to both distances cancels."""
+    if mine.is_correctable:
+        centre = mine.corrected.value - other.corrected.value
+        half = NORMAL_QUANTILE * standard_error_of(mine.influence - other.influence)
+        return DistanceDifference(centre, centre - half, centre + half, INFLUENCE)
+    first, second, centre = mine.left_out, other.left_out, mine.recorded - other.recorded
+    both = LeftOut(first.value - second.value, first.without - second.without)
+    half = T_QUANTILE * both.standard_error
+    return DistanceDifference(centre, centre - half, centre + half, JACKKNIFE)
+
+
 def stored_distances(row: Row, run_folder: Path) -> Mapping[str, StoredDistance]:
     """Return them by metric; none where features of the row or of the photos were not kept."""
     distances = {}
@@ -148,8 +171,13 @@ def stored_distances(row: Row, run_folder: Path) -> Mapping[str, StoredDistance]
             continue
         sets = stored_features(run_folder, item)
         if sets is not None:
-            distances[metric] = StoredDistance(item, *sets, run_folder / "cache")
+            kept = partial(_kept_path, run_folder / "cache", item)
+            distances[metric] = StoredDistance(metric, item.value, *sets, kept)
     return distances
+
+
+def _kept_path(cache: Path, item: Measurement, form: str) -> Path:
+    return cache / f"{form}-{item.metric}-{item.job_sha256[:16]}.npz"
 
 
 def is_frechet(metric: str) -> bool:

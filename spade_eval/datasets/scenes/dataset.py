@@ -47,8 +47,14 @@ class Scenes(Facts):
     })  # fmt: skip
 
     def __init__(
-        self, split: str, size: Size = (128, 128), seed: int = 0, length: int | None = None
+        self,
+        split: str,
+        size: Size = (128, 128),
+        seed: int = 0,
+        length: int | None = None,
+        first: int = 0,
     ) -> None:
+        """Take samples from number `first` on: from `LENGTHS` on they are new to everybody."""
         if split not in LENGTHS:
             raise UserError(f"scenes has no split {split!r}; choose one of {', '.join(LENGTHS)}")
         if min(size) < _SMALLEST:
@@ -61,6 +67,7 @@ class Scenes(Facts):
         self.size = (int(size[0]), int(size[1]))
         self.seed = seed
         self._length = LENGTHS[split] if length is None else length
+        self.first = first
 
     @classmethod
     def opened(cls, split: str, size: Size, data_root: Path) -> "Scenes":
@@ -102,11 +109,12 @@ class Scenes(Facts):
             "split": self.split,
             "size": self.size,
             "length": len(self),
+            **({"first": self.first} if self.first else {}),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def _name(self, index: int) -> str:
-        return f"{self.split}_{index:05d}"
+        return f"{self.split}_{self.first + index:05d}"
 
     def _checked(self, index: int) -> int:
         if not -len(self) <= index < len(self):
@@ -114,7 +122,7 @@ class Scenes(Facts):
         return index % len(self)
 
     def _stream(self, index: int, purpose: int) -> np.random.Generator:
-        key = [self.seed, list(LENGTHS).index(self.split), index, purpose]
+        key = [self.seed, list(LENGTHS).index(self.split), self.first + index, purpose]
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
 
     def _maps(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:

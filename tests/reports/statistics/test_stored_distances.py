@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from counted import write_run
 from numpy.typing import NDArray
-from synthetic import group, measurement
+from synthetic import group
 
 from spade_eval.records import RecordStore
 from spade_eval.reports.statistics.feature_distances import frechet, left_out_frechet
@@ -30,7 +30,7 @@ def stored(
 ) -> StoredDistance:
     """The distance of two sets as it was recorded, which may be off by `add`."""
     value = frechet(real, made) + add
-    return StoredDistance(measurement(metric=metric, value=value), real, made, folder)
+    return StoredDistance(metric, value, real, made, lambda form: folder / f"{form}.npz")
 
 
 def sets(num_images: int = 80, dim: int = 6) -> tuple[Floats, Floats]:
@@ -79,9 +79,12 @@ def test_what_takes_long_is_kept(tmp_path: Path) -> None:
     np.testing.assert_array_equal(distance.influence, influence)
     first = distance.left_out
     assert len(list(tmp_path.iterdir())) == 2
-    again = StoredDistance(distance.item, np.zeros_like(real), made, tmp_path)
+    again = StoredDistance("fd_in_domain", 0.0, np.zeros_like(real), made, distance.kept)
     np.testing.assert_array_equal(again.influence, influence)
     np.testing.assert_array_equal(again.left_out.without, first.without)
+    unkept = StoredDistance("fd_in_domain", distance.recorded, real, made)
+    np.testing.assert_array_equal(unkept.influence, influence)
+    assert unkept.corrected == distance.corrected
 
 
 def test_rows_of_a_run_have_corrected_distances(tmp_path: Path) -> None:
