@@ -10,11 +10,10 @@ since label maps are not either.
 
 import io
 import os
-import shlex
 import stat
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -23,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from spade_eval.datasets import layouts, png
+from spade_eval.datasets import layouts, palettes, png
 from spade_eval.datasets.image_memory import BYTES_READ, PIXELS, memory_of_image
 from spade_eval.errors import UserError
 from spade_eval.files import lfs_pointer
@@ -49,10 +48,6 @@ _DECODING_ERRORS = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError),
     *(NotImplementedError, struct.error, zlib.error),
 )
-
-
-Colours = Mapping[int, tuple[int, int, int] | None]
-"""The colour of each id in a palette, None where any will do that is no other id's."""
 
 
 class FileError(UserError):
@@ -119,7 +114,7 @@ def _require_opaque(image: Image.Image, path: Path) -> None:
 
 
 def read_ids(
-    path: Path, kind: Literal["class", "instance"], colours: Colours | None = None
+    path: Path, kind: Literal["class", "instance"], colours: palettes.Colours | None = None
 ) -> NDArray[np.integer]:
     """Read (H, W) values as stored, of 1 to 16 bits, read-only; colour files are refused.
 
@@ -127,7 +122,9 @@ def read_ids(
     """
     with opened(path, _MAP_FORMATS, require=_require_png) as (image, stored_png):
         mode = image.mode
-        readable = mode in _ID_MODES or has_grey_palette(image) or _agrees(image, colours)
+        readable = (
+            mode in _ID_MODES or palettes.has_grey_palette(image) or palettes.agrees(image, colours)
+        )
         ids = np.asarray(image) if readable else None  # not copied, as above
         if ids is not None and stored_png is not None and stored_png.is_scaled_grey:
             ids = png.unscaled(ids, stored_png.bits)
@@ -137,7 +134,8 @@ def read_ids(
         stored = "palette image" if mode == "P" else "image"
         raise ImageModeError(
             f"{path}: a {stored} of mode {mode} was found, one channel of {kind} ids was expected; "
-            f"convert it to a single-channel PNG of {kind} ids: {_converter(path.parent, mode)}",
+            f"convert it to a single-channel PNG of {kind} ids: "
+            f"{palettes.converter(path.parent, mode)}",
             path,
         )
     return ids
@@ -225,57 +223,15 @@ def text_of_size(size: Size) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def has_grey_palette(image: Image.Image) -> bool:
-    """Return whether every colour of a palette file is a grey."""
-    return image.mode == "P" and bool((np.ptp(_palette_of(image), axis=1) == 0).all())
-
-
-def _agrees(image: Image.Image, colours: Colours | None) -> bool:
-    """Return whether a palette file's index and its colour there name the same id."""
-    if image.mode != "P" or not colours:
-        return False
-    shown = dict(enumerate(map(tuple, _palette_of(image).tolist())))
-    others = set(colours.values())
-    return all(
-        k in colours and (shown.get(k) == colours[k] or not (colours[k] or shown.get(k) in others))
-        for k in np.unique(np.asarray(image)).tolist()
-    )
-
-
-def _converter(folder: Path, mode: str) -> str:
-    places = shlex.join([str(folder), str(layouts.folder_of_ids(folder))])
-    of_colours = (
-        f"`spade-eval data convert {places} --palette FILE` makes ids of exact colours, FILE "
-        "having a line `id red green blue` for each class"
-    )
-    if mode != "P":
-        return of_colours
-    return (
-        f"`spade-eval data convert {places} --palette index` writes its indices, if they are the "
-        f"ids; else {of_colours}"
-    )
-
-
 def require_greys_of_indices(image: Image.Image, indices: NDArray[np.uint8], path: Path) -> None:
-    """Refuse a palette file whose greys are other values than the indices they stand for.
-
-    The one rule for palettes: the index is the value. Greys are values as well (optimizers turn a
-    grey PNG into a palette file, in any order), so that both must be the same.
-    """
-    greys, used = _palette_of(image)[:, 0], np.unique(indices)
-    other = [k for k in used.tolist() if k >= len(greys) or greys[k] != k]
-    if has_grey_palette(image) and other:
-        shown = [f"{k} is grey {greys[k] if k < len(greys) else 'of no entry'}" for k in other]
+    """Refuse a palette file whose greys are other values than the indices they stand for."""
+    if other := palettes.other_greys(image, indices):
         raise ImageModeError(
-            f"{path}: a palette file was found whose index {shortened(shown)}, one value per pixel "
+            f"{path}: a palette file was found whose index {shortened(other)}, one value per pixel "
             "was expected; if the greys are the ids, save it as a grey PNG, else convert it with a "
             "palette of lines `id red green blue`",
             path,
         )
-
-
-def _palette_of(image: Image.Image) -> NDArray[np.uint8]:
-    return np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
 
 
 @contextmanager

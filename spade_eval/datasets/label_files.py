@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from spade_eval.datasets import files
 from spade_eval.datasets.base import LabelSpace
+from spade_eval.datasets.palettes import Colours
 from spade_eval.models.labels import IGNORE_INDEX
 
 _NO_LABEL = 254  # what values without a meaning become before they are refused
@@ -45,7 +46,7 @@ class LabelFiles:
         return table
 
     @functools.cached_property
-    def _colours(self) -> files.Colours:
+    def _colours(self) -> Colours:
         """The colours by which a palette file shows that its indices are these file values."""
         classes = zip(self.values, self.space.palette, strict=True)
         return {**dict(classes), **dict.fromkeys(self.unlabelled)}

@@ -105,7 +105,11 @@ def _claim(folder: Path, splits: Sequence[Dataset], limit: int | None, as_stored
         )
     before = known.get("splits", {})
     changed = [key for key in origin if known and known.get(key) != origin[key]]
-    changed += [split for split in wanted if before.get(split, wanted[split]) != wanted[split]]
+    changed += [
+        f"{split} (samples or --limit)"
+        for split in wanted
+        if before.get(split, wanted[split]) != wanted[split]
+    ]
     if changed:
         raise UserError(
             f"{folder} was made with another {', '.join(changed)}; choose another folder, or "

@@ -123,7 +123,7 @@ def test_folders_of_others_and_other_data_are_refused(tmp_path: Path) -> None:
     export([val], tmp_path / "y")
     export([train], tmp_path / "y")  # the other split of the same data
     assert len(Folder("train", SIZE, tmp_path / "y")) == 5
-    with pytest.raises(UserError, match="made with another val"):
+    with pytest.raises(UserError, match=r"made with another val \(samples or --limit\)"):
         export([val], tmp_path / "y", limit=2)
     with pytest.raises(UserError, match="made with another size, train"):
         export([Scenes("train", (16, 16), length=5)], tmp_path / "y")
