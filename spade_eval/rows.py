@@ -58,15 +58,13 @@ class PlannedRows:
 
     def of(self, request: Request) -> list[Row]:
         """Return every row of a run; files that a row needs are read, so that errors come first."""
-        distances, count = self.networks.distances, self.networks.count
-        if count < 2 and distances:
-            profile = distances[0].profile_name or "in-domain"
+        count = self.networks.count
+        if count < 2 and self.networks.protocol.fid_profiles:
             more = "give --limit 2 or more"
             if len(self.networks.dataset) < 2:
                 more = "the split holds no more: add some, or give --fid-profile none"
             raise UserError(
-                f"the distance {profile} compares sets of at least 2 images, but {count} is "
-                f"scored; {more}"
+                f"a distance compares sets of at least 2 images, but {count} is scored; {more}"
             )
         require_labelled(self.networks.dataset, count)
         rows = [Row("real", {"kind": "real"}, RealPhotos, keep_images=True)]
