@@ -10,6 +10,7 @@ import pytest
 import typer.main
 
 from spade_eval.cli import app
+from spade_eval.cli.console.effects import require_effects
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -30,7 +31,7 @@ COMMANDS = [(page.name, line) for page in PAGES for line in commands_of(page)]
 
 
 def parsed(line: str) -> dict[str, Any]:
-    """The values of a command's parameters; click's error for flags that it does not know."""
+    """The values of a command's parameters; an error for flags that it does not know or refuses."""
     words = [*shlex.split(line), *PARTS.get(line, "").split()]
     rest = words[1:] if words[0] == "spade-eval" else ["benchmark", *words[2:]]
     # Its value is acted on as soon as it is read: the shell of whoever runs the tests would change.
@@ -40,7 +41,9 @@ def parsed(line: str) -> dict[str, Any]:
     # A group without a command of its own, as `bench --help`, is parsed itself.
     while hasattr(command, "resolve_command") and rest and not rest[0].startswith("-"):
         _, command, rest = command.resolve_command(context, rest)
-    return dict(command.make_context("command", list(rest)).params)
+    context = command.make_context("command", list(rest))
+    require_effects(command.callback or parsed, context)
+    return dict(context.params)
 
 
 def test_every_page_with_commands_is_read() -> None:
@@ -88,6 +91,11 @@ def test_the_flags_of_every_command_exist(page: str, line: str) -> None:
 )
 def test_the_distributed_page_names_the_gpus_of_each_node(line: str) -> None:
     assert parsed(line)["gpus"] in (2, 8)
+
+
+def test_a_flag_without_effect_is_noticed() -> None:
+    with pytest.raises(ValueError, match="--score-images 3 has an effect only with --score-every"):
+        parsed("spade-eval train --score-images 3")
 
 
 @pytest.mark.parametrize("wrong", ["--stepz", "trian"])
