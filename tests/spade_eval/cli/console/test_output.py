@@ -97,6 +97,35 @@ def test_fields_stand_in_the_place_of_lines(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(
+    ("variables", "delegated", "end", "said"),
+    [
+        ({}, True, (0,), None),  # the workers have spoken
+        ({}, True, (2,), None),
+        ({}, True, (1,), "a process of the run failed"),
+        ({}, True, (2, "no GPU"), "no GPU"),  # refused before there was a worker
+        ({"RANK": "1"}, False, (0,), None),
+        ({"RANK": "1"}, False, (2, "wrong"), "wrong"),  # it has the word
+        ({"RANK": "0", "SPADE_EVAL_LAUNCHER": "1"}, False, (1, "fault", "failed"), None),
+        ({"RANK": "0", "SPADE_EVAL_LAUNCHER": "1"}, False, (0, None, "stopped"), ""),
+    ],
+)
+def test_of_several_processes_one_prints_the_object(
+    variables: dict[str, str], delegated: bool, end: Any, said: str | None,
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with output_of(["--json"]) as output:
+        output.delegated = delegated
+        output.finish(*end)
+    out = capsys.readouterr().out
+    if said is None:
+        assert out == ""
+    else:
+        assert said in (parsed(out)["error"] or "")
+
+
+@pytest.mark.parametrize(
     ("line", "fields"),
     [
         ("models spade", {"rows"}),
