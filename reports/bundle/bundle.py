@@ -98,7 +98,7 @@ def extract_bundle(path: Path, folder: Path) -> list[Path]:
             )
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder} is a file, expected a new folder; give another one")
-        if folder.exists() and any(folder.iterdir()):
+        if folder.is_dir() and any(folder.iterdir()):
             raise UserError(f"{folder} is not empty, expected a new folder; give another one")
         for name in bundle.names:
             bundle.extract(name, folder)

@@ -22,6 +22,7 @@ MAX_FILES = 20_000
 MAX_FILE_BYTES = 512 << 20
 MAX_TOTAL_BYTES = 4 << 30
 _MAX_NAME = 240
+_MAX_PART = 255  # bytes of a file's name, on every system
 # A wrong offset in a directory is an `OSError` or `ValueError` of seeking there.
 _DAMAGE = (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error, OSError, ValueError)
 _FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # of the zip format: no time of writing in the bytes
@@ -80,9 +81,9 @@ class SafeZip:
         folded = {name.casefold() for name in self._entries}
         if len(folded) != len(entries):
             raise self._refused("two entries of one name", "each file once")
-        folders = {str(folder) for name in folded for folder in PurePosixPath(name).parents}
-        if both := sorted(folders & folded):
-            raise self._refused(f"{both[0]!r} as a file and as a folder", "one of both")
+        folders = {str(above) for name in folded for above in PurePosixPath(name).parents}
+        if both := sorted(folded & folders):
+            raise self._refused(f"{both[0]!r} as a file and as a folder", "one of the two")
 
     @property
     def names(self) -> list[str]:
@@ -107,9 +108,16 @@ class SafeZip:
     def extract(self, name: str, folder: Path) -> Path:
         """Write an entry below `folder`, which must not hold it yet."""
         target = folder.joinpath(*PurePosixPath(name).parts)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("xb") as out:
-            out.write(self.read(name))
+        data = self.read(name)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as out:
+                out.write(data)
+        except OSError as error:
+            raise UserError(
+                f"{target}: cannot be written ({error.strerror or error}); give a new folder, or "
+                "free space"
+            ) from error
         return target
 
     def _judge(self, entry: zipfile.ZipInfo) -> None:
@@ -140,6 +148,7 @@ def _is_plain(name: str) -> bool:
         and "\\" not in name
         and ":" not in name
         and name.isprintable()
+        and all(len(part.encode()) <= _MAX_PART for part in parts)
         and all(part not in ("", ".", "..") for part in parts)
         and not any(part.endswith((" ", ".")) or _DEVICE.fullmatch(part) for part in parts)
     )

@@ -211,6 +211,31 @@ def test_names_that_leave_the_folder_are_refused(name: str, tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["bad.zip"]
 
 
+@pytest.mark.parametrize(
+    "names", [("runs", "runs/a/b"), ("a/b", "A/B/c"), ("a/b/c/d", "a/b"), ("é" * 130,)]
+)
+def test_names_that_cannot_be_together_are_refused(names: tuple[str, ...], tmp_path: Path) -> None:
+    """A file that is a folder of another; a name of more bytes than a file system takes."""
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, b"x")
+    for use in (verify_bundle, lambda path: extract_bundle(path, tmp_path / "out")):
+        with pytest.raises(UserError, match="nothing was unpacked"):
+            use(tmp_path / "bad.zip")
+    assert not (tmp_path / "out").exists()
+
+
+def test_places_that_are_no_folders_are_refused(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="is a file, expected a new folder"):
+        extract_bundle(bundle, tmp_path / "file")
+    with pytest.raises(UserError, match="cannot be written"):
+        extract_bundle(bundle, tmp_path / "file" / "below")
+    for out in (tmp_path, tmp_path / "file" / "x.zip"):
+        with pytest.raises(UserError, match="cannot be written"):
+            write_bundle([bundle.parent / "run0"], out)
+
+
 def test_links_and_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     link = zipfile.ZipInfo("runs/a/records.jsonl")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
