@@ -25,8 +25,9 @@ from spade_eval.errors import UserError
 from spade_eval.json_fields import parsed_json, require_types
 
 SCHEMA_VERSION = 1
+# Letters: what tables and figures show in a time that anybody waits for.
+_LONGEST_TEXT, _LONGEST_NOTE, _MOST_NOTES = 1_000, 4_000, 100
 _LONGEST_NAME = 200  # bytes: a row's files are named after it, and file names end at 255
-_LONGEST_TEXT = 16_384  # characters of any other text: plots that write a longer one take minutes
 _POSITIVE = ("height", "width", "num_images", "job_size")
 # Numbers that fall below 0: KID's unbiased estimate by chance, an FID of float32 by rounding.
 _SIGNED = ("kid",)
@@ -119,13 +120,21 @@ class Measurement:
         for name in _POSITIVE:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        self._require_short()
+
+    def _require_short(self) -> None:
+        """Refuse texts that no table or figure can show."""
         for name, value in vars(self).items():
-            texts = value if isinstance(value, tuple) else (value,)
-            longest = max((len(text) for text in texts if isinstance(text, str)), default=0)
-            if longest > _LONGEST_TEXT:
+            if isinstance(value, str) and len(value) > _LONGEST_TEXT:
                 raise ValueError(
-                    f"{name} has {longest} characters, expected at most {_LONGEST_TEXT}"
+                    f"{name} has {len(value)} letters, expected at most {_LONGEST_TEXT}"
                 )
+        longest = max(map(len, self.notes), default=0)
+        if longest > _LONGEST_NOTE or len(self.notes) > _MOST_NOTES:
+            raise ValueError(
+                f"notes are {len(self.notes)} of up to {longest} letters, expected at most "
+                f"{_MOST_NOTES} of {_LONGEST_NOTE}"
+            )
         if len(self.source.encode()) > _LONGEST_NAME:
             raise ValueError(
                 f"source has {len(self.source.encode())} bytes, expected at most {_LONGEST_NAME}"

@@ -246,6 +246,23 @@ def test_a_job_states_one_size(store: RecordStore) -> None:
         list(store)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("class_name", "a" * 1001, "class_name has 1001 letters"),
+        ("segmenter", "a" * 9000, "segmenter has 9000 letters"),
+        ("notes", ("a" * 4001,), "notes are 1 of up to 4001 letters"),
+        ("notes", ("a",) * 101, "notes are 101 of up to 1 letters"),
+    ],
+)
+def test_texts_that_no_table_can_show_are_refused(
+    store: RecordStore, field: str, value: object, said: str
+) -> None:
+    store.append([measurement(**{field: value})])
+    with pytest.raises(UserError, match=f"line 1: .*{said}"):
+        list(store)
+
+
 def test_a_job_is_of_one_source(store: RecordStore) -> None:
     """The number of one row given to another is found where it is read."""
     first, second, third = job("one")
