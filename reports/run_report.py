@@ -82,6 +82,13 @@ def write_report(
     return RunReport(tuple(paths), text, rows_of_groups(run.groups, known), notes)
 
 
+def printed_report(run_folder: Path) -> str:
+    """Return the text of `write_report`; nothing is written."""
+    groups = open_run(run_folder).groups
+    known = uncertainties_of(groups, [run_folder])
+    return "\n\n".join(report_text(group, known[group.key]) for group in groups)
+
+
 def write_run_tables(
     run: RunData, known: Uncertainties | None = None, latex: LatexForm = PLAIN
 ) -> list[Path]:

@@ -21,6 +21,7 @@ from spade_eval.datasets import open_dataset
 from spade_eval.datasets.base import Dataset, label_doubts_of, photo_notes_of, set_name_of
 from spade_eval.devices import device_name
 from spade_eval.errors import lookup
+from spade_eval.files import is_writable
 from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.models.training.distributed import ALONE
 from spade_eval.protocol import protocol_for
@@ -80,7 +81,8 @@ class Benchmark:
             missing = self._missing(rows)  # again: who was at work may have ended meanwhile
             if missing:
                 world.on_first(functools.partial(_warn_of_labels, self.dataset))
-            world.on_first(self._write_inputs)
+            if is_writable(self.place.run_folder):
+                world.on_first(self._write_inputs)
             for row in rows:
                 if row in missing:
                     self._measure(row)

@@ -28,6 +28,11 @@ def lfs_pointer(path: Path) -> str:
     return ""
 
 
+def is_writable(folder: Path) -> bool:
+    """Return whether files can be made in a folder; one that is not there yet can be made."""
+    return os.access(folder, os.W_OK) or not folder.exists()
+
+
 @contextmanager
 def replaced(path: Path, keep: Path | None = None, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path in the same folder that becomes `path` when the block succeeds.

@@ -57,16 +57,12 @@ class PlannedRows:
     train_config: Callable[[str], TrainConfig]
 
     def of(self, request: Request) -> list[Row]:
-        """Return every row of a run; files that a row needs are read, so that errors come first."""
-        count = self.networks.count
-        if count < 2 and self.networks.protocol.fid_profiles:
-            more = "give --limit 2 or more"
-            if len(self.networks.dataset) < 2:
-                more = "the split holds no more: add some, or give --fid-profile none"
-            raise UserError(
-                f"a distance compares sets of at least 2 images, but {count} is scored; {more}"
-            )
-        require_labelled(self.networks.dataset, count)
+        """Return every row of a run; files that a row needs are read, so that errors come first.
+
+        Before a segmenter is trained, too, which `networks` does where one is missing.
+        """
+        self._require_comparable()
+        require_labelled(self.networks.dataset, self.networks.count)
         rows = [Row("real", {"kind": "real"}, RealPhotos, keep_images=True)]
         dataset = self.networks.dataset
         if isinstance(dataset, HasOracle):
@@ -85,7 +81,19 @@ class PlannedRows:
                 raise UserError(
                     f"the row name {name!r} is taken; give --checkpoint and --images other names"
                 )
+        require_labelled(dataset, self.networks.count)
         return rows
+
+    def _require_comparable(self) -> None:
+        """Refuse a sample alone where distances between sets are asked for."""
+        count = self.networks.count
+        if count < 2 and self.networks.protocol.fid_profiles:
+            more = "give --limit 2 or more"
+            if len(self.networks.dataset) < 2:
+                more = "the split holds no more: add some, or give --fid-profile none"
+            raise UserError(
+                f"a distance compares sets of at least 2 images, but {count} is scored; {more}"
+            )
 
     def _folder_rows(self, request: Request) -> Iterator[Row]:
         for name, directory in request.images.items():
@@ -93,7 +101,7 @@ class PlannedRows:
             source = SynthesizedFolder(
                 name, directory, self.networks.dataset, self.networks.count, style_input
             )
-            if any(distance.scores_floats for distance in self.networks.distances):
+            if not all(profile.eight_bit for profile in self.networks.profiles.values()):
                 require_floats(source)  # refused now, not after other rows were scored
             yield Row(name, dict(source.provenance), _given(source), keep_images=True)
 

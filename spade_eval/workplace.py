@@ -2,7 +2,6 @@
 """Where a run happens: its folders, its device, its processes."""
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import torch
 
 from spade_eval.config import RunConfig
 from spade_eval.errors import UserError
-from spade_eval.files import locked, replaced
+from spade_eval.files import is_writable, locked, replaced
 from spade_eval.json_fields import parsed_json
 from spade_eval.models.training.distributed import ALONE, World
 from spade_eval.records import sha256_of_json
@@ -58,7 +57,7 @@ def at_work(run_folder: Path, names: Iterable[str], world: World) -> Iterator[No
     with ExitStack() as held:
 
         def hold() -> None:
-            if not os.access(run_folder, os.W_OK):  # where nothing is written, nobody is in the way
+            if not is_writable(run_folder):  # where nothing is written, nobody is in the way
                 return
             for name in names:
                 held.enter_context(locked(run_folder / "locks" / f"{name}.lock", wait=False))

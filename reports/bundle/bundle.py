@@ -9,6 +9,7 @@ features of rows and photos, and the tables from the records. What nothing store
 """
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -43,13 +44,26 @@ def write_bundle(run_folders: Sequence[Path], path: Path, *, features: bool = Tr
             raise UserError(f"two run folders are called {name!r}, expected different names")
         if not (folder / "records.jsonl").is_file():
             raise UserError(f"{folder}: holds no records.jsonl; give a run folder")
-        patterns = (part for part in _PARTS if features or not part.startswith("features/"))
-        parts = sorted({file for part in patterns for file in folder.glob(part) if file.is_file()})
+        parts = [part for part in _parts_of(folder) if features or part.parent.name != "features"]
         files |= {f"runs/{name}/{file.relative_to(folder).as_posix()}": file for file in parts}
     manifest = _manifest(files)
     with written_whole(path) as partial:
         write_zip(partial, {MANIFEST: manifest, **files})
     return sha256_of_bytes(manifest)
+
+
+def copied_parts(folder: Path, below: Path) -> Path:
+    """Copy what a bundle takes of a run folder (one where nothing can be written) into another."""
+    copy = below / folder.resolve().name
+    for file in _parts_of(folder):
+        target = copy / file.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    return copy
+
+
+def _parts_of(folder: Path) -> list[Path]:
+    return sorted({file for part in _PARTS for file in folder.glob(part) if file.is_file()})
 
 
 def bundled_runs(bundle: SafeZip) -> list[str]:

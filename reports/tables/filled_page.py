@@ -23,7 +23,7 @@ def fill_with_table(
     The figure and the CSV file are copied beside the page; `lines` follow the table.
     """
     name = table.stem
-    _block(page, name)  # refused before anything is copied
+    require_block(page, name)  # refused before anything is copied
     copies = []
     for ending in ("png", "csv"):
         source = folder / f"{name}.{ending}"
@@ -52,7 +52,7 @@ def fill_with_scores(page: Path, text: str, csv: Path, lines: Sequence[str]) -> 
 def fill_with_figure(page: Path, picture: Path, lines: Sequence[str]) -> list[Path]:
     """Put a figure and its numbers into the block of the picture's name; the picture is copied."""
     name = picture.stem
-    _block(page, name)
+    require_block(page, name)
     copy = _copied(picture, page.with_name(f"{page.stem}-{picture.name}"))
     said = [f"- {line}" for line in lines]
     return [fill_page(page, name, "\n".join([f"![{name}]({copy.name})\n", *said])), copy]
@@ -65,6 +65,11 @@ def fill_page(page: Path, name: str, text: str) -> Path:
         filled = f"{before[:start]}\n{text.strip()}\n{before[end:]}"
         temporary.write_text(filled, encoding="utf-8")
     return page
+
+
+def require_block(page: Path, name: str) -> None:
+    """Refuse a page without the block of that name, before what would fill it is computed."""
+    _block(page, name)
 
 
 def _block(page: Path, name: str) -> tuple[str, int, int]:

@@ -117,6 +117,7 @@ def multimodal(
     """Figure 9: each label map with several latents."""
     from spade_eval.figures.styles import multimodal as computed
 
+    _require_block(asked.into, "multimodal")
     split = asked.split(asked.checkpoint)
     _show(
         *computed(
@@ -149,6 +150,7 @@ def style(
     """Figure 1: label maps x style images through the encoder."""
     from spade_eval.figures.styles import style as computed
 
+    _require_block(asked.into, "style")
     split = asked.split(asked.checkpoint)
     _show(
         *computed(
@@ -157,6 +159,14 @@ def style(
         ),
         asked.into,
     )  # fmt: skip
+
+
+def _require_block(page: Path | None, name: str) -> None:
+    """Refuse a page without a place for the figure before the figure is made."""
+    if page is not None:
+        from spade_eval.reports.tables.filled_page import require_block
+
+        require_block(page, name)
 
 
 def _show(lines: list[str], picture: Path, into: Path | None = None) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`spade-eval convert` and `bundle`: checkpoints in another form, and results in one file."""
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from spade_eval.cli.console.output import say, show, wrote
 from spade_eval.cli.console.topics import RELEASED
 from spade_eval.cli.flags import ReleasedFlags, grouped
 from spade_eval.errors import UserError
+from spade_eval.files import is_writable
 
 
 @grouped
@@ -109,13 +111,18 @@ def _given(out: Path | None, example: str) -> Path:
 
 
 def _write(runs: list[Path], path: Path, features: bool) -> None:
-    from spade_eval.reports.bundle.bundle import write_bundle
+    from spade_eval.reports.bundle.bundle import copied_parts, write_bundle
     from spade_eval.reports.run_report import write_run_tables
     from spade_eval.reports.runs import open_run
 
-    for run in runs:
-        write_run_tables(open_run(run))  # what is bundled agrees with the records
-    identity = write_bundle(runs, path, features=features)
+    with tempfile.TemporaryDirectory() as scratch:
+        places = [
+            run if is_writable(run) else copied_parts(run, Path(scratch) / str(number))
+            for number, run in enumerate(runs)
+        ]
+        for place in places:
+            write_run_tables(open_run(place))  # what is bundled agrees with the records
+        identity = write_bundle(places, path, features=features)
     wrote([path])
     say(f"{path}: {path.stat().st_size:,} bytes, {len(runs)} runs")
     show(

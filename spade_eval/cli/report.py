@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spade_eval.cli.console.conditions import OF_ONE_RUN, WITH_TABLE
-from spade_eval.cli.console.output import current, note, show, wrote
+from spade_eval.cli.console.output import current, note, say, show, wrote
 from spade_eval.errors import UserError
+from spade_eval.files import is_writable
 
 if TYPE_CHECKING:
     from spade_eval.paper_tables import PaperTable
@@ -101,10 +102,14 @@ def _latex(columns: str | None, names: Sequence[str]) -> "LatexForm":
 
 
 def show_report(run: Path, *, thorough: bool = False, latex: "LatexForm | None" = None) -> None:
-    """Write the report, print the table, and last where everything is."""
-    from spade_eval.reports.run_report import write_report
+    """Write the report and print the table and where all is; of a read-only run print the table."""
+    from spade_eval.reports.run_report import printed_report, write_report
     from spade_eval.reports.tables.latex import PLAIN
 
+    if not is_writable(run):
+        show(printed_report(run))
+        say(f"\n{run} is read-only: give --out FOLDER for the table in files, plots and a page")
+        return
     written = write_report(run, thorough=thorough, latex=latex or PLAIN)
     show_written(written, run, "Everything of this run is in")
 
@@ -139,6 +144,10 @@ def _show_together(
     opened = open_runs(places, scratch)
     table = None if name is None else paper_table_called(name)
     folder = out or _default_folder(places, table)
+    if into is not None and table is not None:
+        from spade_eval.reports.tables.filled_page import require_block
+
+        require_block(into, table.stem)
     if table is None:
         written = write_merged_report(opened, folder, latex)
     else:

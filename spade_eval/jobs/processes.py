@@ -7,13 +7,14 @@ user may as well start torchrun: the environment of a process says what it is.
 
 import logging
 import os
+import shutil
 import signal
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,6 +88,8 @@ def launch(plan: Plan, arguments: Sequence[str]) -> int:
             _LAUNCH_FOLDER: folder, _LAUNCHER: str(os.getpid()), "PYTHONPATH": python_path(),
         }  # fmt: skip
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // plan.gpus)))
+        # What C++ says about a connection that another process has ended is a stack for each.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         # Makes restarts after a kill reliable: 12 of 12, against 3 of 5 without it.
         os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
         program = ["--log-dir", folder, "--module", "spade_eval"]
@@ -168,7 +171,7 @@ def joined() -> "Iterator[World]":
             lost = is_loss_of_another(error)
             if not (lost or isinstance(error, (UserError, OSError))):
                 raise
-            if not world.claims("the word"):
+            if not _claims_the_word(world):
                 end_worker(1 if lost else 2)
             if lost:
                 print(
@@ -180,10 +183,28 @@ def joined() -> "Iterator[World]":
             raise
 
 
+def _claims_the_word(world: "World") -> bool:
+    """Return whether this process is the first of a launch that has something to say.
+
+    By a file where there is a launch folder: the store of the processes ends with the first of
+    them, and then has a stack of C++ to say.
+    """
+    if _LAUNCH_FOLDER not in os.environ:
+        return world.claims("the word")
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    try:
+        _word(f"claimed-{attempt}").touch(exist_ok=False)
+    except OSError:  # it is there, or the command is gone with its folder
+        return False
+    return True
+
+
 def _end_with(launcher: int) -> None:
     """End this process, as SIGTERM does, soon after the command that started it was killed."""
     while os.getppid() == launcher:
         time.sleep(_LOOK_SECONDS)
+    if _LAUNCH_FOLDER in os.environ:
+        shutil.rmtree(os.environ[_LAUNCH_FOLDER], ignore_errors=True)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_GRACE_SECONDS)
     os._exit(128 + signal.SIGTERM)
@@ -192,7 +213,8 @@ def _end_with(launcher: int) -> None:
 def leave_word(refused: bool) -> None:
     """Tell the command that started this process what the user has read."""
     if _LAUNCH_FOLDER in os.environ:
-        _word(_REFUSED if refused else _STOPPED).touch()
+        with suppress(FileNotFoundError):  # that command is gone
+            _word(_REFUSED if refused else _STOPPED).touch()
 
 
 def end_worker(code: int) -> None:

@@ -7,6 +7,7 @@ generator are shown with the paper's numbers; rows that are another row's networ
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,11 +17,12 @@ from spade_eval.errors import lookup
 from spade_eval.jobs import LAUNCHERS
 from spade_eval.jobs.job import PROGRAM, REFERENCES, Job
 from spade_eval.jobs.launch import Failure, Launch, Outcome
+from spade_eval.models.training.distributed import ALONE
 from spade_eval.paper_tables import SAME_NETWORK, PaperTable, paper_table_called
 from spade_eval.records import sha256_of_json
 from spade_eval.rows import Request
 from spade_eval.weights import VGG19, is_installed
-from spade_eval.workplace import Workplace, claim_folder
+from spade_eval.workplace import Workplace, at_work, claim_folder
 
 SEEDS = "seeds"
 """What the report of rows that are of no paper's table is called."""
@@ -116,7 +118,10 @@ def run_study(
     if not stages:
         return Outcome()
     say(f"{launch.num_jobs} jobs to run; everything else is recorded")
-    outcome = launch_jobs(launch)
+    with ExitStack() as held:
+        for folder in study.run_folders:  # refused now, not by the jobs, of which each would fail
+            held.enter_context(at_work(folder, ["a table"], ALONE))
+        outcome = launch_jobs(launch)
     if outcome.submitted:
         return outcome
     failed = {failure.job for failure in outcome.failures}

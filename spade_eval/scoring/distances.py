@@ -7,7 +7,7 @@ is only tried: then noise stands in for the weights, and the distance is said to
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -95,21 +95,38 @@ class Distance:
         return ()
 
 
+def profiles_at_hand(
+    names: Sequence[str], weights_dir: Path, *, in_domain: bool, filled: bool
+) -> Mapping[str, FIDProfile]:
+    """Return the FID profiles of these names, whose weights are there or are to be noise.
+
+    None where weights are missing and the segmenter is in-domain: its features stand in for them.
+    `UserError` for others. Nothing is opened.
+    """
+    profiles = {name: lookup(FID_PROFILES, name, "FID profile") for name in names}
+    present = [is_installed(profile.weights, weights_dir) for profile in profiles.values()]
+    if in_domain and not all(present):
+        return {}
+    for profile in profiles.values():
+        if not filled:
+            _weights_of(profile, weights_dir)
+    return profiles
+
+
 def open_distances(
-    profile_names: Sequence[str],
-    segmenter: ScoringSegmenter,
+    profiles: Mapping[str, FIDProfile],
+    in_domain: ScoringSegmenter | None,
     weights_dir: Path,
     device: torch.device,
     *,
     filled: bool = False,
 ) -> tuple[Distance, ...]:
-    """Open FID by each profile; FD where the segmenter is in-domain and weights are missing."""
-    profiles = {name: lookup(FID_PROFILES, name, "FID profile") for name in profile_names}
-    if isinstance(segmenter.network, InDomainSegmenter) and not all(
-        is_installed(profile.weights, weights_dir) for profile in profiles.values()
-    ):
-        features = InDomainFeatures(segmenter.network)
-        return (Distance("fd_in_domain", segmenter.title, segmenter.sha256, features),)
+    """Open FID by each profile, or FD on the features of an in-domain segmenter in its place."""
+    if in_domain is not None:
+        network = in_domain.network
+        assert isinstance(network, InDomainSegmenter)
+        features = InDomainFeatures(network)
+        return (Distance("fd_in_domain", in_domain.title, in_domain.sha256, features),)
     return tuple(
         _fid(name, profile, weights_dir, device, filled=filled, is_extra=index > 0)
         for index, (name, profile) in enumerate(profiles.items())
@@ -132,14 +149,18 @@ def _fid(
         features = InceptionFeatures(noise.state_dict(), profile).to(device)
         title, digest = f"{profile.weights.title}, filled", sha256_of_json({"filled": "inception"})
         return Distance("fid", title, digest, features, name, profile, True, is_extra)
-    advice = "leave FID out with --fid-profile none, or name the folder with --weights-dir"
-    path = installed(dataclasses.replace(profile.weights, flags=advice), weights_dir)
+    path = _weights_of(profile, weights_dir)
     with as_user_error(f"FID weights {path.name}"):
         features = InceptionFeatures(load_tensors(path), profile).to(device)
     digest = sha256_of_weights(path)
     return Distance(
         "fid", profile.weights.title, digest, features, name, profile, is_extra=is_extra
     )
+
+
+def _weights_of(profile: FIDProfile, weights_dir: Path) -> Path:
+    advice = "leave FID out with --fid-profile none, or name the folder with --weights-dir"
+    return installed(dataclasses.replace(profile.weights, flags=advice), weights_dir)
 
 
 def stored_references(

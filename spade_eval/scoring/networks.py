@@ -6,7 +6,7 @@ Each is opened when it is first needed, since a run whose rows are all recorded 
 
 import dataclasses
 import functools
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -14,9 +14,15 @@ from spade_eval.config import RunConfig
 from spade_eval.datasets.base import Dataset, segmenter_of
 from spade_eval.errors import UserError
 from spade_eval.metrics.feature_set import FeatureSet
-from spade_eval.protocol import Protocol, ResolvedProtocol
+from spade_eval.metrics.fid_profiles import FIDProfile
+from spade_eval.protocol import IN_DOMAIN, Protocol, ResolvedProtocol
 from spade_eval.records import sha256_of_json
-from spade_eval.scoring.distances import Distance, open_distances, stored_references
+from spade_eval.scoring.distances import (
+    Distance,
+    open_distances,
+    profiles_at_hand,
+    stored_references,
+)
 from spade_eval.scoring.in_domain import SHIPPED, segmenter_config, train_segmenter
 from spade_eval.scoring.scorer import Scorer, cached_features
 from spade_eval.scoring.segmenter import ScoringSegmenter, open_segmenter
@@ -65,11 +71,24 @@ class ScoringNetworks:
         return train_segmenter(config, splits, self.place.weights_dir, self.place.device)
 
     @cached_property
+    def profiles(self) -> Mapping[str, FIDProfile]:
+        """The FID profiles that are compared, whose weights are there; see `profiles_at_hand`."""
+        # A segmenter that is not trained for it is opened now: its file is the first to be missed.
+        in_domain = self.protocol.segmenter == IN_DOMAIN or self.segmenter.weights == "in-domain"
+        return profiles_at_hand(
+            self.protocol.fid_profiles,
+            self.place.weights_dir,
+            in_domain=in_domain,
+            filled=self.config.filled_weights,
+        )
+
+    @cached_property
     def distances(self) -> tuple[Distance, ...]:
         """FID by each profile of the protocol, or FD in-domain."""
+        is_replaced = bool(self.protocol.fid_profiles) and not self.profiles
         return open_distances(
-            self.protocol.fid_profiles,
-            self.segmenter,
+            self.profiles,
+            self.segmenter if is_replaced else None,
             self.place.weights_dir,
             self.place.device,
             filled=self.config.filled_weights,

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from spade_eval.errors import UserError
-from spade_eval.files import lfs_pointer, replaced
+from spade_eval.files import is_writable, lfs_pointer, replaced
 from spade_eval.json_fields import parsed_json
 from spade_eval.records import sha256_of_file
 
@@ -157,7 +157,7 @@ def _recorded(folder: Path) -> dict[str, str]:
 
 def _record(folder: Path, key: str, digest: str) -> None:
     recorded = _recorded(folder)
-    if key in recorded:
+    if key in recorded or not is_writable(folder):
         return
     with replaced(folder / RECORDED) as temporary:
         temporary.write_text(json.dumps({**recorded, key: digest}, indent=2), "utf-8")

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 
 from spade_eval.errors import UserError
+from spade_eval.files import locked
 from spade_eval.progress import Progress
 from spade_eval.weights import WeightFile, installed, is_installed
 
@@ -24,8 +25,18 @@ def fetch(weights: WeightFile, folder: Path) -> Path:
             f"put it into {(folder / weights.file_name).parent}"
         )
     path = folder / weights.file_name
+    with locked(path.with_name(path.name + ".lock"), wait=True):
+        if not is_installed(weights, folder):  # who was waited for may have fetched it
+            _download(weights, path)
+    try:
+        return installed(weights, folder)
+    except UserError:
+        path.unlink()  # what is not the file must not stand under its name
+        raise
+
+
+def _download(weights: WeightFile, path: Path) -> None:
     part = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         _resume(weights.origin, part)
     except HTTPError as error:
@@ -35,11 +46,6 @@ def fetch(weights: WeightFile, folder: Path) -> Path:
     except (URLError, OSError, ValueError) as error:
         raise _failed(weights, path, error) from error
     os.replace(part, path)
-    try:
-        return installed(weights, folder)
-    except UserError:
-        path.unlink()  # what is not the file must not stand under its name
-        raise
 
 
 def _failed(weights: WeightFile, path: Path, error: Exception) -> UserError:

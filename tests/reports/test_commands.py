@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`report`, `bundle` and `--compare` on the command line, and the commands of docs/reports.md."""
 
+import os
 import re
 import shlex
 from pathlib import Path
@@ -45,6 +46,31 @@ def test_the_commands_of_the_document_run(place: Path, capsys: pytest.CaptureFix
         code, out, err = called(words[1:], capsys)
         assert code == 0, f"{line}: {err}"
         assert out
+
+
+def test_a_read_only_run_is_printed_and_reported_and_bundled_elsewhere(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = place / "runs" / "NAME"
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    access = os.access
+
+    def on_a_read_only_disk(path: Path, mode: int) -> bool:
+        return not (Path(path) == run and mode == os.W_OK) and access(path, mode)
+
+    monkeypatch.setattr(os, "access", on_a_read_only_disk)
+    code, out, err = called(["report", str(run)], capsys)
+    assert code == 0, err
+    assert "concat" in out
+    assert f"{run} is read-only: give --out FOLDER" in out
+    assert called(["report", str(run), "--out", "elsewhere"], capsys)[0] == 0
+    assert (place / "elsewhere" / "html" / "index.html").is_file()
+    assert called(["bundle", str(run), "--out", "run.zip"], capsys)[0] == 0
+    assert called(["bundle", "--verify", "run.zip"], capsys)[0] == 0
+    # Intervals are remembered in the run's cache where that can be.
+    after = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert {path.parent.name for path in after.keys() - before.keys()} <= {"cache"}
+    assert {path: after[path] for path in before} == before
 
 
 def test_the_flags_of_the_compare_command_exist() -> None:

@@ -14,6 +14,7 @@ from processes import Fork
 
 from spade_eval.cli import main
 from spade_eval.errors import UserError
+from spade_eval.files import locked
 from spade_eval.jobs.processes import Plan, starts_others
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -34,6 +35,14 @@ def is_alive(process: int) -> bool:
         ["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False
     )
     return state.stdout.strip()[:1] not in ("", "Z")
+
+
+def launch_folder(worker: int) -> Path:
+    """Where its command keeps what concerns all processes."""
+    variables = Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")
+    name = b"SPADE_EVAL_LAUNCH_FOLDER="
+    (value,) = (item.removeprefix(name) for item in variables if item.startswith(name))
+    return Path(os.fsdecode(value))
 
 
 def started_training(run: Path, *flags: object) -> Fork:
@@ -109,6 +118,15 @@ def test_an_error_of_all_processes_is_one_line(tmp_path: Path, restarts: int) ->
 
 
 @pytest.mark.slow
+def test_a_refusal_by_the_first_process_is_one_line(tmp_path: Path) -> None:
+    with locked(tmp_path / "run" / "locks" / "spade.lock", wait=False):
+        process = Fork("spade_eval", "train", *TINY, *TWO, "--out", tmp_path / "run")
+        assert process.wait() == 2
+    assert "is at work on spade" in process.err
+    assert process.err.count("\n") == 1, process.err
+
+
+@pytest.mark.slow
 def test_an_error_of_one_process_under_torchrun_is_one_line() -> None:
     worker = Path(__file__).parent / "workers" / "refusing_worker.py"
     ended = subprocess.run(
@@ -156,6 +174,8 @@ def test_processes_whose_command_is_killed_save_and_end(tmp_path: Path) -> None:
     process = started_training(run, "--steps", 600)
     workers = children_of(process.pid)
     assert len(workers) == 2
+    folder = launch_folder(workers[0])
+    assert folder.is_dir()
     process.kill()
     deadline = time.monotonic() + 60  # seconds; on a machine of its own it takes two
     while (alive := [worker for worker in workers if is_alive(worker)]) and (
@@ -165,5 +185,6 @@ def test_processes_whose_command_is_killed_save_and_end(tmp_path: Path) -> None:
     for worker in alive:
         os.kill(worker, signal.SIGKILL)
     assert not alive
+    assert not folder.exists()
     assert list(run.glob("checkpoints/*/state.pt"))
     assert not list(run.glob("checkpoints/*/*.safetensors"))

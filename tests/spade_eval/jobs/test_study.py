@@ -20,6 +20,7 @@ from spade_eval.cli import main
 from spade_eval.config import RunConfig
 from spade_eval.datasets import DATASETS
 from spade_eval.engine import Benchmark
+from spade_eval.files import locked
 from spade_eval.jobs import LAUNCHERS
 from spade_eval.jobs import study as ablations
 from spade_eval.jobs.job import REFERENCES
@@ -105,6 +106,22 @@ def test_what_is_missing_is_known_from_the_records(benchmark_in) -> None:
     benchmark.run(Request(("spade",)))
     assert missing(benchmark, names) == ["concat"]
     assert missing(benchmark_in("other", seed=1), names) == [REFERENCES, "spade", "concat"]
+
+
+def test_a_second_command_of_a_table_says_who_is_at_work_and_starts_no_job(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Launch] = []
+    monkeypatch.setitem(LAUNCHERS, "local", lambda launch: started.append(launch) or Outcome())
+    command = ("--table", "3", "--model", "spade")
+    with locked(tmp_path / "scenes-seed0" / "locks" / "a table.lock", wait=False):
+        error = refused(*command, capsys=capsys, out=tmp_path)
+    assert f"process {os.getpid()} on " in error
+    assert f"is at work on a table in {tmp_path / 'scenes-seed0'}; wait until it ends" in error
+    assert error.count("\n") == 1
+    assert not started
+    refused(*command, capsys=capsys, out=tmp_path)  # the stand-in records nothing
+    assert len(started) == 1
 
 
 def test_folders_are_those_of_a_plain_run_unless_out_is_given(benchmark_in) -> None:

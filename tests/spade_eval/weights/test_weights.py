@@ -5,6 +5,7 @@ import dataclasses
 import http.server
 import re
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from spade_eval import weights
 from spade_eval.cli import main
 from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
+from spade_eval.files import locked
 from spade_eval.metrics import fid_profiles
 from spade_eval.metrics.density_coverage import density_coverage
 from spade_eval.metrics.feature_set import FeatureSet
@@ -125,8 +127,41 @@ def test_a_download_with_another_hash_is_not_kept(tmp_path: Path) -> None:
     record = dataclasses.replace(unpublished("x.pth", server.address), sha256_prefix="00")
     with pytest.raises(UserError, match=r"expected 00\.\.\."):
         downloads.fetch(record, tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["x.pth.lock"]
     server.httpd.shutdown()
+
+
+def test_who_comes_second_waits_for_the_download_of_the_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = Server(b"content")
+    record = unpublished("x.pth", server.address)
+    second = threading.Thread(target=downloads.fetch, args=(record, tmp_path))
+    with locked(tmp_path / "x.pth.lock", wait=False):
+        second.start()
+        said, deadline = "", time.monotonic() + 60
+        while "at work on x.pth" not in said and time.monotonic() < deadline:
+            said += capsys.readouterr().err
+            time.sleep(0.01)
+        (tmp_path / "x.pth").write_bytes(b"content")  # the first has fetched it
+    second.join(60)
+    assert said.startswith("waiting for process ")
+    assert not server.ranges
+    server.httpd.shutdown()
+
+
+def test_a_folder_under_the_name_of_weights_is_refused(tmp_path: Path) -> None:
+    (tmp_path / INCEPTION.file_name).mkdir()
+    with pytest.raises(UserError, match="a folder, a pipe or a link that leads nowhere was found"):
+        weights.is_installed(INCEPTION, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{" * 100_000])
+def test_damaged_memories_of_hashes_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.pth").write_bytes(b"content")
+    (tmp_path / weights.RECORDED).write_text(text)
+    with pytest.raises(UserError, match=f"{weights.RECORDED} is not the JSON"):
+        weights.installed(unpublished("x.pth"), tmp_path)
 
 
 def test_a_file_without_an_address_is_said(tmp_path: Path) -> None:
