@@ -76,6 +76,7 @@ class Benchmark:
         """Measure what is missing; returns the names of the rows that were measured now."""
         world = self.place.world
         world.on_first(lambda: claim_folder(self.place.run_folder, self.config))
+        world.on_first(self.dataset.fingerprint)  # others then find hashes of files remembered
         rows = self.rows(request)
         with at_work(self.place.run_folder, [row.name for row in self._missing(rows)], world):
             missing = self._missing(rows)  # again: who was at work may have ended meanwhile
@@ -161,6 +162,7 @@ class Benchmark:
 
     def train_config(self, model: str) -> TrainConfig:
         """Return how this run trains a model."""
+        self.place.world.on_first(self._train_split.fingerprint)
         return train_config(model, self.config, self._train_split, self.place.weights_dir)
 
     def job_sha256(self, row: Row) -> str:
