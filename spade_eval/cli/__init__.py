@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import typer
 
 from spade_eval.cli.bench import bench_app
+from spade_eval.cli.bench.validate import validate_app
 from spade_eval.cli.benchmark import benchmark, score
 from spade_eval.cli.console.app import App, Json, Quiet, Version
 from spade_eval.cli.console.output import kept_apart, output_of
@@ -49,6 +50,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(weights_app, name="weights")
 app.add_typer(stats_app, name="stats")
 app.add_typer(bench_app, name="bench")
+app.add_typer(validate_app, name="validate")
 
 
 @app.callback()

@@ -208,8 +208,9 @@ def export_samples(
         for written in export(
             splits, target, limit, as_stored=stored, workers=_workers(workers), progress=progress
         ):
-            typer.echo(_line(written))
-    typer.echo(f"score what is made of them with --dataset folder --data-root {target}")
+            say(_line(written))
+    wrote([target])
+    say(f"score what is made of them with --dataset folder --data-root {target}")
 
 
 @contextmanager

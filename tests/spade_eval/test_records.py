@@ -189,8 +189,8 @@ def changed_line(**changes: Any) -> str:
         ({"train_settings": {"beta": math.inf}}, "train_settings is "),
         ({"train_settings": {"a": [{"\udfff": 1}]}}, "train_settings is "),
         ({"source": "x" * 300}, "source has 300 bytes, expected at most 200"),
-        ({"dataset": "x" * 20_000}, "dataset has 20000 characters, expected at most 16384"),
-        ({"notes": ["x", "y" * 20_000]}, "notes has 20000 characters, expected at most 16384"),
+        ({"dataset": "x" * 20_000}, "dataset has 20000 letters, expected at most 1000"),
+        ({"notes": ["x", "y" * 20_000]}, "notes are 2 of up to 20000 letters"),
         ({"new\nfield": 1}, "unknown field 'new.*field'"),
     ],
 )

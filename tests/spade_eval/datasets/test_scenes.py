@@ -243,3 +243,18 @@ def test_speed() -> None:
     for index in range(30):
         dataset[index]
     assert 30 / (time.process_time() - start) > 15.0
+
+
+def test_samples_go_on_beyond_the_split() -> None:
+    """Fresh scenes: those that a longer split would have, under their own fingerprint."""
+    whole, rest = Scenes("val", (32, 32), length=4), Scenes("val", (32, 32), length=2, first=2)
+    assert rest.names == whole.names[2:] == ["val_00002", "val_00003"]
+    for index in range(2):
+        sample, expected = rest[index], whole[index + 2]
+        assert sample.name == expected.name
+        np.testing.assert_array_equal(sample.photo, expected.photo)
+        np.testing.assert_array_equal(sample.label_map, expected.label_map)
+        np.testing.assert_array_equal(rest.oracle_photo(index), whole.oracle_photo(index + 2))
+    lengths = [Scenes("val", (32, 32), length=2, first=first) for first in (0, 1, 2)]
+    assert len({scenes.fingerprint() for scenes in lengths}) == 3
+    assert lengths[0].fingerprint() == Scenes("val", (32, 32), length=2).fingerprint()

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `spade-eval validate intervals` leaves: a table in every form and a figure."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from spade_eval.errors import UserError
+from spade_eval.reports.plots.validation import plot_validation
+from spade_eval.reports.run_report import NO_PLOTS, RunReport, files_of, has_plots
+from spade_eval.reports.runs import open_run
+from spade_eval.reports.statistics.jackknife import FEWEST_IMAGES
+from spade_eval.reports.statistics.population import KERNEL, population_of
+from spade_eval.reports.statistics.validation import validate
+from spade_eval.reports.tables.filled_page import fill_page, fill_with_figure
+from spade_eval.reports.tables.formats import as_text
+from spade_eval.reports.tables.validation import validation_table
+from spade_eval.reports.tables.writing import write_forms
+
+_SAME_FEATURES = "KID (same features)"
+
+
+def write_validation(
+    run_folder: Path,
+    folder: Path,
+    titles: Sequence[str],
+    sizes: Sequence[int],
+    replications: int,
+    seed: int,
+    progress: Callable[[int], None],
+) -> RunReport:
+    """Draw from the images of a run folder; write `validation` in every form into a folder."""
+    require_sizes(sizes)
+    run = open_run(run_folder)
+    if len(run.groups) != 1:
+        raise UserError(
+            f"{run_folder} holds rows of {len(run.groups)} protocols, expected one population; "
+            "give a run folder of one"
+        )
+    group = run.groups[0]
+    population = population_of(group, run_folder, titles)
+    items = list(validate(population, sizes, replications, seed, progress=progress))
+    labels = {name: item.label for row in group.rows for name, item in row.scores.items()}
+    labels.setdefault(KERNEL, _SAME_FEATURES)
+    classes = next(list(row.class_iou) for row in group.rows if row.class_iou)
+    table = validation_table(items, labels, classes, replications)
+    about = f"Population: {population.size:,} label maps of {group.title}."
+    paths = write_forms(table, folder, "validation")
+    plots = [plot_validation(items, labels, folder, [about])] if has_plots() else []
+    lines = [table.title, about, "", as_text(table), *(f"Note: {note}" for note in table.notes)]
+    lines += [] if plots else [NO_PLOTS]
+    return RunReport((*paths, *files_of(plots)), "\n".join(lines))
+
+
+def require_sizes(sizes: Sequence[int]) -> None:
+    """Refuse sizes at which groups of images cannot be left out."""
+    for size in sizes:
+        if size < FEWEST_IMAGES:
+            raise UserError(
+                f"--n {size}: intervals of distances need {FEWEST_IMAGES} images; give more"
+            )
+
+
+def fill_with_validation(page: Path, written: RunReport) -> list[Path]:
+    """Put table and figure into the block `validation` of a page."""
+    (picture,) = (path for path in written.paths if path.name == "validation.png")
+    text = picture.with_suffix(".md").read_text(encoding="utf-8")
+    filled = fill_with_figure(page, picture, [])
+    shown = f"![Coverage]({filled[1].name})\n\n{text}"
+    return [fill_page(page, picture.stem, shown), *filled[1:]]

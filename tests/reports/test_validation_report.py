@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report of a validation: every form, the block of a page, what is refused."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from counted import write_run
+
+from spade_eval.errors import UserError
+from spade_eval.reports.validation_report import fill_with_validation, write_validation
+
+
+def written(folder: Path, titles: tuple[str, ...] = (), sizes: tuple[int, ...] = (60, 40)) -> str:
+    page = folder / "page.md"
+    page.write_text("Before.\n<!-- validation -->\n<!-- /validation -->\nAfter.\n")
+    report = write_validation(folder, folder / "out", titles, sizes, 3, 0, lambda size: None)
+    copies = fill_with_validation(page, report)
+    assert [path.name for path in copies] == ["page.md", "page-validation.png"]
+    return report.text
+
+
+def test_everything_is_written_and_a_page_filled(tmp_path: Path) -> None:
+    write_run(tmp_path, {"real": 0.1, "mine": 0.3, "bad": 0.7})
+    text = written(tmp_path)
+    for part in ("mine - bad", "KID (same features)", "miou", "3 replications", "N = 40:",
+                 "trusted no further", "Population: 60 label maps"):  # fmt: skip
+        assert part in text
+    assert "real" not in text
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"validation.csv", "validation.md", "validation.tex", "validation.svg"} <= names
+    frame = pd.read_csv(tmp_path / "out" / "validation.csv")
+    assert set(frame["num_images"]) == {60, 40}
+    assert frame["coverage"].between(0, 1).all()
+    page = (tmp_path / "page.md").read_text()
+    assert page.startswith("Before.\n<!-- validation -->\n![Coverage](page-validation.png)")
+    assert "mine - bad" in page
+    assert page.endswith("<!-- /validation -->\nAfter.\n")
+
+
+def test_rows_can_be_chosen(tmp_path: Path) -> None:
+    write_run(tmp_path, {"mine": 0.3, "bad": 0.7})
+    assert "bad" not in written(tmp_path, ("mine",), (40,))
+
+
+def test_what_cannot_be_a_population_is_refused(tmp_path: Path) -> None:
+    write_run(tmp_path / "bare", {"mine": 0.3}, features=False)
+    with pytest.raises(UserError, match="no row with per-image counts and features"):
+        written(tmp_path / "bare")
+    write_run(tmp_path / "two", {"mine": 0.3})
+    write_run(tmp_path / "two", {"mine": 0.3}, protocol_sha256="f" * 64)
+    with pytest.raises(UserError, match="rows of 2 protocols"):
+        written(tmp_path / "two")
+    with pytest.raises(UserError, match="--n 39: intervals of distances need 40 images"):
+        written(tmp_path / "two", sizes=(39,))
