@@ -131,7 +131,8 @@ def small_coco(tmp_path: Path) -> Path:
                 path = tmp_path / "coco" / f"{split}_{kind}" / f"{stem}.{extension}"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 shape = (40, 40, 3) if kind == "img" else (40, 40)
-                values = random.integers(0, 90, shape, dtype=np.uint8)
+                highest = 10 if kind == "label" else 89  # id 11, street sign, never occurs
+                values = random.integers(0, highest + 1, shape, dtype=np.uint8)
                 Image.fromarray(values).save(path)
     return tmp_path / "coco"
 
