@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spade_eval.models.semantics import SemanticMap
+from spade_eval.models.training.distributed import ALONE
 
 CPU = torch.device("cpu")
 Floats = NDArray[np.float32]
@@ -80,16 +81,30 @@ class Noise:
 
     def uniform(self, name: str, *shape: int) -> Tensor:
         """Draw (N, *shape), uniform in [0, 1)."""
-        return self._drawn(name, shape, lambda random, size: random.random(size, "f4"))
+        return self._drawn(name, shape, _uniform)
+
+    def uniform_of_step(self, name: str, *shape: int) -> Tensor:
+        """Draw (*shape), uniform in [0, 1), once for all images and processes of a step."""
+        (step,) = self.streams
+        drawn = replace(step, rows=1, taken=None).draw(_code(name), shape, _uniform)
+        return torch.from_numpy(drawn[0]).to(self.device, self.dtype)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Noise":
         """Return the same numbers on another device, in another float type."""
         return replace(self, device=device, dtype=dtype)
 
     def _drawn(self, name: str, shape: tuple[int, ...], draw: _Draw) -> Tensor:
-        code = () if name == self.unnamed else (zlib.crc32(name.encode()),)
+        code = () if name == self.unnamed else _code(name)
         parts = [stream.draw(code, shape, draw) for stream in self.streams]
         return torch.from_numpy(np.concatenate(parts)).to(self.device, self.dtype)
+
+
+def _code(name: str) -> tuple[int]:
+    return (zlib.crc32(name.encode()),)
+
+
+def _uniform(random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    return random.random(shape, "f4")
 
 
 @dataclass(frozen=True)
@@ -115,3 +130,5 @@ class Batch:
     photos: Tensor  # (N, 3, H, W) in [-1, 1]; of other scenes where the system trains unpaired
     noise: Noise
     made: dict[str, Any] = field(default_factory=dict)  # what an update leaves for the next one
+    # Sums integers over the processes that share the batch, so that statistics are the batch's.
+    summed: Callable[[Tensor], Tensor] = ALONE.summed

@@ -64,8 +64,14 @@ RELEASED_LAYOUTS: dict[str, SemanticLayout] = {
     "ade20k_shifted": LAYOUTS["ade20k"]["sdm"],
     "cityscapes": LAYOUTS["cityscapes"]["spade"],
     "cityscapes_without_edges": LAYOUTS["cityscapes"]["oasis"],
+    "coco_stuff_unknown_first": LAYOUTS["cocostuff"]["oasis"],
 }
 """The layouts of released networks by the names under which a user chooses one of them."""
+
+SPADE_LAYOUTS = (
+    "coco_stuff", "ade20k_raw", "ade20k_shifted", "cityscapes", "cityscapes_without_edges",
+)  # fmt: skip
+"""Those among which a released network's channels decide, unless its system has its own order."""
 
 
 def layouts_of(

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from spade_eval.models.labels import Size
+from spade_eval.models.labels import SPADE_LAYOUTS, Size
 
 Shapes = Mapping[str, Tensor]
 """A state dict with published names, of which only names and shapes are read."""
@@ -24,6 +24,7 @@ class Hints:
     upsampling: str | None = None  # of SPADE's decoder
     image_size: Size | None = None  # of latent-input generators
     num_features: int = 0  # channels of pix2pixHD's instance features
+    num_labels: int | None = None  # label channels, where others stand beside them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,8 @@ class Published:
     # names and in PyTorch's order of dimensions, of sizes that were checked.
     is_file: Callable[[Path], bool] = lambda path: False
     read: Callable[[Path], dict[str, Tensor]] | None = None
+    # Names of `RELEASED_LAYOUTS` that its label channels may have; with one that fits, nobody asks.
+    layouts: tuple[str, ...] = SPADE_LAYOUTS
     # Names by which a user says whose file it is, and which of them a generator's `Config` has.
     families: tuple[str, ...] = ()
     family_of: Callable[[Any], str] | None = None

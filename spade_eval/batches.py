@@ -15,6 +15,7 @@ from spade_eval.models.inputs import Batch, Noise
 from spade_eval.models.labels import SemanticLayout, layouts_of
 from spade_eval.models.semantics import SemanticMap
 from spade_eval.models.systems.base import System
+from spade_eval.models.training.distributed import ALONE, World
 from spade_eval.protocol import Protocol
 from spade_eval.segmenters.training import SegmenterBatch
 
@@ -65,10 +66,15 @@ def training_batch(
     photographed: Sequence[Sample],
     layout: SemanticLayout,
     noise: Noise,
+    world: World = ALONE,
 ) -> Batch:
-    """Make a batch on the noise's device: the label maps of some samples, the photos of others."""
+    """Make a batch on the noise's device: the label maps of some samples, the photos of others.
+
+    It is this process's share where the processes of `world` go through a batch together.
+    """
     scaled = photos(photographed).to(noise.device).float() / 127.5 - 1
-    return Batch(semantic_map(labelled, layout, noise.device), scaled, noise)
+    semantics = semantic_map(labelled, layout, noise.device)
+    return Batch(semantics, scaled, noise, summed=world.summed)
 
 
 def segmenter_batch(samples: Sequence[Sample], device: torch.device) -> SegmenterBatch:

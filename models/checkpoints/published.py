@@ -13,12 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from spade_eval.models.checkpoints.bounds import require_buildable
-from spade_eval.models.checkpoints.recognition import is_generator, recognised, resolve_layout
+from spade_eval.models.checkpoints.recognition import (
+    is_generator,
+    layout_called,
+    recognised,
+    resolve_layout,
+)
 from spade_eval.models.checkpoints.unwrapping import plain_names, unwrapped
 from spade_eval.models.labels import SemanticLayout, Size
 from spade_eval.models.limits import LARGEST_WEIGHT
 from spade_eval.models.mismatch import listed, mismatch
-from spade_eval.models.released import Hints
+from spade_eval.models.released import Hints, Published
 from spade_eval.models.systems.presets import networks
 
 Names = Mapping[str, str]
@@ -48,7 +53,7 @@ def load_published_generator(
     image_size: Size | None = None,
     num_features: int = 0,
 ) -> PublishedGenerator:
-    """Build the generator that a released SPADE, pix2pixHD or pix2pixHD++ file belongs to.
+    """Build the generator that a released file belongs to.
 
     Shapes give family, widths, depth, label channels and latent input. What they cannot tell is an
     argument, asked for by a `ValueError`: the label `layout` (ADE20K's two orders), `upsampling` of
@@ -56,14 +61,22 @@ def load_published_generator(
     `arch` that is given must be the file's.
     """
     tensors = unwrapped(state_dict).tensors
-    hints = Hints(upsampling=upsampling, image_size=image_size, num_features=num_features)
+    said = layout_called(layout) if isinstance(layout, str) else layout
+    hints = Hints(
+        upsampling=upsampling,
+        image_size=image_size,
+        num_features=num_features,
+        num_labels=None if said is None else said.num_labels,
+    )
     network, config = recognised(tensors, hints)
     if not is_generator(network):
         raise ValueError(f"the file holds a {network.__name__}, expected a generator's file")
-    family: str = network.published.family_of(config)  # type: ignore[attr-defined]
+    own: Published = network.published  # type: ignore[attr-defined]
+    assert own.family_of is not None
+    family = own.family_of(config)
     if arch not in (None, family):
         raise ValueError(f"the file holds a {family} generator, not {arch}; set arch to {family}")
-    layout_name, resolved = resolve_layout(config.num_labels, layout)
+    layout_name, resolved = resolve_layout(config.num_labels, layout, own.layouts)
     require_buildable(network, config)
     with torch.device("meta"):
         generator: nn.Module = network(config)

@@ -1,29 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which network a released file belongs to, read from the names and shapes of its tensors."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from spade_eval.models.checkpoints.safe_load import load_tensors
-from spade_eval.models.labels import RELEASED_LAYOUTS, SemanticLayout
+from spade_eval.models.labels import RELEASED_LAYOUTS, SPADE_LAYOUTS, SemanticLayout
 from spade_eval.models.released import Hints, Published, Shapes
 from spade_eval.models.systems.presets import networks, scored_networks
 
 
+def layout_called(name: str) -> SemanticLayout:
+    """Return the layout of a released network by its name, or raise `ValueError`."""
+    if name not in RELEASED_LAYOUTS:
+        known = ", ".join(RELEASED_LAYOUTS)
+        raise ValueError(f"no label layout is called {name!r}; known: {known}")
+    return RELEASED_LAYOUTS[name]
+
+
 def resolve_layout(
-    num_labels: int, layout: str | SemanticLayout | None
+    num_labels: int,
+    layout: str | SemanticLayout | None,
+    known: Iterable[str] = SPADE_LAYOUTS,
 ) -> tuple[str, SemanticLayout]:
-    """Return (name, layout) for so many channels; `ValueError` where it must be asked for."""
-    fitting = [name for name, known in RELEASED_LAYOUTS.items() if known.num_labels == num_labels]
+    """Return (name, layout) for so many channels; `ValueError` where it must be asked for.
+
+    `known` are the names of the layouts that networks of its kind were released with.
+    """
+    fitting = [name for name in known if RELEASED_LAYOUTS[name].num_labels == num_labels]
     if isinstance(layout, SemanticLayout):
         name, chosen = "custom", layout
     elif layout is not None:
-        if layout not in RELEASED_LAYOUTS:
-            known = ", ".join(RELEASED_LAYOUTS)
-            raise ValueError(f"no label layout is called {layout!r}; known: {known}")
-        name, chosen = layout, RELEASED_LAYOUTS[layout]
+        name, chosen = layout, layout_called(layout)
     elif len(fitting) == 1:
         name, chosen = fitting[0], RELEASED_LAYOUTS[fitting[0]]
     else:

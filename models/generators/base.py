@@ -45,3 +45,15 @@ def check_latent(z: Tensor | None, batch_size: int, z_dim: int) -> Tensor:
             "from the encoder; for a network without latent set z_dim=None"
         )
     return z
+
+
+def check_noise(z: Tensor | None, semantics: SemanticMap, z_dim: int) -> Tensor:
+    """Return z as (N, z_dim) or as a map (N, z_dim, H, W); `ValueError` for any other."""
+    vector = (semantics.batch_size, z_dim)
+    if z is None or tuple(z.shape) not in (vector, (*vector, *semantics.size)):
+        given = "no z" if z is None else f"z of shape {tuple(z.shape)}"
+        raise ValueError(
+            f"{given} was given, expected {vector} or {(*vector, *semantics.size)}: draw it from "
+            "N(0, 1), one vector an image or one a pixel; for a network without it set z_dim=None"
+        )
+    return z

@@ -76,6 +76,7 @@ class Data:
     num_labels: int  # channels of the semantic map
     size: Size
     palette: tuple[tuple[int, int, int], ...] = ()  # for systems that read colour-coded label maps
+    unlabelled_first: bool = False  # channel 0 of the semantic map holds pixels of no class
 
 
 class System(nn.Module):
@@ -89,6 +90,8 @@ class System(nn.Module):
     labels: ClassVar[str] = "spade"  # the column of LAYOUTS that `layout` reads
     paired: ClassVar[bool] = True  # whether photos are those of the label maps
     scored: ClassVar[str] = "generator"
+    # Where `ema_decay` is set: whether the average begins with the first weights, or after a step.
+    averages_first_weights: ClassVar[bool] = False
     # Classes of the other networks that files hold: discriminators, encoders.
     networks: ClassVar[tuple[type[nn.Module], ...]] = ()
     # By set of settings and dataset; "" stands for the datasets that are not named.

@@ -14,12 +14,14 @@ from spade_eval.errors import lookup
 from spade_eval.models.fast.accelerate import accelerate
 from spade_eval.models.generators.crn import CRNGenerator
 from spade_eval.models.generators.local_enhancer import LocalEnhancerGenerator
+from spade_eval.models.generators.oasis import OASISGenerator
 from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator
 from spade_eval.models.generators.spade import SPADEGenerator
 from spade_eval.models.initialisation import build
 from spade_eval.models.labels import Size
 from spade_eval.models.systems.base import Preset, System
 from spade_eval.models.systems.crn import CRN
+from spade_eval.models.systems.oasis import OASIS
 from spade_eval.models.systems.scaling import network_config
 from spade_eval.models.systems.settings import resolved
 from spade_eval.models.systems.spade import SPADE, Pix2PixHD
@@ -191,6 +193,26 @@ GENERATORS: dict[str, Preset] = {
         network=CRNGenerator,
         source="Chen & Koltun, ICCV 2017, Sec. 3 and 4",
         description="cascaded refinement by features alone; the first of nine images is scored",
+    ),
+    "oasis": Preset(
+        system=OASIS,
+        network=OASISGenerator,
+        source="Sushko et al., ICLR 2021, Table 1: OASIS",
+        description="SPADE's decoder with 3D noise against a discriminator that segments",
+    ),
+    "oasis_without_noise": Preset(
+        system=OASIS,
+        network=OASISGenerator,
+        config={"z_dim": None},
+        source="Sushko et al., ICLR 2021: OASIS w/o 3D noise",
+        description="OASIS on the label map alone: one image for each",
+    ),
+    "oasis_with_perceptual": Preset(
+        system=OASIS,
+        network=OASISGenerator,
+        changes={"perceptual_weight": 10.0},
+        source="Sushko et al., ICLR 2021, Table 1: OASIS with VGG",
+        description="OASIS with SPADE's VGG-19 loss besides",
     ),
 }
 

@@ -5,8 +5,11 @@ On GPUs it is torch's SyncBatchNorm. That refuses CPU tensors, so there a plain 
 definition of batch norm with every sum taken over all processes.
 """
 
+import copy
+
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from spade_eval.models.training.distributed import all_sum
 
@@ -54,7 +57,22 @@ def _synchronised(norm: nn.BatchNorm2d, device: torch.device) -> nn.Module:
     if device.type != "cpu":
         converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(norm)
         return converted
-    stand_in = AllReduceBatchNorm2d(norm.num_features, norm.eps, norm.momentum, norm.affine)
+    return _with_tensors_of(norm, AllReduceBatchNorm2d)
+
+
+def _with_tensors_of(norm: _BatchNorm, kind: type[nn.BatchNorm2d]) -> nn.Module:
+    """Build a batch norm of that kind on the parameters and buffers of another."""
+    stand_in = kind(norm.num_features, norm.eps, norm.momentum, norm.affine)
     for name, tensor in {**dict(norm.named_parameters()), **dict(norm.named_buffers())}.items():
         setattr(stand_in, name, tensor)
     return stand_in.train(norm.training)
+
+
+def with_local_batch_norm(network: nn.Module) -> nn.Module:
+    """Return a copy that one process can run in training mode, alone: its norms ask no other."""
+    copied = copy.deepcopy(network)
+    for parent in list(copied.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, (AllReduceBatchNorm2d, nn.SyncBatchNorm)):
+                setattr(parent, name, _with_tensors_of(child, nn.BatchNorm2d))
+    return copied

@@ -23,7 +23,7 @@ from spade_eval.models.training.precision import (
     autocast,
 )
 from spade_eval.models.training.schedule import RateSchedule
-from spade_eval.models.training.sync_batch_norm import synchronise_batch_norm
+from spade_eval.models.training.sync_batch_norm import synchronise_batch_norm, with_local_batch_norm
 
 Phase = Callable[[str], AbstractContextManager[object]]
 """Entered around "forward", "backward" and "optimizer": a clock, for example."""
@@ -68,6 +68,8 @@ class Trainer:
                 # Else buffers (running statistics, spectral norm vectors) are copied.
                 use_buffers=settings.ema_buffers,
             )
+            if system.averages_first_weights:  # which its copy holds: count them as averaged
+                self.average.n_averaged.fill_(1)
 
     def step(self, micro_batches: Sequence[Batch], step: int) -> dict[str, Tensor]:
         """Take every update of the system once; returns the detached, weighted terms of all.
@@ -125,7 +127,10 @@ class Trainer:
 
     def finished(self, batches: Iterable[Batch]) -> nn.Module:
         """Return the network to score or to save; see `System.finished`."""
-        return self.system.finished(self.scored_network, batches)
+        network = self.scored_network
+        if self.world.size > 1:  # one process finishes it: norms over all of them would wait
+            network = with_local_batch_norm(network)
+        return self.system.finished(network, batches)
 
     def others_exported(self) -> dict[str, nn.Module]:
         """Return the networks to write besides the scored one, by name."""

@@ -278,8 +278,9 @@ def _require_dataset(checkpoint: Checkpoint, layout: SemanticLayout, dataset: Da
 def _require_size(checkpoint: Checkpoint, dataset: Dataset) -> None:
     config, file = checkpoint.config, checkpoint.file
     height, width = dataset.size
-    if checkpoint.z_dim is not None and config.image_size != dataset.size:
-        fixed = "x".join(map(str, config.image_size))
+    image_size = getattr(config, "image_size", None)
+    if checkpoint.z_dim is not None and image_size not in (None, dataset.size):
+        fixed = "x".join(map(str, image_size))
         raise UserError(
             f"checkpoint {file} makes {fixed} images from its latent, this run is "
             f"{height}x{width}: set --size {fixed}"

@@ -68,5 +68,6 @@ def _read_back(network: nn.Module, tensors: dict[str, Tensor]) -> Any:
         upsampling=getattr(config, "upsampling", None),
         image_size=getattr(config, "image_size", None),
         num_features=getattr(config, "num_features", 0),
+        num_labels=getattr(config, "num_labels", None),
     )
     return recognised(tensors, hints)[1]

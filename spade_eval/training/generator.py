@@ -112,7 +112,7 @@ def batches_at(
         labelled = [load(index) for index in indices[part]]
         photographed = labelled if shown is indices else [load(index) for index in shown[part]]
         noise = Noise.of_step(config.seed, step, micro, count, share, device)
-        micro_batches.append(training_batch(labelled, photographed, layout, noise))
+        micro_batches.append(training_batch(labelled, photographed, layout, noise, world))
     return micro_batches
 
 

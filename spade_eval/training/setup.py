@@ -92,10 +92,23 @@ def method_of(model: str, dataset: str, budget: Budget, batch_size: int) -> Any:
         name: dataclasses.replace(optimizer, rate=optimizer.rate * budget.rate_scale)
         for name, optimizer in settings.optimizers.items()
     }
-    ema_decay = settings.ema_decay if budget.ema_decay is None else budget.ema_decay
+    ema_decay = budget.ema_decay
+    if ema_decay is None:
+        ema_decay = _decay_within(settings.ema_decay, budget.steps)
     return dataclasses.replace(
         settings, optimizers=optimizers, batch_size=batch_size, ema_decay=ema_decay
     )
+
+
+def _decay_within(decay: float | None, steps: int | None) -> float | None:
+    """Return a method's decay, with a memory of at most a tenth of a budget's own steps.
+
+    The published decays are those of some hundred thousand steps. After a few hundred, such an
+    average is mostly the first weights. Memories of two steps harm nobody.
+    """
+    if decay is None or steps is None:
+        return decay
+    return min(decay, max(0.5, 1 - 10 / steps))
 
 
 def system_class(config: TrainConfig) -> type[System]:
@@ -128,7 +141,12 @@ def build_system(
 def data_of(config: TrainConfig, dataset: Dataset) -> Data:
     """Return what the networks of a training are built for."""
     layout = layout_for(system_class(config), dataset)
-    return Data(num_labels=layout.num_labels, size=config.size, palette=dataset.label_space.palette)
+    return Data(
+        num_labels=layout.num_labels,
+        size=config.size,
+        palette=dataset.label_space.palette,
+        unlabelled_first=layout.unknown == "first",
+    )
 
 
 def build_training(

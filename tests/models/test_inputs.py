@@ -40,6 +40,16 @@ def test_processes_share_out_the_noise_of_one() -> None:
     assert torch.equal(torch.cat(parts), whole)
 
 
+def test_what_is_drawn_once_for_a_step_is_the_same_in_all_its_processes() -> None:
+    whole = Noise.of_step(5, 7, 1, 4).uniform_of_step("bits", 3)
+    assert whole.shape == (3,)
+    for rank in range(2):
+        part = Noise.of_step(5, 7, 1, 4, slice(2 * rank, 2 * rank + 2))
+        assert torch.equal(part.uniform_of_step("bits", 3), whole)
+    assert not torch.equal(Noise.of_step(5, 8, 1, 4).uniform_of_step("bits", 3), whole)
+    assert not torch.equal(Noise.of_step(5, 7, 1, 4).uniform_of_step("others", 3), whole)
+
+
 def test_noise_of_an_image_depends_on_its_index_and_draw_alone() -> None:
     many = Noise.of_images(3, [5, 1, 9]).normal("z", 16)
     assert torch.equal(many[1:2], Noise.of_images(3, [1]).normal("z", 16))

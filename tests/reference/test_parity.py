@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every .npz file of a folder of reference numbers, `PARITY_DIR` or the `data` folder here.
 
-Cases that hold parts of photos may not be in this repository; the default run takes those of
-`../shared/parity/spade_family` as well, where that folder exists.
+The default run takes the cases of `../shared/parity`, too, where that folder exists: those that
+hold parts of photos may not be in this repository, and those of some families need not.
 """
 
 import os
@@ -12,21 +12,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 from parity.case import Case
-from parity.kinds import check_of, is_slow
+from parity.kinds import check_of, is_known, is_slow
 
 DATA = Path(__file__).parent / "data"
 FOLDER = Path(os.environ.get("PARITY_DIR", DATA))
-OUTSIDE = Path(__file__).resolve().parents[3] / "shared" / "parity" / "spade_family"
+OUTSIDE = Path(__file__).resolve().parents[3] / "shared" / "parity"
 FILES = sorted(FOLDER.glob("*.npz"))
 if FOLDER == DATA:
     here = {path.name for path in FILES}
-    FILES += [path for path in sorted(OUTSIDE.glob("*.npz")) if path.name not in here]
+    outside = [*sorted((OUTSIDE / "spade_family").glob("*.npz")), *sorted(OUTSIDE.glob("*.npz"))]
+    FILES += [path for path in outside if path.name not in here and is_known(path.stem)]
 CASES = [
     pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if is_slow(path.stem) else [])
     for path in FILES
 ]
 # Whose networks have layers with a fast twin.
-_TWINS = ("spade_", "pix2pixhd_encoder", "pix2pixhd_global", "pix2pixhd_local", "pix2pixhdpp_")
+_TWINS = (
+    "oasis_generator", "spade_", "pix2pixhd_encoder", "pix2pixhd_global", "pix2pixhd_local",
+    "pix2pixhdpp_",
+)  # fmt: skip
 ACCELERATED = [path for path in FILES if path.stem.startswith(_TWINS)]
 
 
@@ -35,10 +39,11 @@ def test_folder_has_files() -> None:
 
 
 @pytest.mark.skipif(FOLDER != DATA, reason="PARITY_DIR names the cases")
-def test_cases_of_photos_are_there() -> None:
-    """Says in the default run that preprocessing was not compared, where it was not."""
-    if not any(path.stem.startswith("preprocess_") for path in FILES):
-        pytest.skip(f"cases made from sample photos are not part of the repository: no {OUTSIDE}")
+@pytest.mark.parametrize("kind", ["preprocess_", "oasis_"])
+def test_cases_from_outside_are_there(kind: str) -> None:
+    """Says in the default run what was not compared, where it was not."""
+    if not any(path.stem.startswith(kind) for path in FILES):
+        pytest.skip(f"cases of {kind} are not part of the repository: no {OUTSIDE}")
 
 
 @pytest.mark.parametrize("path", CASES)

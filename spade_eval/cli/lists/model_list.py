@@ -13,6 +13,7 @@ from typing import Any
 
 from spade_eval.errors import UserError, lookup
 from spade_eval.files import written_whole
+from spade_eval.models.labels import LAYOUTS
 from spade_eval.models.systems.base import Difference, System
 from spade_eval.models.systems.presets import GENERATORS, count_parameters, systems
 from spade_eval.models.systems.settings import difference
@@ -20,17 +21,17 @@ from spade_eval.models.systems.settings import difference
 
 @dataclass(frozen=True)
 class ReleasedData:
-    """A dataset as the release trains on it: channels of the semantic map, size, upsamplings."""
+    """A dataset as the releases train on it: its row of `LAYOUTS`, size, upsamplings."""
 
-    num_labels: int
+    layouts: str
     image_size: tuple[int, int] = (256, 256)
     upsampling: str = "normal"
 
 
 DATASETS = {
-    "ADE20K": ReleasedData(151),
-    "COCO-Stuff": ReleasedData(184),
-    "Cityscapes": ReleasedData(36, (256, 512), "more"),
+    "ADE20K": ReleasedData("ade20k"),
+    "COCO-Stuff": ReleasedData("cocostuff"),
+    "Cityscapes": ReleasedData("cityscapes", (256, 512), "more"),
 }
 
 
@@ -57,7 +58,8 @@ def _listed(name: str) -> ListedModel:
         settings: dict[str, Any] = {"image_size": data.image_size}
         if "upsampling" in preset.network.Config.__dataclass_fields__:  # type: ignore[attr-defined]
             settings["upsampling"] = data.upsampling
-        counts[title] = count_parameters(name, data.num_labels, **settings)
+        layout = LAYOUTS[data.layouts][preset.system.labels]
+        counts[title] = count_parameters(name, layout.num_labels, **settings)
     return ListedModel(name, preset.source, preset.millions, counts, preset.description)
 
 

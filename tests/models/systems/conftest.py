@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the helper module `small_training` of the folder beside this one importable."""
+"""Makes `plain_oasis` of this folder and `small_training` of the one beside it importable."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "training")]

@@ -14,6 +14,7 @@ from spade_eval.models.inputs import Batch, Noise
 from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.semantics import SemanticMap
 from spade_eval.models.systems.base import Data
+from spade_eval.models.systems.conditional_gan import ConditionalGAN
 from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.models.systems.settings import changed, settings_of
 from spade_eval.models.systems.spade import SPADE
@@ -32,10 +33,13 @@ def narrow(
     discriminator_norm: DiscriminatorNorm = "spectralinstance",
     **compute: Any,
 ) -> Trainer:
-    """A training at a sixteenth of the paper's width, on the objective of SPADE."""
+    """A training at a sixteenth of the paper's width; conditional GANs on SPADE's objective."""
     preset = GENERATORS[model]
-    changes = {"ema_decay": ema_decay, "discriminator_norm": discriminator_norm}
-    settings = changed(settings_of(SPADE, "release"), {**preset.changes, **changes})
+    changes: dict[str, Any] = {"ema_decay": ema_decay}
+    method = preset.system
+    if issubclass(method, ConditionalGAN):
+        method, changes = SPADE, {**changes, "discriminator_norm": discriminator_norm}
+    settings = changed(settings_of(method, "release"), {**preset.changes, **changes})
     data = Data(num_labels=LAYOUT.num_labels, size=(64, 64))
     system = accelerate(preset.system.build(preset, data, settings, width=4 / 64))
     return Trainer(system, settings, RateSchedule(constant=2, decay=2), ComputeSettings(**compute))

@@ -162,18 +162,22 @@ def test_two_processes_of_four_images_are_one_of_eight(train: Train, model: str)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["spade", "pix2pixhd"])
-def test_every_step_of_two_processes_is_that_of_one(model: str, tmp_path: Path) -> None:
-    """Twenty steps, each from the state of the one process.
+@pytest.mark.parametrize(("model", "steps"), [("spade", 20), ("pix2pixhd", 20), ("oasis", 3)])
+def test_every_step_of_two_processes_is_that_of_one(model: str, steps: int, tmp_path: Path) -> None:
+    """Some steps, each from the state of the one process.
 
     Left to themselves these two part after some steps: somewhere a leaky ReLU or the L1 of feature
     matching has its kink between two orders of summation. In float64 they do not.
     """
-    run("gan_worker.py", model, tmp_path / "one", "--keep")
-    run("gan_worker.py", model, tmp_path / "two", "--follow", tmp_path / "one", processes=2)
+    run("gan_worker.py", model, tmp_path / "one", "--keep", "--steps", steps)
+    follow = ("--follow", tmp_path / "one", "--steps", steps)
+    run("gan_worker.py", model, tmp_path / "two", *follow, processes=2)
     distances = json.loads((tmp_path / "two" / "distances.json").read_text())
-    assert len(distances) == 20
+    assert len(distances) == steps
     assert max(distances) < 1e-5
+    losses = [json.loads((tmp_path / name / "losses.json").read_text()) for name in ("one", "two")]
+    for expected, found in zip(*losses, strict=True):
+        assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 @pytest.mark.slow

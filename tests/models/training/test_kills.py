@@ -18,8 +18,8 @@ STEPS = 32
 KILLS = 10
 
 
-def start(folder: Path) -> Fork:
-    return Fork(WORKER, folder, STEPS)
+def start(folder: Path, model: str) -> Fork:
+    return Fork(WORKER, folder, STEPS, model)
 
 
 def kill_at_a_random_moment(
@@ -36,18 +36,19 @@ def kill_at_a_random_moment(
 
 
 @pytest.mark.slow
-def test_ten_kills_change_no_bit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["spade_vae", "oasis"])
+def test_ten_kills_change_no_bit(model: str, tmp_path: Path) -> None:
     begun = time.monotonic()
-    start(tmp_path / "undisturbed").succeed()
+    start(tmp_path / "undisturbed", model).succeed()
     step_seconds = (time.monotonic() - begun) / STEPS
     moments = random.Random(0)
     reached = 0
     for _ in range(KILLS):
-        told = kill_at_a_random_moment(start(tmp_path / "killed"), moments, step_seconds)
+        told = kill_at_a_random_moment(start(tmp_path / "killed", model), moments, step_seconds)
         assert told[0] <= reached + 1, "no step was skipped"
         reached = max(reached, told[-1])
     assert reached < STEPS
-    start(tmp_path / "killed").succeed()
+    start(tmp_path / "killed", model).succeed()
     expected, found = (
         load_state(tmp_path / name / "state.pt") for name in ("undisturbed", "killed")
     )

@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 
-from parity import crn, losses, norms, pix2pixhd, preprocess, segmenters, spade
+from parity import crn, losses, norms, oasis, pix2pixhd, preprocess, segmenters, spade
 from parity.case import Case
 
 KINDS: dict[str, Callable[[Case], None]] = {
@@ -14,6 +14,9 @@ KINDS: dict[str, Callable[[Case], None]] = {
     "encoder_": spade.check_encoder,
     "losses_": losses.check_losses,
     "objective_": losses.check_objective,
+    "oasis_discriminator": oasis.check_discriminator,
+    "oasis_generator": oasis.check_generator,
+    "oasis_losses": oasis.check_losses,
     "pix2pixhd_discriminator_": pix2pixhd.check_discriminator,
     "pix2pixhd_encoder_": pix2pixhd.check_encoder,
     "pix2pixhd_global_": pix2pixhd.check_global,
@@ -38,6 +41,11 @@ def check_of(stem: str) -> Callable[[Case], None]:
     prefixes = [prefix for prefix in KINDS if stem.startswith(prefix)]
     assert prefixes, f"{stem}.npz is of no known kind; kinds: {', '.join(KINDS)}"
     return KINDS[max(prefixes, key=len)]
+
+
+def is_known(stem: str) -> bool:
+    """Whether a file is of one of the kinds."""
+    return any(stem.startswith(prefix) for prefix in KINDS)
 
 
 def is_slow(stem: str) -> bool:

@@ -21,6 +21,7 @@ from spade_eval.training.setup import (
     build_training,
     data_of,
     has_perceptual_loss,
+    method_of,
     schedule_of,
     train_config,
 )
@@ -172,6 +173,17 @@ def test_the_budget_decides_on_the_average_and_the_method_where_it_does_not(
     table = {key: changed(item, {"ema_decay": 0.5}) for key, item in SPADE.settings.items()}
     monkeypatch.setattr(SPADE, "settings", table)
     assert config_of(benchmark).ema_decay == 0.5
+
+
+@pytest.mark.parametrize(
+    ("steps", "decay"), [(4, 0.5), (100, 0.9), (600, 1 - 1 / 60), (200_000, 0.9999), (None, 0.9999)]
+)
+def test_an_average_has_a_memory_of_a_tenth_of_a_short_run(steps: int | None, decay: float) -> None:
+    budget = budget_for("ade20k", "paper" if steps is None else "smoke", steps=steps)
+    assert method_of("oasis", "ade20k", budget, 4).ema_decay == pytest.approx(decay)
+    given = budget_for("ade20k", "smoke", steps=steps, ema_decay=0.99)
+    assert method_of("oasis", "ade20k", given, 4).ema_decay == 0.99
+    assert method_of("spade", "ade20k", budget, 4).ema_decay is None
 
 
 def test_who_has_a_perceptual_loss(benchmark_in: Make) -> None:

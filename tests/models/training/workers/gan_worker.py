@@ -30,6 +30,7 @@ from spade_eval.models.training.trainer import Trainer
 
 LAYOUT = SemanticLayout(num_classes=4, unknown="last", edges=True)
 SIDE = 32
+SIDE_OF = {"oasis": 64}  # whose discriminator halves images six times
 BATCH_SIZE = 8
 # Adam divides a gradient by its own size. Where it is zero but for rounding (a bias in front of
 # batch norm, the last bias of D under the hinge loss), torch's 1e-8 makes full steps of that noise,
@@ -40,22 +41,22 @@ EPSILON = 1e-4
 RATE = 1e-5
 
 
-def micro_batches_at(step: int, world: World, count: int) -> list[Batch]:
+def micro_batches_at(step: int, world: World, count: int, side: int = SIDE) -> list[Batch]:
     """This process's share of each micro batch of a random batch of eight."""
     random = torch.Generator().manual_seed(step)
     # The generator begins with every 32nd pixel. Were these equal in all images, batch norm would
     # amplify the rounding of a constant to order one.
     labels = torch.randint(0, 5, (BATCH_SIZE, 8, 8), generator=random)
     labels[labels == 4] = 255
-    labels = labels.repeat_interleave(SIDE // 8, 1).repeat_interleave(SIDE // 8, 2)
-    photos = torch.rand(BATCH_SIZE, 3, SIDE, SIDE, generator=random) * 2 - 1
+    labels = labels.repeat_interleave(side // 8, 1).repeat_interleave(side // 8, 2)
+    photos = torch.rand(BATCH_SIZE, 3, side, side, generator=random) * 2 - 1
     found = []
     for number, micro in enumerate(torch.arange(BATCH_SIZE).chunk(count)):
         share = world.share(len(micro))
         mine = micro[share]
         semantics = SemanticMap(labels[mine], LAYOUT, labels[mine])
         noise = Noise.of_step(0, step, number, len(micro), share)
-        found.append(Batch(semantics, photos[mine], noise))
+        found.append(Batch(semantics, photos[mine], noise, summed=world.summed))
     return found
 
 
@@ -76,13 +77,17 @@ def spread(network: nn.Module, seed: int) -> None:
 def training_of(model: str, world: World) -> Trainer:
     """Networks as narrow as they get."""
     preset = GENERATORS[model]
-    settings = changed(
-        resolved(preset, "release"),
-        {"objective.kld_images": 4, "ema_decay": 0.9, "batch_size": BATCH_SIZE,
-         "optimizers.G.rate": RATE, "optimizers.D.rate": 4 * RATE,
-         "optimizers.G.betas": (0.0, 0.9), "optimizers.D.betas": (0.0, 0.9)},
-    )  # fmt: skip
-    data = Data(num_labels=LAYOUT.num_labels, size=(SIDE, SIDE))
+    settings = resolved(preset, "release")
+    changes = {
+        "ema_decay": 0.9, "batch_size": BATCH_SIZE,
+        "optimizers.G.rate": RATE, "optimizers.D.rate": 4 * RATE,
+        "optimizers.G.betas": (0.0, 0.9), "optimizers.D.betas": (0.0, 0.9),
+    }  # fmt: skip
+    if hasattr(settings, "objective"):
+        changes["objective.kld_images"] = 4
+    settings = changed(settings, changes)
+    side = SIDE_OF.get(model, SIDE)
+    data = Data(num_labels=LAYOUT.num_labels, size=(side, side))
     system = preset.system.build(preset, data, settings, width=4 / 64)
     for seed, network in enumerate(system.children()):
         spread(network, seed)
@@ -146,7 +151,8 @@ def main() -> None:
                 save_state(given.folder / f"before-{step}.pt", training.state_dict())
             if given.follow is not None:
                 distances.append(follow(training, step, given.follow))
-            return micro_batches_at(step, world, given.micro_batches)
+            side = SIDE_OF.get(given.model, SIDE)
+            return micro_batches_at(step, world, given.micro_batches, side)
 
         Loop(
             training,
