@@ -14,13 +14,13 @@ from collections.abc import Hashable, Sequence
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from spade_eval.config import RunConfig, TrainConfig
 from spade_eval.datasets import open_dataset
 from spade_eval.datasets.base import Dataset, label_doubts_of, photo_notes_of, set_name_of
 from spade_eval.devices import device_name
-from spade_eval.errors import lookup
+from spade_eval.errors import UserError, lookup
 from spade_eval.files import is_writable
 from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.models.training.distributed import ALONE
@@ -121,7 +121,13 @@ class Benchmark:
                     samples = [batch.samples[i] for i in shown]
                     write_images(self._image_folder(row), samples, batch.images[shown])
 
-    def train(self, model: str, score_every: int | None = None, score_images: int = 50) -> Path:
+    def train(
+        self,
+        model: str,
+        score_every: int | None = None,
+        score_images: int = 50,
+        score_by: Literal["miou", "fid"] = "miou",
+    ) -> Path:
         """Train one model of this run; returns the checkpoint of its last weights.
 
         Scored now and then on the first val images where `score_every` says so; see `ScoreLog`.
@@ -129,16 +135,26 @@ class Benchmark:
         place = self.place
         place.world.on_first(lambda: claim_folder(place.run_folder, self.config))
         with at_work(place.run_folder, [model], place.world):
-            return self._train(model, score_every, score_images)
+            scores = None
+            if score_every is not None:
+                scores = self._scores(score_every, score_images, score_by)
+            return self._train(model, scores)
 
-    def _train(self, model: str, score_every: int | None = None, score_images: int = 50) -> Path:
+    def _scores(self, every: int, images: int, by: str) -> PeriodicScores:
+        # Opened by all processes, used by the first.
+        scorer = dataclasses.replace(self.networks.scorer, world=ALONE)
+        column = by
+        if by == "fid":  # of the profile, or of the in-domain features where it has none
+            if not scorer.distances:
+                raise UserError(
+                    "--score-by fid: this run measures no distance to the photos; leave "
+                    "--fid-profile none out, or score by miou"
+                )
+            column = scorer.distances[0].column
+        return PeriodicScores(every, min(images, self.count), lambda: scorer, column)
+
+    def _train(self, model: str, scores: PeriodicScores | None = None) -> Path:
         place, config = self.place, self.train_config(model)
-        scores = None
-        if score_every is not None:
-            # Opened by all processes, used by the first.
-            scorer = dataclasses.replace(self.networks.scorer, world=ALONE)
-            images = min(score_images, self.count)
-            scores = PeriodicScores(score_every, images, lambda: scorer)
         folder = place.run_folder / "checkpoints" / f"{model}-{config.sha256[:8]}"
         place.world.on_first(lambda: _warn_of_labels(self._train_split))
         split = with_store(self._train_split, place.run_folder / "cache")

@@ -55,6 +55,9 @@ def test_every_flag_that_is_told_of_is_shown_by_help(capsys: pytest.CaptureFixtu
         ("spade", "release", "ade20k", (50, 0, 1)),
         ("pix2pixhd", "paper", "cityscapes", (100, 100, 1)),
         ("crn", "paper", "cityscapes", (200, 0, 1)),
+        ("oasis", "paper", "ade20k", (200, 0, 32)),
+        ("oasis", "paper", "cocostuff", (100, 0, 32)),
+        ("oasis", "release", "cityscapes", (200, 0, 20)),
     ],
 )
 def test_epochs_are_those_of_the_page(

@@ -132,7 +132,7 @@ class ReleasedFlags:
     arch: Annotated[
         str | None,
         typer.Option(
-            metavar="spade|pix2pixhd|pix2pixhdpp|crn",
+            metavar="spade|pix2pixhd|pix2pixhdpp|crn|oasis",
             help="The architecture, checked against the file.",
             rich_help_panel=RELEASED,
         ),
@@ -148,7 +148,8 @@ class ReleasedFlags:
         typer.Option(
             metavar="LAYOUT",
             help="Channels of the label map: coco_stuff, ade20k_raw, ade20k_shifted, cityscapes, "
-            "cityscapes_without_edges, or written as 19+unknown-last+edges.",
+            "cityscapes_without_edges, coco_stuff_unknown_first, or written as "
+            "19+unknown-last+edges.",
             rich_help_panel=RELEASED,
         ),
         WITH_RELEASED,

@@ -42,6 +42,13 @@ class Precision(str, Enum):
     fp16 = "fp16"
 
 
+class By(str, Enum):
+    """By which score the best weights are chosen."""
+
+    miou = "miou"
+    fid = "fid"
+
+
 TrainingSettings = Annotated[
     Settings | None,
     typer.Option(
@@ -115,6 +122,14 @@ Model = Annotated[
     typer.Option(metavar="NAME", help="Generator to train.", rich_help_panel=TRAINING),
     ON_GENERATORS,
 ]
+ScoreBy = Annotated[
+    By,
+    typer.Option(
+        help="Which weights are the best: of the highest mIoU, or of the lowest FID.",
+        rich_help_panel=SCORING,
+    ),
+    WITH_SCORE_EVERY,
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +161,7 @@ def train(
     training: TrainingFlags,
     score_every: ScoreEvery = None,
     score_images: ScoreImages = 50,
+    score_by: ScoreBy = By.miou,
     place: PlaceFlags,
     processes: ProcessFlags,
 ) -> None:
@@ -158,7 +174,8 @@ def train(
     config = options.run_config(**vars(run), **vars(budget), **training.changes())
     with options.processes(context, device=place.device, **vars(processes)) as world:
         workplace = options.workplace(config, **vars(place), world=world)
-        checkpoint = Benchmark(config, workplace).train(model, score_every, score_images)
+        suite = Benchmark(config, workplace)
+        checkpoint = suite.train(model, score_every, score_images, score_by.value)
         if world.is_first:
             show(checkpoint, checkpoint=checkpoint)
             wrote([checkpoint])

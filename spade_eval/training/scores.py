@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from spade_eval.batches import layout_for, semantic_map, to_unit_range
 from spade_eval.datasets.base import Sample
 from spade_eval.errors import UserError
+from spade_eval.metrics import columns
 from spade_eval.metrics.feature_set import FeatureSet
 from spade_eval.models.inputs import Inputs, Noise
 from spade_eval.models.training.precision import tf32
@@ -42,11 +43,17 @@ class PeriodicScores:
     every: int
     images: int
     scorer: Callable[[], Scorer]  # opened when it is first needed
+    by: str = "miou"  # the column that says which weights are best
 
     @property
     def rule(self) -> str:
         """Rule by which the best weights are chosen, as their file records it."""
-        return f"best mIoU on the first {self.images} val images, every {self.every} steps"
+        label = columns()[self.by].label
+        return f"best {label} on the first {self.images} val images, every {self.every} steps"
+
+    def is_better(self, value: float, than: float) -> bool:
+        """Return whether a number of that column is better than another."""
+        return value > than if columns()[self.by].larger_is_better else value < than
 
     @property
     def note(self) -> str:
@@ -58,7 +65,7 @@ class PeriodicScores:
 
 
 class ScoreLog:
-    """One JSON line a scoring; calls `keep` when the mIoU is higher than ever before.
+    """One JSON line a scoring; calls `keep` when its score is better than ever before.
 
     A continued run drops the lines that it will write again. Nothing of the training changes.
     """
@@ -78,9 +85,9 @@ class ScoreLog:
         if self._is_first:
             self._continue(step)
         values = self._score()
-        miou = values["miou"]
-        if miou is not None and (self._best is None or miou > self._best):
-            self._best = miou
+        score = values[self.scores.by]
+        if score is not None and (self._best is None or self.scores.is_better(score, self._best)):
+            self._best = score
             self.keep(rule=self.scores.rule, notes=(self.scores.note,))
         line = {"step": step, "rule": self.scores.rule, **values}
         with self.path.open("a", encoding="utf-8") as file:
@@ -93,9 +100,13 @@ class ScoreLog:
             if line["rule"] != self.scores.rule:
                 raise UserError(
                     f"{self.path} was made for the {line['rule']}; expected the same "
-                    "--score-every and --score-images when a training is continued"
+                    "--score-every and --score-images (and --score-by) when a training is continued"
                 )
-        self._best = max((line["miou"] for line in earlier), default=None)
+            score = line[self.scores.by]
+            if self._best is None or (
+                score is not None and self.scores.is_better(score, self._best)
+            ):
+                self._best = score
 
     @cached_property
     def _scorer(self) -> Scorer:
