@@ -11,3 +11,6 @@ Precision = Literal["float32", "bf16", "fp16"]
 
 StyleInput = Literal["none", "random", "real image"]
 """What a generator is given besides the label map; with a real image it is a reconstruction."""
+
+NoisePer = Literal["image", "class", "region"]
+"""What has a latent of its own; generators without 3D noise know images alone."""

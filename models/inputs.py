@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spade_eval.models.choices import NoisePer
 from spade_eval.models.semantics import SemanticMap
 from spade_eval.models.training.distributed import ALONE
 
@@ -114,12 +115,14 @@ class Inputs:
     semantics: SemanticMap
     noise: Noise
     style: Tensor | None = None  # (N, 3, H, W) in [-1, 1]; given only where the run allows it
+    noise_per: NoisePer = "image"  # read by systems that name more in `noise_levels`
 
     def to(self, dtype: torch.dtype) -> "Inputs":
         """Return the same inputs as floats of another type."""
         style = None if self.style is None else self.style.to(dtype)
         noise = self.noise.to(self.noise.device, dtype)
-        return Inputs(self.semantics.to(dtype=dtype), noise, style)
+        semantics = self.semantics.to(dtype=dtype)
+        return replace(self, semantics=semantics, noise=noise, style=style)
 
 
 @dataclass(frozen=True)

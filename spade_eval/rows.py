@@ -9,7 +9,7 @@ from typing import Any
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.base import Dataset, HasOracle, require_labelled
 from spade_eval.errors import UserError, lookup
-from spade_eval.models.choices import StyleInput
+from spade_eval.models.choices import NoisePer, StyleInput
 from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.sources.checkpoints import ReleasedOptions, open_generator
@@ -46,6 +46,7 @@ class Request:
     released: ReleasedOptions = field(default_factory=ReleasedOptions)
     # What the generators of `images` were given besides label maps, by row, where it is stated.
     style_inputs: Mapping[str, StyleInput] = field(default_factory=dict)
+    noise_per: NoisePer = "image"  # of the checkpoints
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,9 @@ class PlannedRows:
 
     def _checkpoint_rows(self, request: Request) -> Iterator[Row]:
         for name, file in request.checkpoints.items():
-            source = self._synthesized(name, file, "checkpoint", request.released)
+            source = self._synthesized(
+                name, file, "checkpoint", request.released, request.noise_per
+            )
             yield Row(name, source.identity, _given(source), keep_images=True)
 
     def _model_row(self, model: str) -> Row:
@@ -123,7 +126,12 @@ class PlannedRows:
         )
 
     def _synthesized(
-        self, name: str, file: Path, kind: str, released: ReleasedOptions | None = None
+        self,
+        name: str,
+        file: Path,
+        kind: str,
+        released: ReleasedOptions | None = None,
+        noise_per: NoisePer = "image",
     ) -> SynthesizedByCheckpoint:
         networks = self.networks
         return SynthesizedByCheckpoint(
@@ -136,6 +144,7 @@ class PlannedRows:
             released=released,
             seed=networks.config.seed,
             precision=networks.config.synthesis_precision,
+            noise_per=noise_per,
         )
 
 

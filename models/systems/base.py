@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from spade_eval.models.choices import SettingSet, StyleInput
+from spade_eval.models.choices import NoisePer, SettingSet, StyleInput
 from spade_eval.models.initialisation import Scheme
 from spade_eval.models.inputs import Batch, Inputs
 from spade_eval.models.labels import SemanticLayout, Size, layouts_of
@@ -146,6 +146,11 @@ class System(nn.Module):
     def style_input(cls, network: nn.Module) -> StyleInput:
         """Return what the scored network is given besides the label map."""
         return "none"
+
+    @classmethod
+    def noise_levels(cls, network: nn.Module) -> tuple[NoisePer, ...]:
+        """Return what may have a latent of its own when the scored network synthesizes."""
+        return ("image",)
 
     @classmethod
     def synthesized_by(cls, network: nn.Module, inputs: Inputs, *, quick: bool = False) -> Tensor:

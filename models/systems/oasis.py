@@ -11,12 +11,12 @@ import copy
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import torch
 from torch import Tensor, nn
 
-from spade_eval.models.choices import StyleInput
+from spade_eval.models.choices import NoisePer, StyleInput
 from spade_eval.models.discriminators.unet import UNetDiscriminator
 from spade_eval.models.generators.base import check_size
 from spade_eval.models.generators.oasis import OASISGenerator
@@ -31,6 +31,7 @@ from spade_eval.models.losses.segmentation import (
     label_weights,
     mixed,
 )
+from spade_eval.models.regions import latent
 from spade_eval.models.systems.base import (
     Data,
     Difference,
@@ -177,10 +178,15 @@ class OASIS(System):
         return "none" if _z_dim(network) is None else "random"
 
     @classmethod
+    def noise_levels(cls, network: nn.Module) -> tuple[NoisePer, ...]:
+        """Return all of them for generators with noise: a map of it may change with the labels."""
+        return ("image",) if _z_dim(network) is None else get_args(NoisePer)
+
+    @classmethod
     def synthesized_by(cls, network: nn.Module, inputs: Inputs, *, quick: bool = False) -> Tensor:
-        """Return (N, 3, H, W) in [-1, 1], with one vector of N(0, 1) an image."""
+        """Return (N, 3, H, W) in [-1, 1], with noise as `inputs.noise_per` says."""
         z_dim = _z_dim(network)
-        z = None if z_dim is None else inputs.noise.normal("z", z_dim)
+        z = None if z_dim is None else latent(inputs, z_dim)
         images: Tensor = network(inputs.semantics, z)
         return images
 

@@ -3,6 +3,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ import typer
 from spade_eval.cli import options, tables
 from spade_eval.cli.console.conditions import (
     OUTSIDE_STUDIES,
+    WITH_CHECKPOINT,
     WITH_IMAGES,
     WITHOUT_TABLE,
     is_checkpoint,
@@ -37,6 +39,14 @@ if TYPE_CHECKING:
     from spade_eval.workplace import Workplace
 
 _BOUNDS = ("real", "oracle", "grey", "label colours")
+
+
+class NoisePer(str, Enum):
+    """What has a latent of its own."""
+
+    image = "image"
+    class_ = "class"
+    region = "region"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +134,15 @@ class ScoredFlags:
         ),
         WITH_IMAGES,
     ] = None
+    noise_per: Annotated[
+        NoisePer,
+        typer.Option(
+            help="What of an image of the given checkpoints gets a latent of its own; class and "
+            "region are for OASIS's noise.",
+            rich_help_panel=ROWS,
+        ),
+        WITH_CHECKPOINT,
+    ] = NoisePer.image
     released: ReleasedFlags
     scoring: ScoringFlags
     place: ScoredPlaceFlags
@@ -143,6 +162,7 @@ class ScoredFlags:
             folders,
             options.released_options(**vars(self.released)),
             options.style_inputs(self.style_input or (), folders),
+            self.noise_per.value,
         )
 
     def config(self, run: RunFlags, budget: BudgetFlags) -> "RunConfig":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`spade-eval figures`: Figures 1, 3 and 9 of the paper as numbers and pictures."""
+"""`spade-eval figures`: Figures 1, 3 and 9 of SPADE's paper, and OASIS's noise, as pictures."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,12 +65,6 @@ class LatentFigureFlags(FigureFlags):
         ),
     ] = None
     maps: Annotated[int, typer.Option(min=1, max=_MOST_MAPS, help="Number of label maps.")] = 3
-    score: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Label maps on which mIoU and diversity over latents are measured."
-        ),
-    ] = 100
     into: Annotated[
         Path | None,
         typer.Option(
@@ -79,6 +73,18 @@ class LatentFigureFlags(FigureFlags):
             rich_help_panel=OUTPUT,
         ),
     ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredFigureFlags(LatentFigureFlags):
+    """The same with numbers that are measured."""
+
+    score: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Label maps on which mIoU and diversity over latents are measured."
+        ),
+    ] = 100
 
 
 @figures_app.command()
@@ -112,7 +118,7 @@ def washaway(
 def multimodal(
     *,
     latents: Annotated[int, typer.Option(min=2, max=16, help="Images of each label map.")] = 4,
-    asked: LatentFigureFlags,
+    asked: ScoredFigureFlags,
 ) -> None:
     """Figure 9: each label map with several latents."""
     from spade_eval.figures.styles import multimodal as computed
@@ -145,7 +151,7 @@ def style(
     styles: Annotated[
         int, typer.Option(min=1, max=16, help="Number of val photos."), WITHOUT_STYLE_IMAGES
     ] = 4,
-    asked: LatentFigureFlags,
+    asked: ScoredFigureFlags,
 ) -> None:
     """Figure 1: label maps x style images through the encoder."""
     from spade_eval.figures.styles import style as computed
@@ -167,6 +173,20 @@ def _require_block(page: Path | None, name: str) -> None:
         from spade_eval.reports.tables.filled_page import require_block
 
         require_block(page, name)
+
+
+@figures_app.command()
+@grouped
+def noise(*, asked: LatentFigureFlags) -> None:
+    """OASIS's 3D noise: z per image, per class, per region, and for one class anew."""
+    from spade_eval.figures.noise import noise as computed
+
+    _require_block(asked.into, "noise")
+    split = asked.split(asked.checkpoint)
+    _show(
+        *computed(asked.out, split, asked.checkpoint, asked.said(), asked.maps, asked.seed),
+        asked.into,
+    )
 
 
 def _show(lines: list[str], picture: Path, into: Path | None = None) -> None:

@@ -15,7 +15,7 @@ from spade_eval.datasets.base import Dataset, Sample
 from spade_eval.errors import UserError, as_user_error
 from spade_eval.json_fields import require_types
 from spade_eval.models.checkpoints.files import has_description
-from spade_eval.models.choices import Precision
+from spade_eval.models.choices import NoisePer, Precision
 from spade_eval.models.inputs import Inputs, Noise
 from spade_eval.models.systems.base import System
 from spade_eval.models.systems.presets import system_of
@@ -44,6 +44,7 @@ class SynthesizedByCheckpoint:
         released: ReleasedOptions | None = None,
         seed: int = 0,
         precision: Precision = "float32",
+        noise_per: NoisePer = "image",
     ) -> None:
         self.name, self.protocol, self.device = name, protocol, device
         self._seconds, self._num_synthesized = 0.0, 0
@@ -54,6 +55,8 @@ class SynthesizedByCheckpoint:
         self.generator = checkpoint.network.to(device)
         self.system = system_of(self.generator)
         style_input = self.system.style_input(self.generator)
+        self.noise_per = noise_per
+        _require_noise(file, noise_per, self.system.noise_levels(self.generator))
         self._half = None
         if precision != "float32":
             self._half = HalfPrecision(self.system, self.generator, precision)
@@ -69,13 +72,14 @@ class SynthesizedByCheckpoint:
         is_drawn = style_input == "random"
         if is_drawn:
             self._notes += (
-                f"{name}: latent z drawn from N(0, 1) for each image, from seed {seed} and the "
-                "image's index.",
+                f"{name}: latent z drawn from N(0, 1) for each {_DRAWN[noise_per]}, from seed "
+                f"{seed} and the image's index.",
             )
         # What besides the file decides which images it makes.
         self.identity: Mapping[str, Any] = {
             "checkpoint": self.provenance["source_sha256"],
             **({"z_seed": seed} if is_drawn else {}),
+            **({} if noise_per == "image" else {"noise_per": noise_per}),
             **({} if self._half is None else {"precision": precision}),
             **_from_flags(checkpoint),
         }
@@ -102,7 +106,7 @@ class SynthesizedByCheckpoint:
         with as_user_error(f"{self.name}: {self.file}"):
             semantics = semantic_map(samples, self.layout, self.device)
             noise = Noise.of_images(self.seed, indices, draw, self.device)
-            inputs = Inputs(semantics, noise)
+            inputs = Inputs(semantics, noise, noise_per=self.noise_per)
             if self._half is None:
                 synthesized = self.system.synthesized_by(self.generator, inputs)
             else:
@@ -158,6 +162,17 @@ class HalfPrecision:
         return (
             f"{name}: images synthesized in {self.precision}{differs}; scores are reported in "
             "float32 unless asked otherwise."
+        )
+
+
+_DRAWN = {"image": "image", "class": "class of each image", "region": "region of each label map"}
+
+
+def _require_noise(file: Path, noise_per: NoisePer, known: Sequence[NoisePer]) -> None:
+    if noise_per not in known:
+        raise UserError(
+            f"--noise-per {noise_per}: the generator of {file} has no noise that may vary within "
+            "an image; leave the flag out"
         )
 
 

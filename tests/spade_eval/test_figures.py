@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures 1, 3 and 9: the arithmetic they show, the checkpoints they take, and the pictures."""
+"""Figures 1, 3, 9 and that of 3D noise: arithmetic, the checkpoints they take, and pictures."""
 
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from spade_eval.errors import UserError
 from spade_eval.figures.guidance import guidance_line
 from spade_eval.figures.layout import latent_scores
 from spade_eval.figures.networks import FigureGenerator, preserve_variance
+from spade_eval.figures.noise import noise
 from spade_eval.figures.styles import multimodal, style
 from spade_eval.figures.washaway import washaway
 from spade_eval.models.checkpoints.files import save_network
@@ -245,3 +246,46 @@ def test_released_generators_are_taken(tmp_path: Path, scenes: Dataset) -> None:
     told = ReleasedOptions(label_layout="16+edges")
     lines, _ = multimodal(tmp_path, scenes, tmp_path / "latest_net_G.pth", told, 1, 2, seed=0)
     assert len(lines) == 2
+
+
+def oasis_checkpoint(path: Path, **settings: Any) -> Path:
+    network = build_generator("oasis", 16, SIZE, width=1 / 16, **settings)
+    preserve_variance(network, seed=1)
+    layout = SemanticLayout(num_classes=16)
+    save_network(path, network.state_dict(), description(network, layout, "scenes", "a test"))
+    return path
+
+
+def test_the_figure_of_noise_says_what_it_shows(tmp_path: Path, scenes: Dataset) -> None:
+    file = oasis_checkpoint(tmp_path / "oasis.safetensors")
+    lines, picture = noise(tmp_path, scenes, file, NONE, num_maps=2, seed=0)
+    assert picture.is_file()
+    assert "weights of oasis.safetensors" in lines[0]
+    heads = ["z per image", "z per class", "z per region", scenes[0].name, scenes[1].name]
+    assert [line.split(":")[0] for line in lines[1:]] == heads
+    for row in range(2):
+        shown = [pixels(tmp_path / "noise" / f"{column:02d}_{row:02d}.png") for column in range(8)]
+        assert len({image.tobytes() for image in shown}) == 8
+        labels = scenes[row].label_map
+        mask = labels == np.bincount(labels.flatten()).argmax()
+        moved = np.abs(shown[7].astype(float) - shown[3]).mean(axis=2) * 2 / 255
+        told = [float(text.split()[0].rstrip(",")) for text in lines[4 + row].split(" by ")[1:]]
+        assert told == pytest.approx([moved[mask].mean(), moved[~mask].mean()], abs=0.01)
+
+
+def test_untrained_noise_says_so(tmp_path: Path, scenes: Dataset) -> None:
+    lines, _ = noise(tmp_path, scenes, None, NONE, num_maps=1, seed=0)
+    assert "random weights: nothing was trained" in lines[0]
+
+
+@pytest.mark.parametrize("name", ["spade", "oasis_without_noise"])
+def test_a_generator_without_3d_noise_is_refused(
+    tmp_path: Path, scenes: Dataset, name: str
+) -> None:
+    file = tmp_path / "G.safetensors"
+    if name == "spade":
+        checkpoint(file, name)
+    else:
+        oasis_checkpoint(file, z_dim=None)
+    with pytest.raises(UserError, match="no noise that may vary within an image"):
+        noise(tmp_path, scenes, file, NONE, num_maps=1, seed=0)

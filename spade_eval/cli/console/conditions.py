@@ -54,6 +54,7 @@ def _has_released(values: Values) -> bool:
     return any(not path.is_file() or not has_description(path) for path in _files(values))
 
 
+WITH_CHECKPOINT = Effect("with a checkpoint", lambda values: any(_files(values)))
 WITH_RELEASED = Effect("with a released file", _has_released)
 WITH_FILES = Effect(
     "with a dataset of files",

@@ -7,7 +7,7 @@ import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from spade_eval.engine import Benchmark, Request
 from spade_eval.errors import UserError
 from spade_eval.models.checkpoints.files import load_description, load_weights, save_network
 from spade_eval.models.checkpoints.published import to_published
+from spade_eval.models.choices import NoisePer
 from spade_eval.models.encoders import ImageEncoder
 from spade_eval.models.fast.spade import FastSPADE
 from spade_eval.models.inputs import Noise
@@ -390,3 +391,78 @@ def test_a_trained_checkpoint_says_all_that_is_needed(trained_in: Make) -> None:
     assert (found["layout_name"], found["train"]["dataset"]) == ("scenes", "scenes")
     assert found["train_config_sha256"]
     assert set(load_weights(file)) == set(open_checkpoint(file).network.state_dict())
+
+
+OASIS_DATA = {"ade20k": (150, 151), "cocostuff": (182, 183), "cityscapes": (34, 35)}
+
+
+def data_of(name: str) -> Dataset:
+    """A split with the label space and the layouts of a dataset of files."""
+    num_classes, _ = OASIS_DATA[name]
+    dataset = Scenes("val", SIZE, length=2)
+    dataset.name, dataset.layouts = name, LAYOUTS[name]
+    dataset.label_space = LabelSpace(
+        class_names=tuple(map(str, range(num_classes))),
+        palette=tuple((index, 0, 0) for index in range(num_classes)),
+        has_unlabelled=name != "cityscapes",
+    )
+    return dataset
+
+
+@pytest.mark.parametrize("name", OASIS_DATA)
+def test_released_oasis_files_need_no_flags(tmp_path: Path, name: str) -> None:
+    """`best_EMA.pth` of each dataset: recognised, in its own order of labels, and stochastic."""
+    _, num_labels = OASIS_DATA[name]
+    network = generator("oasis", num_labels)
+    file, dataset = released(tmp_path / "best_EMA.pth", network), data_of(name)
+    found = open_generator(file, dataset)
+    assert found.layout == LAYOUTS[name]["oasis"]
+    assert found.network.config == network.config
+    assert "Released file best_EMA.pth (oasis)" in found.description["notes"][0]
+    other = data_of("ade20k" if name != "ade20k" else "cocostuff")
+    with pytest.raises(UserError, match=f"takes {num_labels} label channels .*--dataset") as told:
+        open_generator(file, other)
+    assert "\n" not in str(told.value)
+
+
+def test_noise_within_an_image_is_told_counted_and_refused_elsewhere(
+    tmp_path: Path, scenes: Dataset
+) -> None:
+    def source(model: str, noise_per: NoisePer) -> SynthesizedByCheckpoint:
+        network = generator(model, 16)
+        file = tmp_path / f"{model}.safetensors"
+        layout = SemanticLayout(num_classes=16)
+        save_network(file, network.state_dict(), description(network, layout, "scenes", "a test"))
+        return SynthesizedByCheckpoint(
+            model, file, scenes, PROFILES["in-domain"], torch.device("cpu"), noise_per=noise_per
+        )
+
+    samples = [scenes[0], scenes[1]]
+    made = {kind: source("oasis", kind) for kind in get_args(NoisePer)}
+    images = {kind: item.floats([0, 1], samples) for kind, item in made.items()}
+    assert len({image.numpy().tobytes() for image in images.values()}) == 3
+    assert "noise_per" not in made["image"].identity, "as rows of before"
+    assert made["region"].identity["noise_per"] == "region"
+    assert "for each class of each image" in made["class"].notes[-1]
+    for kind, item in made.items():
+        several = item.samples(0, samples[0], 3)
+        assert len({image.numpy().tobytes() for image in several}) == 3, kind
+        assert torch.equal(images[kind], item.floats([0, 1], samples))
+    for model in ("spade", "oasis_without_noise"):
+        with pytest.raises(UserError, match=r"--noise-per class: .* no noise that may vary"):
+            source(model, "class")
+
+
+def test_rows_of_checkpoints_take_the_noise_that_was_asked_for(
+    tmp_path: Path, benchmark_in: Make
+) -> None:
+    file, network = tmp_path / "mine.safetensors", generator("oasis", 16)
+    layout = SemanticLayout(num_classes=16)
+    save_network(file, network.state_dict(), description(network, layout, "scenes", "a test"))
+    benchmark = benchmark_in()
+    hashes = set()
+    for noise_per in get_args(NoisePer):
+        rows = benchmark.rows(Request(checkpoints={"mine": file}, noise_per=noise_per))
+        hashes.add(benchmark.job_sha256(rows[-1]))
+        assert rows[-1].identity.get("noise_per", "image") == noise_per
+    assert len(hashes) == 3
