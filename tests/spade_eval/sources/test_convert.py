@@ -31,6 +31,9 @@ GENERATORS: list[tuple[str, int, dict[str, Any], ReleasedOptions]] = [
     ("pix2pixhd", 36, {"num_features": 3}, ReleasedOptions(num_features=3)),
     ("pix2pixhd_local", 36, {}, ReleasedOptions()),
     ("pix2pixhdpp", 36, {}, ReleasedOptions(arch="pix2pixhdpp")),
+    ("oasis", 151, {}, ReleasedOptions(arch="oasis")),
+    ("oasis", 20, {}, ReleasedOptions(label_layout="19+unknown-first")),
+    ("oasis_without_noise", 35, {}, ReleasedOptions()),
 ]
 
 

@@ -70,6 +70,24 @@ def test_differences_of_paper_and_release() -> None:
     assert set(lines) < set(settings_differences())
 
 
+def test_differences_of_oasis() -> None:
+    lines = settings_differences("oasis")
+    place = lines.index("  labelmix_in_place")
+    assert lines[place + 1 : place + 3] == ["    paper    False", "    release  True"]
+    of_cityscapes = lines[lines.index("on cityscapes, besides") :]
+    for setting, paper, release in (("rate", 1e-4, 4e-4), ("ema_decay", 0.9999, 0.999)):
+        place = of_cityscapes.index(f"  {setting}")
+        shown = [f"    paper    {paper}", f"    release  {release}"]
+        assert of_cityscapes[place + 1 : place + 3] == shown
+    assert any("3D noise" in line for line in lines)
+
+
+def test_parameters_are_counted_on_the_methods_own_channels(models: list[ListedModel]) -> None:
+    counted = {model.name: list(model.parameters.values()) for model in models}
+    assert counted["oasis"] == [74_314_691, 75_199_427, 71_107_523]
+    assert counted["oasis_without_noise"] == [72_545_219, 73_429_955, 69_338_051]
+
+
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(UserError, match="did you mean spade"):
         listed_models(["spad"])
