@@ -43,7 +43,7 @@ def label_bits(drawn: Tensor, counts: Tensor, *, in_place: bool) -> Tensor:
     `in_place` is the published code, which overwrites the labels of a batch by their bits, one
     after the other: pixels of label 0 that became 1 are drawn again with label 1, if it is there.
     """
-    if not in_place:
+    if not in_place or len(drawn) < 2:
         return drawn
     return torch.cat([drawn[:1] & (drawn[1:2] | (counts[1:2] == 0)), drawn[1:]])
 

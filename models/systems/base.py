@@ -89,6 +89,7 @@ class System(nn.Module):
     name: ClassVar[str]
     labels: ClassVar[str] = "spade"  # the column of LAYOUTS that `layout` reads
     paired: ClassVar[bool] = True  # whether photos are those of the label maps
+    multiple: ClassVar[int] = 1  # of which height and width of training images are multiples
     scored: ClassVar[str] = "generator"
     # Where `ema_decay` is set: whether the average begins with the first weights, or after a step.
     averages_first_weights: ClassVar[bool] = False

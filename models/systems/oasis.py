@@ -87,6 +87,7 @@ class OASIS(System):
     name = "oasis"
     labels = "oasis"
     networks = (UNetDiscriminator,)
+    multiple = UNetDiscriminator.multiple
     averages_first_weights = True
     settings: ClassVar = {
         ("paper", ""): _PAPER,
@@ -149,7 +150,7 @@ class OASIS(System):
         `ValueError` for images whose sides are no multiples of 64: the discriminator halves them
         six times.
         """
-        check_size(data.size, UNetDiscriminator.multiple)
+        check_size(data.size, cls.multiple)
         config = network_config(preset, data.num_labels, data.size, width)
         critic = UNetDiscriminator.Config(
             num_labels=data.num_labels, base_channels=max(4, round(64 * width))

@@ -14,6 +14,7 @@ from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError, lookup
 from spade_eval.models.checkpoints.safe_load import load_tensors
 from spade_eval.models.fast.accelerate import accelerate
+from spade_eval.models.labels import Size
 from spade_eval.models.systems.base import Data, System
 from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.models.systems.settings import resolved
@@ -37,6 +38,7 @@ class Schedule:
 def train_config(model: str, run: RunConfig, split: Dataset, weights_dir: Path) -> TrainConfig:
     """Resolve how a run trains a model on the training split."""
     budget = run.budget
+    _require_size(model, budget.size)
     schedule = schedule_of(model, run.dataset, budget, len(split))
     method = method_of(model, run.dataset, budget, schedule.batch_size)
     return TrainConfig(
@@ -58,6 +60,16 @@ def train_config(model: str, run: RunConfig, split: Dataset, weights_dir: Path) 
         compile=budget.compile,
         seed=run.seed,
     )
+
+
+def _require_size(model: str, size: Size) -> None:
+    multiple = lookup(GENERATORS, model, "generator").system.multiple
+    height, width = size
+    if height % multiple or width % multiple:
+        raise UserError(
+            f"--size {height}x{width}: {model} is trained on images whose height and width are "
+            f"multiples of {multiple}; give another size"
+        )
 
 
 def schedule_of(model: str, dataset: str, budget: Budget, num_samples: int) -> Schedule:
@@ -108,7 +120,7 @@ def _decay_within(decay: float | None, steps: int | None) -> float | None:
     """
     if decay is None or steps is None:
         return decay
-    return min(decay, max(0.5, 1 - 10 / steps))
+    return min(decay, max(0.5, round(1 - 10 / steps, 4)))
 
 
 def system_class(config: TrainConfig) -> type[System]:

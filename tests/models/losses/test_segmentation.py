@@ -83,6 +83,11 @@ def test_by_the_rule_of_the_paper_each_label_has_its_bit() -> None:
     assert not torch.equal(label_bits(drawn, counts(), in_place=True), drawn)
 
 
+def test_a_single_label_keeps_its_bit() -> None:
+    for drawn in (torch.tensor([True]), torch.tensor([False])):
+        assert torch.equal(label_bits(drawn, torch.tensor([8.0]), in_place=True), drawn)
+
+
 def test_consistency_reaches_all_three_logits() -> None:
     mask = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.0])[LABELS][:, None]
     three = [logits(seed).requires_grad_() for seed in range(3)]

@@ -176,7 +176,7 @@ def test_the_budget_decides_on_the_average_and_the_method_where_it_does_not(
 
 
 @pytest.mark.parametrize(
-    ("steps", "decay"), [(4, 0.5), (100, 0.9), (600, 1 - 1 / 60), (200_000, 0.9999), (None, 0.9999)]
+    ("steps", "decay"), [(4, 0.5), (100, 0.9), (600, 0.9833), (200_000, 0.9999), (None, 0.9999)]
 )
 def test_an_average_has_a_memory_of_a_tenth_of_a_short_run(steps: int | None, decay: float) -> None:
     budget = budget_for("ade20k", "paper" if steps is None else "smoke", steps=steps)
@@ -184,6 +184,18 @@ def test_an_average_has_a_memory_of_a_tenth_of_a_short_run(steps: int | None, de
     given = budget_for("ade20k", "smoke", steps=steps, ema_decay=0.99)
     assert method_of("oasis", "ade20k", given, 4).ema_decay == 0.99
     assert method_of("spade", "ade20k", budget, 4).ema_decay is None
+
+
+def test_a_size_that_a_method_cannot_train_on_is_refused_before_anything_is_measured(
+    benchmark_in: Make,
+) -> None:
+    benchmark = benchmark_in()
+    budget = dataclasses.replace(benchmark.config.budget, size=(64, 96))
+    benchmark.config = dataclasses.replace(benchmark.config, budget=budget)
+    with pytest.raises(UserError, match=r"--size 64x96: oasis is trained .* multiples of 64"):
+        benchmark.run(Request(("oasis",)))
+    assert not list(benchmark.store)
+    assert benchmark.train_config("spade").size == (64, 96)
 
 
 def test_who_has_a_perceptual_loss(benchmark_in: Make) -> None:
