@@ -20,7 +20,8 @@ def label_weights(counts: Tensor, *, dont_care: bool) -> Tensor:
     if dont_care:
         counts = torch.cat([torch.zeros_like(counts[:1]), counts[1:]])
     present = counts > 0
-    return torch.where(present, pixels / (present.sum() * counts), 0.0)  # Eq. 2, alpha
+    # Alpha of Eq. 2, over the number of labels present as in the code: its mean over pixels is 1.
+    return torch.where(present, pixels / (present.sum() * counts), 0.0)
 
 
 def as_real(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:

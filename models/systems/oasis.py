@@ -159,12 +159,14 @@ class OASIS(System):
         discriminator = build(UNetDiscriminator, critic, settings.initialisation, seed + 1)
         assert isinstance(generator, OASISGenerator)
         assert isinstance(discriminator, UNetDiscriminator)
-        measured = vgg19 is not None and cls.has_perceptual_loss(settings)
+        perceptual = None
+        if vgg19 is not None and cls.has_perceptual_loss(settings):
+            perceptual = PerceptualLoss(vgg19)
         return cls(
             generator,
             discriminator,
             settings,
-            PerceptualLoss(vgg19) if measured and vgg19 is not None else None,
+            perceptual,
             dont_care=data.unlabelled_first or settings.first_class_unlabelled,
         )
 
