@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spade_eval.models.layers.clade import ClassAffine
 from spade_eval.models.layers.norms import AdaptiveInstanceNorm
 from spade_eval.models.layers.spectral import is_spectral
 
@@ -51,7 +52,12 @@ def initialise(module: nn.Module, scheme: Scheme, seed: int) -> None:
                 nn.init.zeros_(layer.bias)
             elif isinstance(layer, nn.Embedding):
                 _draw(layer.weight, lambda w: w.normal_(0.0, 0.02, generator=random))
+            elif isinstance(layer, ClassAffine):  # scales themselves: no "1 +"
+                _draw(layer.weight, lambda w: w.uniform_(generator=random))
+                nn.init.zeros_(layer.bias)
         for layer in module.modules():
+            if isinstance(layer, ClassAffine):
+                layer.forget_positions()
             if isinstance(layer, AdaptiveInstanceNorm):  # no "1 +": start near plain instance norm
                 nn.init.ones_(layer.to_scale.bias)
 

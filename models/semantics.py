@@ -7,16 +7,21 @@ A label map holds one class index a pixel; a semantic map holds one channel a la
 share one resized map (nearest, source index floor(target * scale), as the published networks do).
 """
 
+import copy
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from spade_eval.models.labels import IGNORE_INDEX, SemanticLayout, Size
+from spade_eval.models.positions import positional_map
 
 Made = TypeVar("Made")
+Positions = Callable[[], Tensor]
+"""Makes positional maps (N, 2, H, W), in [-1, 1]: only some networks ask for them."""
 
 
 def instance_edges(instance_map: Tensor) -> Tensor:
@@ -76,9 +81,14 @@ class SemanticMap:
     """
 
     def __init__(
-        self, label_map: Tensor, layout: SemanticLayout, instance_map: Tensor | None = None
+        self,
+        label_map: Tensor,
+        layout: SemanticLayout,
+        instance_map: Tensor | None = None,
+        positions: Positions | None = None,
     ) -> None:
         self._channels: Tensor | None = channels_of(label_map, layout)
+        self._positions = positions
         self._edges: Tensor | None = None
         self._soft: Tensor | None = None
         if layout.edges:
@@ -96,10 +106,11 @@ class SemanticMap:
         self._describe(label_map, layout.num_labels, torch.float32)
 
     @classmethod
-    def from_tensor(cls, semantic_map: Tensor) -> "SemanticMap":
+    def from_tensor(cls, semantic_map: Tensor, positions: Positions | None = None) -> "SemanticMap":
         """Wrap a soft or continuous map (N, L, H, W) float, such as probabilities or features."""
         soft = cls.__new__(cls)
         soft._channels, soft._edges, soft._soft = None, None, semantic_map
+        soft._positions = positions
         soft._describe(semantic_map, semantic_map.shape[1], semantic_map.dtype)
         return soft
 
@@ -152,6 +163,22 @@ class SemanticMap:
         """Return (N, h, w) bool instance edges, or None where the layout has no edge channel."""
         return None if self._edges is None else _nearest(self._edges, size)
 
+    def positions_at(self, size: Size) -> Tensor:
+        """Return (N, 2, h, w) float offsets in the regions of a class, made where first asked for.
+
+        They are resized like labels (nearest); see `spade_eval.models.positions`.
+        """
+        make = self._positions or self._own_positions
+        made = self.memo(("positions",), lambda: make().to(self.device, self.dtype))
+        return made if tuple(made.shape[-2:]) == tuple(size) else F.interpolate(made, size=size)
+
+    def with_positions(self, positions: Positions) -> "SemanticMap":
+        """Return the same map with other positional maps."""
+        other = copy.copy(self)
+        other._positions = positions
+        other._made = {key: made for key, made in self._made.items() if key != ("positions",)}
+        return other
+
     def memo(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """Return what `make` gives, once for the batch; it may depend on key and map alone."""
         if key not in self._made:
@@ -177,8 +204,14 @@ class SemanticMap:
             setattr(moved, name, None if value is None else value.to(device, non_blocking=True))
         if moved._soft is not None:
             moved._soft = moved._soft.to(dtype)
+        moved._positions = self._positions
         moved._describe(moved._source, self.num_labels, dtype)
         return moved
+
+    def _own_positions(self) -> Tensor:
+        """Make them of the label map as it is; channel 0 has none in the published networks."""
+        channels = self.labels_at(self.size).cpu().numpy()
+        return torch.from_numpy(np.stack([positional_map(one) for one in channels]))
 
     def _dense(self, size: Size) -> Tensor:
         if self._soft is not None:

@@ -13,6 +13,7 @@ LINKED = ("models", "segmenters", "reports")
 OURS = {"spade_eval", *LINKED, "run_benchmark"}
 # Leaves, which themselves import nothing else of ours.
 MISMATCH, LABELS = "spade_eval.models.mismatch", "spade_eval.models.labels"
+POSITIONS = "spade_eval.models.positions"
 SEMANTICS, FAST = "spade_eval.models.semantics", "spade_eval.models.fast"
 LIMITS, ZIP_MEMBERS = "spade_eval.models.limits", "spade_eval.models.zip_members"
 ERRORS, FILES, JSON = "spade_eval.errors", "spade_eval.files", "spade_eval.json_fields"
@@ -27,7 +28,8 @@ MAY_IMPORT = {  # besides itself
     "models/limits.py": (),
     "models/zip_members.py": (LIMITS,),
     "models/mismatch.py": (),
-    "models/semantics.py": (LABELS,),
+    "models/positions.py": (),
+    "models/semantics.py": (LABELS, POSITIONS),
     "models/layers": (SEMANTICS, LABELS),
     "segmenters": (MISMATCH, LABELS),
     "spade_eval/metrics": (

@@ -7,7 +7,7 @@ with the published code's depth: 5, 6 or 7 upsamplings and none after the last b
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from spade_eval.models.generators.base import (
 from spade_eval.models.labels import Size
 from spade_eval.models.layers.norms import NormKind, ParamFreeNorm, make_condition
 from spade_eval.models.layers.resblocks import SPADEResBlock
-from spade_eval.models.layers.spade import norm_maker
+from spade_eval.models.layers.spade import MakeNorm, norm_maker
 from spade_eval.models.released import Hints, Published, Shapes
 from spade_eval.models.semantics import SemanticMap
 
@@ -76,15 +76,18 @@ class SPADEGenerator(nn.Module):
         self.blocks = self._make_blocks()
         self.to_rgb = nn.Conv2d(_block_widths(config)[-1], 3, 3, padding=1)
 
-    def _make_blocks(self) -> nn.ModuleList:
+    def _norm_maker(self) -> MakeNorm:
         config = self.config
-        make_norm = norm_maker(
+        return norm_maker(
             config.norm,
             config.num_labels,
             param_free=config.param_free_norm,
             kernel_size=config.spade_kernel_size,
             hidden_channels=config.hidden_channels,
         )
+
+    def _make_blocks(self) -> nn.ModuleList:
+        config, make_norm = self.config, self._norm_maker()
         blocks = nn.ModuleList()
         widths = _block_widths(config)
         for in_channels, out_channels in zip([widths[0], *widths[:-1]], widths, strict=True):
@@ -148,9 +151,18 @@ def published_names(config: SPADEGenerator.Config) -> dict[str, str]:
 
 def _config_of(tensors: Shapes, hints: Hints) -> SPADEGenerator.Config:
     """Infer the configuration of a state dict with published names."""
+    hidden_channels, num_labels, kernel_size, _ = tensors["head_0.norm_0.mlp_shared.0.weight"].shape
+    return SPADEGenerator.Config(
+        **published_sizes(tensors, hints, num_labels),
+        spade_kernel_size=kernel_size,
+        hidden_channels=hidden_channels,
+    )
+
+
+def published_sizes(tensors: Shapes, hints: Hints, num_labels: int) -> dict[str, Any]:
+    """Infer what a decoder of this form is, whatever its conditional norms are."""
     upsampling, image_size = cast("Upsampling | None", hints.upsampling), hints.image_size
     start = tensors["fc.weight"]
-    hidden_channels, num_labels, kernel_size, _ = tensors["head_0.norm_0.mlp_shared.0.weight"].shape
     base_channels = tensors["head_0.conv_0.bias"].numel() // 16
     has_latent = start.ndim == 2
     pixels = start.shape[0] // (16 * base_channels) if has_latent else 1
@@ -166,17 +178,15 @@ def _config_of(tensors: Shapes, hints: Hints) -> SPADEGenerator.Config:
             f"{pixels * scale**2}, but image_size is {image_size}; set image_size (height, width)"
         )
     statistics = "head_0.norm_0.param_free_norm.running_mean"
-    return SPADEGenerator.Config(
-        num_labels=num_labels,
-        base_channels=base_channels,
-        upsampling=upsampling,
-        z_dim=start.shape[1] if has_latent else None,
-        image_size=image_size,
-        param_free_norm="syncbatch" if statistics in tensors else "instance",
-        spade_kernel_size=kernel_size,
-        hidden_channels=hidden_channels,
-        spectral="head_0.conv_0.weight_orig" in tensors,
-    )
+    return {
+        "num_labels": num_labels,
+        "base_channels": base_channels,
+        "upsampling": upsampling,
+        "z_dim": start.shape[1] if has_latent else None,
+        "image_size": image_size,
+        "param_free_norm": "syncbatch" if statistics in tensors else "instance",
+        "spectral": "head_0.conv_0.weight_orig" in tensors,
+    }
 
 
 def _upsampling_of(

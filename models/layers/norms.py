@@ -16,7 +16,7 @@ from spade_eval.models.semantics import SemanticMap
 
 NormKind = Literal[
     "spade", "batch", "syncbatch", "instance", "instance_exact", "layer", "group",
-    "conditional_batch", "adain", "sft",
+    "conditional_batch", "adain", "sft", "clade", "clade_icpe",
 ]  # fmt: skip
 ParamFreeNorm = Literal["instance", "batch", "syncbatch"]
 
@@ -26,6 +26,13 @@ STYLE_CHANNELS = 64
 
 class ConditionalNorm(nn.Module):
     """Base of the layers whose forward is `(x (N, C, H, W), semantics) -> (N, C, H, W)`."""
+
+    appended_channels = 0  # that the layer returns behind the C of x
+
+
+def appended_channels(norm: nn.Module) -> int:
+    """Return how many channels more than its input a layer returns."""
+    return norm.appended_channels if isinstance(norm, ConditionalNorm) else 0
 
 
 def apply_norm(norm: nn.Module, x: Tensor, semantics: SemanticMap) -> Tensor:

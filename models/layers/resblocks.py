@@ -8,7 +8,7 @@ Both can take the semantic map a second way, concatenated to the input of their 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spade_eval.models.layers.norms import apply_norm
+from spade_eval.models.layers.norms import appended_channels, apply_norm
 from spade_eval.models.layers.semantic_convolution import SemanticConv2d, concat_semantics
 from spade_eval.models.layers.spade import MakeNorm
 from spade_eval.models.layers.spectral import spectral_norm
@@ -39,10 +39,11 @@ class SPADEResBlock(nn.Module):
         middle = min(in_channels, out_channels)
         self.concat = concat_channels > 0
         wrap = spectral_norm if spectral else lambda conv: conv
-        extra = concat_channels
+        norm_0, norm_1 = make_norm(in_channels), make_norm(middle)
+        extra = concat_channels + appended_channels(norm_0)
         self.conv_0 = wrap(SemanticConv2d(in_channels + extra, middle, 3, padding=1))
         self.conv_1 = wrap(SemanticConv2d(middle + extra, out_channels, 3, padding=1))
-        self.norm_0, self.norm_1 = make_norm(in_channels), make_norm(middle)
+        self.norm_0, self.norm_1 = norm_0, norm_1
         self.learned_shortcut = in_channels != out_channels
         if self.learned_shortcut:
             self.conv_s = wrap(SemanticConv2d(in_channels + extra, out_channels, 1, bias=False))

@@ -11,6 +11,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from spade_eval.models.labels import Size
+from spade_eval.models.layers.clade import CLADE
 from spade_eval.models.layers.norms import (
     AdaptiveInstanceNorm,
     ClassConditionalBatchNorm,
@@ -65,8 +66,13 @@ def norm_maker(
     param_free: ParamFreeNorm = "syncbatch",
     kernel_size: int = 3,
     hidden_channels: int = 128,
+    edges: bool = False,
 ) -> MakeNorm:
-    """Return what builds the norm layers of a generator; SPADE alone reads the last three."""
+    """Return what builds the norm layers of a generator from the number of channels.
+
+    `param_free` is read by SPADE and CLADE, the two after it by SPADE alone. With `edges`, the last
+    of the labels are instance edges, which CLADE layers append to what they return.
+    """
     if kind == "spade":
         return partial(
             SPADE,
@@ -74,6 +80,14 @@ def norm_maker(
             param_free=param_free,
             kernel_size=kernel_size,
             hidden_channels=hidden_channels,
+        )
+    if kind in ("clade", "clade_icpe"):
+        return partial(
+            CLADE,
+            num_classes=num_labels - edges,
+            param_free=param_free,
+            edges=edges,
+            positional=kind == "clade_icpe",
         )
     if kind == "conditional_batch":
         return partial(ClassConditionalBatchNorm, num_labels=num_labels)

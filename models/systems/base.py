@@ -77,6 +77,7 @@ class Data:
     size: Size
     palette: tuple[tuple[int, int, int], ...] = ()  # for systems that read colour-coded label maps
     unlabelled_first: bool = False  # channel 0 of the semantic map holds pixels of no class
+    edges: bool = False  # whether the last channel of the semantic map holds instance edges
 
 
 class System(nn.Module):

@@ -70,7 +70,7 @@ class ConditionalGAN(System):
         vgg19: Mapping[str, Tensor] | None = None,
     ) -> "ConditionalGAN":
         """Return the networks with their first weights; see `System.build`."""
-        config = network_config(preset, data.num_labels, data.size, width)
+        config = network_config(preset, data.num_labels, data.size, width, edges=data.edges)
         scheme, z_dim = settings.initialisation, None
         if settings.latent != "none":
             z_dim = int(config.z_dim)
@@ -147,16 +147,21 @@ class ConditionalGAN(System):
         return getattr(self, "encoder", None)
 
     def _synthesized(self, batch: Batch, half: str) -> tuple[Tensor, Posterior | None]:
-        """Images (N, 3, H, W) in float32 and in [-1, 1], and the posterior of their z if any."""
+        """Images (N, 3, H, W) in [-1, 1], no half floats, and the posterior of their z if any."""
         if self.z_dim is None:
-            return self.generator(batch.semantics).float(), None
+            return _whole_floats(self.generator(batch.semantics)), None
         noise = batch.noise.normal(half, self.z_dim)
         if self._encoder is None:
-            return self.generator(batch.semantics, noise).float(), None
-        # Sampling and divergence take exponentials: in float32 whatever the encoder computes in.
-        mu, logvar = (part.float() for part in self._encoder(batch.photos))
+            return _whole_floats(self.generator(batch.semantics, noise)), None
+        # Sampling and divergence take exponentials: not in half floats, if the encoder gives such.
+        mu, logvar = (_whole_floats(part) for part in self._encoder(batch.photos))
         z = reparametrise(mu, logvar, noise)
-        return self.generator(batch.semantics, z).float(), (mu, logvar)
+        return _whole_floats(self.generator(batch.semantics, z)), (mu, logvar)
+
+
+def _whole_floats(values: Tensor) -> Tensor:
+    """Return float32 of half floats, others as they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _z_dim(network: nn.Module) -> int | None:

@@ -12,6 +12,7 @@ from torch import nn
 
 from spade_eval.errors import lookup
 from spade_eval.models.fast.accelerate import accelerate
+from spade_eval.models.generators.clade import CLADEGenerator
 from spade_eval.models.generators.crn import CRNGenerator
 from spade_eval.models.generators.local_enhancer import LocalEnhancerGenerator
 from spade_eval.models.generators.oasis import OASISGenerator
@@ -20,6 +21,7 @@ from spade_eval.models.generators.spade import SPADEGenerator
 from spade_eval.models.initialisation import build
 from spade_eval.models.labels import Size
 from spade_eval.models.systems.base import Preset, System
+from spade_eval.models.systems.clade import CLADE
 from spade_eval.models.systems.crn import CRN
 from spade_eval.models.systems.oasis import OASIS
 from spade_eval.models.systems.scaling import network_config
@@ -214,6 +216,19 @@ GENERATORS: dict[str, Preset] = {
         source="Sushko et al., ICLR 2021, Table 1: OASIS with VGG",
         description="OASIS with SPADE's VGG-19 loss besides",
     ),
+    "clade": Preset(
+        system=CLADE,
+        network=CLADEGenerator,
+        source="Tan et al., TPAMI 2021: CLADE",
+        description="SPADE's decoder with a scale and a shift for each class",
+    ),
+    "clade_icpe": Preset(
+        system=CLADE,
+        network=CLADEGenerator,
+        config={"norm": "clade_icpe"},
+        source="Tan et al., TPAMI 2021: CLADE-ICPE",
+        description="CLADE that varies with the place in the region of a class",
+    ),
 }
 
 
@@ -264,8 +279,9 @@ def plain_generator(
     The initialisation is that of its method's release.
 
     `image_size` (height, width) fixes the output of latent-input generators; the others follow the
-    semantic map. `width=1.0` is the paper's; miniatures scale every width. Further settings of the
-    network's `Config` go by name. No global state changes.
+    semantic map. `width=1.0` is the paper's; miniatures scale every width. `edges=True` says that
+    the last label is instance edges. Further settings of the network's `Config` go by name. No
+    global state changes.
     """
     preset = preset_of(name)
     config = network_config(preset, num_labels, image_size, width, **overrides)

@@ -16,12 +16,14 @@ def network_config(
     num_labels: int,
     image_size: Size = (256, 256),
     width: float = 1.0,
+    edges: bool = False,
     **overrides: Any,
 ) -> Any:
     """Return the `Config` of a preset's network; `width` scales its numbers of channels.
 
     A network whose widths are no `base_channels` (and `hidden_channels` of SPADE layers) scales
-    itself: its `Config` has a method `scaled(width)`. `overrides` are settings as they shall be.
+    itself: its `Config` has a method `scaled(width)`. `edges` says whether the last label is
+    instance edges. `overrides` are settings as they shall be.
     """
     config_class: Any = preset.network.Config  # type: ignore[attr-defined]
     known = {field.name: field.default for field in dataclasses.fields(config_class)}
@@ -34,6 +36,8 @@ def network_config(
     given = {**preset.config, "num_labels": num_labels}
     if "image_size" in known:
         given["image_size"] = image_size
+    if "edges" in known:
+        given["edges"] = edges
     if hasattr(config_class, "scaled"):
         return dataclasses.replace(config_class(**given).scaled(width), **overrides)
     base = given.get("base_channels", known["base_channels"])

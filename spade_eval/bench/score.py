@@ -128,7 +128,9 @@ def untrained(scorer: Scorer, model: str, width: float) -> Untrained:
     """Build a new plain generator whose images are neither flat nor torn; see `calibrate`."""
     dataset = scorer.dataset
     layout = layout_of(dataset)
-    generator = plain_generator(model, layout.num_labels, dataset.size, width).to(scorer.device)
+    generator = plain_generator(
+        model, layout.num_labels, dataset.size, width, edges=layout.edges
+    ).to(scorer.device)
     samples = [dataset[index] for index in range(2)]
     calibrate(generator, semantic_map(samples, layout, scorer.device))
     return Untrained(generator, scorer)

@@ -94,7 +94,7 @@ def training_run(
         batch_size=batch_size, width=width, accumulate=1, perceptual=False,
         precision="float32", tf32=False, channels_last=False, compile=False, seed=0,
     )  # fmt: skip
-    data = Data(num_labels=maps.layout.num_labels, size=size)
+    data = Data(num_labels=maps.layout.num_labels, size=size, edges=maps.layout.edges)
     training = build_training(config, data, device, Path(), fast=fast)
 
     def run(number: int, clock: Clock) -> None:

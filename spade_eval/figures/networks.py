@@ -57,7 +57,9 @@ def from_checkpoint(
 def random_generator(title: str, preset: str, dataset: Dataset, seed: int) -> FigureGenerator:
     """Build an untrained generator of a preset, a quarter as wide as the paper's."""
     layout = layout_for(preset_of(preset).system, dataset)
-    network = build_generator(preset, layout.num_labels, dataset.size, width=_WIDTH, seed=seed)
+    network = build_generator(
+        preset, layout.num_labels, dataset.size, width=_WIDTH, seed=seed, edges=layout.edges
+    )
     preserve_variance(network, seed)
     count = min(_SETTLING_IMAGES, len(dataset))
     samples = [dataset[index] for index in range(count)]

@@ -56,7 +56,10 @@ def estimate_memory(config: TrainConfig, data: Data, images: int) -> MemoryEstim
     with torch.random.fork_rng(devices=[]), FakeTensorMode(allow_non_fake_inputs=True):
         system, vgg19 = _without_content(config, data)
         batch = Batch(
-            SemanticMap.from_tensor(torch.empty(images, data.num_labels, *data.size)),
+            SemanticMap.from_tensor(
+                torch.empty(images, data.num_labels, *data.size),
+                lambda: torch.empty(images, 2, *data.size),
+            ),
             torch.empty(images, 3, *data.size),
             Noise.of_step(0, 0, 0, images),
         )

@@ -158,6 +158,7 @@ def data_of(config: TrainConfig, dataset: Dataset) -> Data:
         size=config.size,
         palette=dataset.label_space.palette,
         unlabelled_first=layout.unknown == "first",
+        edges=layout.edges,
     )
 
 

@@ -65,3 +65,28 @@ def test_names_and_shapes_of_lists_from_outside(family: str) -> None:
         assert ours == known["keys"], path.name
         count = sum(parameter.numel() for parameter in built.parameters())
         assert count == known["parameters"], path.name
+
+
+@pytest.mark.parametrize(
+    ("stem", "edges", "norm"),
+    [
+        ("generator_ade20k", False, "clade"),
+        ("generator_ade20k_icpe", False, "clade_icpe"),
+        ("generator_cityscapes", True, "clade"),
+        ("generator_cityscapes_icpe", True, "clade_icpe"),
+        ("discriminator_ade20k", None, None),
+    ],
+)
+def test_names_and_shapes_of_clade(stem: str, edges: bool | None, norm: str | None) -> None:
+    path = OUTSIDE / f"clade_{stem}.json"
+    if not path.is_file():
+        pytest.skip(f"lists of CLADE's keys are not part of the repository: no {path}")
+    known = json.loads(path.read_text())
+    with torch.device("meta"):
+        tensors = {name: torch.empty(shape) for name, shape in known["keys"].items()}
+        network = _network(path.stem, {}, tensors)
+    ours = {name: list(tensor.shape) for name, tensor in to_published(network).items()}
+    assert ours == known["keys"]
+    assert sum(parameter.numel() for parameter in network.parameters()) == known["parameters"]
+    if norm is not None:
+        assert (network.config.edges, network.config.norm) == (edges, norm)

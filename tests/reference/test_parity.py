@@ -28,7 +28,8 @@ CASES = [
 ]
 # Whose networks have layers with a fast twin.
 _TWINS = (
-    "oasis_generator", "spade_", "pix2pixhd_encoder", "pix2pixhd_global", "pix2pixhd_local",
+    "clade_generator", "oasis_generator", "spade_", "pix2pixhd_encoder", "pix2pixhd_global",
+    "pix2pixhd_local",
     "pix2pixhdpp_",
 )  # fmt: skip
 ACCELERATED = [path for path in FILES if path.stem.startswith(_TWINS)]
@@ -39,7 +40,7 @@ def test_folder_has_files() -> None:
 
 
 @pytest.mark.skipif(FOLDER != DATA, reason="PARITY_DIR names the cases")
-@pytest.mark.parametrize("kind", ["preprocess_", "oasis_"])
+@pytest.mark.parametrize("kind", ["preprocess_", "oasis_", "clade_"])
 def test_cases_from_outside_are_there(kind: str) -> None:
     """Says in the default run what was not compared, where it was not."""
     if not any(path.stem.startswith(kind) for path in FILES):

@@ -55,10 +55,10 @@ def _listed(name: str) -> ListedModel:
     preset = lookup(GENERATORS, name, "generator")
     counts = {}
     for title, data in DATASETS.items():
-        settings: dict[str, Any] = {"image_size": data.image_size}
+        layout = LAYOUTS[data.layouts][preset.system.labels]
+        settings: dict[str, Any] = {"image_size": data.image_size, "edges": layout.edges}
         if "upsampling" in preset.network.Config.__dataclass_fields__:  # type: ignore[attr-defined]
             settings["upsampling"] = data.upsampling
-        layout = LAYOUTS[data.layouts][preset.system.labels]
         counts[title] = count_parameters(name, layout.num_labels, **settings)
     return ListedModel(name, preset.source, preset.millions, counts, preset.description)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes `plain_oasis` of this folder and `small_training` of the one beside it importable."""
+"""Makes the helper modules of this folder, and `small_training` beside it, importable."""
 
 import sys
 from pathlib import Path

@@ -62,3 +62,18 @@ def test_table_4_on_ade20k(name: str, overrides: dict[str, Any], millions: float
 def test_cityscapes_with_latent_input() -> None:
     count = count_parameters("spade_vae", 36, image_size=(256, 512), upsampling="more")
     assert count == 101_136_579
+
+
+@pytest.mark.parametrize(
+    ("name", "ade20k", "coco_stuff", "cityscapes"),
+    [
+        ("clade", 71_427_267, 72_505_383, 67_901_991),
+        ("clade_icpe", 71_427_375, 72_505_491, 67_902_099),
+        ("spade", 96_492_483, 97_480_899, 93_048_003),
+    ],
+)
+def test_clade_beside_spade(name: str, ade20k: int, coco_stuff: int, cityscapes: int) -> None:
+    """Counted on the modules of the CLADE repository, whose SPADE mode is SPADE's generator."""
+    assert count_parameters(name, 151) == ade20k
+    assert count_parameters(name, 184, edges=True) == coco_stuff
+    assert count_parameters(name, 36, edges=True, upsampling="more") == cityscapes

@@ -20,14 +20,19 @@ def draw(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 
 def filled(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Weights, biases and statistics by the last part of the name (rules 1 to 5)."""
+    """Weights, biases and statistics by the last part of the name (rules 1 to 5).
+
+    CLADE's tables of scales and shifts are filled like the weights and biases of a norm.
+    """
     leaf = name.rpartition(".")[2]
     d = draw(name, shape)
     if leaf in ("running_var", "stored_var"):
         return np.float32(0.5) * np.abs(d) + np.float32(0.5)
     if leaf in ("running_mean", "stored_mean") or (leaf == "bias" and len(shape) == 1):
         return np.float32(0.1) * d
-    if len(shape) >= 2:
+    if name.endswith("class_specified_affine.bias"):
+        return np.float32(0.1) * d
+    if len(shape) >= 2 and not name.endswith("class_specified_affine.weight"):
         return d * np.float32(1 / np.sqrt(np.prod(shape[1:])))
     return np.float32(1) + np.float32(0.1) * d
 

@@ -3,11 +3,15 @@
 
 from collections.abc import Callable
 
-from parity import crn, losses, norms, oasis, pix2pixhd, preprocess, segmenters, spade
+from parity import clade, crn, losses, norms, oasis, pix2pixhd, preprocess, segmenters, spade
 from parity.case import Case
 
 KINDS: dict[str, Callable[[Case], None]] = {
     "cbn_": norms.check_conditional_batch,
+    "clade_discriminator": clade.check_discriminator,
+    "clade_generator": clade.check_generator,
+    "clade_layer": clade.check_layer,
+    "clade_positional_map": clade.check_positions,
     "crn_": crn.check_generator,
     "discriminator_": spade.check_discriminator,
     "edges_": spade.check_edges,
