@@ -132,7 +132,7 @@ class Batch:
     semantics: SemanticMap
     photos: Tensor  # (N, 3, H, W) in [-1, 1]; of other scenes where the system trains unpaired
     noise: Noise
-    mirrored: Tensor | None = None  # (N,) bool: samples that were mirrored left to right
+    mirrored: Tensor | None = None  # (N,) bool, on the CPU: samples mirrored left to right
     made: dict[str, Any] = field(default_factory=dict)  # what an update leaves for the next one
     # Sums integers over the processes that share the batch, so that statistics are the batch's.
     summed: Callable[[Tensor], Tensor] = ALONE.summed

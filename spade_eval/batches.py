@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From samples (NumPy, 8 bit) to what networks eat (tensors on a device), and back."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -48,7 +49,9 @@ def semantic_map(
     instances = None
     if layout.edges:
         instances = _stack([_instance_map(sample) for sample in samples]).to(device)
-    return SemanticMap(label_maps(samples).to(device), layout, instances)
+    made = [sample.positions for sample in samples if sample.positions is not None]
+    positions = functools.partial(_positions, made) if len(made) == len(samples) else None
+    return SemanticMap(label_maps(samples).to(device), layout, instances, positions)
 
 
 def label_maps(samples: Sequence[Sample]) -> Tensor:
@@ -74,7 +77,8 @@ def training_batch(
     """
     scaled = photos(photographed).to(noise.device).float() / 127.5 - 1
     semantics = semantic_map(labelled, layout, noise.device)
-    return Batch(semantics, scaled, noise, summed=world.summed)
+    mirrored = torch.tensor([sample.mirrored for sample in labelled])
+    return Batch(semantics, scaled, noise, mirrored=mirrored, summed=world.summed)
 
 
 def segmenter_batch(samples: Sequence[Sample], device: torch.device) -> SegmenterBatch:
@@ -109,6 +113,10 @@ def coloured(samples: Sequence[Sample], dataset: Dataset) -> Tensor:
     palette = torch.tensor(dataset.label_space.palette, dtype=torch.uint8)
     table[: len(palette)] = palette
     return table[label_maps(samples)].permute(0, 3, 1, 2)
+
+
+def _positions(made: Sequence[Callable[[], NDArray[np.float32]]]) -> Tensor:
+    return _stack([make() for make in made])
 
 
 def _instance_map(sample: Sample) -> NDArray[np.int32]:

@@ -36,7 +36,7 @@ MAY_IMPORT = {  # besides itself
         *(ERRORS, FILES, JSON, "spade_eval.weights"),
         *(MISMATCH, LIMITS, ZIP_MEMBERS),
     ),
-    "spade_eval/datasets": (ERRORS, FILES, JSON, LABELS, LIMITS, PROGRESS),
+    "spade_eval/datasets": (ERRORS, FILES, JSON, LABELS, LIMITS, POSITIONS, PROGRESS),
     "spade_eval/json_fields.py": (LIMITS,),
     "spade_eval/records.py": (ERRORS, JSON),
     "spade_eval/paper_tables.py": (ERRORS,),

@@ -85,6 +85,6 @@ def _upside_down(semantics: SemanticMap, mirrored: Tensor) -> SemanticMap:
         known = semantics.positions_at(semantics.size)
         vertical, horizontal = known.flip(3).unbind(1)
         turned = torch.stack([vertical, -horizontal], dim=1).flip(2)
-        return torch.where(mirrored[:, None, None, None], turned, known)
+        return torch.where(mirrored.to(known.device)[:, None, None, None], turned, known)
 
     return semantics.with_positions(positions)

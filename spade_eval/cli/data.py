@@ -14,7 +14,7 @@ from spade_eval.cli.console.app import App
 from spade_eval.cli.console.conditions import WITH_SCENES, WITH_WEIGHTS
 from spade_eval.cli.console.output import current, note, say, show, wrote
 from spade_eval.cli.console.topics import DATA, SCORING
-from spade_eval.errors import lookup
+from spade_eval.errors import UserError, lookup
 
 if TYPE_CHECKING:
     from spade_eval.datasets.base import Dataset
@@ -133,10 +133,17 @@ def classes(
 @data_app.command()
 def prepare(
     dataset: Annotated[
-        str, typer.Argument(metavar="cocostuff|ade20k_outdoor", help="What is prepared.")
+        str,
+        typer.Argument(
+            metavar="cocostuff|ade20k_outdoor",
+            help="What is prepared; with --positions any dataset of files.",
+        ),
     ],
     data_root: options.DataRootOfAny = None,
     split: Split = None,
+    positions: Annotated[
+        bool, typer.Option("--positions", help="Make the positional maps of CLADE-ICPE instead.")
+    ] = False,
     workers: Workers = None,
 ) -> None:
     """Make what a dataset lacks: instance maps of COCO-Stuff, the list of ADE20K-outdoor.
@@ -144,6 +151,9 @@ def prepare(
     Nothing that was there is changed, and a command that was stopped goes on where it was.
     """
     root = options.data_root_or_default(data_root)
+    if positions:
+        _prepare_positions(dataset, root, split, _workers(workers))
+        return
     work = lookup({"cocostuff": _instance_maps, "ade20k_outdoor": _outdoor_list}, dataset,
                   "preparation")  # fmt: skip
     for name in [split] if split else _splits_below(dataset, root):
@@ -329,6 +339,18 @@ def _instance_maps(root: Path, split: str, workers: int, progress: "Progress") -
     from spade_eval.datasets.tools.coco_instances import write_instance_maps
 
     return _line(write_instance_maps(root, split, workers, progress))
+
+
+def _prepare_positions(dataset: str, root: Path, split: str | None, workers: int) -> None:
+    from spade_eval.datasets.file_dataset import FileDataset
+    from spade_eval.datasets.tools.positional_maps import write_positional_maps
+
+    for opened in _opened(dataset, root, split, (256, 256)):
+        if not isinstance(opened, FileDataset):
+            raise UserError(f"{dataset} has no label files; its positional maps are computed")
+        with _bar(f"preparing {dataset} {opened.split}") as progress:
+            line = _line(write_positional_maps(opened, workers, progress))
+        show(f"{opened.split}: {line}")
 
 
 def _outdoor_list(root: Path, split: str, workers: int, progress: "Progress") -> str:

@@ -88,6 +88,11 @@ class Ade20k(FileDataset):
         return f"Unpack {_ARCHIVE} into the data root"
 
     @classmethod
+    def positional_file(cls, root: Path, split: str, stem: str, label_map: Path) -> Path:
+        """Return distances/{training,validation}/, beside annotations/."""
+        return label_map.parents[2] / "distances" / label_map.parent.name / f"{stem}.npy"
+
+    @classmethod
     def notes(cls, root: Path) -> list[str]:
         """Say which of the two releases this is."""
         lines = ["release: SceneParse150 (ADEChallengeData2016), 150 classes"]

@@ -5,7 +5,7 @@ A sample is a pure function of (split, index) and, in training, of (seed, epoch,
 random state, so that a killed training continues bitwise and the order of loading is free.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -40,6 +40,10 @@ class Sample:
     label_map: NDArray[np.uint8]  # (H, W), 0..num_classes-1 or IGNORE_INDEX
     instance_map: NDArray[np.int32] | None  # (H, W), ids that differ between neighbouring objects
     photo: NDArray[np.uint8]  # (H, W, 3) RGB
+    # Makes (2, H, W), where pixels lie in their regions of the label map as it is stored; None:
+    # that of `label_map` is the same.
+    positions: Callable[[], NDArray[np.float32]] | None = None
+    mirrored: bool = False  # left to right, as training samples may be
 
 
 class Facts:

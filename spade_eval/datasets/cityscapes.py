@@ -84,6 +84,11 @@ class Cityscapes(FileDataset):
         return LABEL_FILES
 
     @classmethod
+    def positional_file(cls, root: Path, split: str, stem: str, label_map: Path) -> Path:
+        """Return *_gtFine_distance.npy beside the label file."""
+        return label_map.with_name(f"{stem}_gtFine_distance.npy")
+
+    @classmethod
     def how_to_get(cls, split: str) -> str:
         """Name the archives; they need an account."""
         return (

@@ -83,6 +83,11 @@ class CocoStuff(FileDataset):
         return LABEL_FILES
 
     @classmethod
+    def positional_file(cls, root: Path, split: str, stem: str, label_map: Path) -> Path:
+        """Return {train,val}_dist/, whichever the layout."""
+        return root / f"{split}_dist" / f"{stem}.npy"
+
+    @classmethod
     def how_to_get(cls, split: str) -> str:
         """Name the archives of the project."""
         return (

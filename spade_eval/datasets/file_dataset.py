@@ -11,6 +11,7 @@ import functools
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -30,6 +31,7 @@ from spade_eval.datasets.pairing import SampleFiles, SplitFiles
 from spade_eval.datasets.pairing import listing as listing
 from spade_eval.datasets.pairing import paired as paired
 from spade_eval.datasets.parallel import run_parallel
+from spade_eval.datasets.positional_maps import PositionalMaps, Positions, skipped_value
 from spade_eval.errors import UserError, lookup
 from spade_eval.models.labels import Size
 
@@ -65,6 +67,9 @@ class FileDataset(Facts):
         self.has_instances = split_files.has_instances
         self._files = split_files.samples
         self._names = list(self._files)
+        self.positional_maps = PositionalMaps(
+            skipped_value(self.layouts, self.label_space.num_classes)
+        )
         self._evaluation = preprocess.evaluation(size)
         self._training = preprocess.training(size) if self.training_crops else self._evaluation
 
@@ -87,6 +92,11 @@ class FileDataset(Facts):
     def how_to_get(cls, split: str) -> str:
         """Say what to download, and where to put it."""
         raise NotImplementedError
+
+    @classmethod
+    def positional_file(cls, root: Path, split: str, stem: str, label_map: Path) -> Path:
+        """Say where the positional map of a label file lies, if there is one."""
+        return root / "distances" / split / f"{stem}.npy"
 
     @classmethod
     def notes(cls, root: Path) -> list[str]:
@@ -203,7 +213,13 @@ class FileDataset(Facts):
         return tuple(self.numbering.doubts(ids, len(paths)))
 
     def _read(self, stem: str) -> Sample:
-        return read_sample(stem, self._files[stem], self.label_files)
+        sample = read_sample(stem, self._files[stem], self.label_files)
+        label_file = self._files[stem].label_map
+        stored = self.positional_file(self.root, self.split, stem, label_file)
+        positions = functools.partial(
+            self.positional_maps.of, stem, label_file, stored, sample.label_map
+        )
+        return replace(sample, positions=positions)
 
 
 def read_sample(stem: str, paths: SampleFiles, label_files: LabelFiles) -> Sample:
@@ -264,10 +280,18 @@ def require_both(
 def _preprocessed(
     sample: Sample, settings: preprocess.Preprocessing, placement: preprocess.Placement
 ) -> Sample:
-    instances = sample.instance_map
+    instances, made = sample.instance_map, sample.positions
     return Sample(
         name=sample.name,
         label_map=settings.apply_map(sample.label_map, placement),
         instance_map=None if instances is None else settings.apply_map(instances, placement),
         photo=settings.apply_photo(sample.photo, placement),
+        positions=None if made is None else functools.partial(_placed, made, settings, placement),
+        mirrored=placement.flip,
     )
+
+
+def _placed(
+    made: Positions, settings: preprocess.Preprocessing, placement: preprocess.Placement
+) -> NDArray[np.float32]:
+    return settings.apply_positions(made(), placement)

@@ -9,7 +9,7 @@ to 286/256 of the size, one random crop, one random flip (Park et al., CVPR 2019
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -18,11 +18,12 @@ from PIL import Image
 
 from spade_eval.errors import lookup
 from spade_eval.models.labels import Size
+from spade_eval.models.positions import mirrored
 
 PREPROCESS_VERSION = 1
 """Part of every dataset fingerprint: raise it with any change that alters a pixel."""
 
-Pixels = TypeVar("Pixels", np.uint8, np.int32)
+Pixels = TypeVar("Pixels", np.uint8, np.int32, np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,17 @@ class Preprocessing:
         """Place (H, W) label or instance ids -> (H', W'), nearest: never an invented id."""
         size = self.resized((ids.shape[0], ids.shape[1]))
         return self._place(_resized_by_pillow(ids, size, Image.Resampling.NEAREST), placement)
+
+    def apply_positions(
+        self, positions: NDArray[np.float32], placement: Placement
+    ) -> NDArray[np.float32]:
+        """Place a positional map: (2, H, W) -> (2, H', W'), pixel for pixel as the label map.
+
+        Of a mirrored sample it is that of the mirrored label map.
+        """
+        upright = replace(placement, flip=False)
+        placed = np.stack([self.apply_map(offsets, upright) for offsets in positions])
+        return mirrored(placed) if placement.flip else placed
 
     def _place(self, array: NDArray[Pixels], placement: Placement) -> NDArray[Pixels]:
         if PREPROCESS_MODES[self.mode].crops:

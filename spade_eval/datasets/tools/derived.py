@@ -14,11 +14,9 @@ from typing import Any
 from spade_eval.datasets import files, layouts
 from spade_eval.datasets.fingerprints import content_hashes
 from spade_eval.datasets.parallel import write_text
+from spade_eval.datasets.positional_maps import MARK, SOURCES, sources_in
 from spade_eval.errors import UserError
 from spade_eval.json_fields import parsed_json
-
-MARK = ".made_by_spade_eval.json"
-_SOURCES = "sources"  # in the mark: SHA-256 of what each file was made from, by stem
 
 
 def claim_folder(folder: Path, origin: Mapping[str, str], sources: Mapping[str, Path]) -> set[str]:
@@ -47,15 +45,39 @@ def claim_folder(folder: Path, origin: Mapping[str, str], sources: Mapping[str, 
                 f"{folder} was made with another {files.shortened(changed)}; choose another "
                 "folder, or remove it to make it anew"
             )
-        hashes = _unchanged(folder, done, known.get(_SOURCES, {}), hashes)
-    write_text(mark, json.dumps({**origin, _SOURCES: hashes}, indent=1))
+        hashes = _unchanged(folder, done, known.get(SOURCES, {}), hashes)
+    write_text(mark, json.dumps({**origin, SOURCES: hashes}, indent=1))
+    return done
+
+
+def claim_files(
+    folder: Path,
+    origin: Mapping[str, str],
+    targets: Mapping[str, Path],
+    sources: Mapping[str, Path],
+) -> set[str]:
+    """Mark files in a folder that may hold others as well; the stems that are there already.
+
+    `targets` are the files to be written, `sources` those that are read, by stem.
+    """
+    known = sources_in(folder)
+    done = {stem for stem, path in targets.items() if path.exists()}
+    foreign = sorted(targets[stem].name for stem in done - known.keys())
+    if foreign:
+        raise UserError(
+            f"{folder}: {len(foreign)} files were not made by this command "
+            f"({files.shortened(foreign)}); move them away, since nothing is overwritten"
+        )
+    contents = content_hashes(sources.values())
+    hashes = _unchanged(folder, done, known, {stem: contents[sources[stem]] for stem in targets})
+    write_text(folder / MARK, json.dumps({**origin, SOURCES: {**known, **hashes}}, indent=1))
     return done
 
 
 def _known(mark: Path) -> dict[str, Any]:
     try:
         known = parsed_json(mark.read_text(encoding="utf-8"))
-        if not (isinstance(known, dict) and isinstance(known.get(_SOURCES, {}), dict)):
+        if not (isinstance(known, dict) and isinstance(known.get(SOURCES, {}), dict)):
             raise ValueError("it is no object of the expected form")
     except ValueError as error:
         raise UserError(

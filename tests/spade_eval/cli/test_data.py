@@ -61,6 +61,21 @@ def test_outdoor_list_is_prepared(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "ADE20K-outdoor (list " in capsys.readouterr().out
 
 
+def test_positional_maps_are_prepared(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (own_folder / "dataset.toml").write_text(
+        'images = "images/{split}"\nlabels = "labels/{split}"\nclasses = ["a", "b"]\n'
+    )
+    arguments = ("data", "prepare", "folder", "--positions", "--data-root", str(own_folder))
+    for counts in ("1 files written, 0 were there", "0 files written, 1 were there"):
+        assert run(*arguments) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.partition(": ")[0] for line in lines] == ["train", "val"]
+        assert all(line.endswith(counts) for line in lines)
+    assert np.load(own_folder / "distances" / "val" / "a.npy").shape == (2, 30, 40)
+    assert run("data", "prepare", "scenes", "--positions") == 2
+    assert "scenes has no label files" in capsys.readouterr().err
+
+
 def test_colours_are_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in").mkdir()
     Image.new("RGB", (4, 4), (128, 64, 128)).save(tmp_path / "in" / "a.png")
