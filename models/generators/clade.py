@@ -51,6 +51,7 @@ CLADEGenerator.published = Published(
     recognises=lambda tensors: {"fc.weight", f"{_TABLE}.weight"} <= set(tensors),
     config_of=_config_of,
     names=published_names,
+    layouts=("coco_stuff", "ade20k_raw", "cityscapes"),
     families=("clade",),
     family_of=lambda config: "clade",
 )

@@ -61,6 +61,29 @@ def test_files_give_the_network_back(
     assert list(back) == list(state)
 
 
+@pytest.mark.parametrize(
+    ("num_labels", "edges", "layout", "upsampling"),
+    [
+        (151, False, "ade20k_raw", "normal"),
+        (184, True, "coco_stuff", "normal"),
+        (36, True, "cityscapes", "more"),
+    ],
+)
+def test_the_label_order_of_clade_is_known(
+    num_labels: int, edges: bool, layout: str, upsampling: str
+) -> None:
+    """SPADE's ADE20K files leave two orders open; CLADE's all hold "other" first."""
+    ours = build_generator(
+        "clade_icpe", num_labels, width=1 / 64, edges=edges, upsampling=upsampling
+    )
+    loaded = load_published_generator(to_published(ours))
+    assert (loaded.arch, loaded.layout_name) == ("clade", layout)
+    assert loaded.generator.config == ours.config
+    assert loaded.layout.edges == edges
+    with pytest.raises(ValueError, match="holds a clade generator, not spade"):
+        load_published_generator(to_published(ours), arch="spade")
+
+
 def _spade_file() -> dict[str, Tensor]:
     return to_published(build_generator("spade", LAYOUT.num_labels, width=1 / 32))
 

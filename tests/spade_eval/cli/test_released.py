@@ -86,6 +86,21 @@ def test_a_released_file_is_scored_converted_and_scored_again(
         assert torch.equal(tensor, torch.load(released, weights_only=True)[name])
 
 
+def test_a_released_clade_becomes_a_file_of_ours_and_back(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    theirs, ours, back = (tmp_path / name for name in ("best_net_G.pth", "c.safetensors", "b.pth"))
+    network = build_generator("clade_icpe", 17, width=1 / 32, edges=True)
+    torch.save(to_published(network), theirs)
+    out = called(capsys, "convert", theirs, ours, "--arch", "clade", *LAYOUT)
+    assert "label layout: 16+edges" in out
+    called(capsys, "convert", ours, back)
+    tensors = torch.load(theirs, weights_only=True)
+    for name, tensor in torch.load(back, weights_only=True).items():
+        assert torch.equal(tensor, tensors.pop(name))
+    assert not tensors
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
