@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from spade_eval.models.layers.clade import ClassAffine
 from spade_eval.models.layers.norms import AdaptiveInstanceNorm
 from spade_eval.models.layers.spectral import is_spectral
+from spade_eval.models.layers.weight_norm import is_weight_normed
 
 Scheme = Literal["as_printed", "as_trained", "pix2pixhd", "glorot"]
 
@@ -65,7 +66,10 @@ def initialise(module: nn.Module, scheme: Scheme, seed: int) -> None:
 def _initialise_weight(layer: nn.Module, scheme: Scheme, random: torch.Generator) -> None:
     weight = layer.weight_orig if is_spectral(layer) else layer.weight
     assert isinstance(weight, Tensor)
-    if scheme == "pix2pixhd":
+    if is_weight_normed(layer):  # no norm follows that would make up for small weights
+        _draw(weight, lambda w: nn.init.kaiming_normal_(w, a=0.2, generator=random))
+        layer.weight = weight
+    elif scheme == "pix2pixhd":
         _draw(weight, lambda w: w.normal_(0.0, 0.02, generator=random))
     elif scheme == "glorot":
         _draw(weight, lambda w: nn.init.xavier_uniform_(w, generator=random))

@@ -50,10 +50,11 @@ def write_table_of_runs(
     parts = [measured_table(measured, together.measurements)]
     paths = write_forms(parts[0], folder, table.stem, latex)
     published = paper_table(table, [], unverified=unverified)
-    if not any(paper_dataset(name) for name in measured["dataset"]):
+    printed = bool(table.paper.numbers)
+    if printed and not any(paper_dataset(name) for name in measured["dataset"]):
         parts.append(published_table(table, published))
         paths += write_forms(parts[1], folder, f"{table.stem}_paper")
-    order = [f"Order: {line}" for line in ordering_lines(measured, published)]
+    order = [f"Order: {line}" for line in ordering_lines(measured, published) if printed]
     said = order + ([] if has_parquet() else [NO_PARQUET])
     text = "\n\n".join([*map(_text, parts), *(["\n".join(said)] if said else [])])
     paths.append(write_text(f"{text}\n", folder / f"{table.stem}.txt"))
@@ -78,13 +79,19 @@ def _text(table: Table) -> str:
 
 def _sections(table: PaperTable, parts: Sequence[Table]) -> Iterator[Section]:
     """Yield the table on a page and, where it has no number of the paper's, the paper's own."""
+    title, lead = table.title, "Measured here; no paper has this table."
+    if table.paper.numbers:
+        title = "The paper's table"
+        lead = (
+            f"{table.paper.authors}, {table.paper.venue}: measured here, printed there, and the "
+            "difference where both follow one protocol."
+        )
     for part, (anchor, name) in zip(parts, (("", ""), ("-printed", " as printed")), strict=False):
         yield Section(
             anchor=f"table-{table.short}{anchor}",
             nav=f"{table.name}{name}",
-            title="The paper's table",
-            lead=f"{table.paper.authors}, {table.paper.venue}: measured here, printed there, and "
-            "the difference where both follow one protocol.",
+            title=title,
+            lead=lead,
             tables=(part,),
         )
 

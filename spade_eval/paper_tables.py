@@ -14,7 +14,10 @@ from spade_eval.errors import lookup
 
 @dataclass(frozen=True, kw_only=True)
 class Paper:
-    """A publication, and how its numbers were measured as far as that is known."""
+    """A publication, and how its numbers were measured as far as that is known.
+
+    `SUITE` stands for tables of the suite's own, which were never printed.
+    """
 
     key: str  # "park2019"
     authors: str
@@ -47,18 +50,20 @@ class PaperTable:
     """One table of a paper; the first row of a group is what the others vary."""
 
     paper: Paper
-    number: int
+    number: int = 0
     title: str
     rows: tuple[PaperRow, ...]
     metrics: tuple[str, ...] = ("miou",)  # that it prints
     open_to_others: bool = False  # shows further methods that were measured
     slopes: bool = False  # its groups are drawn as lines from variant to variant
     published_as: str = ""  # its name in `reports/published.csv`, if not "Table N"
+    called: str = ""  # on the command line, in place of paper and number
+    costs: bool = False  # shows multiplications and seconds an image beside parameters
 
     @property
     def key(self) -> str:
         """Name of the table on the command line: "park2019-3"."""
-        return f"{self.paper.key}-{self.number}"
+        return self.called or f"{self.paper.key}-{self.number}"
 
     @property
     def short(self) -> str:
@@ -72,7 +77,7 @@ class PaperTable:
 
     @property
     def name(self) -> str:
-        return f"Table {self.number}"
+        return f"Table {self.number or self.called}"
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -96,6 +101,9 @@ PARK_2019 = Paper(
     fid_profile="legacy-2019a",
     fid_network="torchvision's Inception",
 )
+
+
+SUITE = Paper(key="", authors="The suite", venue="not published", numbers="")
 
 
 def _row(
@@ -194,6 +202,26 @@ PAPER_TABLES: dict[str, PaperTable] = {
                     "without Sync BatchNorm and without Spectral Norm",
                 ),
                 _row("pix2pixHD", "pix2pixhd"),
+            ),
+        ),
+        PaperTable(
+            paper=SUITE,
+            called="norms",
+            title="Normalisations in SPADE's decoder",
+            costs=True,
+            rows=(
+                _row("SPADE", "spade"),
+                _row("CLADE", "clade"),
+                _row("CLADE-ICPE", "clade_icpe"),
+                _row("SFT", "decoder_sft"),
+                _row("AdaIN", "decoder_adain"),
+                _row("Conditional BatchNorm", "decoder_conditional_batch"),
+                _row("BatchNorm", "decoder_batch"),
+                _row("InstanceNorm", "decoder_instance"),
+                _row("LayerNorm", "decoder_layer"),
+                _row("GroupNorm", "decoder_group"),
+                _row("WeightNorm", "decoder_weight"),
+                _row("Local response", "decoder_local_response"),
             ),
         ),
     )

@@ -51,6 +51,8 @@ class Measurement:
     source_kind: str  # "real", "oracle", "generator", "checkpoint" or "images"
     source_sha256: str | None  # of the checkpoint file or of the image folder's content
     parameters: int | None = None  # of the generator
+    # Its multiplications for one image, in convolutions and linear layers as the equations stand.
+    multiplications: int | None = None
     train_steps: int | None = None
     train_batch_size: int | None = None
     train_config_sha256: str | None = None

@@ -17,7 +17,7 @@ from spade_eval.models.layers.norms import NormKind, ParamFreeNorm, make_conditi
 from spade_eval.models.layers.resblocks import ConvNorm, ReflectResBlock
 from spade_eval.models.layers.semantic_convolution import SemanticConv2d
 from spade_eval.models.layers.spade import MakeNorm, norm_maker
-from spade_eval.models.layers.spectral import spectral_norm
+from spade_eval.models.layers.weight_norm import convolution_norm
 from spade_eval.models.released import Published, Shapes, numbered
 from spade_eval.models.semantics import SemanticMap
 
@@ -154,8 +154,9 @@ class ConvNormMaker:
         )
 
     def _wrap(self, conv: nn.Module, channels: int, *, relu: bool = True) -> ConvNorm:
-        conv = spectral_norm(conv) if self.config.spectral else conv
-        return ConvNorm(conv, self.make_norm(channels), relu=relu)
+        norm = self.make_norm(channels)
+        wrap = convolution_norm(norm, spectral=self.config.spectral)
+        return ConvNorm(wrap(conv), norm, relu=relu)
 
 
 def reflect_conv(

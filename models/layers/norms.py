@@ -16,7 +16,7 @@ from spade_eval.models.semantics import SemanticMap
 
 NormKind = Literal[
     "spade", "batch", "syncbatch", "instance", "instance_exact", "layer", "group",
-    "conditional_batch", "adain", "sft", "clade", "clade_icpe",
+    "conditional_batch", "adain", "sft", "clade", "clade_icpe", "weight", "local_response",
 ]  # fmt: skip
 ParamFreeNorm = Literal["instance", "batch", "syncbatch"]
 
@@ -172,4 +172,9 @@ def unconditional_norm(kind: NormKind, channels: int) -> nn.Module:
         return nn.GroupNorm(1, channels)
     if kind == "group":  # 32 groups (Wu & He, 2018), fewer where 32 does not divide the width
         return nn.GroupNorm(math.gcd(32, channels), channels)
+    if kind == "local_response":
+        # Over 5 channels as Krizhevsky et al. (2012) set it; torch divides their 1e-4 by the 5.
+        return nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
+    if kind == "weight":  # of the convolutions instead; see `models/layers/weight_norm.py`
+        return nn.Identity()
     raise ValueError(f"norm is {kind!r}, expected one of {', '.join(get_args(NormKind))}")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from spade_eval.models.layers.norms import appended_channels, apply_norm
 from spade_eval.models.layers.semantic_convolution import SemanticConv2d, concat_semantics
 from spade_eval.models.layers.spade import MakeNorm
-from spade_eval.models.layers.spectral import spectral_norm
+from spade_eval.models.layers.weight_norm import convolution_norm
 from spade_eval.models.semantics import SemanticMap
 
 BLOCK_SLOPE = 0.2
@@ -38,8 +38,8 @@ class SPADEResBlock(nn.Module):
         super().__init__()
         middle = min(in_channels, out_channels)
         self.concat = concat_channels > 0
-        wrap = spectral_norm if spectral else lambda conv: conv
         norm_0, norm_1 = make_norm(in_channels), make_norm(middle)
+        wrap = convolution_norm(norm_0, spectral=spectral)
         extra = concat_channels + appended_channels(norm_0)
         self.conv_0 = wrap(SemanticConv2d(in_channels + extra, middle, 3, padding=1))
         self.conv_1 = wrap(SemanticConv2d(middle + extra, out_channels, 3, padding=1))

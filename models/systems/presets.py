@@ -31,6 +31,23 @@ from spade_eval.models.systems.spade import SPADE, Pix2PixHD
 # The SPADE repository's pix2pixHD: no convolution bias where an (affine) norm follows.
 _PLUS_PLUS = {"norm": "syncbatch", "spectral": True, "conv_bias": False}
 
+# Norms of the related work of Park et al., in SPADE's decoder, which begins with the map.
+_DECODERS = {
+    "sft": ("sft", "Wang et al., CVPR 2018", "spatial feature transform of a shared condition map"),
+    "adain": ("adain", "Huang & Belongie, ICCV 2017", "adaptive instance norm of label shares"),
+    "conditional_batch": (
+        "conditional_batch", "Dumoulin et al., ICLR 2017", "batch norm conditioned on label shares",
+    ),
+    "batch": ("syncbatch", "Ioffe & Szegedy, ICML 2015", "batch norm"),
+    "instance": ("instance", "Ulyanov et al., 2016", "instance norm"),
+    "layer": ("layer", "Ba et al., 2016", "layer norm over channels and pixels"),
+    "group": ("group", "Wu & He, ECCV 2018", "group norm"),
+    "weight": ("weight", "Salimans & Kingma, NeurIPS 2016", "weight-normalised convolutions"),
+    "local_response": (
+        "local_response", "Krizhevsky et al., NeurIPS 2012", "local response norm",
+    ),
+}  # fmt: skip
+
 GENERATORS: dict[str, Preset] = {
     # Table 3: the eight architectures, all trained with SPADE's objective.
     "spade": Preset(
@@ -229,6 +246,16 @@ GENERATORS: dict[str, Preset] = {
         source="Tan et al., TPAMI 2021: CLADE-ICPE",
         description="CLADE that varies with the place in the region of a class",
     ),
+    **{
+        f"decoder_{name}": Preset(
+            system=SPADE,
+            network=SPADEGenerator,
+            config={"norm": kind},
+            source=source,
+            description=f"SPADE's decoder with {text} in place of SPADE",
+        )
+        for name, (kind, source, text) in _DECODERS.items()
+    },
 }
 
 

@@ -48,7 +48,7 @@ def measured_table(frame: pd.DataFrame, measurements: Sequence[Measurement] = ()
         for name in ("group", "kind", "model", "profile")
         if (frame[name].fillna("") != "").any()
     ]  # fmt: skip
-    columns += _parameters(frame)
+    columns += [*_parameters(frame), *_costs(frame)]
     if frame["seeds"].max() > 0:
         columns.append(_count_column(frame, "seeds", "measured runs that differ in the seed"))
     if frame["N"].notna().any():
@@ -148,6 +148,28 @@ def _parameters(frame: pd.DataFrame) -> list[Column]:
             columns.append(
                 Column(heading=heading, cells=tuple(cells), unit="M", explanation=meaning)
             )
+    return columns
+
+
+def _costs(frame: pd.DataFrame) -> list[Column]:
+    """Return multiplications and time of one image, where the table compares them."""
+    columns = []
+    if "multiplications" in frame and frame["multiplications"].notna().any():
+        meaning = "multiplications of convolutions and linear layers for one image"
+        cells = [
+            millions_cell(value, _stated(row, meaning, value, _COUNTED))
+            for row, value in zip(_lines(frame), frame["multiplications"], strict=True)
+        ]
+        columns.append(
+            Column(heading="multiplications", cells=tuple(cells), unit="M", explanation=meaning)
+        )
+    if "seconds_per_image" in frame and frame["seconds_per_image"].notna().any():
+        meaning = "milliseconds to synthesize one image, on the machine and under the load of then"
+        cells = [
+            number_cell(1000 * value, "", origin=_stated(row, meaning, value, _COUNTED))
+            for row, value in zip(_lines(frame), frame["seconds_per_image"], strict=True)
+        ]
+        columns.append(Column(heading="ms", cells=tuple(cells), explanation=meaning))
     return columns
 
 

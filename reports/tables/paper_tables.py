@@ -50,6 +50,7 @@ FACTS = (
     "N",
     "profile",
 )
+COSTS = ("multiplications", "seconds_per_image")  # of tables that compare them
 _SUFFIXES = ("", "_spread", "_paper", "_difference")
 # Metrics that the paper prints, for rows and tables without measurements.
 _ABOUT: dict[str, dict[str, Any]] = {
@@ -84,8 +85,9 @@ def paper_table(
     if unverified and any(not published.verified for published in numbers.values()):
         notes |= dict.fromkeys([recalled_note(table)])
     names = [f"{metric}{suffix}" for metric in metrics for suffix in _SUFFIXES]
-    frame = pd.DataFrame(lines, columns=[*FACTS, *names, "recalled", "source", "notes"])
-    frame = _typed(frame, names)
+    costs = COSTS if table.costs else ()
+    frame = pd.DataFrame(lines, columns=[*FACTS, *costs, *names, "recalled", "source", "notes"])
+    frame = _typed(frame, [*costs, *names])
     frame.attrs = {
         "table": table.key,
         "title": f"{table.name}: {table.title}",
@@ -125,8 +127,9 @@ class _Block:
         """Return footnotes of this dataset: how its protocol differs from the paper's."""
         paper = self.table.paper
         measured = [*self.references, *self.by_model.values(), *self.others]
+        items = [row.first for row in measured]
         return [
-            *protocol_notes(paper, self.dataset, [row.first for row in measured], self.metrics),
+            *(protocol_notes(paper, self.dataset, items, self.metrics) if paper.numbers else ()),
             *seeded_notes(measured),
             *unmeasured_notes(self.table, set(self.by_model), SAME_NETWORK),
         ]
@@ -147,6 +150,8 @@ class _Block:
             "seeds": len(measured.versions) if measured else 0,
             "parameters": first.parameters if first else None,
             "parameters_paper": self._parameters(row),
+            "multiplications": first.multiplications if first else None,
+            "seconds_per_image": _seconds_per_image(measured) if measured else None,
             "N": first.num_images if first else None,
             "profile": first.profile if first else None,
         }
@@ -188,6 +193,13 @@ class _Block:
         key = ("all", row.method, row.variant, "generator_parameters") if row else None
         number = self.numbers.get(key) if key else None
         return round(number.value * 1e6) if number and not math.isnan(number.value) else None
+
+
+def _seconds_per_image(row: SeededRow) -> float | None:
+    """Return the mean over seeds of what synthesizing took, in one process."""
+    rates = [version.measurements[0].images_per_second for version in row.versions]
+    seconds = [1 / rate for rate in rates if rate]
+    return sum(seconds) / len(seconds) if seconds else None
 
 
 def _one_protocol_a_dataset(measured: Sequence[ProtocolGroup]) -> dict[str, list[SeededRow]]:

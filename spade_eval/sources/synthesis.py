@@ -16,6 +16,7 @@ from spade_eval.errors import UserError, as_user_error
 from spade_eval.json_fields import require_types
 from spade_eval.models.checkpoints.files import has_description
 from spade_eval.models.choices import NoisePer, Precision
+from spade_eval.models.cost import multiplications
 from spade_eval.models.inputs import Inputs, Noise
 from spade_eval.models.systems.base import System
 from spade_eval.models.systems.presets import system_of
@@ -65,6 +66,7 @@ class SynthesizedByCheckpoint:
             "source_sha256": sha256_of_file(file),
             "style_input": style_input,
             "parameters": sum(weight.numel() for weight in self.generator.parameters()),
+            "multiplications": multiplications(self.system, self.generator, dataset.size),
             **_training_record(checkpoint),
         }
         self._notes = tuple(map(str, checkpoint.description["notes"]))

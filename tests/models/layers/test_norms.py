@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from spade_eval.models.initialisation import initialise
 from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.layers.norms import (
     AdaptiveInstanceNorm,
@@ -11,7 +12,10 @@ from spade_eval.models.layers.norms import (
     ShiftExactInstanceNorm2d,
     unconditional_norm,
 )
-from spade_eval.models.layers.spade import SPADE
+from spade_eval.models.layers.resblocks import SPADEResBlock
+from spade_eval.models.layers.spade import SPADE, norm_maker
+from spade_eval.models.layers.spectral import is_spectral
+from spade_eval.models.layers.weight_norm import is_weight_normed, weight_norm
 from spade_eval.models.semantics import SemanticMap
 
 
@@ -66,6 +70,43 @@ def test_layer_norm_spans_channels_and_pixels() -> None:
     torch.testing.assert_close(y.var((1, 2, 3), correction=0), torch.ones(2), atol=1e-4, rtol=0)
 
 
+def test_local_response_is_the_equation() -> None:
+    """Krizhevsky et al., 2012, Sec. 3.3: k = 2, n = 5, alpha = 1e-4, beta = 0.75."""
+    x = 100 * torch.randn(2, 7, 3, 4, generator=torch.Generator().manual_seed(0))
+    expected = torch.empty_like(x)
+    for channel in range(7):
+        near = x[:, max(0, channel - 2) : channel + 3]
+        expected[:, channel] = x[:, channel] / (2 + 1e-4 * near.square().sum(1)) ** 0.75
+    torch.testing.assert_close(unconditional_norm("local_response", 7)(x), expected)
+
+
+@pytest.mark.parametrize(
+    "conv", [nn.Conv2d(3, 5, 3), nn.ConvTranspose2d(3, 5, 3)], ids=["conv", "transposed"]
+)
+def test_weight_norm_has_a_norm_and_a_direction_for_each_output(conv: nn.Module) -> None:
+    """Salimans & Kingma, 2016, Eq. 2."""
+    layer = weight_norm(conv)
+    initialise(layer, "as_trained", seed=0)
+    assert is_weight_normed(layer)
+    g, v = layer.parametrizations.weight.original0, layer.parametrizations.weight.original1
+    assert g.numel() == 5
+    other = tuple(axis for axis in range(4) if g.shape[axis] == 1)
+    expected = g * v / v.square().sum(other, keepdim=True).sqrt()
+    torch.testing.assert_close(layer.weight, expected)
+    fan_in = 3 * 3 * 3 if isinstance(conv, nn.Conv2d) else 5 * 3 * 3
+    deviation = (2 / (1 + 0.2**2) / fan_in) ** 0.5
+    assert layer.weight.std().item() == pytest.approx(deviation, rel=0.2), "what was drawn"
+
+
+def test_weight_norm_takes_the_place_of_both_other_norms() -> None:
+    block = SPADEResBlock(4, 6, norm_maker("weight", 3), spectral=True)
+    assert all(is_weight_normed(conv) for conv in (block.conv_0, block.conv_1, block.conv_s))
+    assert not any(is_spectral(module) for module in block.modules())
+    assert [type(norm) for norm in (block.norm_0, block.norm_1, block.norm_s)] == [nn.Identity] * 3
+    plain = SPADEResBlock(4, 6, norm_maker("batch", 3), spectral=True)
+    assert not any(is_weight_normed(module) for module in plain.modules())
+
+
 def test_local_and_synchronised_batch_norm_are_told_apart() -> None:
     assert type(SPADE(3, 4, param_free="syncbatch").param_free_norm) is nn.BatchNorm2d
     assert type(SPADE(3, 4, param_free="batch").param_free_norm) is LocalBatchNorm2d
@@ -75,4 +116,4 @@ def test_unknown_kinds_are_refused() -> None:
     with pytest.raises(ValueError, match="expected instance, batch or syncbatch"):
         SPADE(3, 4, param_free="group")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="expected one of spade, batch"):
-        unconditional_norm("weight", 3)  # type: ignore[arg-type]
+        unconditional_norm("power", 3)  # type: ignore[arg-type]

@@ -18,10 +18,11 @@ MakeSemantics = Callable[..., SemanticMap]
 SIZE = (64, 64)
 NORMS = (
     "batch", "syncbatch", "instance", "layer", "group", "conditional_batch", "adain", "sft",
-    "clade", "clade_icpe",
+    "clade", "clade_icpe", "weight", "local_response",
 )  # fmt: skip
 TINY: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in GENERATORS]
-TINY += [(name, {"norm": norm}) for name in ("spade", "pix2pixhdpp") for norm in NORMS]
+TINY += [("pix2pixhdpp", {"norm": norm}) for norm in NORMS]
+TINY += [("spade", {"norm": norm}) for norm in ("clade", "clade_icpe")]
 tiny_generators = pytest.mark.parametrize(
     ("name", "overrides"), TINY, ids=["-".join([n, *o.values()]) for n, o in TINY]
 )

@@ -218,3 +218,34 @@ def test_a_table_of_another_paper_is_one_row(
 
 def test_a_number_alone_is_of_the_spade_paper() -> None:
     assert paper_table_called("3") is paper_table_called("park2019-3") is PAPER_TABLES["park2019-3"]
+
+
+def test_the_suites_own_table_shows_costs_and_nothing_printed(tmp_path: Path) -> None:
+    norms = paper_table_called("norms")
+    costs = {"dataset": "scenes", "multiplications": 42_200_000, "parameters": 71_000_000}
+    items = [
+        *job("spade", images_per_second=4.0, seed=0, **costs),
+        *job("spade", images_per_second=2.0, seed=1, source_sha256="b" * 64, **costs),
+        *job("clade", images_per_second=8.0, seed=0, **costs),
+        *job("oracle", "oracle", dataset="scenes"),
+    ]
+    RecordStore(tmp_path / "run" / "records.jsonl").append(items)
+    written = write_paper_table(norms, [tmp_path / "run"], tmp_path)
+    stored = pd.read_csv(tmp_path / "tablenorms.csv").set_index("row")
+    assert list(stored.index)[:3] == ["oracle", "SPADE", "CLADE"]
+    assert len(stored) == 1 + len(norms.rows)
+    assert stored.loc["SPADE", "seconds_per_image"] == pytest.approx((1 / 4 + 1 / 2) / 2)
+    assert stored.loc["CLADE", "seconds_per_image"] == pytest.approx(1 / 8)
+    assert stored.loc["CLADE", "multiplications"] == 42_200_000
+    assert math.isnan(stored.loc["SFT", "multiplications"])
+    for words in ("multiplications", "42.20M", "375.00", "71.00M", "ms"):
+        assert words in written.text
+    assert "as printed" not in written.text
+    assert "the paper" not in written.text
+    html = (tmp_path / "tablenorms_html" / "index.html").read_text("utf-8")
+    assert "no paper has this table" in html
+
+
+def test_costs_stand_in_tables_that_compare_them_alone() -> None:
+    items = valued("spade", 0.36, multiplications=5, images_per_second=2.0)
+    assert "multiplications" not in paper_table(paper_table_called("3"), by_protocol(items))

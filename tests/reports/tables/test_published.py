@@ -76,7 +76,10 @@ def test_numbers_are_those_of_the_paper() -> None:
     assert table["all", "pix2pixHD++ w/ SPADE", "", "generator_parameters"].value == 237
 
 
-@pytest.mark.parametrize("table", PAPER_TABLES.values(), ids=PAPER_TABLES)
+PRINTED = {name: table for name, table in PAPER_TABLES.items() if table.paper.numbers}
+
+
+@pytest.mark.parametrize("table", PRINTED.values(), ids=PRINTED)
 def test_every_row_of_a_table_joins_its_numbers(table: PaperTable) -> None:
     numbers = paper_numbers(table, unverified=True)
     keys = [(row.method, row.variant) for row in table.rows]
