@@ -6,12 +6,14 @@ from typing import TypeVar
 from torch import nn
 from torch.nn.utils.spectral_norm import SpectralNorm
 
+from spade_eval.models.fast.clade import FastCLADE
 from spade_eval.models.fast.resblocks import FastConvNorm, FastSPADEResBlock
 from spade_eval.models.fast.semantic_convolution import FastSemanticConv2d
 from spade_eval.models.fast.spade import FastSPADE
 from spade_eval.models.fast.spectral import FoldedSpectralNorm
 from spade_eval.models.fast.winograd import FastConv2d
 from spade_eval.models.generators.spade import SPADEGenerator
+from spade_eval.models.layers.clade import CLADE
 from spade_eval.models.layers.resblocks import ConvNorm, SPADEResBlock
 from spade_eval.models.layers.semantic_convolution import SemanticConv2d
 from spade_eval.models.layers.spade import SPADE
@@ -20,6 +22,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 _TWINS: dict[type[nn.Module], type[nn.Module]] = {
     SPADE: FastSPADE,
+    CLADE: FastCLADE,
     SPADEResBlock: FastSPADEResBlock,
     ConvNorm: FastConvNorm,
     SemanticConv2d: FastSemanticConv2d,

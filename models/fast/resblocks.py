@@ -8,6 +8,7 @@ any more, and a SPADE layer hands its pixels to the learned shortcut's convoluti
 import torch
 from torch import Tensor, nn
 
+from spade_eval.models.fast.clade import FastCLADE
 from spade_eval.models.fast.modulation import fixed_scale_and_shift, leaky_relu, scale_and_shift
 from spade_eval.models.fast.spade import FastSPADE
 from spade_eval.models.layers.norms import apply_norm
@@ -63,6 +64,6 @@ def activated_norm(
         fixed = fixed_scale_and_shift(norm)
         if fixed is not None and fixed[0].dtype == x.dtype:
             return scale_and_shift(x, *fixed, slope)
-    if isinstance(norm, FastSPADE):
+    if isinstance(norm, (FastSPADE, FastCLADE)):
         return norm.activated(x, semantics, slope, overwrite=overwrite)
     return leaky_relu(apply_norm(norm, x, semantics), slope)
