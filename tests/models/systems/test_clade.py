@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """CLADE's system: its settings, its steps against plain ones, and a killed training."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from plain_clade import PlainTraining
-from small_training import same_bits
+from processes import world_of
+from small_training import flat, same_bits
 from torch import Tensor
 
+from spade_eval.models.checkpoints.files import load_state
 from spade_eval.models.checkpoints.published import to_published
 from spade_eval.models.fast.accelerate import accelerate
 from spade_eval.models.inputs import Batch, Noise
@@ -25,6 +28,7 @@ from spade_eval.models.training.trainer import Trainer
 
 LAYOUT = SemanticLayout(num_classes=4, unknown="last", edges=True)
 SIZE = (64, 64)
+WORKER = Path(__file__).parents[1] / "training" / "workers" / "gan_worker.py"
 MIRRORED = torch.tensor([True, False])
 
 
@@ -45,7 +49,7 @@ def batch_at(step: int, dtype: torch.dtype = torch.float32) -> list[Batch]:
     photos = torch.rand(2, 3, *SIZE, generator=random) * 2 - 1
     semantics = SemanticMap(labels, LAYOUT, labels).to(dtype=dtype)
     noise = Noise.of_step(7, step, 0, 2)
-    return [Batch(semantics, photos.to(dtype), noise, MIRRORED)]
+    return [Batch(semantics, photos.to(dtype), noise, mirrored=MIRRORED)]
 
 
 def seen_positions(which: str, semantics: SemanticMap) -> Tensor:
@@ -121,9 +125,20 @@ def test_a_training_continues_bitwise(tmp_path: Path, model: str) -> None:
     assert same_bits(whole, run("parts", 3))
 
 
-def test_samples_that_were_not_mirrored_are_as_they_are() -> None:
-    """And without ICPE nobody makes positional maps."""
-    system = trainer("clade_icpe").system
-    (batch,) = batch_at(0)
-    first = system._synthesized(batch, "generator")[0].detach()
-    assert not torch.equal(system.generator(batch.semantics), first)
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["clade", "clade_icpe"])
+def test_a_killed_process_ends_as_an_undisturbed_one(tmp_path: Path, model: str) -> None:
+    def run(folder: str, *flags: object) -> int:
+        (fork,) = world_of(1, WORKER, model, tmp_path / folder, "--steps", 5, *flags)
+        return fork.wait()
+
+    assert run("undisturbed") == 0
+    assert run("killed", "--kill-at", 4) == -signal.SIGKILL
+    assert run("killed", "--kill-at", 4) == 0, "it dies once"
+    expected, found = (
+        load_state(tmp_path / name / "state.pt") for name in ("undisturbed", "killed")
+    )
+    assert expected["step"] == found["step"] == 5
+    pairs = list(zip(flat(expected), flat(found), strict=True))
+    assert len(pairs) > 300
+    assert all(torch.equal(one, other) for one, other in pairs)

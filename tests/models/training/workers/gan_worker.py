@@ -87,7 +87,7 @@ def training_of(model: str, world: World) -> Trainer:
         changes["objective.kld_images"] = 4
     settings = changed(settings, changes)
     side = SIDE_OF.get(model, SIDE)
-    data = Data(num_labels=LAYOUT.num_labels, size=(side, side))
+    data = Data(num_labels=LAYOUT.num_labels, size=(side, side), edges=LAYOUT.edges)
     system = preset.system.build(preset, data, settings, width=4 / 64)
     for seed, network in enumerate(system.children()):
         spread(network, seed)
