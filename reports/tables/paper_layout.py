@@ -169,7 +169,7 @@ def _costs(frame: pd.DataFrame) -> list[Column]:
             number_cell(1000 * value, "", origin=_stated(row, meaning, value, _COUNTED))
             for row, value in zip(_lines(frame), frame["seconds_per_image"], strict=True)
         ]
-        columns.append(Column(heading="ms", cells=tuple(cells), explanation=meaning))
+        columns.append(Column(heading="ms/image", cells=tuple(cells), explanation=meaning))
     return columns
 
 
