@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from spade_eval.errors import lookup
-from spade_eval.models.choices import Precision, SettingSet
+from spade_eval.models.choices import PerceptualNetwork, Precision, SettingSet
 from spade_eval.models.labels import Size
 from spade_eval.records import sha256_of_json
 
@@ -38,6 +38,7 @@ class Budget:
     tf32: bool = False  # TensorFloat-32 on CUDA
     channels_last: bool = False
     compile: bool = False  # torch.compile
+    perceptual: PerceptualNetwork | None = None  # None: the best whose weights are there
     segmenter_steps: int
     segmenter_batch_size: int = 16
     val_limit: int | None = None  # score only the first so many samples
@@ -94,7 +95,7 @@ class TrainConfig:
     width: float
     rate_scale: float
     ema_decay: float | None
-    perceptual: bool  # whether VGG-19 weights were there
+    perceptual: PerceptualNetwork  # as resolved by what is installed
     accumulate: int
     precision: Precision
     tf32: bool

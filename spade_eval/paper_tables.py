@@ -253,7 +253,7 @@ SAME_NETWORK: dict[str, SameNetwork] = {
     "spade_without_perceptual": SameNetwork(
         model="spade",
         when="no perceptual loss",
-        reason="SPADE w/o perceptual loss is not measured separately: no VGG-19 weights were "
+        reason="SPADE w/o perceptual loss is not measured separately: no weights for it were "
         "there, so every row was trained without that loss. What stands in the row of the full "
         "model is this ablation, and the full model of the paper is not measured.",
     ),

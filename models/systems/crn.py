@@ -49,6 +49,7 @@ class CRN(System):
     """The cascade and, as a measure, VGG-19."""
 
     name = "crn"
+    takes_stand_in = False  # its loss is the features of VGG-19
     settings: ClassVar = {("paper", ""): _SETTINGS, ("release", ""): _SETTINGS}
 
     def __init__(
@@ -80,19 +81,24 @@ class CRN(System):
         *,
         width: float = 1.0,
         seed: int = 0,
-        vgg19: Mapping[str, Tensor] | None = None,
+        measure: nn.Module | None = None,
     ) -> "CRN":
         """Return the cascade with its first weights; see `System.build`."""
         config = network_config(preset, data.num_labels, data.size, width)
         generator = build(preset.network, config, settings.initialisation, seed)
         assert isinstance(generator, CRNGenerator)
-        measure = None if vgg19 is None else AveragePooledVGG19(vgg19)
+        assert measure is None or isinstance(measure, AveragePooledVGG19)
         return cls(generator, settings, measure)
 
     @classmethod
     def has_perceptual_loss(cls, settings: CRNSettings) -> bool:
         """Return True: five of the six levels are features of VGG-19."""
         return True
+
+    @classmethod
+    def measure(cls, vgg19: Mapping[str, Tensor]) -> nn.Module:
+        """Return VGG-19 with the mean in the place of the maximum."""
+        return AveragePooledVGG19(vgg19)
 
     @classmethod
     def synthesized_by(cls, network: nn.Module, inputs: Inputs, *, quick: bool = False) -> Tensor:

@@ -9,7 +9,7 @@ statistics some training batches refresh.
 
 import copy
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, get_args
 
@@ -143,7 +143,7 @@ class OASIS(System):
         *,
         width: float = 1.0,
         seed: int = 0,
-        vgg19: Mapping[str, Tensor] | None = None,
+        measure: nn.Module | None = None,
     ) -> "OASIS":
         """Return both networks with their first weights; see `System.build`.
 
@@ -159,14 +159,12 @@ class OASIS(System):
         discriminator = build(UNetDiscriminator, critic, settings.initialisation, seed + 1)
         assert isinstance(generator, OASISGenerator)
         assert isinstance(discriminator, UNetDiscriminator)
-        perceptual = None
-        if vgg19 is not None and cls.has_perceptual_loss(settings):
-            perceptual = PerceptualLoss(vgg19)
+        assert measure is None or isinstance(measure, PerceptualLoss)
         return cls(
             generator,
             discriminator,
             settings,
-            perceptual,
+            measure if cls.has_perceptual_loss(settings) else None,
             dont_care=data.unlabelled_first or settings.first_class_unlabelled,
         )
 

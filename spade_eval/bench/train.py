@@ -91,7 +91,7 @@ def training_run(
         method=replace(settings, optimizers=still, batch_size=batch_size),
         model=model, dataset="scenes", dataset_sha256="", size=size, settings="paper",
         steps=1, constant_steps=1, decay_every=1, rate_scale=0.0, ema_decay=None,
-        batch_size=batch_size, width=width, accumulate=1, perceptual=False,
+        batch_size=batch_size, width=width, accumulate=1, perceptual="none",
         precision="float32", tf32=False, channels_last=False, compile=False, seed=0,
     )  # fmt: skip
     data = Data(num_labels=maps.layout.num_labels, size=size, edges=maps.layout.edges)

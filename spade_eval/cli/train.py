@@ -49,6 +49,15 @@ class By(str, Enum):
     fid = "fid"
 
 
+class PerceptualNetworks(str, Enum):
+    """The paper's network, what stands in for it, or none."""
+
+    vgg19 = "vgg19"
+    lite0 = "lite0"
+    in_domain = "in-domain"
+    none = "none"
+
+
 TrainingSettings = Annotated[
     Settings | None,
     typer.Option(
@@ -85,6 +94,15 @@ EMA = Annotated[
 TF32 = Annotated[
     bool,
     typer.Option("--tf32", help="Let CUDA multiply in TensorFloat-32.", rich_help_panel=TRAINING),
+    ON_GENERATORS,
+]
+Perceptual = Annotated[
+    PerceptualNetworks | None,
+    typer.Option(
+        help="Whose features the perceptual loss compares [default: vgg19 where its weights are, "
+        "else lite0 where the extra `features` is installed, else none].",
+        rich_help_panel=TRAINING,
+    ),
     ON_GENERATORS,
 ]
 ChannelsLast = Annotated[
@@ -140,6 +158,7 @@ class TrainingFlags:
     accumulate: Accumulate = None
     precision: TrainingPrecision = None
     ema_decay: EMA = None
+    perceptual: Perceptual = None
     tf32: TF32 = False
     channels_last: ChannelsLast = False
     compile: Compile = False

@@ -17,11 +17,13 @@ from spade_eval.errors import lookup
 from spade_eval.jobs import LAUNCHERS
 from spade_eval.jobs.job import PROGRAM, REFERENCES, Job
 from spade_eval.jobs.launch import Failure, Launch, Outcome
+from spade_eval.models.choices import PerceptualNetwork
+from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.models.training.distributed import ALONE
 from spade_eval.paper_tables import SAME_NETWORK, PaperTable, paper_table_called
 from spade_eval.records import sha256_of_json
 from spade_eval.rows import Request
-from spade_eval.weights import VGG19, is_installed
+from spade_eval.training.perceptual import resolved
 from spade_eval.workplace import Workplace, at_work, claim_folder
 
 SEEDS = "seeds"
@@ -57,7 +59,7 @@ class Study:
         models = self.models or self.table.models
         holds = {
             "one process": self.processes == 1,
-            "no perceptual loss": not is_installed(VGG19, weights_dir),
+            "no perceptual loss": self._perceptual(weights_dir) == "none",
         }
         networks = [
             SAME_NETWORK[name].model
@@ -66,6 +68,12 @@ class Study:
             for name in models
         ]
         return tuple(dict.fromkeys(networks))
+
+    def _perceptual(self, weights_dir: Path) -> PerceptualNetwork:
+        """Return whose features the full model's loss compares."""
+        run, _ = self.runs[0]
+        system = GENERATORS["spade"].system
+        return resolved(run.budget.perceptual, system, run.dataset, weights_dir)
 
 
 def paper_table(name: str, models: Sequence[str] = ()) -> PaperTable:

@@ -109,18 +109,23 @@ def _train(
 
 def load_in_domain(path: Path, dataset: Dataset) -> InDomainSegmenter:
     """Read a weight file of `train_segmenter`, refused where its classes are not the dataset's."""
-    with as_user_error("segmenter"):
-        description = load_description(path)
-    config = InDomainSegmenter.Config(**description["segmenter"])
-    trained_on, expected = description["train"]["dataset"], dataset.label_space.num_classes
-    if (trained_on, config.num_classes) != (segmenter_of(dataset), expected):
+    network, trained_on = open_in_domain(path)
+    expected = dataset.label_space.num_classes
+    if (trained_on, network.num_classes) != (segmenter_of(dataset), expected):
         raise UserError(
-            f"segmenter {path} knows {config.num_classes} classes of {trained_on}; "
+            f"segmenter {path} knows {network.num_classes} classes of {trained_on}; "
             f"expected {expected} of {dataset.name}: its scores would mean nothing"
         )
-    network = InDomainSegmenter(config)
+    return network
+
+
+def open_in_domain(path: Path) -> tuple[InDomainSegmenter, str]:
+    """Read a weight file of `train_segmenter`: the network, and the dataset it was trained on."""
+    with as_user_error("segmenter"):
+        description = load_description(path)
+    network = InDomainSegmenter(InDomainSegmenter.Config(**description["segmenter"]))
     network.load_state_dict(load_weights(path))
-    return network.eval()
+    return network.eval(), description["train"]["dataset"]
 
 
 @torch.inference_mode()

@@ -27,18 +27,18 @@ from spade_eval.models.training.trainer import Trainer
 from spade_eval.progress import followed, tell
 from spade_eval.scoring.scorer import Scorer
 from spade_eval.sources.checkpoints import description
+from spade_eval.training import perceptual
 from spade_eval.training.callbacks import GridWriter, LossLog, tensorboard_log
 from spade_eval.training.memory_estimate import estimate_memory
 from spade_eval.training.scores import BEST, InTraining, PeriodicScores, ScoreLog
 from spade_eval.training.setup import (
     build_training,
     data_of,
-    has_perceptual_loss,
+    lacks_perceptual_loss,
     system_class,
 )
 
 CHECKPOINT_NAME = "generator.safetensors"
-_NO_PERCEPTUAL = "trained without the perceptual loss (no VGG-19 weights were given)"
 
 
 def train_generator(
@@ -183,8 +183,8 @@ def _export(
     notes: Sequence[str] = (),
 ) -> None:
     """Write every exported network; the scored one last: it says that all is there."""
-    if not config.perceptual and has_perceptual_loss(config):
-        notes = (_NO_PERCEPTUAL, *notes)
+    if config.perceptual != "none" or lacks_perceptual_loss(config):
+        notes = (*perceptual.notes(config.perceptual), *notes)
     known: dict[str, Any] = {
         "model": config.model,
         "train": dataclasses.asdict(config),

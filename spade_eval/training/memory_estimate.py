@@ -7,7 +7,7 @@ for the backward pass are counted in a forward pass of each update on tensors wi
 the workspaces of convolutions; and compilation, which keeps less.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -17,12 +17,12 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from spade_eval.config import TrainConfig
 from spade_eval.models.inputs import Batch, Noise
-from spade_eval.models.losses.vgg19 import ALL, vgg19_trunk
 from spade_eval.models.semantics import SemanticMap
 from spade_eval.models.systems.base import Data, System, Update
 from spade_eval.models.systems.presets import preset_of
 from spade_eval.models.training.precision import autocast
 from spade_eval.models.training.trainer import frozen_but
+from spade_eval.training import perceptual
 
 _MIB = 2**20
 _ADAM_MOMENTS = 2
@@ -32,7 +32,7 @@ _ADAM_MOMENTS = 2
 class MemoryEstimate:
     """In bytes, at the moment when the backward pass of the largest update starts."""
 
-    weights: int  # of all networks: the average's and VGG-19's too, with buffers
+    weights: int  # of all networks: the average's and the frozen ones too, with buffers
     gradients: int
     optimizers: int
     activations: int  # kept for the backward pass of whichever update keeps most
@@ -54,7 +54,7 @@ def estimate_memory(config: TrainConfig, data: Data, images: int) -> MemoryEstim
     """Count what a step needs with `images` in each micro batch; no memory is taken for it."""
     # Constructors draw first weights; here they must not move the global random state.
     with torch.random.fork_rng(devices=[]), FakeTensorMode(allow_non_fake_inputs=True):
-        system, vgg19 = _without_content(config, data)
+        system = _without_content(config, data)
         batch = Batch(
             SemanticMap.from_tensor(
                 torch.empty(images, data.num_labels, *data.size),
@@ -65,7 +65,7 @@ def estimate_memory(config: TrainConfig, data: Data, images: int) -> MemoryEstim
         )
         with autocast(config.precision, "cpu"):
             activations = max(_kept_by(system, update, batch) for update in system.updates())
-        kept = [system.state_dict(), vgg19 or {}]
+        kept = [system.state_dict(), *(measure.state_dict() for measure in system.measures)]
         if config.ema_decay is not None:
             kept.append(getattr(system, system.scored).state_dict())
         parameters = _bytes(system.parameters())
@@ -77,14 +77,12 @@ def estimate_memory(config: TrainConfig, data: Data, images: int) -> MemoryEstim
         )
 
 
-def _without_content(config: TrainConfig, data: Data) -> tuple[System, Mapping[str, Tensor] | None]:
-    """Build the configuration's system and VGG-19's weights in the mode that is on."""
-    preset, vgg19 = preset_of(config.model), None
-    if config.perceptual and preset.system.has_perceptual_loss(config.method):
-        shapes = vgg19_trunk(ALL).state_dict()
-        vgg19 = {f"features.{name}": tensor for name, tensor in shapes.items()}
-    system = preset.system.build(preset, data, config.method, width=config.width, vgg19=vgg19)
-    return system.train(), vgg19
+def _without_content(config: TrainConfig, data: Data) -> System:
+    """Build the configuration's system in the mode that is on."""
+    preset = preset_of(config.model)
+    measure = perceptual.without_content(config.perceptual, preset.system)
+    system = preset.system.build(preset, data, config.method, width=config.width, measure=measure)
+    return system.train()
 
 
 def _kept_by(system: System, update: Update, batch: Batch) -> int:

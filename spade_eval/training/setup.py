@@ -12,17 +12,17 @@ from spade_eval.batches import layout_for
 from spade_eval.config import Budget, RunConfig, TrainConfig
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError, lookup
-from spade_eval.models.checkpoints.safe_load import load_tensors
+from spade_eval.models.choices import PerceptualNetwork
 from spade_eval.models.fast.accelerate import accelerate
 from spade_eval.models.labels import Size
-from spade_eval.models.systems.base import Data, System
+from spade_eval.models.systems.base import Data, Settings, System
 from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.models.systems.settings import resolved
 from spade_eval.models.training.distributed import ALONE, World
 from spade_eval.models.training.precision import ComputeSettings
 from spade_eval.models.training.schedule import RateSchedule
 from spade_eval.models.training.trainer import Trainer
-from spade_eval.weights import VGG19, installed, is_installed
+from spade_eval.training import perceptual
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ def train_config(model: str, run: RunConfig, split: Dataset, weights_dir: Path) 
         width=budget.width,
         rate_scale=budget.rate_scale,
         ema_decay=method.ema_decay,
-        perceptual=is_installed(VGG19, weights_dir),
+        perceptual=resolved_perceptual(model, method, run, weights_dir),
         accumulate=budget.accumulate,
         precision=budget.precision,
         tf32=budget.tf32,
@@ -128,9 +128,20 @@ def system_class(config: TrainConfig) -> type[System]:
     return lookup(GENERATORS, config.model, "generator").system
 
 
-def has_perceptual_loss(config: TrainConfig) -> bool:
-    """Return whether the model's objective has one, with or without its weights."""
-    return system_class(config).has_perceptual_loss(config.method)
+def resolved_perceptual(
+    model: str, method: Settings, run: RunConfig, weights_dir: Path
+) -> PerceptualNetwork:
+    """Return whose features the model's loss compares; "none" where it has no perceptual term."""
+    system = lookup(GENERATORS, model, "generator").system
+    if not system.has_perceptual_loss(method):
+        return "none"
+    return perceptual.resolved(run.budget.perceptual, system, run.dataset, weights_dir)
+
+
+def lacks_perceptual_loss(config: TrainConfig) -> bool:
+    """Return whether the model's objective has a perceptual term that is left out."""
+    has = system_class(config).has_perceptual_loss(config.method)
+    return has and config.perceptual == "none"
 
 
 def build_system(
@@ -141,11 +152,9 @@ def build_system(
     With their fast forms, but for a bench that compares these with the plain ones.
     """
     preset = lookup(GENERATORS, config.model, "generator")
-    vgg19 = None
-    if config.perceptual and has_perceptual_loss(config):
-        vgg19 = load_tensors(installed(VGG19, weights_dir))
+    measure = perceptual.measure_of(config.perceptual, preset.system, config.dataset, weights_dir)
     system = preset.system.build(
-        preset, data, config.method, width=config.width, seed=config.seed, vgg19=vgg19
+        preset, data, config.method, width=config.width, seed=config.seed, measure=measure
     )
     return (accelerate(system) if fast else system).to(device)
 

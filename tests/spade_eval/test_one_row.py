@@ -2,7 +2,7 @@
 """A method is its own file and one row of GENERATORS: here the file is this test."""
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -73,7 +73,7 @@ class Painting(System):
     @classmethod
     def build(
         cls, preset: Preset, data: Data, settings: Any, *, width: float = 1.0, seed: int = 0,
-        vgg19: Mapping[str, Tensor] | None = None,
+        measure: nn.Module | None = None,
     ) -> "Painting":  # fmt: skip
         config = network_config(preset, data.num_labels, data.size, width)
         return cls(build(preset.network, config, settings.initialisation, seed))

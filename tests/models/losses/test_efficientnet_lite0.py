@@ -29,7 +29,7 @@ def network() -> EfficientNetLite0:
     if package is None or not package.submodule_search_locations:
         pytest.skip("the package of the weights is not installed")
     (folder,) = package.submodule_search_locations
-    return EfficientNetLite0(load_tensors(Path(folder) / "models" / FILE))
+    return EfficientNetLite0().load(load_tensors(Path(folder) / "models" / FILE))
 
 
 def test_parameters(network: EfficientNetLite0) -> None:
@@ -74,4 +74,4 @@ def test_features_are_those_of_the_last_block(network: EfficientNetLite0) -> Non
 
 def test_weights_of_another_network_are_refused() -> None:
     with pytest.raises(ValueError, match="not the weights of EfficientNet-Lite0"):
-        EfficientNetLite0({"_fc.bias": torch.zeros(1000)})
+        EfficientNetLite0().load({"_fc.bias": torch.zeros(1000)})

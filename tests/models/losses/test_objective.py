@@ -17,6 +17,7 @@ from spade_eval.models.losses.gan import (
     pix2pixhd_feature_matching,
     spade_feature_matching,
 )
+from spade_eval.models.losses.perceptual import vgg19_loss
 from spade_eval.models.losses.vgg19 import CONV5_1, vgg19_trunk
 from spade_eval.models.semantics import SemanticMap
 
@@ -44,7 +45,7 @@ def _discriminator(norm: str = "instance") -> MultiscaleDiscriminator:
 @pytest.fixture(scope="module")
 def perceptual() -> PerceptualLoss:
     state = {f"features.{k}": v for k, v in vgg19_trunk(CONV5_1).state_dict().items()}
-    return PerceptualLoss(state | {"classifier.0.weight": torch.zeros(1)})
+    return vgg19_loss(state | {"classifier.0.weight": torch.zeros(1)})
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -118,4 +119,4 @@ def test_perceptual_loss_stays_frozen(perceptual: PerceptualLoss) -> None:
 
 def test_foreign_weights_are_refused() -> None:
     with pytest.raises(ValueError, match="not torchvision's VGG-19"):
-        PerceptualLoss({"features.0.weight": torch.zeros(1)})
+        vgg19_loss({"features.0.weight": torch.zeros(1)})

@@ -19,7 +19,8 @@ LAYOUT = CRN.layout({}, 4, has_unlabelled=True, has_instances=True)
 def system(weights: dict[str, Tensor] | None = None) -> CRN:
     preset = GENERATORS["crn"]
     data = Data(num_labels=LAYOUT.num_labels, size=(32, 32))
-    return CRN.build(preset, data, resolved(preset, "paper"), width=1 / 64, vgg19=weights)
+    measure = None if weights is None else CRN.measure(weights)
+    return CRN.build(preset, data, resolved(preset, "paper"), width=1 / 64, measure=measure)
 
 
 def batch() -> Batch:

@@ -38,7 +38,8 @@ def trainer(
 ) -> Trainer:
     preset = GENERATORS[model]
     settings = changed(resolved(preset, which), changes)
-    system = preset.system.build(preset, data, settings, width=1 / 64, vgg19=vgg19)
+    measure = None if vgg19 is None else preset.system.measure(vgg19)
+    system = preset.system.build(preset, data, settings, width=1 / 64, measure=measure)
     return Trainer(system, settings, RateSchedule(constant=1, decay=0))
 
 

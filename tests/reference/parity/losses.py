@@ -25,7 +25,7 @@ from spade_eval.models.losses.gan import (
     spade_feature_matching,
 )
 from spade_eval.models.losses.objective import Objective, ObjectiveConfig
-from spade_eval.models.losses.perceptual import PerceptualLoss
+from spade_eval.models.losses.perceptual import vgg19_loss
 from spade_eval.models.losses.vgg19 import CONV5_1, vgg19_trunk
 from spade_eval.models.systems.base import Optimizer
 from spade_eval.models.systems.settings import changed, settings_of
@@ -80,9 +80,9 @@ def check_perceptual(case: Case) -> None:
     with torch.device("meta"):
         network = vgg19_trunk(CONV5_1).state_dict()
     shapes = {f"features.{name}": tuple(tensor.shape) for name, tensor in network.items()}
-    loss = PerceptualLoss(filled_state(shapes, case.fill_prefix))
+    loss = vgg19_loss(filled_state(shapes, case.fill_prefix))
     fake, real = case.image("in_fake_u8"), case.image("in_real_u8")
-    activations = loss.activations(fake)
+    activations = loss.network.activations(fake)
     assert [list(a.shape) for a in activations] == case.meta["slice_shapes"]
     values = case.meta["values"]
     # The fill shrinks deep activations to 1e-3 and less; an absolute 1e-6 sees all of them.

@@ -30,6 +30,7 @@ from spade_eval.models.checkpoints.files import load_weights
 from spade_eval.paper_tables import PAPER_TABLES, SAME_NETWORK
 from spade_eval.records import RecordStore
 from spade_eval.rows import Request
+from spade_eval.training import perceptual
 from spade_eval.weights import VGG19
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -68,7 +69,7 @@ def test_rows_that_are_another_rows_network_are_not_trained(
     assert "spade_batch" not in study("4", weights_dir=tmp_path)
     assert "spade_batch" in study("4", weights_dir=tmp_path, processes=2)
     assert "spade_without_perceptual" not in study("5", weights_dir=tmp_path)
-    monkeypatch.setattr(ablations, "is_installed", lambda weights, _: weights == VGG19)
+    monkeypatch.setattr(perceptual, "is_installed", lambda weights, _: weights == VGG19)
     assert "spade_without_perceptual" in study("5", weights_dir=tmp_path)
     assert study("4", weights_dir=tmp_path, models=("spade_batch",)) == ("spade",)
 
@@ -92,7 +93,7 @@ def test_batch_norm_of_one_process_is_synchronised_batch_norm(benchmark_in, tmp_
 
 def test_without_weights_the_perceptual_loss_changes_nothing(benchmark_in, tmp_path: Path) -> None:
     benchmark: Benchmark = benchmark_in()
-    assert not benchmark.train_config("spade").perceptual
+    assert benchmark.train_config("spade").perceptual == "none"
     one, other = (
         load_weights(benchmark.train(name)) for name in ("spade", "spade_without_perceptual")
     )

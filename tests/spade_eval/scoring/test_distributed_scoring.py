@@ -107,7 +107,7 @@ def test_processes_train_on_parts_of_the_same_batches() -> None:
         method=settings_of(SPADE, "release"), model="spade", dataset="scenes",
         dataset_sha256="", size=(64, 64), steps=4, batch_size=8,
         accumulate=2, width=0.125, constant_steps=2, decay_every=1, rate_scale=1.0,
-        ema_decay=None, perceptual=False, seed=0, settings="release", precision="float32",
+        ema_decay=None, perceptual="none", seed=0, settings="release", precision="float32",
         tf32=False, channels_last=False, compile=False,
     )  # fmt: skip
     device = torch.device("cpu")

@@ -108,7 +108,7 @@ def test_every_part_is_stated(benchmark_in: Make, tmp_path: Path) -> None:
 @pytest.mark.parametrize("with_them", ["average", "VGG-19"])
 def test_what_else_stands_in_memory_is_counted(benchmark_in: Make, with_them: str) -> None:
     config = benchmark_in().train_config("spade")
-    changes = {"ema_decay": 0.9} if with_them == "average" else {"perceptual": True}
+    changes = {"ema_decay": 0.9} if with_them == "average" else {"perceptual": "vgg19"}
     plain, more = (
         estimate_memory(dataclasses.replace(config, **changed), DATA, 2)
         for changed in ({}, changes)

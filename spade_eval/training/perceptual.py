@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which network a perceptual loss looks through: the paper's VGG-19, or what stands in for it."""
+
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from spade_eval.errors import UserError
+from spade_eval.models.checkpoints.safe_load import load_tensors
+from spade_eval.models.choices import PerceptualNetwork
+from spade_eval.models.losses.perceptual import (
+    EnlargedLite0,
+    PerceptualLoss,
+    equal_weights,
+    lite0_loss,
+)
+from spade_eval.models.losses.vgg19 import ALL, vgg19_trunk
+from spade_eval.models.systems.base import System
+from spade_eval.scoring.in_domain import SHIPPED, open_in_domain
+from spade_eval.segmenters.in_domain import InDomainSegmenter
+from spade_eval.weights import LITE0, VGG19, WeightFile, installed, is_installed
+
+_FILES: dict[PerceptualNetwork, WeightFile] = {"vgg19": VGG19, "lite0": LITE0}
+# What a row must never be shown without.
+_NOTES: dict[PerceptualNetwork, str] = {
+    "none": "trained without the perceptual loss",
+    "lite0": "trained with EfficientNet-Lite0 in the place of VGG-19 in the perceptual loss, which "
+    "so is not the paper's",
+    "in-domain": "trained with the in-domain segmenter in the place of VGG-19 in the perceptual "
+    "loss: its own mIoU of these images is suspect",
+}
+# Mean L1 distance of the segmenter's maps between two different photos (`scenes`, 64x64).
+_IN_DOMAIN_DISTANCES = (0.424, 0.391, 0.279)
+
+
+def resolved(
+    asked: PerceptualNetwork | None, system: type[System], dataset: str, weights_dir: Path
+) -> PerceptualNetwork:
+    """Return what a method's loss looks through here; None asks for the best that is there.
+
+    `UserError` where the one that was asked for is missing.
+    """
+    if asked is None:
+        if is_installed(VGG19, weights_dir):
+            return "vgg19"
+        stands_in = system.takes_stand_in and is_installed(LITE0, weights_dir)
+        return "lite0" if stands_in else "none"
+    if asked in _FILES:
+        installed(_FILES[asked], weights_dir)
+    if asked not in ("vgg19", "none") and not system.takes_stand_in:
+        return "none"
+    if asked == "in-domain" and dataset not in SHIPPED:
+        raise UserError(
+            f"--perceptual in-domain needs the segmenter that ships for {', '.join(SHIPPED)}, but "
+            f"the dataset is {dataset}; choose vgg19, lite0 or none"
+        )
+    return asked
+
+
+def notes(network: PerceptualNetwork) -> tuple[str, ...]:
+    """Say what the loss was that a row was trained with, where it is not the paper's."""
+    return (_NOTES[network],) if network in _NOTES else ()
+
+
+def measure_of(
+    network: PerceptualNetwork, system: type[System], dataset: str, weights_dir: Path
+) -> nn.Module | None:
+    """Open the network; None for "none"."""
+    if network == "none":
+        return None
+    if network == "in-domain":
+        return _in_domain_loss(open_in_domain(SHIPPED[dataset])[0])
+    weights = load_tensors(installed(_FILES[network], weights_dir))
+    return system.measure(weights) if network == "vgg19" else lite0_loss(weights)
+
+
+def without_content(network: PerceptualNetwork, system: type[System]) -> nn.Module | None:
+    """Build what `measure_of` opens, with first weights, in whatever mode is on."""
+    if network == "vgg19":
+        trunk = vgg19_trunk(ALL).state_dict()
+        return system.measure({f"features.{name}": tensor for name, tensor in trunk.items()})
+    if network == "lite0":
+        return lite0_loss(EnlargedLite0().state_dict())
+    if network == "in-domain":
+        return _in_domain_loss(InDomainSegmenter(InDomainSegmenter.Config(num_classes=1)))
+    return None
+
+
+def _in_domain_loss(segmenter: InDomainSegmenter) -> PerceptualLoss:
+    return PerceptualLoss(_Stages(segmenter), equal_weights(_IN_DOMAIN_DISTANCES))
+
+
+class _Stages(nn.Module):
+    """What the in-domain segmenter's encoder makes of images, at three resolutions."""
+
+    def __init__(self, segmenter: InDomainSegmenter) -> None:
+        super().__init__()
+        self.segmenter = segmenter.requires_grad_(False).eval()
+
+    def activations(self, images: Tensor) -> list[Tensor]:
+        """Map (N, 3, H, W) in [-1, 1] -> maps at 1/2, 1/4 and 1/8, finest first."""
+        return list(self.segmenter.encode((images + 1) / 2))
