@@ -151,7 +151,11 @@ class RecordStore:
 
     def __iter__(self) -> Iterator[Measurement]:
         """Yield measurements of complete jobs; a line that a crash cut off is not one yet."""
-        text = self.path.read_text("utf-8", errors="replace") if self.path.exists() else ""
+        text = ""
+        if self.path.is_file():
+            text = self.path.read_text("utf-8", errors="replace")
+        elif os.path.lexists(self.path):
+            raise self._refusal(1, "a folder, a pipe or a link that leads nowhere")
         whole_lines = text[: text.rfind("\n") + 1].splitlines()
         measurements = [self._parse(line, number) for number, line in enumerate(whole_lines, 1)]
         # A job that was started again is another attempt; the last one that is whole counts.

@@ -18,6 +18,7 @@ from spade_eval.cli.console.conditions import (
     is_checkpoint,
 )
 from spade_eval.cli.console.output import current, say
+from spade_eval.cli.console.paths import checked
 from spade_eval.cli.console.topics import PLACE, ROWS, SCORING
 from spade_eval.cli.flags import (
     BudgetFlags,
@@ -108,6 +109,7 @@ class ScoredPlaceFlags(PlaceFlags):
             metavar="FILE",
             help="Statistics of the real photos, from `spade-eval stats make`.",
             rich_help_panel=SCORING,
+            callback=checked("file"),
         ),
     ] = None
     save_images: Annotated[
@@ -154,11 +156,11 @@ class ScoredFlags:
         from spade_eval.jobs.job import REFERENCES
         from spade_eval.rows import Request
 
-        folders = options.named_paths("--images", rows.images or ())
+        folders = options.named_paths("--images", rows.images or (), "folder")
         models = rows.model if models is None else models
         return Request(
             FIRST_THREE if models is None else tuple(name for name in models if name != REFERENCES),
-            options.named_paths("--checkpoint", rows.checkpoint or ()),
+            options.named_paths("--checkpoint", rows.checkpoint or (), "file"),
             folders,
             options.released_options(**vars(self.released)),
             options.style_inputs(self.style_input or (), folders),
@@ -222,7 +224,7 @@ def score(
     asked: ScoredFlags,
 ) -> None:
     """Score folders of images or checkpoints; trains no generator."""
-    named = options.named_paths("score", images)
+    named = options.named_paths("score", images, "file or folder")
     files = [f"{name}={path}" for name, path in named.items() if is_checkpoint(path)]
     folders = [f"{name}={path}" for name, path in named.items() if not is_checkpoint(path)]
     rows = RowFlags(model=[], images=folders, checkpoint=files)

@@ -13,6 +13,7 @@ from spade_eval.cli import options
 from spade_eval.cli.console.app import App
 from spade_eval.cli.console.conditions import WITH_SCENES, WITH_WEIGHTS
 from spade_eval.cli.console.output import current, note, say, show, wrote
+from spade_eval.cli.console.paths import checked
 from spade_eval.cli.console.topics import DATA, SCORING
 from spade_eval.errors import UserError, lookup
 
@@ -73,7 +74,12 @@ def stats(
     size: SizeOfScenes = None,
     split: Split = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the same as CSV files.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for the same as CSV files.",
+            callback=checked("folder", written=True),
+        ),
     ] = None,
     workers: Workers = None,
 ) -> None:
@@ -164,10 +170,19 @@ def prepare(
 
 @data_app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder of colour label maps.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="Folder of colour label maps.", callback=checked("folder")
+        ),
+    ],
     target: Annotated[
         Path,
-        typer.Argument(metavar="TARGET", help="Folder for the files of ids; new or continued."),
+        typer.Argument(
+            metavar="TARGET",
+            help="Folder for the files of ids; new or continued.",
+            callback=checked("folder", written=True),
+        ),
     ],
     palette: Annotated[
         str,
@@ -196,10 +211,17 @@ def convert(
 
 @data_app.command(name="export")
 def export_samples(
-    target: Annotated[Path, typer.Argument(help="Folder to write into; new or continued.")],
+    target: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TARGET",
+            help="Folder to write into; new or continued.",
+            callback=checked("folder", written=True),
+        ),
+    ],
     dataset: options.Dataset = "scenes",
     data_root: options.DataRoot = None,
-    split: Annotated[str | None, typer.Option(help="train or val [default: those there].")] = None,
+    split: Split = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first of a split.")] = None,
     size: options.ImageSize = None,
     workers: Workers = None,
@@ -247,9 +269,16 @@ def _workers(given: int | None) -> int:
 
 @data_app.command()
 def label(
-    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of photos.")],
+    photos: Annotated[
+        Path, typer.Argument(metavar="PHOTOS", help="Folder of photos.", callback=checked("folder"))
+    ],
     target: Annotated[
-        Path, typer.Argument(metavar="TARGET", help="Folder for the label maps, one PNG a photo.")
+        Path,
+        typer.Argument(
+            metavar="TARGET",
+            help="Folder for the label maps, one PNG a photo.",
+            callback=checked("folder", written=True),
+        ),
     ],
     segmenter: Annotated[
         str,

@@ -11,6 +11,7 @@ from spade_eval.cli import options
 from spade_eval.cli.console.app import App
 from spade_eval.cli.console.conditions import WITHOUT_STYLE_IMAGES
 from spade_eval.cli.console.output import show, wrote
+from spade_eval.cli.console.paths import checked
 from spade_eval.cli.console.topics import OUTPUT, PLACE
 from spade_eval.cli.flags import ReleasedFlags, grouped
 
@@ -35,7 +36,13 @@ class FigureFlags:
     seed: options.Seed = 0
     out: Annotated[
         Path,
-        typer.Option("--out", metavar="DIR", help="Folder of the pictures.", rich_help_panel=PLACE),
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Folder of the pictures.",
+            rich_help_panel=PLACE,
+            callback=checked("folder", written=True),
+        ),
     ] = Path("figures")
 
     def said(self) -> "ReleasedOptions":
@@ -62,6 +69,7 @@ class LatentFigureFlags(FigureFlags):
         typer.Option(
             metavar="FILE",
             help="A generator with a latent, ours or released [default: random weights].",
+            callback=checked("file"),
         ),
     ] = None
     maps: Annotated[int, typer.Option(min=1, max=_MOST_MAPS, help="Number of label maps.")] = 3
@@ -71,6 +79,7 @@ class LatentFigureFlags(FigureFlags):
             metavar="FILE",
             help="Put picture and numbers into their block of this Markdown page as well.",
             rich_help_panel=OUTPUT,
+            callback=checked("file", written=True),
         ),
     ] = None
 
@@ -94,7 +103,9 @@ def washaway(
     checkpoint: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="FILE", help="A trained generator. Repeatable [default: random weights]."
+            metavar="FILE",
+            help="A trained generator. Repeatable [default: random weights].",
+            callback=checked("file"),
         ),
     ] = None,
     label: Annotated[
@@ -140,12 +151,18 @@ def style(
     *,
     encoder: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The image encoder that was trained with it."),
+        typer.Option(
+            metavar="FILE",
+            help="The image encoder that was trained with it.",
+            callback=checked("file"),
+        ),
     ] = None,
     style_image: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="FILE", help="An image whose style to take. Repeatable [default: val photos]."
+            metavar="FILE",
+            help="An image whose style to take. Repeatable [default: val photos].",
+            callback=checked("file"),
         ),
     ] = None,
     styles: Annotated[

@@ -10,6 +10,7 @@ import typer
 from spade_eval.cli import options
 from spade_eval.cli.console.conditions import WITH_RELEASED, WITH_VERIFY, WITHOUT_VERIFY
 from spade_eval.cli.console.output import say, show, wrote
+from spade_eval.cli.console.paths import Kind, checked, require
 from spade_eval.cli.console.topics import RELEASED
 from spade_eval.cli.flags import ReleasedFlags, grouped
 from spade_eval.errors import UserError
@@ -20,10 +21,20 @@ from spade_eval.files import is_writable
 def convert(
     *,
     source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="A released *.pth, or a .safetensors of ours.")
+        Path,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A released *.pth, or a .safetensors of ours.",
+            callback=checked("file"),
+        ),
     ],
     target: Annotated[
-        Path, typer.Argument(metavar="TARGET", help="The file to write, in the other form.")
+        Path,
+        typer.Argument(
+            metavar="TARGET",
+            help="The file to write, in the other form.",
+            callback=checked("file", written=True),
+        ),
     ],
     released: ReleasedFlags,
     size: Annotated[
@@ -62,22 +73,32 @@ def convert(
 
 def bundle(
     runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="RUN", help="Run folders to bundle.")
+        list[Path] | None,
+        typer.Argument(metavar="RUN", help="Run folders to bundle.", callback=checked("folder")),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The file to write, or the folder to extract into."),
+        typer.Option(
+            help="The file to write, or the folder to extract into.",
+            callback=checked("file or folder", written=True),
+        ),
         WITHOUT_VERIFY,
     ] = None,
     verify: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Check a bundle: hashes, and every number that it allows."
+            metavar="FILE",
+            help="Check a bundle: hashes, and every number that it allows.",
+            callback=checked("file"),
         ),
     ] = None,
     extract: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Unpack a bundle whose hashes agree, into --out."),
+        typer.Option(
+            metavar="FILE",
+            help="Unpack a bundle whose hashes agree, into --out.",
+            callback=checked("file"),
+        ),
     ] = None,
     features: Annotated[
         bool, typer.Option(help="Bundle features, from which --verify computes distances again.")
@@ -99,14 +120,15 @@ def bundle(
     if verify is not None:
         _verify(verify, sha256)
     elif extract is not None:
-        _extract(extract, _given(out, "--extract FILE --out FOLDER"))
+        _extract(extract, _given(out, "folder", "--extract FILE --out FOLDER"))
     else:
-        _write(list(runs or ()), _given(out, "bundle RUN --out FILE.zip"), features)
+        _write(list(runs or ()), _given(out, "file", "bundle RUN --out FILE.zip"), features)
 
 
-def _given(out: Path | None, example: str) -> Path:
+def _given(out: Path | None, kind: Kind, example: str) -> Path:
     if out is None:
         raise UserError(f"bundle: --out is missing, expected {example}")
+    require("--out", out, kind, written=True)
     return out
 
 

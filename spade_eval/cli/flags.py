@@ -18,6 +18,7 @@ from spade_eval.cli.console.conditions import (
     WITH_NODES,
     WITH_RELEASED,
 )
+from spade_eval.cli.console.paths import checked
 from spade_eval.cli.console.topics import DATA, PLACE, PROCESSES, RELEASED, SCORING, TRAINING
 
 
@@ -169,6 +170,7 @@ class PlaceFlags:
             metavar="DIR",
             help="Run folder [default: runs/<name of the run>].",
             rich_help_panel=PLACE,
+            callback=checked("folder", written=True),
         ),
     ] = None
 

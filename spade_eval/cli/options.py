@@ -11,6 +11,7 @@ import typer
 
 from spade_eval.cli.console.conditions import ON_GENERATORS, WITH_FILES, WITH_MAPS
 from spade_eval.cli.console.output import current
+from spade_eval.cli.console.paths import Kind, checked, require
 from spade_eval.cli.console.surroundings import with_home
 from spade_eval.cli.console.topics import DATA, PLACE, PROCESSES, SCORING, TRAINING
 from spade_eval.errors import UserError
@@ -40,17 +41,26 @@ DataRootOfAny = Annotated[
         metavar="DIR",
         help="Folder of the dataset's files [default: $SPADE_EVAL_DATA, else data/].",
         rich_help_panel=DATA,
+        callback=checked("folder"),
     ),
 ]
 DataRoot = Annotated[DataRootOfAny, WITH_FILES]
 Maps = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Folder of 8-bit label maps (PNG).", rich_help_panel=DATA),
+    typer.Option(
+        metavar="DIR",
+        help="Folder of 8-bit label maps (PNG).",
+        rich_help_panel=DATA,
+        callback=checked("folder"),
+    ),
 ]
 Instances = Annotated[
     Path | None,
     typer.Option(
-        metavar="DIR", help="Folder of instance maps of the same file names.", rich_help_panel=DATA
+        metavar="DIR",
+        help="Folder of instance maps of the same file names.",
+        rich_help_panel=DATA,
+        callback=checked("folder"),
     ),
     WITH_MAPS,
 ]
@@ -134,6 +144,7 @@ WeightsDir = Annotated[
         metavar="DIR",
         help="Folder of downloaded weights [default: ~/.cache/spade_eval/weights].",
         rich_help_panel=PLACE,
+        callback=checked("folder"),
     ),
 ]
 GPUs = Annotated[
@@ -149,7 +160,9 @@ GPUs = Annotated[
 
 def data_root_or_default(given: Path | None) -> Path:
     """Return `--data-root`, else $SPADE_EVAL_DATA, else data/."""
-    return given or Path(with_home(os.environ.get("SPADE_EVAL_DATA") or "data"))
+    folder = given or Path(with_home(os.environ.get("SPADE_EVAL_DATA") or "data"))
+    require("--data-root", folder, "folder")
+    return folder
 
 
 def weights_dir_or_default(given: Path | None) -> Path:
@@ -157,12 +170,14 @@ def weights_dir_or_default(given: Path | None) -> Path:
     from spade_eval.weights import DEFAULT_WEIGHTS_DIR
 
     try:
-        return (given or DEFAULT_WEIGHTS_DIR).expanduser()
+        folder = (given or DEFAULT_WEIGHTS_DIR).expanduser()
     except RuntimeError as error:
         raise UserError(
             "no home folder is known, where downloaded weights lie; set HOME, or name their folder "
             "with --weights-dir"
         ) from error
+    require("--weights-dir", folder, "folder")
+    return folder
 
 
 def run_config(
@@ -216,9 +231,10 @@ def workplace(
     from spade_eval.models.training.distributed import ALONE
     from spade_eval.workplace import Workplace
 
-    world = world or ALONE
+    world, run_folder = world or ALONE, out or Path("runs") / config.run_name
+    require("--out", run_folder, "folder", written=True)
     return Workplace(
-        run_folder=out or Path("runs") / config.run_name,
+        run_folder=run_folder,
         data_root=data_root_or_default(data_root),
         weights_dir=weights_dir_or_default(weights_dir),
         device=resolve_device(device, world),
@@ -302,7 +318,7 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(sides[0]), int(sides[-1])
 
 
-def named_paths(flag: str, pairs: Sequence[str]) -> dict[str, Path]:
+def named_paths(flag: str, pairs: Sequence[str], kind: Kind) -> dict[str, Path]:
     """Parse NAME=PATH flags; a name becomes a row and a folder, so it has no path characters."""
     named: dict[str, Path] = {}
     for pair in pairs:
@@ -319,4 +335,5 @@ def named_paths(flag: str, pairs: Sequence[str]) -> dict[str, Path]:
                 "'.', '_', '-', '+' or spaces, not starting with a dot"
             )
         named[name] = Path(path)
+        require(flag, named[name], kind)
     return named

@@ -10,6 +10,7 @@ import typer
 
 from spade_eval.cli.console.conditions import OF_ONE_RUN, WITH_TABLE
 from spade_eval.cli.console.output import current, note, say, show, wrote
+from spade_eval.cli.console.paths import checked
 from spade_eval.errors import UserError
 from spade_eval.files import is_writable
 
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN", help="Run folders or bundles; several make a leaderboard."),
+        typer.Argument(
+            metavar="RUN",
+            help="Run folders or bundles; several make a leaderboard.",
+            callback=checked("file or folder"),
+        ),
     ],
     table: Annotated[
         str | None,
@@ -40,7 +45,9 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Folder [default: the run's own, or beside the first run]."
+            metavar="DIR",
+            help="Folder [default: the run's own, or beside the first run].",
+            callback=checked("folder", written=True),
         ),
     ] = None,
     into: Annotated[
@@ -48,6 +55,7 @@ def report(
         typer.Option(
             metavar="FILE",
             help="Put the table of a run, or of --table, into its block of this Markdown page.",
+            callback=checked("file", written=True),
         ),
     ] = None,
     columns: Annotated[

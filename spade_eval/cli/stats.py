@@ -11,6 +11,7 @@ from spade_eval.cli import options
 from spade_eval.cli.console.app import App
 from spade_eval.cli.console.conditions import WITH_DATASET
 from spade_eval.cli.console.output import say, show, wrote
+from spade_eval.cli.console.paths import checked
 from spade_eval.cli.console.topics import DATA, PLACE
 from spade_eval.errors import UserError
 
@@ -29,7 +30,12 @@ class Store(str, Enum):
 
 @stats_app.command()
 def make(
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The .npz file to write.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", help="The .npz file to write.", callback=checked("file", written=True)
+        ),
+    ],
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -41,7 +47,10 @@ def make(
     images: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Instead of a dataset: a folder of images.", rich_help_panel=DATA
+            metavar="DIR",
+            help="Instead of a dataset: a folder of images.",
+            rich_help_panel=DATA,
+            callback=checked("folder"),
         ),
     ] = None,
     split: Annotated[
@@ -111,7 +120,10 @@ def make(
 
 @stats_app.command(name="show")
 def show_file(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `stats make` wrote.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="What `stats make` wrote.", callback=checked("file")),
+    ],
 ) -> None:
     """Say what stored statistics are of."""
     from spade_eval.scoring.reference_statistics import load_statistics

@@ -128,6 +128,11 @@ def installed(weights: WeightFile, folder: Path) -> Path:
             f"{weights.file_name} is not in {folder}: download it from {weights.origin}{size} "
             f"to {folder / weights.file_name}{fetch if weights.has_address else ''}{instead}"
         )
+    if not path.is_file():
+        raise UserError(
+            f"{path}: a folder, a pipe or a link that leads nowhere was found, the file was "
+            f"expected; remove it and get the file from {weights.origin}"
+        )
     digest = sha256_of_weights(path)
     expected = weights.sha256_prefix or _recorded(folder).get(_key(path, folder), digest)
     if not digest.startswith(expected):

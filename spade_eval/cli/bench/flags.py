@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from spade_eval.cli.console.paths import checked
+
 Model = Annotated[str, typer.Option(metavar="NAME", help="One of `spade-eval models`.")]
 NetworkWidth = Annotated[float, typer.Option("--width", min=0.01, help="1 is the paper's.")]
 Repeats = Annotated[int, typer.Option(min=1, help="Runs of each, in turn; medians count.")]
@@ -15,8 +17,7 @@ Save = Annotated[
     typer.Option(
         "--save",
         metavar="FILE",
-        dir_okay=False,
-        writable=True,
         help="Append the lines of JSON to this file as well, for `spade-eval bench plot`.",
+        callback=checked("file", written=True),
     ),
 ]

@@ -7,17 +7,24 @@ from typing import Annotated
 import typer
 
 from spade_eval.cli.console.output import show, wrote
+from spade_eval.cli.console.paths import checked
 
 
 def bench_plot(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE", help="Of --save, or what was printed, kept as a file."),
+        typer.Argument(
+            metavar="FILE",
+            help="Of --save, or what was printed, kept as a file.",
+            callback=checked("file"),
+        ),
     ],
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", file_okay=False, help="Folder [default: beside the first file]."
+            metavar="DIR",
+            help="Folder [default: beside the first file].",
+            callback=checked("folder", written=True),
         ),
     ] = None,
 ) -> None:

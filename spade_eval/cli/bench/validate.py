@@ -9,6 +9,7 @@ import typer
 from spade_eval.cli import options
 from spade_eval.cli.console.app import App
 from spade_eval.cli.console.output import say, show, wrote
+from spade_eval.cli.console.paths import checked
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,7 +36,10 @@ def intervals(
     ] = None,
     population: Annotated[
         Path | None,
-        typer.Option(help="A run folder whose images are the population [default: fresh scenes]."),
+        typer.Option(
+            callback=checked("folder"),
+            help="A run folder whose images are the population [default: fresh scenes].",
+        ),
     ] = None,
     scenes: Annotated[int, typer.Option(min=40, help="Fresh scenes of the population.")] = 3500,
     row: Annotated[
@@ -45,11 +49,18 @@ def intervals(
     size: options.ImageSize = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
-    out: Annotated[Path, typer.Option(help="Folder of table, figure and population.")] = Path(
-        "validation"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option(
+            callback=checked("folder", written=True), help="Folder of table, figure and population."
+        ),
+    ] = Path("validation"),
     into: Annotated[
-        Path | None, typer.Option(help="Fill the block `validation` of this Markdown page as well.")
+        Path | None,
+        typer.Option(
+            callback=checked("file", written=True),
+            help="Fill the block `validation` of this Markdown page as well.",
+        ),
     ] = None,
 ) -> None:
     """Draw label maps from a known population and count how often intervals hold the truth."""
@@ -62,7 +73,7 @@ def intervals(
 
     sizes = n or [500, 200, 50]
     require_sizes(sizes)
-    checkpoints = options.named_paths("--checkpoint", checkpoint or ())
+    checkpoints = options.named_paths("--checkpoint", checkpoint or (), "file")
     if population is not None and checkpoints:
         raise UserError("--checkpoint is scored on fresh scenes; give it without --population")
     if population is None:

@@ -43,8 +43,9 @@ def _files(values: Values) -> Iterator[Path]:
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Return whether the name is that of a checkpoint and not of a folder of images."""
-    return path.suffix in (".safetensors", ".pth", ".pt")
+    """Return whether it is a checkpoint and no folder of images: of what is absent, by its name."""
+    named = not path.exists() and path.suffix in (".safetensors", ".pth", ".pt")
+    return named or path.is_file()
 
 
 def _has_released(values: Values) -> bool:

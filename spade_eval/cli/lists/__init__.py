@@ -13,6 +13,7 @@ from spade_eval.cli import options
 from spade_eval.cli.console.app import App
 from spade_eval.cli.console.conditions import WITH_DATASET, WITHOUT_DIFF
 from spade_eval.cli.console.output import say, show, wrote
+from spade_eval.cli.console.paths import checked
 from spade_eval.errors import UserError, lookup
 
 weights_app = App(help="Weight files: what is known, what is there, what to fetch.")
@@ -35,7 +36,11 @@ def models(
     ] = False,
     csv: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Also write the list to this file."),
+        typer.Option(
+            metavar="FILE",
+            help="Also write the list to this file.",
+            callback=checked("file", written=True),
+        ),
         WITHOUT_DIFF,
     ] = None,
 ) -> None:
