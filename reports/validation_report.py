@@ -26,6 +26,7 @@ def write_validation(
     sizes: Sequence[int],
     replications: int,
     seed: int,
+    workers: int,
     progress: Callable[[int], None],
 ) -> RunReport:
     """Draw from the images of a run folder; write `validation` in every form into a folder."""
@@ -38,7 +39,9 @@ def write_validation(
         )
     group = run.groups[0]
     population = population_of(group, run_folder, titles)
-    items = list(validate(population, sizes, replications, seed, progress=progress))
+    items = list(
+        validate(population, sizes, replications, seed, workers=workers, progress=progress)
+    )
     labels = {name: item.label for row in group.rows for name, item in row.scores.items()}
     labels.setdefault(KERNEL, _SAME_FEATURES)
     classes = next(list(row.class_iou) for row in group.rows if row.class_iou)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spade_eval.errors import UserError
+from spade_eval.errors import UserError, lookup
 from spade_eval.metrics.counts import ClassAverage, StoredCounts
 from spade_eval.reports.measured.counts import average_of, stored_counts
 from spade_eval.reports.measured.grouping import ProtocolGroup, Row
@@ -90,15 +90,14 @@ class Population:
 
 
 def population_of(group: ProtocolGroup, folder: Path, titles: Sequence[str] = ()) -> Population:
-    """Read the rows of these titles (all, without any) with counts and features.
+    """Read the rows of these titles (all, without any), in order, with counts and features.
 
     The photos' own row is at distance 0 whatever is drawn, and is left out.
     """
     found: dict[str, Images] = {}
     metric = ""
-    for row in group.rows:
-        if row.kind == "real" or (titles and row.title not in titles):
-            continue
+    known = {row.title: row for row in group.rows if row.kind != "real"}
+    for row in known.values() if not titles else [lookup(known, name, "row") for name in titles]:
         metric = next((name for name in row.scores if is_frechet(name)), metric)
         images = _images(row, metric, folder)
         if images is not None:

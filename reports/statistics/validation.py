@@ -8,9 +8,13 @@ the one and which the other.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
+from multiprocessing import get_context
 
 import numpy as np
 
@@ -26,6 +30,7 @@ from spade_eval.reports.statistics.stored_distances import (
 
 COUNTED = ("miou", "acc_valid", "fwiou")
 IOU = "iou"
+_DRAWS_AT_ONCE = 10  # of a process, which is sent the population each time
 Estimates = dict[str, tuple[float, float, float]]  # estimate and ends, by metric
 
 
@@ -52,19 +57,42 @@ def validate(
     replications: int,
     seed: int = 0,
     *,
+    workers: int = 1,
     progress: Callable[[int], None] = lambda num_images: None,
 ) -> Iterator[Validated]:
-    """Yield what is measured of every metric, row and pair of rows one below the other, N by N."""
+    """Yield what is measured of every metric, row and pair of rows one below the other, N by N.
+
+    Each draw has a seed of its own, so processes (`workers`) change no number.
+    """
     truths = _truths(population)
-    for num_images in sizes:
-        found: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
-        for number in range(replications):
-            progress(num_images)
-            numbers = np.random.default_rng([seed, num_images, number])
-            for subject, estimates in _replication(population, num_images, numbers):
-                for metric, triple in estimates.items():
-                    found.setdefault((subject, metric), []).append(triple)
-        yield from _summaries(found, truths, num_images)
+    with _mapped(workers) as map_draws:
+        for num_images in sizes:
+            found: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
+            draw = partial(_draw, population, num_images, seed)
+            for estimates_of in map_draws(draw, range(replications)):
+                progress(num_images)
+                for subject, estimates in estimates_of:
+                    for metric, triple in estimates.items():
+                        found.setdefault((subject, metric), []).append(triple)
+            yield from _summaries(found, truths, num_images)
+
+
+@contextmanager
+def _mapped(workers: int) -> Iterator[Callable[..., Iterable[list[tuple[str, Estimates]]]]]:
+    """Give `map`, or that of so many processes, which start anew: others may hold threads."""
+    if workers == 1:
+        yield map
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        yield partial(pool.map, chunksize=_DRAWS_AT_ONCE)
+
+
+def _draw(
+    population: Population, num_images: int, seed: int, number: int
+) -> list[tuple[str, Estimates]]:
+    """Make every interval of one draw."""
+    numbers = np.random.default_rng([seed, num_images, number])
+    return list(_replication(population, num_images, numbers))
 
 
 def pair_name(one: str, other: str) -> str:

@@ -14,7 +14,7 @@ from spade_eval.reports.validation_report import fill_with_validation, write_val
 def written(folder: Path, titles: tuple[str, ...] = (), sizes: tuple[int, ...] = (60, 40)) -> str:
     page = folder / "page.md"
     page.write_text("Before.\n<!-- validation -->\n<!-- /validation -->\nAfter.\n")
-    report = write_validation(folder, folder / "out", titles, sizes, 3, 0, lambda size: None)
+    report = write_validation(folder, folder / "out", titles, sizes, 3, 0, 1, lambda size: None)
     copies = fill_with_validation(page, report)
     assert [path.name for path in copies] == ["page.md", "page-validation.png"]
     return report.text
@@ -41,6 +41,12 @@ def test_everything_is_written_and_a_page_filled(tmp_path: Path) -> None:
 def test_rows_can_be_chosen(tmp_path: Path) -> None:
     write_run(tmp_path, {"mine": 0.3, "bad": 0.7})
     assert "bad" not in written(tmp_path, ("mine",), (40,))
+
+
+def test_rows_that_are_not_there_are_named(tmp_path: Path) -> None:
+    write_run(tmp_path, {"mine": 0.3})
+    with pytest.raises(UserError, match="'yours'"):
+        written(tmp_path, ("yours",), (40,))
 
 
 def test_what_cannot_be_a_population_is_refused(tmp_path: Path) -> None:

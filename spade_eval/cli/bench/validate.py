@@ -48,6 +48,7 @@ def intervals(
     ] = None,
     size: options.ImageSize = None,
     seed: options.Seed = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; they change no number.")] = 1,
     device: options.Device = "auto",
     out: Annotated[
         Path,
@@ -82,8 +83,9 @@ def intervals(
         row = row or ["oracle", *checkpoints]
     with Progress("validating", len(sizes) * replications, "draw") as progress:
         written = write_validation(
-            population, out, row or [], sizes, replications, seed, lambda _: progress.advance()
-        )
+            population, out, row or [], sizes, replications, seed, workers,
+            lambda _: progress.advance(),
+        )  # fmt: skip
     filled = fill_with_validation(into, written) if into is not None else []
     show(written.text)
     wrote([*written.paths, *filled])

@@ -74,6 +74,11 @@ def test_the_same_seed_draws_the_same(measured: dict[tuple[str, str], Validated]
     assert again["one", "miou"] != measured["one", "miou"]
 
 
+def test_processes_change_no_number() -> None:
+    alone, shared = (list(validate(population(), [45], 3, workers=workers)) for workers in (1, 2))
+    assert repr(shared) == repr(alone)
+
+
 def test_the_population_is_that_of_many_copies() -> None:
     """Sample sizes that grow without end: each label map many times."""
     images = population(30).rows["one"]
