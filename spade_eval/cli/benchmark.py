@@ -81,7 +81,8 @@ class RowFlags:
         list[str] | None,
         typer.Option(
             metavar="NAME=FILE",
-            help="Score a checkpoint, ours or a released *_net_G.pth. Repeatable.",
+            help="Score a checkpoint, ours or a released one (*_net_G.pth, best_EMA.pth). "
+            "Repeatable.",
             rich_help_panel=ROWS,
         ),
         WITHOUT_TABLE,
