@@ -133,7 +133,7 @@ class ReleasedFlags:
     arch: Annotated[
         str | None,
         typer.Option(
-            metavar="spade|pix2pixhd|pix2pixhdpp|crn|oasis",
+            metavar="spade|pix2pixhd|pix2pixhdpp|crn|oasis|clade",
             help="The architecture, checked against the file.",
             rich_help_panel=RELEASED,
         ),

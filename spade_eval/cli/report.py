@@ -60,7 +60,9 @@ def report(
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(help="In .tex files: these columns of scores, as mIoU,FID; see the headings."),
+        typer.Option(
+            metavar="HEADINGS", help="In .tex files: these columns of scores, as mIoU,FID."
+        ),
     ] = None,
     name: Annotated[
         list[str] | None,

@@ -121,6 +121,15 @@ class HasStoredLabels(Protocol):
 
 
 @runtime_checkable
+class HasPhotoFiles(Protocol):
+    """A dataset of photo files, of which some can be identified without reading the others."""
+
+    def photo_hashes(self, count: int) -> list[str]:
+        """Return the SHA-256 of the content of each of the first photos."""
+        ...
+
+
+@runtime_checkable
 class HasPhotoNotes(Protocol):
     """A dataset of photo files, which may be read otherwise than viewers show them."""
 

@@ -8,7 +8,6 @@ left alone and the map computed, so that no file decides a number.
 
 import hashlib
 import io
-import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spade_eval.json_fields import parsed_json
 from spade_eval.models.labels import IGNORE_INDEX, SemanticLayout, layouts_of
 from spade_eval.models.positions import positional_map
 
@@ -60,7 +60,7 @@ class PositionalMaps:
 def sources_in(folder: Path) -> Mapping[str, str]:
     """Return what the files in a folder were made from, as far as its mark tells."""
     with suppress(OSError, ValueError, RecursionError, TypeError, KeyError, AttributeError):
-        return dict(json.loads((folder / MARK).read_text(encoding="utf-8"))[SOURCES].items())
+        return dict(parsed_json((folder / MARK).read_bytes())[SOURCES].items())
     return {}
 
 

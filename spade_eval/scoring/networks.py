@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from spade_eval.config import RunConfig
-from spade_eval.datasets.base import Dataset, segmenter_of
+from spade_eval.datasets.base import Dataset, HasPhotoFiles, segmenter_of
 from spade_eval.errors import UserError
 from spade_eval.metrics.feature_set import FeatureSet
 from spade_eval.metrics.fid_profiles import FIDProfile
@@ -167,11 +167,21 @@ class ScoringNetworks:
             if len(train) < self.count:
                 return
             scorer = dataclasses.replace(self.scorer, dataset=train)
+            photos = self.place.world.on_first(lambda: _contents(train, self.count))
             for item in self.distances:
                 made_by = self.reference_sha256(item)
                 path = self.place.run_folder / "cache" / f"floor-{made_by[:16]}.npz"
-                names = sha256_of_json([made_by, list(train.names[: self.count])])
+                made_of = sha256_of_json([made_by, photos])
                 make = functools.partial(scorer.features_of, RealPhotos(), item, "train photos")
-                cached_features(path, names, make, self.place.world)
+                cached_features(path, made_of, make, self.place.world)
         except UserError:  # of files that nothing else of this run needs
             return
+
+
+def _contents(dataset: Dataset, count: int) -> list[str]:
+    """Identify the first photos of a split; of files, the rest of a large split is not read."""
+    return (
+        dataset.photo_hashes(count)
+        if isinstance(dataset, HasPhotoFiles)
+        else [dataset.fingerprint()]
+    )

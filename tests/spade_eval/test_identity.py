@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from spade_eval.config import RunConfig, budget_for
+from spade_eval.datasets.base import HasPhotoFiles
 from spade_eval.engine import Benchmark
 from spade_eval.rows import Request
 from spade_eval.workplace import Workplace
@@ -32,6 +33,24 @@ def test_an_edited_palette_is_scored_anew(tmp_path: Path) -> None:
     _of_own_data(tmp_path).run(Request())
     description.write_text(f"{description.read_text()}palette = [[1, 2, 3], [4, 5, 6]]\n")
     assert "label colours" in _of_own_data(tmp_path).run(Request())
+
+
+def test_photos_are_identified_without_reading_the_others(tmp_path: Path) -> None:
+    """Those of a floor, of a split of any size."""
+    _write_two_classes(tmp_path / "data", left=0)
+    once = _train_photos(tmp_path, 2)
+    other = np.random.default_rng(1).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(other).save(tmp_path / "data" / "images" / "train" / "b.png", compress_level=0)
+    assert _train_photos(tmp_path, 1) == once[:1]
+    assert _train_photos(tmp_path, 2)[1] != once[1]
+    (tmp_path / "data" / "images" / "train" / "b.png").chmod(0)
+    assert _train_photos(tmp_path, 1) == once[:1]
+
+
+def _train_photos(folder: Path, count: int) -> list[str]:
+    split = _of_own_data(folder).networks.train_split()
+    assert isinstance(split, HasPhotoFiles)
+    return split.photo_hashes(count)
 
 
 def _write_two_classes(root: Path, left: int) -> None:

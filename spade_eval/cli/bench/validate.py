@@ -44,7 +44,9 @@ def intervals(
     scenes: Annotated[int, typer.Option(min=40, help="Fresh scenes of the population.")] = 3500,
     row: Annotated[
         list[str] | None,
-        typer.Option(help="Rows to validate [default: oracle and checkpoints]. Repeatable."),
+        typer.Option(
+            metavar="ROW", help="Rows to validate [default: oracle and checkpoints]. Repeatable."
+        ),
     ] = None,
     size: options.ImageSize = None,
     seed: options.Seed = 0,

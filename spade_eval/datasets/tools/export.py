@@ -22,6 +22,7 @@ from spade_eval.datasets.scenes import Scenes
 from spade_eval.datasets.tools.coco_instances import Written
 from spade_eval.datasets.tools.derived import MARK
 from spade_eval.errors import UserError
+from spade_eval.json_fields import parsed_json
 from spade_eval.models.labels import IGNORE_INDEX
 
 _ROLES = ("images", "labels", "instances")
@@ -97,13 +98,13 @@ def _claim(folder: Path, splits: Sequence[Dataset], limit: int | None, as_stored
     wanted = {split.split: f"{limit or 'all'} of {split.fingerprint()}" for split in splits}
     known: Mapping[str, Any] = {}
     if mark.is_file():
-        known = json.loads(mark.read_text(encoding="utf-8"))
+        known = _known(mark)
     elif folder.is_dir() and layouts.visible(folder):
         raise UserError(
             f"{folder} holds files that were not made by this command; an empty or new folder was "
             "expected, since nothing is overwritten"
         )
-    before = known.get("splits", {})
+    before: Mapping[str, Any] = known.get("splits", {})
     changed = [key for key in origin if known and known.get(key) != origin[key]]
     changed += [
         f"{split} (samples or --limit)"
@@ -116,6 +117,20 @@ def _claim(folder: Path, splits: Sequence[Dataset], limit: int | None, as_stored
             "remove it to make it anew"
         )
     write_text(mark, json.dumps({**origin, "splits": {**before, **wanted}}, indent=1))
+
+
+def _known(mark: Path) -> Mapping[str, Any]:
+    """Read what a folder was made of."""
+    try:
+        known = parsed_json(mark.read_bytes())
+        if not (isinstance(known, dict) and isinstance(known.get("splits", {}), dict)):
+            raise ValueError("it is no object of the expected form")
+    except ValueError as error:
+        raise UserError(
+            f"{mark} does not say what the folder was made of ({error}); choose another folder, or "
+            "remove it to make it anew"
+        ) from error
+    return known
 
 
 def _toml(split: Dataset) -> str:

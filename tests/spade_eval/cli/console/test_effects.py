@@ -57,12 +57,14 @@ FAILING = {
     "for one run folder, without --table and --out": ["--out", "x"],
 }
 ARGUMENTS = {
-    "score": ["mine=own.safetensors"], "report": ["FOLDER"],
+    "score": ["mine=own.safetensors"], "score --noise-per": ["mine=FOLDER"], "report": ["FOLDER"],
     "convert": ["own.safetensors", "x.pth"], "data label": ["FOLDER", "x"],
+    "data export": ["x"],
     "stats make": ["--out", "x.npz"],
 }  # fmt: skip
 VALUES = {"--table": "3", "--style-input": "mine=none", "--precision": "bf16", "--split": "val",
-          "--settings": "paper", "--ema": "0.5", "--launcher": "local"}  # fmt: skip
+          "--settings": "paper", "--ema": "0.5", "--launcher": "local",
+          "--noise-per": "class", "--perceptual": "lite0", "--score-by": "fid"}  # fmt: skip
 SWITCHES = {"--unverified", "--thorough", "--tf32", "--channels-last", "--compile"}
 
 
@@ -84,7 +86,8 @@ def test_a_flag_without_effect_is_refused(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "FOLDER").mkdir()
     write_own(tmp_path / "own.safetensors")
-    given = [*ARGUMENTS.get(name, []), *FAILING.get(effect.only, [])]
+    arguments = ARGUMENTS.get(f"{name} {flag}", ARGUMENTS.get(name, []))
+    given = [*arguments, *FAILING.get(effect.only, [])]
     if flag == "--report":
         given.append("--no-report")
     elif flag in SWITCHES:
