@@ -17,7 +17,7 @@ from processes import Fork
 from shell_jobs import ReplayedJob
 
 from spade_eval.cli import main
-from spade_eval.config import RunConfig
+from spade_eval.config import RunConfig, budget_for
 from spade_eval.datasets import DATASETS
 from spade_eval.engine import Benchmark
 from spade_eval.files import locked
@@ -32,6 +32,7 @@ from spade_eval.records import RecordStore
 from spade_eval.rows import Request
 from spade_eval.training import perceptual
 from spade_eval.weights import VGG19
+from spade_eval.workplace import Workplace
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 TINY = ["--budget", "smoke", "--steps", "2", "--batch-size", "2", "--width", "0.0625",
@@ -58,9 +59,20 @@ def refused(*arguments: str, capsys: pytest.CaptureFixture[str], out: Path) -> s
 
 
 def study(name: str, *, weights_dir: Path, processes: int = 1, models: tuple[str, ...] = ()):
+    budget = budget_for("scenes", "smoke")
+    config = RunConfig(
+        dataset="scenes", profile="in-domain", budget_name="smoke", budget=budget, seed=0
+    )
+    place = Workplace(
+        run_folder=weights_dir,
+        data_root=weights_dir,
+        weights_dir=weights_dir,
+        device=torch.device("cpu"),
+    )
     return Study(
-        table=paper_table(name), runs=(), folder=weights_dir, models=models, processes=processes
-    ).trained_models(weights_dir)
+        table=paper_table(name), runs=((config, place),), folder=weights_dir, models=models,
+        processes=processes,
+    ).trained_models(weights_dir)  # fmt: skip
 
 
 def test_rows_that_are_another_rows_network_are_not_trained(
