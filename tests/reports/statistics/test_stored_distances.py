@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from synthetic import group
 
 from spade_eval.records import RecordStore
+from spade_eval.reports.statistics import stored_distances
 from spade_eval.reports.statistics.feature_distances import frechet, left_out_frechet
 from spade_eval.reports.statistics.frechet_influence import expand_frechet
 from spade_eval.reports.statistics.intervals import row_uncertainty
@@ -72,19 +73,25 @@ def test_nothing_is_corrected_up_to_as_many_images_as_features(tmp_path: Path) -
     assert stored(tmp_path, real, made, "kid").corrected.remark == ""
 
 
-def test_what_takes_long_is_kept(tmp_path: Path) -> None:
+def test_what_takes_long_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, made = sets()
     distance = stored(tmp_path, real, made)
     influence = expand_frechet(real, made, paired=True).influence
     np.testing.assert_array_equal(distance.influence, influence)
     first = distance.left_out
     assert len(list(tmp_path.iterdir())) == 2
-    again = StoredDistance("fd_in_domain", 0.0, np.zeros_like(real), made, distance.kept)
-    np.testing.assert_array_equal(again.influence, influence)
-    np.testing.assert_array_equal(again.left_out.without, first.without)
     unkept = StoredDistance("fd_in_domain", distance.recorded, real, made)
     np.testing.assert_array_equal(unkept.influence, influence)
     assert unkept.corrected == distance.corrected
+    other = StoredDistance("fd_in_domain", 0.0, real + 1, made, distance.kept)
+    assert not np.array_equal(other.influence, influence)  # what is kept is of these features alone
+    np.testing.assert_array_equal(distance.influence, influence)
+    again = StoredDistance("fd_in_domain", 0.0, real, made, distance.kept)
+    again.influence, again.left_out  # noqa: B018  (kept anew, after the other's)
+    for slow in ("expand_frechet", "left_out_frechet", "left_out_plainly"):
+        monkeypatch.setattr(stored_distances, slow, None)
+    np.testing.assert_array_equal(again.influence, influence)
+    np.testing.assert_array_equal(again.left_out.without, first.without)
 
 
 def test_rows_of_a_run_have_corrected_distances(tmp_path: Path) -> None:
