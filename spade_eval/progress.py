@@ -51,6 +51,7 @@ class Progress:
         self._done = self._done_before = done
         self._started = self._told = time.monotonic()
         self._told_of: int | None = None
+        self._facts = ""
         self._shown = shown and not _quiet
         self._bar = self._new_bar(delay) if self._shown and sys.stderr.isatty() else None
 
@@ -77,7 +78,8 @@ class Progress:
             self._tell()
 
     def state(self, facts: Mapping[str, str]) -> None:
-        """Say more of the work beside a bar, such as its losses."""
+        """Say more of the work, such as its losses."""
+        self._facts = "".join(f", {name} {value}" for name, value in facts.items())
         if self._bar is not None:
             self._bar.set_postfix(facts, refresh=False)
 
@@ -91,7 +93,7 @@ class Progress:
         of = f" of {self._total:,}" if self._total else ""
         tell(
             f"{self._title}: {self._done:,}{of} {self._unit}s{share} after "
-            f"{_duration(seconds)}{rest}"
+            f"{_duration(seconds)}{rest}{self._facts}"
         )
 
     def _new_bar(self, delay: float) -> Any:

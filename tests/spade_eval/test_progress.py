@@ -102,8 +102,20 @@ def test_a_terminal_of_unknown_width_gets_a_bar_as_well(
         monkeypatch.setattr(sys, "stderr", terminal)
         with Progress("training", 2, "image") as work:
             work.advance(2)
-        shown = screen.read(4096).decode()
+        shown = ""
+        while "100%" not in shown:  # a bar is written in pieces
+            shown += screen.read(4096).decode()
     assert re.search(r"training: 100%\|.*2/2", shown)
+
+
+def test_a_line_says_what_a_bar_says(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("training", 4, "image") as work:
+        work.state({"G/gan": "0.5", "D/real": "1"})
+        clock.now += 31
+        work.advance(4)
+    assert capsys.readouterr().err.endswith(
+        "4 of 4 images (100%) after 31 s, G/gan 0.5, D/real 1\n"
+    )
 
 
 def test_a_terminal_gets_a_bar(

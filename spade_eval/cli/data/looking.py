@@ -10,19 +10,27 @@ import typer
 from spade_eval.cli import options
 from spade_eval.cli.console.output import current, note, say, show, wrote
 from spade_eval.cli.console.paths import checked
+from spade_eval.cli.console.topics import DATA
+from spade_eval.cli.data.splits import SizeOfScenes, Split, Workers, bar, opened_splits, workers_of
 from spade_eval.errors import lookup
 
 if TYPE_CHECKING:
     from spade_eval.datasets.parallel import Progress
     from spade_eval.datasets.tools.check import CheckReport
     from spade_eval.datasets.tools.statistics import LabelStatistics
-from spade_eval.cli.data.splits import SizeOfScenes, Split, Workers, bar, opened_splits, workers_of
 
 
 def check(
     dataset: options.Dataset = "cocostuff",
     data_root: options.DataRoot = None,
-    size: SizeOfScenes = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|HxW",
+            help="Pixels of what is drawn [default: 64]; of files, those of a run, for its notes.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     workers: Workers = None,
 ) -> None:
     """Read every file: counts, sizes, label histogram, problems. Exit code 1 if there are any.

@@ -11,12 +11,12 @@ from spade_eval.cli.console.conditions import WITH_WEIGHTS
 from spade_eval.cli.console.output import current, note, say, show, wrote
 from spade_eval.cli.console.paths import checked
 from spade_eval.cli.console.topics import SCORING
+from spade_eval.cli.data.splits import Split, Workers, bar, opened_splits, workers_of
 from spade_eval.errors import UserError, lookup
 
 if TYPE_CHECKING:
     from spade_eval.datasets.parallel import Progress
     from spade_eval.datasets.tools.coco_instances import Written
-from spade_eval.cli.data.splits import Split, Workers, bar, opened_splits, workers_of
 
 
 def prepare(

@@ -74,7 +74,7 @@ def test_a_folder_is_refused_before_anything_is_measured(
         assert run("bench", command, "--save", str(tmp_path)) == 2
         captured = capsys.readouterr()
         assert captured.out == ""
-        assert "is a directory" in captured.err
+        assert "a folder was found" in captured.err
 
 
 def test_from_measuring_to_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,7 +100,11 @@ def test_nothing_to_draw_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     print_lines("data", [{"images": 3}], save)
     log.write_text("no JSON here\n")
     capsys.readouterr()
-    for path, said in ((save, "nothing to draw"), (log, "--save FILE"), (tmp_path, "Is a dir")):
+    for path, said in (
+        (save, "nothing to draw"),
+        (log, "--save FILE"),
+        (tmp_path, "a folder was found"),
+    ):
         assert run("bench", "plot", str(path)) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1
