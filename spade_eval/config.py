@@ -125,11 +125,18 @@ class RunConfig:
 
     def as_json(self) -> dict[str, Any]:
         """Return the configuration as plain values, saved in the run folder."""
-        return {**dataclasses.asdict(self), "sha256": self.sha256}
+        return {**self._plain(), "sha256": self.sha256}
 
     @property
     def sha256(self) -> str:
-        return sha256_of_json(dataclasses.asdict(self))
+        return sha256_of_json(self._plain())
+
+    def _plain(self) -> dict[str, Any]:
+        """Return all fields; what a later version added is left out where it changes nothing."""
+        fields = dataclasses.asdict(self)
+        if self.budget.perceptual is None:
+            del fields["budget"]["perceptual"]
+        return fields
 
     @property
     def run_name(self) -> str:

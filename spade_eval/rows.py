@@ -63,7 +63,6 @@ class PlannedRows:
         Before a segmenter is trained, too, which `networks` does where one is missing.
         """
         self._require_comparable()
-        require_labelled(self.networks.dataset, self.networks.count)
         rows = [Row("real", {"kind": "real"}, RealPhotos, keep_images=True)]
         dataset = self.networks.dataset
         if isinstance(dataset, HasOracle):

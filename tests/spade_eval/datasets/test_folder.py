@@ -150,7 +150,7 @@ def test_fingerprint_follows_which_photo_has_which_labels(
         ('classes = ["a"]\ninstances = "none"', "which is no folder"),
         (f'classes = ["a"]\ninstances = "{"n" * 5000}"', "which is no folder"),
         (f"classes = {'[' * 5000}", "is not TOML"),
-        (f'classes = ["a"]\nval_share = {"9" * 400}', "between 0 and 1"),
+        (f'classes = ["a"]\nval_share = {"9" * 400}', "whole number of more than 64 bits"),
         ('classes = ["a"]\nval_share = true', "a float was expected"),
         ('classes = ["a"]\nvalues = [true]', r"numbers 0\.\.65535"),
         ('classes = ["a"]\ncrop = 1', "a bool was expected"),

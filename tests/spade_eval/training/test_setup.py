@@ -20,7 +20,7 @@ from spade_eval.training.setup import (
     Schedule,
     build_training,
     data_of,
-    has_perceptual_loss,
+    lacks_perceptual_loss,
     method_of,
     schedule_of,
     train_config,
@@ -198,8 +198,8 @@ def test_a_size_that_a_method_cannot_train_on_is_refused_before_anything_is_meas
     assert benchmark.train_config("spade").size == (64, 96)
 
 
-def test_who_has_a_perceptual_loss(benchmark_in: Make) -> None:
+def test_who_lacks_a_perceptual_loss_without_weights(benchmark_in: Make) -> None:
     benchmark = benchmark_in()
-    assert has_perceptual_loss(config_of(benchmark, "spade"))
-    assert has_perceptual_loss(config_of(benchmark, "pix2pixhd"))
-    assert not has_perceptual_loss(config_of(benchmark, "spade_without_perceptual"))
+    assert lacks_perceptual_loss(config_of(benchmark, "spade"))
+    assert lacks_perceptual_loss(config_of(benchmark, "pix2pixhd"))
+    assert not lacks_perceptual_loss(config_of(benchmark, "spade_without_perceptual"))

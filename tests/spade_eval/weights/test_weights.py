@@ -160,7 +160,7 @@ def test_a_folder_under_the_name_of_weights_is_refused(tmp_path: Path) -> None:
 def test_damaged_memories_of_hashes_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.pth").write_bytes(b"content")
     (tmp_path / weights.RECORDED).write_text(text)
-    with pytest.raises(UserError, match=f"{weights.RECORDED} is not the JSON"):
+    with pytest.raises(UserError, match=f"{weights.RECORDED} is not the list of weights in use"):
         weights.installed(unpublished("x.pth"), tmp_path)
 
 
