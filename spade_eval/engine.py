@@ -165,8 +165,9 @@ class Benchmark:
     def rows(self, request: Request) -> list[Row]:
         """Return every row of the run.
 
-        Files that a row needs are read, so that errors come first.
+        Files that a row or the measurements need are read, so that errors come first.
         """
+        _ = self.networks.stored, self._comparisons
         return PlannedRows(self.networks, self._train, self.train_config).of(request)
 
     def require(self, request: Request) -> None:

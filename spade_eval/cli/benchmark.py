@@ -249,6 +249,7 @@ def _measure(
         request = asked.request(rows, compared.models(rows.model, given))
         place = asked.workplace(config, asked.place.out, world)
         suite = Benchmark(config, place)
+        compared.require({*given, *request.models, *(item.source for item in suite.store)})
         if world.is_first:
             say("\n".join([*suite.protocol.lines(), ""]))
         measured = suite.run(request)
@@ -283,6 +284,16 @@ class Comparing:
         if asked is not None or not self.baselines:
             return asked
         return [name for name in self.baselines if name not in (*given, *_BOUNDS)]
+
+    def require(self, rows: Collection[str]) -> None:
+        """Refuse a baseline that is none of the run's rows, planned or recorded, nor a bound."""
+        for name in self.baselines:
+            if name not in (*rows, *_BOUNDS):
+                raise UserError(
+                    f"--compare {name!r}: no row has that name; expected one of "
+                    f"{', '.join(sorted({*rows, *_BOUNDS}))}, or add it with --model, --checkpoint "
+                    "NAME=FILE or --images NAME=DIR"
+                )
 
 
 def comparing(

@@ -141,13 +141,17 @@ class ScoringNetworks:
         )
 
     @cached_property
+    def stored(self) -> dict[str, FeatureSet]:
+        """Features of --reference, by column; refused before a segmenter is trained."""
+        if self.place.reference is None:
+            return {}
+        distances = self.distances if self.profiles else ()
+        return stored_references(self.place.reference, distances, self.dataset, self.count)
+
+    @cached_property
     def references(self) -> dict[str, FeatureSet]:
         """Features of the photos for each distance: stored ones, or computed and cached."""
-        features = {}
-        if self.place.reference is not None:
-            features = stored_references(
-                self.place.reference, self.distances, self.dataset, self.count
-            )
+        features = dict(self.stored)
         for item in self.distances:
             if item.column not in features:
                 made_by = self.reference_sha256(item)

@@ -114,6 +114,20 @@ def test_who_is_compared_with_whom() -> None:
         comparing(None, ["concat"], ["mine"], None)
 
 
+def test_a_baseline_without_a_row_is_refused_before_anything_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for baseline in ("sapde", "concat"):  # one that is no model, one that is not asked for
+        code, out, err = called(
+            ["benchmark", *TINY, "--model", "spade", "--compare", baseline,
+             "--out", str(tmp_path / "run")], capsys,
+        )  # fmt: skip
+        assert (code, out) == (2, "")
+        assert f"--compare '{baseline}': no row has that name" in err
+        assert len(err.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 def test_a_checkpoint_against_baselines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = ["benchmark", *TINY, "--model", "spade", "--out", str(tmp_path / "a")]

@@ -14,6 +14,7 @@ from spade_eval.models.checkpoints.files import load_description, load_weights, 
 from spade_eval.rows import Request
 from spade_eval.scoring import diversity as module
 from spade_eval.scoring.diversity import Comparison, open_comparisons
+from spade_eval.weights import ALEXNET, LPIPS_LINEAR
 
 CPU = torch.device("cpu")
 
@@ -54,6 +55,20 @@ def loud(checkpoint: Path) -> Path:
     target = checkpoint.with_name("loud.safetensors")
     save_network(target, weights, load_description(checkpoint))
     return target
+
+
+def test_damaged_lpips_weights_are_refused_before_a_segmenter_is_there(
+    benchmark_in: Callable[..., Benchmark], tmp_path: Path
+) -> None:
+    for file in (ALEXNET, LPIPS_LINEAR):
+        path = tmp_path / file.file_name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"damaged")
+    benchmark = with_samples(benchmark_in(), 2)
+    benchmark.place = dataclasses.replace(benchmark.place, weights_dir=tmp_path)
+    with pytest.raises(UserError, match=ALEXNET.file_name):
+        benchmark.run(Request())
+    assert "segmenter" not in vars(benchmark.networks), "refused after work"
 
 
 def test_what_cannot_be_computed_is_said(benchmark_in: Callable[..., Benchmark]) -> None:

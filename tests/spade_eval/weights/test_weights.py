@@ -253,6 +253,17 @@ def test_stored_statistics_give_the_same_fid_and_others_are_refused(
     other.place = dataclasses.replace(other.place, reference=tmp_path / "three.npz")
     with pytest.raises(UserError, match="holds other reference statistics"):
         other.run(Request())
+    assert "segmenter" not in vars(other.networks), "refused after work"
+
+
+def test_stored_statistics_without_an_fid_are_refused_before_a_segmenter_is_there(
+    benchmark_in: Callable[..., Benchmark], tmp_path: Path
+) -> None:
+    benchmark = benchmark_in()
+    benchmark.place = dataclasses.replace(benchmark.place, reference=tmp_path / "val.npz")
+    with pytest.raises(UserError, match="holds statistics for FID, but this run has none"):
+        benchmark.run(Request())
+    assert "segmenter" not in vars(benchmark.networks), "refused after work"
 
 
 class FirstFeatures:
