@@ -75,9 +75,9 @@ class Benchmark:
     def run(self, request: Request) -> list[str]:
         """Measure what is missing; returns the names of the rows that were measured now."""
         world = self.place.world
-        world.on_first(lambda: claim_folder(self.place.run_folder, self.config))
         world.on_first(self.dataset.fingerprint)  # others then find hashes of files remembered
         rows = self.rows(request)
+        world.on_first(lambda: claim_folder(self.place.run_folder, self.config))
         with at_work(self.place.run_folder, [row.name for row in self._missing(rows)], world):
             missing = self._missing(rows)  # again: who was at work may have ended meanwhile
             if missing:
@@ -101,6 +101,20 @@ class Benchmark:
         for item in self.store:
             present[item.job_sha256] |= {item.metric, (item.metric, item.class_name)}
         return {job for job, numbers in present.items() if self.networks.numbers <= numbers}
+
+    def recorded(self, names: Sequence[str]) -> set[str]:
+        """Return which of these rows are recorded of this data under this very protocol.
+
+        Where rows of these names are, the networks that score are opened to know it.
+        """
+        data = self.dataset.fingerprint(), self.count
+        found = [
+            item
+            for item in self.store
+            if item.source in names and (item.dataset_sha256, item.num_images) == data
+        ]
+        protocol = self.networks.resolved.sha256 if found else ""
+        return {item.source for item in found if item.protocol_sha256 == protocol}
 
     def keep_images(self, request: Request, names: Sequence[str]) -> None:
         """Write these images of every row that keeps any, and their label maps, where not there.

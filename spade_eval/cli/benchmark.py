@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`spade-eval benchmark` and `score`: measure what is missing, show the table, compare rows."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -249,7 +249,7 @@ def _measure(
         request = asked.request(rows, compared.models(rows.model, given))
         place = asked.workplace(config, asked.place.out, world)
         suite = Benchmark(config, place)
-        compared.require({*given, *request.models, *(item.source for item in suite.store)})
+        compared.require({*given, *request.models}, suite.recorded)
         if world.is_first:
             say("\n".join([*suite.protocol.lines(), ""]))
         measured = suite.run(request)
@@ -285,14 +285,19 @@ class Comparing:
             return asked
         return [name for name in self.baselines if name not in (*given, *_BOUNDS)]
 
-    def require(self, rows: Collection[str]) -> None:
-        """Refuse a baseline that is none of the run's rows, planned or recorded, nor a bound."""
-        for name in self.baselines:
-            if name not in (*rows, *_BOUNDS):
+    def require(
+        self, planned: Collection[str], recorded: Callable[[Sequence[str]], set[str]]
+    ) -> None:
+        """Refuse a baseline that is neither planned, nor a bound, nor a comparable recorded row."""
+        expected = {*planned, *_BOUNDS}
+        others = [name for name in self.baselines if name not in expected]
+        known = recorded(others) if others else set()
+        for name in others:
+            if name not in known:
                 raise UserError(
-                    f"--compare {name!r}: no row has that name; expected one of "
-                    f"{', '.join(sorted({*rows, *_BOUNDS}))}, or add it with --model, --checkpoint "
-                    "NAME=FILE or --images NAME=DIR"
+                    f"--compare {name!r}: no row under this protocol has that name; expected one "
+                    f"of {', '.join(sorted(expected | known))}, or add it with --model, "
+                    "--checkpoint NAME=FILE or --images NAME=DIR"
                 )
 
 

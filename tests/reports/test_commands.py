@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`report`, `bundle` and `--compare` on the command line, and the commands of docs/reports.md."""
 
+import dataclasses
 import os
 import re
 import shlex
@@ -13,6 +14,7 @@ from counted import write_run
 from spade_eval.cli import app, main
 from spade_eval.cli.benchmark import Comparing, comparing
 from spade_eval.errors import UserError
+from spade_eval.records import RecordStore
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reports.md"
 COMMANDS = re.findall(
@@ -123,9 +125,32 @@ def test_a_baseline_without_a_row_is_refused_before_anything_is_trained(
              "--out", str(tmp_path / "run")], capsys,
         )  # fmt: skip
         assert (code, out) == (2, "")
-        assert f"--compare '{baseline}': no row has that name" in err
+        assert f"--compare '{baseline}': no row under this protocol has that name" in err
         assert len(err.splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_baseline_of_another_protocol_is_refused_before_anything_is_scored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    run = ["benchmark", "--budget", "smoke", "--limit", "2", "--fid-profile", "none",
+           "--model", "none", "--save-images", "all", "--out", str(out)]  # fmt: skip
+    assert called([*run, "--no-report"], capsys)[0] == 0
+    records = out / "records.jsonl"
+    store = RecordStore(records)
+    grey = [item for item in store if item.source == "grey"]
+    same = [dataclasses.replace(item, source="same", job_sha256="1" * 64) for item in grey]
+    store.append(same)
+    store.append([dataclasses.replace(item, source="older", job_sha256="2" * 64,
+                                      protocol_sha256="0" * 64) for item in grey])  # fmt: skip
+    before = records.read_bytes()
+    images = f"mine={out / 'images' / 'real'}"
+    code, _, err = called([*run, "--images", images, "--compare", "same", "older"], capsys)
+    assert code == 2
+    assert "--compare 'older': no row under this protocol has that name" in err
+    assert "label colours, mine, oracle, real, same, or add it" in err
+    assert records.read_bytes() == before
 
 
 @pytest.mark.slow

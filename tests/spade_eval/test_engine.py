@@ -274,6 +274,7 @@ def test_missing_files_are_named_before_anything_is_computed(
     ):
         with pytest.raises(UserError):
             benchmark_in().run(request)
+    assert not benchmark_in().place.run_folder.exists()
 
 
 def test_synthesized_images_are_truncated_to_8_bit_like_the_release(benchmark_in: Make) -> None:
