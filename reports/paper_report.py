@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from spade_eval.paper_tables import PaperTable
+from spade_eval.papers.tables import PaperTable
 from spade_eval.reports.html.report_data import ReportData, Section
 from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.measured.run_data import RunData

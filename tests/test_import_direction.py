@@ -39,14 +39,14 @@ MAY_IMPORT = {  # besides itself
     "spade_eval/datasets": (ERRORS, FILES, JSON, LABELS, LIMITS, POSITIONS, PROGRESS),
     "spade_eval/json_fields.py": (LIMITS,),
     "spade_eval/records.py": (ERRORS, JSON),
-    "spade_eval/paper_tables.py": (ERRORS,),
+    "spade_eval/papers": (ERRORS,),
     "reports": (
         ERRORS,
         FILES,
         JSON,
         ZIP_MEMBERS,
         "spade_eval.records",
-        "spade_eval.paper_tables",
+        "spade_eval.papers",
         "spade_eval.figures.grid",
         "spade_eval.metrics.arrays",
         "spade_eval.metrics.counts",
@@ -56,7 +56,7 @@ MAY_IMPORT = {  # besides itself
 # The rooms at the top of `spade_eval/`, from the ground up; each imports from floors below alone.
 FLOORS = (
     ("errors", "json_fields", "memory", "progress"),
-    ("files", "records", "devices", "paper_tables"),
+    ("files", "records", "devices", "papers"),
     ("weights", "datasets"),
     ("config",),
     ("workplace", "metrics"),

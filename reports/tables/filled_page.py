@@ -12,7 +12,7 @@ from pathlib import Path
 
 from spade_eval.errors import UserError
 from spade_eval.files import written_whole
-from spade_eval.paper_tables import PaperTable
+from spade_eval.papers.tables import PaperTable
 
 
 def fill_with_table(

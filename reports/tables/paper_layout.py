@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from spade_eval.paper_tables import PaperTable
+from spade_eval.papers.tables import PaperTable
 from spade_eval.records import Measurement
 from spade_eval.reports.measured.grouping import REFERENCE_KINDS
 from spade_eval.reports.measured.provenance import Origin

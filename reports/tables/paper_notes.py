@@ -3,7 +3,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from spade_eval.paper_tables import Paper, PaperTable
+from spade_eval.papers.publications import Paper
+from spade_eval.papers.tables import PaperRow, PaperTable, Untrained
 from spade_eval.records import Measurement
 from spade_eval.reports.tables.published import RECALLED, paper_dataset
 
@@ -86,8 +87,9 @@ def _metric_notes(paper: Paper, dataset: str, name: str, metrics: Collection[str
             "beside accuracy (all)."
         )
     if "fid" in metrics and paper.fid_profile:
+        known = "by its code" if paper.fid_stated else "by its date"
         notes.append(
-            f"{dataset}: by its date the paper's FID was made with {paper.fid_network} "
+            f"{dataset}: {known} the paper's FID was made with {paper.fid_network} "
             f"(profile {paper.fid_profile}); other profiles differ by more than methods do."
         )
     return notes
@@ -98,15 +100,29 @@ def recalled_note(table: PaperTable) -> str:
     return f"Some of the paper's numbers in {table.name} are {RECALLED} (column `recalled`)."
 
 
+def quoted_notes(rows: Sequence[PaperRow]) -> list[str]:
+    """Say whose numbers stand beside rows that the table's paper did not measure."""
+    papers = {row.quoted.key: row.quoted for row in rows if row.quoted is not None}
+    titles = {
+        key: ", ".join(row.title for row in rows if row.quoted is paper)
+        for key, paper in papers.items()
+    }
+    return [
+        f"{titles[key]}: published numbers are those of {paper.authors}, {paper.venue} "
+        f"({paper.protocol})."
+        for key, paper in papers.items()
+    ]
+
+
 def unmeasured_notes(
-    table: PaperTable, measured: Collection[str], same_network: Mapping[str, object]
+    table: PaperTable, measured: Collection[str], untrained: Mapping[str, Untrained]
 ) -> list[str]:
     """Say why a row of the table has no measured number, where there is a reason."""
     notes = [
         f"{row.title}: the suite has no such generator." for row in table.rows if row.model is None
     ]
-    for model in table.models:
-        same = same_network.get(model)
-        if same is not None and measured and model not in measured:
-            notes.append(f"{model}: {getattr(same, 'reason', same)}")
-    return notes
+    missing = [model for model in table.models if measured and model not in measured]
+    return [
+        *notes,
+        *(f"{model}: {untrained[model].reason}" for model in missing if model in untrained),
+    ]

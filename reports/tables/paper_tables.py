@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from spade_eval.errors import UserError
-from spade_eval.paper_tables import SAME_NETWORK, PaperRow, PaperTable
+from spade_eval.papers.tables import UNTRAINED, PaperRow, PaperTable
 from spade_eval.reports.measured.grouping import ProtocolGroup, ProtocolKey
 from spade_eval.reports.measured.seeds import (
     SeededRow,
@@ -27,6 +27,7 @@ from spade_eval.reports.measured.seeds import (
 from spade_eval.reports.tables.paper_notes import (
     comparable,
     protocol_notes,
+    quoted_notes,
     recalled_note,
     unmeasured_notes,
 )
@@ -116,11 +117,12 @@ class _Block:
         self.by_model = _by_model(models, table)
         shown = list(self.by_model.values())
         self.others = [row for row in models if row not in shown] if table.open_to_others else []
+        self.rows = [*table.rows, *(row for row in table.later if row.model in self.by_model)]
 
     def lines(self) -> list[dict[str, Any]]:
         """Return bounds first, then the rows in the paper's order, then other methods."""
         bounds = [self._line(None, row) for row in self.references]
-        rows = [self._line(row, self.by_model.get(row.model or "")) for row in self.table.rows]
+        rows = [self._line(row, self.by_model.get(row.model or "")) for row in self.rows]
         return [*bounds, *rows, *(self._line(None, row) for row in self.others)]
 
     def notes(self) -> list[str]:
@@ -130,8 +132,9 @@ class _Block:
         items = [row.first for row in measured]
         return [
             *(protocol_notes(paper, self.dataset, items, self.metrics) if paper.numbers else ()),
+            *(quoted_notes(self.rows) if self.paper_name else ()),
             *seeded_notes(measured),
-            *unmeasured_notes(self.table, set(self.by_model), SAME_NETWORK),
+            *unmeasured_notes(self.table, set(self.by_model), UNTRAINED),
         ]
 
     def warnings(self) -> list[str]:
@@ -182,9 +185,11 @@ class _Block:
         return {f"{metric}{suffix}": value for suffix, value in zip(_SUFFIXES, values, strict=True)}
 
     def _paper(self, row: PaperRow | None, metric: str) -> PaperNumber:
-        name = paper_metric(self.table.paper, metric, self.paper_name)
         missing = PaperNumber(float("nan"), "", True)
-        if row is None or name is None:
+        if row is None:
+            return missing
+        name = paper_metric(row.quoted or self.table.paper, metric, self.paper_name)
+        if name is None:
             return missing
         return self.numbers.get((self.paper_name, row.method, row.variant, name), missing)
 
@@ -231,7 +236,7 @@ def _by_model(rows: Sequence[SeededRow], table: PaperTable) -> dict[str, SeededR
     by_model: dict[str, SeededRow] = {}
     trained = {row.source for row in rows if row.kind == "generator"}
     for row in rows:
-        if row.source not in table.models:
+        if row.source not in table.known:
             continue
         if row.kind != "generator" and row.source in trained:
             continue

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from spade_eval.paper_tables import Paper, PaperTable
+from spade_eval.papers.publications import Paper
+from spade_eval.papers.tables import PaperTable
 
 FILE = Path(__file__).parents[1] / "published.csv"
 RECALLED = "recalled, unverified"
@@ -93,15 +94,24 @@ class PaperNumber(NamedTuple):
 def paper_numbers(
     table: PaperTable, *, unverified: bool = False
 ) -> dict[tuple[str, str, str, str], PaperNumber]:
-    """Return the numbers of one table of a paper by (dataset, method, variant, metric)."""
+    """Return the numbers of one table of a paper by (dataset, method, variant, metric).
+
+    Those of rows that quote another paper are of its own main table.
+    """
+    quoted = {
+        row.method: (row.quoted.numbers, row.quoted.main_table)
+        for row in (*table.rows, *table.later)
+        if row.quoted is not None
+    }
+    own = (table.paper.numbers, table.published_as or table.name)
     rows = published(unverified=unverified)
-    rows = rows[
-        (rows["paper"] == table.paper.numbers)
-        & (rows["table"] == (table.published_as or table.name))
+    shown = [
+        (paper, number) == quoted.get(method, own)
+        for paper, number, method in zip(rows["paper"], rows["table"], rows["method"], strict=True)
     ]
     return {
         (line.dataset, line.method, line.variant, line.metric): PaperNumber(
             line.value, line.source, line.verified
         )
-        for line in rows.itertuples()
+        for line in rows[shown].itertuples()
     }

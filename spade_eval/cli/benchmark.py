@@ -195,6 +195,9 @@ def benchmark(
     sbatch: tables.Sbatch = None,
 ) -> None:
     """Train and score models; prints the table and writes CSV, plots and a picture grid."""
+    if rows.more_baselines and not rows.compare:
+        words = " ".join(rows.more_baselines)
+        raise UserError(f"unexpected {words!r}; expected flags, or names behind --compare")
     if table is None and seeds == 1:
         _measure(context, run, budget, rows, asked)
         return
@@ -309,10 +312,6 @@ def comparing(
 ) -> Comparing:
     """Tell whom the flags compare; `given` are the rows of --checkpoint and --images."""
     if not compare:
-        if more:
-            raise UserError(
-                f"unexpected {' '.join(more)!r}; expected flags, or names behind --compare"
-            )
         return Comparing((), ())
     baselines = tuple(dict.fromkeys([*compare, *(more or ())]))
     subjects = tuple(name for name in given if name not in baselines)

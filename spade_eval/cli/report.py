@@ -15,7 +15,7 @@ from spade_eval.errors import UserError
 from spade_eval.files import is_writable
 
 if TYPE_CHECKING:
-    from spade_eval.paper_tables import PaperTable
+    from spade_eval.papers.tables import PaperTable
     from spade_eval.reports.run_report import RunReport
     from spade_eval.reports.tables.latex import LatexForm
 
@@ -34,7 +34,7 @@ def report(
         typer.Option(
             metavar="N|NAME",
             help="A table of a paper beside what was measured: 1, 3, 4 or 5 of the SPADE paper, in "
-            "full park2019-3.",
+            "full park2019-3, or oasis2021-1, systems, norms.",
         ),
     ] = None,
     unverified: Annotated[
@@ -146,7 +146,7 @@ def _show_together(
     latex: "LatexForm",
     scratch: Path,
 ) -> None:
-    from spade_eval.paper_tables import paper_table_called
+    from spade_eval.papers.tables import paper_table_called
     from spade_eval.reports.merged_report import write_merged_report
     from spade_eval.reports.paper_report import write_table_of_runs
     from spade_eval.reports.runs import open_runs

@@ -28,8 +28,8 @@ Table = Annotated[
     typer.Option(
         metavar="N|NAME",
         help="Train and score what a table of a paper needs: 1, 3, 4 or 5 of the SPADE paper, in "
-        "full park2019-3; norms compares normalisations. For several datasets: --dataset "
-        "cocostuff,ade20k.",
+        "full park2019-3, or oasis2021-1; systems compares methods, norms normalisations. For "
+        "several datasets: --dataset cocostuff,ade20k.",
         rich_help_panel=SEVERAL,
     ),
 ]

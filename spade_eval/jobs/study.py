@@ -20,7 +20,7 @@ from spade_eval.jobs.launch import Failure, Launch, Outcome
 from spade_eval.models.choices import PerceptualNetwork
 from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.models.training.distributed import ALONE
-from spade_eval.paper_tables import SAME_NETWORK, PaperTable, paper_table_called
+from spade_eval.papers.tables import UNTRAINED, PaperTable, paper_table_called
 from spade_eval.records import sha256_of_json
 from spade_eval.rows import Request
 from spade_eval.training.perceptual import resolved
@@ -56,18 +56,15 @@ class Study:
         """Return those that have to be trained: each network once."""
         if self.table is None:
             return self.models
-        models = self.models or self.table.models
+        perceptual = self._perceptual(weights_dir)
         holds = {
             "one process": self.processes == 1,
-            "no perceptual loss": self._perceptual(weights_dir) == "none",
+            "no perceptual loss": perceptual == "none",
+            "no VGG-19": perceptual != "vgg19",
         }
-        networks = [
-            SAME_NETWORK[name].model
-            if name in SAME_NETWORK and holds[SAME_NETWORK[name].when]
-            else name
-            for name in models
-        ]
-        return tuple(dict.fromkeys(networks))
+        instead = {name: row.same_as for name, row in UNTRAINED.items() if holds[row.when]}
+        networks = [instead.get(name, name) for name in self.models or self.table.models]
+        return tuple(dict.fromkeys(name for name in networks if name is not None))
 
     def _perceptual(self, weights_dir: Path) -> PerceptualNetwork:
         """Return whose features the full model's loss compares."""
@@ -80,7 +77,7 @@ def paper_table(name: str, models: Sequence[str] = ()) -> PaperTable:
     """Return a paper's table by its name; `UserError` for others, and for models it has not."""
     table = paper_table_called(name)
     for model in models:
-        lookup(dict.fromkeys(table.models), model, f"model of {table.name}")
+        lookup(dict.fromkeys(table.known), model, f"model of {table.name}")
     return table
 
 

@@ -112,8 +112,17 @@ def test_who_is_compared_with_whom() -> None:
     assert comparing(["concat"], None, [], ["spade", "concat"]).subjects == ("spade",)
     with pytest.raises(UserError, match="has nothing to compare"):
         comparing(["spade"], None, [], None)
-    with pytest.raises(UserError, match="unexpected 'concat'"):
-        comparing(None, ["concat"], ["mine"], None)
+
+
+@pytest.mark.parametrize("flags", [[], ["--table", "1"], ["--seeds", "2"]])
+def test_words_that_belong_to_no_flag_are_refused_before_any_job(
+    flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["benchmark", "concat", *TINY, *flags, "--out", str(tmp_path / "run")]
+    code, out, err = called(words, capsys)
+    assert (code, out) == (2, "")
+    assert "unexpected 'concat'; expected flags, or names behind --compare" in err
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_baseline_without_a_row_is_refused_before_anything_is_trained(

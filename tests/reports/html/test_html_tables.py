@@ -9,7 +9,7 @@ import html_runs
 import pytest
 import synthetic
 
-from spade_eval.paper_tables import paper_table_called
+from spade_eval.papers.tables import paper_table_called
 from spade_eval.reports.comparison_report import comparison_section
 from spade_eval.reports.html.details import Details
 from spade_eval.reports.html.report_data import ReportData

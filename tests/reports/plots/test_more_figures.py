@@ -12,7 +12,7 @@ from counted import write_run
 from PIL import Image
 from synthetic import group, job, run
 
-from spade_eval.paper_tables import paper_table_called
+from spade_eval.papers.tables import paper_table_called
 from spade_eval.records import RecordStore
 from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.plots.differences import plot_class_differences

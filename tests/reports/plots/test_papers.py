@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from synthetic import job
 
-from spade_eval.paper_tables import PAPER_TABLES, PaperTable, paper_table_called
+from spade_eval.papers.tables import PAPER_TABLES, PaperTable, paper_table_called
 from spade_eval.records import Measurement
 from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.plots.papers import plot_paper_table

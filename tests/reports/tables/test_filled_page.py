@@ -8,7 +8,7 @@ from counted import write_run
 from synthetic import job
 
 from spade_eval.errors import UserError
-from spade_eval.paper_tables import paper_table_called
+from spade_eval.papers.tables import paper_table_called
 from spade_eval.reports.measured.provenance import shared_provenance
 from spade_eval.reports.run_report import fill_page_with_scores, write_run_tables
 from spade_eval.reports.runs import open_run

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from spade_eval.paper_tables import PAPER_TABLES, PARK_2019, PaperTable, paper_table_called
+from spade_eval.papers.publications import PARK_2019
+from spade_eval.papers.tables import PAPER_TABLES, PaperTable, paper_table_called
 from spade_eval.reports.tables.published import (
     DATASETS,
     FILE,
@@ -84,7 +85,10 @@ def test_every_row_of_a_table_joins_its_numbers(table: PaperTable) -> None:
     numbers = paper_numbers(table, unverified=True)
     keys = [(row.method, row.variant) for row in table.rows]
     assert len(set(keys)) == len(keys)
-    assert {(method, variant) for _, method, variant, _ in numbers} == set(keys)
+    joined = {(method, variant) for _, method, variant, _ in numbers}
+    joined = {(method, variant) for method, variant in joined if "as quoted by" not in variant}
+    assert set(keys) <= joined
+    assert joined - set(keys) <= {(row.method, row.variant) for row in table.later}
 
 
 def test_names_of_datasets_and_metrics() -> None:

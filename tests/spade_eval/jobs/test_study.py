@@ -27,7 +27,7 @@ from spade_eval.jobs.job import REFERENCES
 from spade_eval.jobs.launch import Launch, Outcome
 from spade_eval.jobs.study import Study, missing, paper_table, run_folder, table_folder
 from spade_eval.models.checkpoints.files import load_weights
-from spade_eval.paper_tables import PAPER_TABLES, SAME_NETWORK
+from spade_eval.papers.tables import PAPER_TABLES, UNTRAINED
 from spade_eval.records import RecordStore
 from spade_eval.rows import Request
 from spade_eval.training import perceptual
@@ -83,7 +83,12 @@ def test_rows_that_are_another_rows_network_are_not_trained(
     assert "spade_without_perceptual" not in study("5", weights_dir=tmp_path)
     monkeypatch.setattr(perceptual, "is_installed", lambda weights, _: weights == VGG19)
     assert "spade_without_perceptual" in study("5", weights_dir=tmp_path)
+    assert "crn" in study("1", weights_dir=tmp_path)
+    monkeypatch.undo()
+    assert "crn" not in study("1", weights_dir=tmp_path)
     assert study("4", weights_dir=tmp_path, models=("spade_batch",)) == ("spade",)
+    assert study("1", weights_dir=tmp_path, models=("oasis",)) == ("oasis",)
+    assert paper_table("1", ("oasis", "clade")) is PAPER_TABLES["park2019-1"]
 
 
 def test_every_table_trains_each_of_its_networks_once(tmp_path: Path) -> None:
@@ -91,7 +96,7 @@ def test_every_table_trains_each_of_its_networks_once(tmp_path: Path) -> None:
     for name, table in PAPER_TABLES.items():
         trained = study(name, weights_dir=tmp_path)
         assert len(set(trained)) == len(trained)
-        assert set(table.models) - set(trained) <= set(SAME_NETWORK)
+        assert set(table.models) - set(trained) <= set(UNTRAINED)
         assert REFERENCES not in table.models
 
 
@@ -304,7 +309,7 @@ def test_a_table_is_trained_scored_written_and_continued(tmp_path: Path) -> None
     ).stdout  # fmt: skip
     assert "4 jobs to run" in out
     assert "Sync BatchNorm" in out
-    assert SAME_NETWORK["spade_batch"].reason.split(":")[0] in out
+    assert UNTRAINED["spade_batch"].reason.split(":")[0] in out
     for seed in (0, 1):
         folder = tmp_path / f"scenes-seed{seed}"
         assert models(folder) == ["spade"]

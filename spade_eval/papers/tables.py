@@ -5,33 +5,19 @@ A line joins the published numbers by (method, variant) and the measured ones by
 model. A further table is one more `PaperTable` in `PAPER_TABLES`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from spade_eval.errors import lookup
-
-
-@dataclass(frozen=True, kw_only=True)
-class Paper:
-    """A publication, and how its numbers were measured as far as that is known.
-
-    `SUITE` stands for tables of the suite's own, which were never printed.
-    """
-
-    key: str  # "park2019"
-    authors: str
-    venue: str
-    numbers: str  # what `reports/published.csv` calls it
-    # Datasets here are named as the paper names them.
-    image_counts: Mapping[str, int] = field(default_factory=dict)
-    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # (height, width)
-    usual_size: tuple[int, int] = (256, 256)
-    counts_unlabelled: tuple[str, ...] = ()  # as wrong, in accuracy
-    unknown_accuracy: tuple[str, ...] = ()  # whether they are counted was not found
-    unpublished_lists: tuple[str, ...] = ()  # of images
-    fid_profile: str = ""  # that probably made its FID
-    fid_network: str = ""
+from spade_eval.papers.publications import (
+    LIU_2019,
+    PARK_2019,
+    SUITE,
+    SUSHKO_2021,
+    TAN_2021,
+    TANG_2020,
+    Paper,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +29,7 @@ class PaperRow:
     method: str  # as the published numbers name it
     variant: str = ""
     group: str = ""
+    quoted: Paper | None = None  # whose numbers these are, where they are not the table's own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +40,9 @@ class PaperTable:
     number: int = 0
     title: str
     rows: tuple[PaperRow, ...]
+    # Methods that the paper could not know, and what their own papers print: shown where they were
+    # measured, trained where --model asks for them.
+    later: tuple[PaperRow, ...] = ()
     metrics: tuple[str, ...] = ("miou",)  # that it prints
     open_to_others: bool = False  # shows further methods that were measured
     slopes: bool = False  # its groups are drawn as lines from variant to variant
@@ -84,26 +74,11 @@ class PaperTable:
         """The suite's models that the table needs, each once, in the order of the rows."""
         return tuple(dict.fromkeys(row.model for row in self.rows if row.model is not None))
 
-
-# "Semantic Image Synthesis with Spatially-Adaptive Normalization".
-PARK_2019 = Paper(
-    key="park2019",
-    authors="Park et al.",
-    venue="CVPR 2019",
-    numbers="SPADE (arXiv 1903.07291)",
-    image_counts={"COCO-Stuff": 5000, "ADE20K": 2000, "Cityscapes": 500},
-    sizes={"Cityscapes": (256, 512)},
-    # 81.9 of SPADE on Cityscapes counts unlabelled pixels as wrong, 93.5 leaves them out
-    # (SPADE#100).
-    counts_unlabelled=("Cityscapes",),
-    unknown_accuracy=("COCO-Stuff", "ADE20K", "ADE20K-outdoor"),
-    unpublished_lists=("ADE20K-outdoor",),
-    fid_profile="legacy-2019a",
-    fid_network="torchvision's Inception",
-)
-
-
-SUITE = Paper(key="", authors="The suite", venue="not published", numbers="")
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Those and the models of later papers' rows."""
+        later = (row.model for row in self.later if row.model is not None)
+        return tuple(dict.fromkeys((*self.models, *later)))
 
 
 def _row(
@@ -112,9 +87,18 @@ def _row(
     return PaperRow(title=title, model=model, method=method or title, variant=variant, group=group)
 
 
+def _quoted(title: str, model: str | None, paper: Paper, variant: str = "") -> PaperRow:
+    return PaperRow(title=title, model=model, method=title, variant=variant, quoted=paper)
+
+
 def _variant(title: str, model: str, variant: str, group: str = "") -> PaperRow:
     return _row(title, model, "SPADE", variant, group)
 
+
+_LATER = (
+    _quoted("CLADE", "clade", TAN_2021),
+    _quoted("CLADE-ICPE", "clade_icpe", TAN_2021),
+)
 
 PAPER_TABLES: dict[str, PaperTable] = {
     table.key: table
@@ -126,11 +110,12 @@ PAPER_TABLES: dict[str, PaperTable] = {
             metrics=("miou", "acc_valid", "acc_all", "fid"),
             open_to_others=True,
             rows=(
-                _row("CRN", None),
+                _row("CRN", "crn"),
                 _row("SIMS", None),
                 _row("pix2pixHD", "pix2pixhd"),
                 _row("SPADE", "spade"),
             ),
+            later=(_quoted("OASIS", "oasis", SUSHKO_2021), *_LATER),
         ),
         PaperTable(
             paper=PARK_2019,
@@ -205,6 +190,40 @@ PAPER_TABLES: dict[str, PaperTable] = {
             ),
         ),
         PaperTable(
+            paper=SUSHKO_2021,
+            number=1,
+            title="Methods",
+            published_as=SUSHKO_2021.main_table,
+            metrics=("miou", "fid"),
+            open_to_others=True,
+            rows=(
+                _quoted("CRN", "crn", PARK_2019),
+                _quoted("SIMS", None, PARK_2019),
+                _quoted("pix2pixHD", "pix2pixhd", PARK_2019),
+                _quoted("LGGAN", None, TANG_2020),
+                _quoted("CC-FPSE", None, LIU_2019),
+                _quoted("SPADE", "spade", PARK_2019),
+                _row("SPADE+", None),
+                _row("OASIS", "oasis"),
+            ),
+            later=_LATER,
+        ),
+        PaperTable(
+            paper=SUITE,
+            called="systems",
+            title="Systems",
+            rows=(
+                _row("CRN", "crn"),
+                _row("pix2pixHD", "pix2pixhd"),
+                _row("pix2pixHD++", "pix2pixhdpp"),
+                _row("Concat", "concat"),
+                _row("SPADE", "spade"),
+                _row("CLADE", "clade"),
+                _row("CLADE-ICPE", "clade_icpe"),
+                _row("OASIS", "oasis"),
+            ),
+        ),
+        PaperTable(
             paper=SUITE,
             called="norms",
             title="Normalisations in SPADE's decoder",
@@ -235,26 +254,31 @@ def paper_table_called(name: str) -> PaperTable:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SameNetwork:
-    """Why a row is not trained: under some condition it is another row's network, bit for bit."""
+class Untrained:
+    """Why a row is not trained under some condition."""
 
-    model: str  # whose row it would repeat
-    when: Literal["one process", "no perceptual loss"]
+    when: Literal["one process", "no perceptual loss", "no VGG-19"]
     reason: str  # the footnote
+    same_as: str | None = None  # the model that would be its network, bit for bit
 
 
-SAME_NETWORK: dict[str, SameNetwork] = {
-    "spade_batch": SameNetwork(
-        model="spade",
+UNTRAINED: dict[str, Untrained] = {
+    "spade_batch": Untrained(
+        same_as="spade",
         when="one process",
         reason="BatchNorm is not measured separately: on one process its statistics are those of "
         "the whole batch, so it would be the network of Sync BatchNorm again, bit for bit.",
     ),
-    "spade_without_perceptual": SameNetwork(
-        model="spade",
+    "spade_without_perceptual": Untrained(
+        same_as="spade",
         when="no perceptual loss",
         reason="SPADE w/o perceptual loss is not measured separately: no weights for it were "
         "there, so every row was trained without that loss. What stands in the row of the full "
         "model is this ablation, and the full model of the paper is not measured.",
+    ),
+    "crn": Untrained(
+        when="no VGG-19",
+        reason="CRN is not measured: it learns from features of VGG-19 alone, whose weights were "
+        "not in --weights-dir.",
     ),
 }
