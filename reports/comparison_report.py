@@ -21,7 +21,8 @@ from spade_eval.reports.run_report import (
     write_page,
 )
 from spade_eval.reports.runs import open_run
-from spade_eval.reports.statistics.comparison import Comparison, compare
+from spade_eval.reports.statistics.comparison import compare
+from spade_eval.reports.statistics.differences import Comparison
 from spade_eval.reports.statistics.intervals import uncertainties_of
 from spade_eval.reports.tables.comparisons import (
     class_lists,
@@ -123,11 +124,13 @@ def differences_frame(comparison: Comparison) -> pd.DataFrame:
     """Return a line for each metric and baseline, as recorded."""
     columns = ("baseline", "metric", "unit", "larger_is_better", "subject", "baseline_value",
                "difference", "low", "high", "method", "verdict",
-               "corrected")  # fmt: skip
+               "corrected", "standard_error", "num_images", "smallest", "needed",
+               "p_value")  # fmt: skip
     lines = [
         (pair.baseline, item.metric, item.unit, item.larger_is_better, item.subject,
          item.baseline, item.difference, item.low, item.high, item.method, item.verdict,
-         item.corrected)
+         item.corrected, item.standard_error, item.num_images, item.smallest, item.needed,
+         item.p_value)
         for pair in comparison.pairs
         for item in pair.differences
     ]  # fmt: skip
@@ -137,10 +140,10 @@ def differences_frame(comparison: Comparison) -> pd.DataFrame:
 def classes_frame(comparison: Comparison) -> pd.DataFrame:
     """Return a line for each class and baseline: IoU in fractions."""
     columns = ("baseline", "class", "subject", "baseline_value", "difference", "low", "high",
-               "verdict")  # fmt: skip
+               "verdict", "p_value")  # fmt: skip
     lines = [
         (pair.baseline, item.name, item.subject, item.baseline, item.difference, item.low,
-         item.high, item.verdict)
+         item.high, item.verdict, item.p_value)
         for pair in comparison.pairs
         for item in pair.classes
     ]  # fmt: skip

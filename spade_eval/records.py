@@ -82,6 +82,7 @@ class Measurement:
     features_sha256: str | None = None
     fid_profile: str | None = None
     num_samples: int | None = None  # images per label map, for diversity
+    until: str | None = None  # rule by which scoring stopped at `num_images`, as "miou+-0.5"
     reference_sha256: str | None = None  # of the reference statistics
     notes: tuple[str, ...] = ()  # footnotes the number must never be shown without
     # Where, when and by what.

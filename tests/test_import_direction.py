@@ -50,6 +50,8 @@ MAY_IMPORT = {  # besides itself
         "spade_eval.figures.grid",
         "spade_eval.metrics.arrays",
         "spade_eval.metrics.counts",
+        "spade_eval.metrics.count_influence",
+        "spade_eval.metrics.stopping",
         "spade_eval.metrics.recomputed",
     ),
 }

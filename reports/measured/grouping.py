@@ -41,7 +41,7 @@ class ProtocolKey(NamedTuple):
     split: str
     height: int
     width: int
-    num_images: int
+    num_images: int  # 0 where a rule of `--until` ended each row at its own
     profile: str
     protocol_sha256: str
     segmenter_sha256: str | None
@@ -52,7 +52,7 @@ class ProtocolKey(NamedTuple):
         """Name of the folder that holds this table where a run has several."""
         readable = (
             f"{self.dataset}-{self.split}-{self.height}x{self.width}"
-            f"-{self.num_images}-images-{self.profile}"
+            f"-{self.num_images or 'until'}-images-{self.profile}"
         )
         return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', readable)}-{sha256_of_json(list(self))[:8]}"
 
@@ -81,6 +81,11 @@ class Row:
         """Whether the images are of a generator whose training is known."""
         return not self.is_reference and self.measurements[0].train_steps is not None
 
+    @property
+    def until(self) -> str | None:
+        """The rule by which scoring stopped, in random order; None: all images were scored."""
+        return self.measurements[0].until
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolGroup:
@@ -96,9 +101,10 @@ class ProtocolGroup:
         """Data and protocol, for the head of a table or a figure."""
         key = self.key
         plural = "" if key.num_images == 1 else "s"
+        count = str(key.num_images or f"until {self.rows[0].until},")
         order = "" if key.height == key.width else " (height x width)"
         return (
-            f"{key.dataset} {key.split}, {key.num_images} image{plural} of "
+            f"{key.dataset} {key.split}, {count} image{plural} of "
             f"{key.height}x{key.width}{order}, profile {key.profile}"
         )
 
@@ -223,7 +229,7 @@ def _data_and_profile(measurement: Measurement) -> tuple[str, str, str, int, int
         measurement.split,
         measurement.height,
         measurement.width,
-        measurement.num_images,
+        measurement.num_images if measurement.until is None else 0,
         measurement.profile,
         measurement.protocol_sha256,
     )

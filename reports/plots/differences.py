@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from spade_eval.reports.measured.grouping import shortened
 from spade_eval.reports.plots.page import INK, MARGIN, WIDTH, Page, Plot, settings, text_width, tidy
-from spade_eval.reports.statistics.comparison import ClassDifference, Comparison, Difference, Pair
+from spade_eval.reports.statistics.differences import ClassDifference, Comparison, Difference, Pair
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

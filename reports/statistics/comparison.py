@@ -5,107 +5,45 @@ Accuracies and mIoU: paired bootstrap over the images (`bootstrap.py`). Distance
 without bias, and paired influence values (`frechet_influence.py`, `kernel_distances.py`). Where
 the 95% interval of a difference holds zero, no difference is shown, whatever the two numbers look
 like. An interval is about the images of this split and one training of each method; another seed is
-another matter.
+another matter. Several baselines are held together by Holm, classes by Benjamini and Hochberg.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from spade_eval.errors import UserError, lookup
-from spade_eval.metrics.counts import StoredCounts
-from spade_eval.reports.measured.counts import average_of, stored_counts
+from spade_eval.metrics.count_influence import Floats, iou_influence
+from spade_eval.metrics.counts import StoredCounts, iou_of
+from spade_eval.metrics.stopping import sequence_margin
 from spade_eval.reports.measured.grouping import (
     ProtocolGroup,
-    Row,
     metric_names,
     value_of,
 )
-from spade_eval.reports.statistics.bootstrap import (
-    NUM_RESAMPLES,
-    Resampled,
-    draw_counts,
-    drawn_images,
-    interval,
-    resampled,
+from spade_eval.reports.statistics.bootstrap import NUM_RESAMPLES, interval
+from spade_eval.reports.statistics.comparison_notes import comparison_notes
+from spade_eval.reports.statistics.differences import (
+    ClassDifference,
+    Comparison,
+    Difference,
+    ImageDifference,
+    Pair,
+    verdict,
 )
-from spade_eval.reports.statistics.stored_distances import (
-    StoredDistance,
-    difference_of,
-    stored_distances,
+from spade_eval.reports.statistics.multiplicity import (
+    benjamini_hochberg,
+    holm,
 )
+from spade_eval.reports.statistics.power import images_needed, smallest_difference
+from spade_eval.reports.statistics.sides import Side, Tested, p_value_of, tested
+from spade_eval.reports.statistics.stored_distances import difference_of
 
-Verdict = Literal["better", "worse", "no difference shown", "no interval"]
 NUM_IMAGES_SHOWN = 20
+SEQUENCE = "confidence sequence over the common images"
 BOOTSTRAP = f"paired bootstrap over images, {NUM_RESAMPLES:,} resamples"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """Subject minus baseline in one metric, as recorded, with its 95% interval.
-
-    The interval of a distance is about `corrected`, the difference without the bias of both.
-    """
-
-    metric: str
-    label: str
-    unit: str
-    larger_is_better: bool
-    subject: float
-    baseline: float
-    difference: float
-    corrected: float
-    low: float
-    high: float
-    method: str  # "" where there is no interval
-    verdict: Verdict
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassDifference:
-    """The same for the IoU of one class."""
-
-    name: str
-    subject: float
-    baseline: float
-    difference: float
-    low: float
-    high: float
-    verdict: Verdict
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageDifference:
-    """Accuracy of one image under both methods."""
-
-    name: str
-    subject: float
-    baseline: float
-    difference: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """The subject against one baseline."""
-
-    subject: str
-    baseline: str
-    differences: tuple[Difference, ...]
-    classes: tuple[ClassDifference, ...]  # largest win first
-    images: tuple[ImageDifference, ...]  # won and lost, largest absolute difference first
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """One subject against several baselines under one protocol."""
-
-    title: str
-    subject: str
-    pairs: tuple[Pair, ...]
-    notes: tuple[str, ...]
 
 
 def compare(
@@ -116,72 +54,102 @@ def compare(
 ) -> Comparison:
     """Compare rows of one protocol by title; `UserError` for a name that no row has."""
     by_title = {row.title: row for row in group.rows}
-    mine = _Side.open(lookup(by_title, subject, "row"), run_folder)
-    others = [_Side.open(lookup(by_title, name, "row"), run_folder) for name in baselines]
-    notes = [*_notes(mine, others), *group.notes]
+    mine = Side.open(lookup(by_title, subject, "row"), run_folder)
+    others = [Side.open(lookup(by_title, name, "row"), run_folder) for name in baselines]
+    for other in others:
+        _require_same_images(mine, other)
+    found = [_tests(mine, other) for other in others]
+    adjusted = _adjusted(found)
+    pairs = [
+        _pair(mine, other, tests, p_values)
+        for other, tests, p_values in zip(others, found, adjusted, strict=True)
+    ]
     return Comparison(
         title=f"{subject} against {', '.join(baselines)}: {group.title}",
         subject=subject,
-        pairs=tuple(_pair(mine, other) for other in others),
-        notes=tuple(notes),
+        pairs=tuple(pairs),
+        notes=(*comparison_notes(mine, others, pairs), *group.notes),
     )
 
 
-@dataclass(frozen=True)
-class _Side:
-    """A row with everything that its intervals are made from."""
-
-    row: Row
-    counts: StoredCounts | None
-    resamples: Resampled | None
-    distances: Mapping[str, StoredDistance]
-
-    @classmethod
-    def open(cls, row: Row, run_folder: Path) -> "_Side":
-        counts = stored_counts(run_folder, row.measurements[0])
-        resamples = None
-        if counts is not None:
-            times = draw_counts(drawn_images(len(counts)))
-            resamples = resampled(counts, times, average_of(row, counts))
-        return cls(row, counts, resamples, stored_distances(row, run_folder))
+def _tests(subject: Side, baseline: Side) -> dict[str, Tested]:
+    """Compare two rows in every metric that both have."""
+    return {
+        name: tested(name, subject, baseline)
+        for name in metric_names([subject.row, baseline.row])
+        if name in subject.row.scores and name in baseline.row.scores
+    }
 
 
-def _pair(subject: _Side, baseline: _Side) -> Pair:
-    for side in (subject, baseline):
-        if side.counts and subject.counts and side.counts.names != subject.counts.names:
-            raise UserError(
-                f"{subject.row.title} and {baseline.row.title} were scored on other images or in "
-                "another order; score both again in one run"
-            )
+def _adjusted(found: Sequence[Mapping[str, Tested]]) -> list[dict[str, float]]:
+    """Adjust the p-values of each metric over the baselines (Holm)."""
+    adjusted: list[dict[str, float]] = [{} for _ in found]
+    for metric in dict.fromkeys(name for tests in found for name in tests):
+        places = [place for place, tests in enumerate(found) if metric in tests]
+        p_values = holm([found[place][metric].p_value for place in places])
+        for place, p_value in zip(places, p_values, strict=True):
+            adjusted[place][metric] = float(p_value)
+    return adjusted
+
+
+def _require_same_images(subject: Side, baseline: Side) -> None:
+    """Refuse rows without common images: of those that a rule ended, the first are common."""
+    if subject.counts is None or baseline.counts is None:
+        return
+    mine, other = subject.counts.names, baseline.counts.names
+    count = max(len(mine), len(other)) if subject.row.until is None else min(len(mine), len(other))
+    if mine[:count] != other[:count]:
+        raise UserError(
+            f"{subject.row.title} and {baseline.row.title} were scored on other images or in "
+            "another order; score both again in one run"
+        )
+
+
+def _pair(
+    subject: Side, baseline: Side, tests: Mapping[str, Tested], p_values: Mapping[str, float]
+) -> Pair:
+    differences = [
+        _difference(name, subject, baseline, test, p_values[name]) for name, test in tests.items()
+    ]
+    if subject.counts is not None and baseline.counts is not None:
+        common = min(len(subject.counts), len(baseline.counts))
+        subject, baseline = subject.first(common), baseline.first(common)
     return Pair(
         subject=subject.row.title,
         baseline=baseline.row.title,
-        differences=tuple(
-            _difference(name, subject, baseline)
-            for name in metric_names([subject.row, baseline.row])
-            if name in subject.row.scores and name in baseline.row.scores
-        ),
+        differences=tuple(differences),
         classes=tuple(_classes(subject, baseline)),
         images=tuple(_images(subject, baseline)),
     )
 
 
-def _difference(metric: str, subject: _Side, baseline: _Side) -> Difference:
+def _difference(
+    metric: str, subject: Side, baseline: Side, test: Tested, p_value: float
+) -> Difference:
     about = subject.row.scores[metric]
     mine, other = value_of(about), value_of(baseline.row.scores[metric])
-    corrected, low, high, method = _interval_of(metric, mine - other, subject, baseline)
+    corrected, low, high, method = _interval_of(metric, mine - other, subject, baseline, test)
+    said = verdict(low, high, about.larger_is_better, p_value)
+    needed = images_needed(corrected, test.standard_error, test.num_images)
     return Difference(
         metric=metric, label=about.label, unit=about.unit,
         larger_is_better=about.larger_is_better, subject=mine, baseline=other,
         difference=mine - other, corrected=corrected, low=low, high=high, method=method,
-        verdict=verdict(low, high, about.larger_is_better),
+        standard_error=test.standard_error, num_images=test.num_images,
+        smallest=smallest_difference(test.standard_error), p_value=p_value,
+        needed=needed if said == "no difference shown" else math.nan, verdict=said,
     )  # fmt: skip
 
 
 def _interval_of(
-    metric: str, difference: float, subject: _Side, baseline: _Side
+    metric: str, difference: float, subject: Side, baseline: Side, test: Tested
 ) -> tuple[float, float, float, str]:
     """Return what the interval is about, its ends and how they were found."""
+    if subject.row.until is not None:
+        half = sequence_margin(max(test.num_images, 1)) * math.sqrt(test.num_images)
+        half *= test.standard_error
+        method = "" if math.isnan(half) else SEQUENCE
+        return test.value, test.value - half, test.value + half, method
     if subject.resamples is not None and baseline.resamples is not None:
         mine, other = subject.resamples.of(metric), baseline.resamples.of(metric)
         if mine is not None and other is not None:
@@ -193,38 +161,46 @@ def _interval_of(
     return difference, float("nan"), float("nan"), ""
 
 
-def verdict(low: float, high: float, larger_is_better: bool) -> Verdict:
-    """Say what an interval of the difference means for the subject."""
-    if np.isnan(low) or np.isnan(high):
-        return "no interval"
-    if low <= 0 <= high:
-        return "no difference shown"
-    return "better" if (low > 0) == larger_is_better else "worse"
-
-
-def _classes(subject: _Side, baseline: _Side) -> list[ClassDifference]:
+def _classes(subject: Side, baseline: Side) -> list[ClassDifference]:
     mine, other = subject.row.class_iou, baseline.row.class_iou
     names = [name for name in mine if name in other]
-    if subject.resamples is not None and baseline.resamples is not None:
+    lows = highs = p_values = np.full(len(mine), np.nan)
+    # Intervals of a class hold at one N alone, that of a stopped row was not chosen before.
+    if subject.resamples is not None and baseline.resamples is not None and not subject.row.until:
         lows, highs = interval(subject.resamples.iou - baseline.resamples.iou)
-    else:
-        lows = highs = np.full(len(mine), np.nan)
+        p_values = benjamini_hochberg(_class_p_values(subject, baseline))
     places = {name: place for place, name in enumerate(mine)}  # in the order of the classes
     differences = []
     for name in names:
         first, second = value_of(mine[name]), value_of(other[name])
         low, high = float(lows[places[name]]), float(highs[places[name]])
+        p_value = float(p_values[places[name]])
         if not np.isnan(first - second):
             differences.append(
                 ClassDifference(
                     name=name, subject=first, baseline=second, difference=first - second,
-                    low=low, high=high, verdict=verdict(low, high, True),
+                    low=low, high=high, p_value=p_value,
+                    verdict=verdict(low, high, True, p_value),
                 )
             )  # fmt: skip
     return sorted(differences, key=lambda item: -item.difference)
 
 
-def _images(subject: _Side, baseline: _Side) -> list[ImageDifference]:
+def _class_p_values(subject: Side, baseline: Side) -> list[float]:
+    """Return the p-value of the IoU of every class, by influence values; NaN for an absent one."""
+    assert subject.counts is not None
+    assert baseline.counts is not None
+    influence = iou_influence(subject.counts) - iou_influence(baseline.counts)
+    errors = influence.std(axis=0, ddof=1) / math.sqrt(len(influence))
+    differences = _iou(subject.counts) - _iou(baseline.counts)
+    return [p_value_of(*both) for both in zip(differences, errors, strict=True)]
+
+
+def _iou(counts: StoredCounts) -> Floats:
+    return iou_of(counts.counts.sum(axis=0, dtype=np.float64), "target")[0]
+
+
+def _images(subject: Side, baseline: Side) -> list[ImageDifference]:
     if subject.counts is None or baseline.counts is None:
         return []
     mine, other = subject.counts.image_accuracy(), baseline.counts.image_accuracy()
@@ -246,22 +222,3 @@ def _images(subject: _Side, baseline: _Side) -> list[ImageDifference]:
         for place in order
         if place in shown
     ]
-
-
-def _notes(subject: _Side, baselines: Sequence[_Side]) -> list[str]:
-    notes = [
-        "Intervals are of 95% and about the images of this split: one training of each method."
-    ]
-    num_classes = len(subject.row.class_iou)
-    if subject.resamples is not None and num_classes:
-        by_chance = max(1, round(0.05 * num_classes))
-        notes.append(
-            f"Of {num_classes} classes about {by_chance} would be won or lost by chance alone."
-        )
-    missing = [side.row.title for side in (subject, *baselines) if side.counts is None]
-    if missing:
-        notes.append(
-            f"No intervals of mIoU and accuracy for {', '.join(missing)}: no per-image counts are "
-            "stored; score the rows again in a new --out folder."
-        )
-    return notes

@@ -6,6 +6,7 @@ What takes long (groups left out, influence values) is computed once and kept in
 
 import contextlib
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -26,6 +27,7 @@ from spade_eval.reports.statistics.feature_distances import (
 from spade_eval.reports.statistics.frechet_influence import expand_frechet, standard_error_of
 from spade_eval.reports.statistics.jackknife import (
     FEWEST_IMAGES,
+    NUM_GROUPS,
     T_QUANTILE,
     Floats,
     LeftOut,
@@ -143,24 +145,36 @@ class StoredDistance:
 
 @dataclass(frozen=True)
 class DistanceDifference:
-    """Subject minus baseline without the bias of both, where it can be removed; its 95% ends."""
+    """Subject minus baseline without the bias of both, where it can be removed; its error."""
 
     value: float
-    low: float
-    high: float
+    standard_error: float
+    degrees: float  # of freedom; infinite where the normal law is used
     method: str
+
+    @property
+    def low(self) -> float:
+        return self.value - self._half
+
+    @property
+    def high(self) -> float:
+        return self.value + self._half
+
+    @property
+    def _half(self) -> float:
+        quantile = NORMAL_QUANTILE if math.isinf(self.degrees) else T_QUANTILE
+        return quantile * self.standard_error
 
 
 def difference_of(mine: StoredDistance, other: StoredDistance) -> DistanceDifference:
     """Compare two rows with the same label maps: what those do to both distances cancels."""
     if mine.is_correctable:
         centre = mine.corrected.value - other.corrected.value
-        half = NORMAL_QUANTILE * standard_error_of(mine.influence - other.influence)
-        return DistanceDifference(centre, centre - half, centre + half, INFLUENCE)
+        error = standard_error_of(mine.influence - other.influence)
+        return DistanceDifference(centre, error, math.inf, INFLUENCE)
     first, second, centre = mine.left_out, other.left_out, mine.recorded - other.recorded
     both = LeftOut(first.value - second.value, first.without - second.without)
-    half = T_QUANTILE * both.standard_error
-    return DistanceDifference(centre, centre - half, centre + half, JACKKNIFE)
+    return DistanceDifference(centre, both.standard_error, NUM_GROUPS - 1, JACKKNIFE)
 
 
 def stored_distances(row: Row, run_folder: Path) -> Mapping[str, StoredDistance]:

@@ -4,6 +4,7 @@
 The verdict stands in words beside the numbers; a colour alone says nothing.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 from urllib.parse import quote
 
 from spade_eval.reports.measured.provenance import Origin
-from spade_eval.reports.statistics.comparison import (
+from spade_eval.reports.statistics.differences import (
     ClassDifference,
+    Difference,
     ImageDifference,
     Pair,
     Verdict,
@@ -20,6 +22,8 @@ from spade_eval.reports.statistics.comparison import (
 from spade_eval.reports.tables.table import Cell, Column, Rank, Table, name_column, number_cell
 
 _MADE_FROM = "the records and per-image counts of both (see the scores' provenance)"
+_DETECTABLE = "smallest difference that so many images show with a chance of 80%"
+_NEEDED = "images that would show this difference with a chance of 80%"
 _RANKS: dict[Verdict, Rank] = {"better": "better", "worse": "worse"}
 
 
@@ -43,6 +47,8 @@ def difference_table(pair: Pair, notes: Sequence[str] = ()) -> Table:
             *numbers.corrected(),
             *numbers.ends(),
             _verdicts([item.verdict for item in items]),
+            numbers.smallest(),
+            _needed(items),
             name_column("interval by", methods),
         ),
         notes=tuple(notes),
@@ -175,6 +181,12 @@ class _Numbers:
             return []
         return [self._column("corrected", "difference without bias", values, signed=True)]
 
+    def smallest(self) -> Column:
+        """Return the column of the smallest differences that so many images can show."""
+        values = [item.smallest for item in self.items]
+        column = self._column("detectable", "smallest difference", values)
+        return replace(column, explanation=_DETECTABLE)
+
     def ends(self) -> list[Column]:
         """Return the interval: one column in print, two that can be sorted on the page."""
         lows = [item.low for item in self.items]
@@ -216,6 +228,17 @@ class _Numbers:
             exact=repr(value),
             facts={key: text for key, text in facts.items() if text},
         )
+
+
+def _needed(items: Sequence[Difference]) -> Column:
+    """Lay out the images that would show what is not shown."""
+    cells = [
+        Cell(text=f"{item.needed:,.0f}", value=item.needed)
+        if math.isfinite(item.needed)
+        else Cell()
+        for item in items
+    ]
+    return Column(heading="images needed", cells=tuple(cells), explanation=_NEEDED)
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> Column:

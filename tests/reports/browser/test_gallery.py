@@ -246,7 +246,7 @@ def test_five_thousand_images_do_not_hang_the_page(browser: Any, tmp_path: Path)
 
 def test_an_image_of_a_comparison_opens(browser: Any, tmp_path: Path) -> None:
     from spade_eval.reports.comparison_report import comparison_section
-    from spade_eval.reports.statistics.comparison import Comparison, ImageDifference, Pair
+    from spade_eval.reports.statistics.differences import Comparison, ImageDifference, Pair
 
     run = html_runs.write_run(tmp_path / "run", html_runs.measurements(models=MODELS), STEMS)
     image = ImageDifference(name=STEMS[3], subject=0.9, baseline=0.1, difference=0.8)

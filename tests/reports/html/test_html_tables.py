@@ -15,7 +15,7 @@ from spade_eval.reports.html.details import Details
 from spade_eval.reports.html.report_data import ReportData
 from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.measured.run_data import RunData
-from spade_eval.reports.statistics.comparison import (
+from spade_eval.reports.statistics.differences import (
     ClassDifference,
     Comparison,
     Difference,
@@ -131,26 +131,37 @@ def test_published_numbers_name_their_source() -> None:
 def comparison() -> Comparison:
     scores = {"subject": 0.5, "baseline": 0.4, "difference": 0.1}
     about = {"metric": "miou", "label": "mIoU", "unit": "%", "larger_is_better": True}
+    power = {"standard_error": 0.01, "num_images": 500, "smallest": 0.028, "p_value": 0.01}
     pair = Pair(
         subject="mine",
         baseline="spade",
         differences=(
             Difference(
-                **about, **scores, corrected=0.1, low=0.05, high=0.15, method="", verdict="better"
+                **about,
+                **scores,
+                **power,
+                corrected=0.1,
+                low=0.05,
+                high=0.15,
+                method="",
+                verdict="better",
+                needed=NAN,
             ),
             Difference(
                 **about,
                 **scores,
+                **power,
                 corrected=0.1,
                 low=NAN,
                 high=NAN,
                 method="",
                 verdict="no interval",
+                needed=4400,
             ),
         ),
         classes=(
             ClassDifference(
-                name="sky", **scores, low=-0.1, high=0.2, verdict="no difference shown"
+                name="sky", **scores, low=-0.1, high=0.2, p_value=0.3, verdict="no difference shown"
             ),
         ),
         images=(ImageDifference(name="val_000", subject=0.9, baseline=0.1, difference=0.8),),
@@ -166,8 +177,8 @@ def test_a_comparison_says_its_verdict_in_words(comparison: Comparison) -> None:
     details = Details([])
     metrics, classes, images = comparison_section(comparison).tables
     assert texts_of(metrics) == [
-        ["mIoU, %", "50.00", "40.00", "+10.00", "+5.00", "+15.00", "better", "-"],
-        ["mIoU, %", "50.00", "40.00", "+10.00", "-", "-", "no interval", "-"],
+        ["mIoU, %", "50.00", "40.00", "+10.00", "+5.00", "+15.00", "better", "2.80", "-", "-"],
+        ["mIoU, %", "50.00", "40.00", "+10.00", "-", "-", "no interval", "2.80", "4,400", "-"],
     ]
     assert headings_of(metrics)[1:3] == ["mine", "spade"]
     assert metrics.page_notes == [("", "a note")]

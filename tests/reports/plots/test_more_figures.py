@@ -21,7 +21,7 @@ from spade_eval.reports.plots.sample_size import distances_by_count, plot_distan
 from spade_eval.reports.plots.slopes import plot_ablation_slopes
 from spade_eval.reports.plots.tradeoff import plot_precision_recall, plot_tradeoff
 from spade_eval.reports.plots.training import curves_of, plot_training, smoothed
-from spade_eval.reports.statistics.comparison import ClassDifference, Pair
+from spade_eval.reports.statistics.differences import ClassDifference, Pair
 from spade_eval.reports.statistics.feature_distances import frechet
 from spade_eval.reports.tables.paper_tables import paper_table
 
@@ -103,7 +103,7 @@ def test_class_differences(num_classes: int, tmp_path: Path) -> None:
         ClassDifference(
             name=f"class {place} <b>", subject=0.5, baseline=0.4, difference=0.1 - place / 900,
             low=math.nan if place % 4 == 3 else 0.0, high=math.nan if place % 4 == 3 else 0.2,
-            verdict=verdicts[place % 4],
+            p_value=0.5, verdict=verdicts[place % 4],
         )
         for place in range(num_classes)
     )  # fmt: skip

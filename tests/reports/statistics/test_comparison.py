@@ -19,7 +19,8 @@ from spade_eval.records import RecordStore
 from spade_eval.reports.comparison_report import compared_images, write_comparisons
 from spade_eval.reports.measured.counts import average_of, stored_counts
 from spade_eval.reports.statistics.bootstrap import draw_counts, drawn_images, interval, resampled
-from spade_eval.reports.statistics.comparison import NUM_IMAGES_SHOWN, compare, verdict
+from spade_eval.reports.statistics.comparison import NUM_IMAGES_SHOWN, compare
+from spade_eval.reports.statistics.differences import verdict
 from spade_eval.reports.statistics.feature_distances import left_out_frechet
 from spade_eval.reports.statistics.frechet_influence import expand_frechet, standard_error_of
 from spade_eval.reports.statistics.intervals import row_uncertainty
