@@ -19,7 +19,7 @@ from spade_eval.reports.run_report import (
 )
 from spade_eval.reports.runs import Merged, merged
 from spade_eval.reports.statistics.intervals import uncertainties_of
-from spade_eval.reports.tables.formats import as_text
+from spade_eval.reports.tables.formats import text_with_notes
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.leaderboard import different, leaderboard, leaderboard_table
 from spade_eval.reports.tables.plain_rows import PlainRow, rows_of_frame
@@ -39,14 +39,14 @@ def write_merged_report(
     said_of_rows: list[str] = []
     palette = Palette.of_groups(groups)
     for group in groups:
-        board, place = leaderboard(group), folder / own_folder(group, groups)
+        board = leaderboard(group, [run.folder for run in runs])
+        place = folder / own_folder(group, groups)
         table = leaderboard_table(board)
         paths += write_forms(table, place, "leaderboard", latex)
         plots += plot_leaderboard(board, place, palette) if has_plots() else []
         rows += rows_of_frame(board)
-        said_of_rows += table.notes
-        notes = [f"Note: {note}" for note in table.notes]
-        texts.append("\n".join([table.title, "", as_text(table), *notes]))
+        said_of_rows += [table.shown, *table.notes]
+        texts.append("\n".join([table.title, "", *text_with_notes(table)]))
     said = _about_the_merge(runs, together)
     if len(groups) > 1:
         keys = [group.key for group in groups]

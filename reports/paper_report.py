@@ -15,7 +15,7 @@ from spade_eval.reports.plots.slopes import plot_ablation_slopes
 from spade_eval.reports.run_report import RunReport, files_of, has_plots, write_page
 from spade_eval.reports.runs import merged, open_run
 from spade_eval.reports.statistics.ordering import ordering_lines
-from spade_eval.reports.tables.formats import as_markdown, as_text, markdown_escaped
+from spade_eval.reports.tables.formats import as_markdown, markdown_escaped, text_with_notes
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.paper_layout import measured_table, published_table
 from spade_eval.reports.tables.paper_tables import paper_table
@@ -45,7 +45,8 @@ def write_table_of_runs(
     """Write the same for runs that are open already."""
     together = merged(runs)
     groups = by_protocol(together.measurements)
-    measured = paper_table(table, groups, unverified=unverified)
+    folders = [run.folder for run in runs]
+    measured = paper_table(table, groups, folders, unverified=unverified)
     measured.attrs["notes"] += [item.sentence() for item in together.disagreements]
     parts = [measured_table(measured, together.measurements)]
     paths = write_forms(parts[0], folder, table.stem, latex)
@@ -68,13 +69,12 @@ def write_table_of_runs(
         notes=tuple(order),
     )
     paths += write_page(web_page, folder / f"{table.stem}_html")
-    notes = (*measured.attrs["notes"], *said)
+    notes = (*filter(None, [measured.attrs["shown"]]), *measured.attrs["notes"], *said)
     return RunReport(tuple(paths), text, rows_of_frame(measured), notes)
 
 
 def _text(table: Table) -> str:
-    notes = [f"Note: {note}" for note in table.notes]
-    return "\n".join([table.title, "", as_text(table), *notes])
+    return "\n".join([table.title, "", *text_with_notes(table)])
 
 
 def _sections(table: PaperTable, parts: Sequence[Table]) -> Iterator[Section]:

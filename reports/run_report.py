@@ -29,6 +29,7 @@ from spade_eval.reports.tables.formats import as_text
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.plain_rows import PlainRow, rows_of_groups
 from spade_eval.reports.tables.score_layout import classes, scores, write_tables
+from spade_eval.reports.tables.table import MARKED
 from spade_eval.reports.tables.writing import NO_PARQUET, has_parquet
 
 # The engine writes the inputs and the photos beside the sources' own images.
@@ -141,7 +142,8 @@ def printed_table(group: ProtocolGroup, uncertainty: Uncertainty) -> str:
     table = scores(group, uncertainty)
     notes = ["↑ larger is better, ↓ smaller is better"]
     if table.has_ranks:
-        notes[0] += ", * best model of the column"
+        notes[0] += f", * {MARKED}"
+    notes += [table.shown] if table.shown else []
     return "\n".join([group.title, group.details, "", as_text(table), *notes])
 
 

@@ -119,6 +119,7 @@ class RunConfig:
     seed: int
     segmenter: str | None = None  # None: the profile's own
     fid_profile: str | None = None  # None: those of the profile
+    until: str | None = None  # rule by which scoring stops, as "miou+-0.5"; None: the whole split
     samples: int = 0  # images per label map whose diversity is measured; 0 measures none
     filled_weights: bool = False  # deterministic noise in the place of the segmenter's weights
     synthesis_precision: Precision = "float32"  # in which generators make the images to score
@@ -136,6 +137,8 @@ class RunConfig:
         fields = dataclasses.asdict(self)
         if self.budget.perceptual is None:
             del fields["budget"]["perceptual"]
+        if self.until is None:
+            del fields["until"]
         return fields
 
     @property

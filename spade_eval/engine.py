@@ -31,6 +31,7 @@ from spade_eval.scoring.diversity import Comparison, diversity, left_out, open_c
 from spade_eval.scoring.footnotes import footnotes, notes_of_scores
 from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.scoring.scorer import Scores
+from spade_eval.scoring.stopping import notes_of_rule, order_of
 from spade_eval.scoring.values import Value, measurements, with_provenance
 from spade_eval.sources.image_files import (
     ImageWriter,
@@ -56,8 +57,13 @@ class Benchmark:
     def __init__(self, config: RunConfig, place: Workplace, dataset: Dataset | None = None) -> None:
         self.config, self.place = config, place
         self.protocol = protocol_for(
-            config.profile, config.dataset, config.segmenter, config.fid_profile
+            config.profile, config.dataset, config.segmenter, config.fid_profile, config.until
         )
+        if self.protocol.until and place.world.size > 1:
+            raise UserError(
+                f"--until {self.protocol.until} looks at images one batch after another, found "
+                f"{place.world.size} processes; leave --gpus and --nodes out"
+            )
         self.store = RecordStore(place.run_folder / "records.jsonl")
         self.dataset = dataset or open_dataset(
             config.dataset, self.protocol.split, config.budget.size, place.data_root
@@ -245,11 +251,14 @@ class Benchmark:
         for column, features in scores.features.items():
             file = f"{name}-{identities[column][:8]}.npz"
             features.save(self.place.run_folder / "features" / file)
-        values = with_provenance(scores.values, self.count, identities)
+        values = with_provenance(scores.values, len(scores.per_image), identities)
         values += diverse
         common = self._common(row, source)
+        num_images = len(scores.per_image)
+        by_rule = notes_of_rule(self.protocol, row.name, num_images, self.count)
         common |= {
-            "notes": (*common["notes"], *notes_of_scores(self.config.dataset, scores)),
+            "num_images": num_images,
+            "notes": (*common["notes"], *by_rule, *notes_of_scores(self.config.dataset, scores)),
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - clock, 3),
         }
@@ -278,7 +287,7 @@ class Benchmark:
             "split": self.protocol.split,
             "height": height,
             "width": width,
-            "num_images": self.count,
+            "until": self.protocol.until or None,
             "profile": self.protocol.profile,
             "protocol_version": self.protocol.version,
             "protocol_sha256": resolved.sha256,
@@ -302,12 +311,24 @@ class Benchmark:
         return (*notes, *left_out(self.dataset.size, self._comparisons))
 
     def _write_inputs(self) -> None:
-        write_inputs(self.place.run_folder, self.dataset, range(self._num_kept))
+        write_inputs(self.place.run_folder, self.dataset, self._kept)
 
     @property
     def _num_kept(self) -> int:
-        """Images of a row that are kept as PNG, the first ones."""
+        """Images of a row that are kept as PNG, the first ones that are scored."""
         return num_written(range(self.count), self.place.save_images)
+
+    @property
+    def _kept(self) -> Sequence[int]:
+        """Their indices in the split."""
+        return order_of(self.protocol, self.count)[: self._num_kept]
+
+    def _kept_of(self, row: Row) -> Sequence[int]:
+        """Those of a recorded row, which a rule may have ended before all were scored."""
+        if not self.protocol.until:
+            return self._kept
+        job = self.job_sha256(row)
+        return self._kept[: max(item.num_images for item in self.store if item.job_sha256 == job)]
 
     def _writer(self, row: Row) -> ImageWriter:
         return ImageWriter(self._image_folder(row), self._num_kept if row.keep_images else 0)
@@ -316,16 +337,16 @@ class Benchmark:
         return self.place.run_folder / "images" / row.name
 
     def _lacks_images(self, row: Row) -> bool:
-        names = self.dataset.names[: self._num_kept]
+        names = [self.dataset.names[index] for index in self._kept_of(row)]
         return row.keep_images and lacks_images(self._image_folder(row), names)
 
     def _write_images(self, row: Row) -> None:
         """Images that are asked for after their row was recorded, bit for bit those scored."""
         with self._writer(row) as writer:
-            kept = range(self._num_kept)
+            kept = self._kept_of(row)
             batches = self.networks.scorer.batches(row.open(), "writing", kept)
             for batch in batches:
-                writer.write(batch.indices, batch.samples, batch.images)
+                writer.write(batch.places, batch.samples, batch.images)
 
 
 def _warn_of_labels(dataset: Dataset) -> None:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from spade_eval.errors import UserError, lookup
 from spade_eval.metrics.counts import ClassAverage
+from spade_eval.metrics.stopping import StoppingRule
 from spade_eval.models.labels import Size
 from spade_eval.records import sha256_of_json
 
@@ -69,6 +70,8 @@ class Protocol:
     # Rows of FID_PROFILES; the first is the column FID, each other one a column of its own.
     fid_profiles: tuple[str, ...] = ("pytorch-fid",)
     fid_reference: Literal["photos of the split, bicubic"] = "photos of the split, bicubic"
+    # A rule by which scoring stops, as "miou+-0.5"; "" scores the whole split.
+    until: str = ""
     # Images per forward pass. It is part of the protocol because it can move the last bit.
     batch_size: int = 4
 
@@ -89,6 +92,7 @@ class Protocol:
             "FID": _words(self.fid_profiles) or "left out",
             "FID reference": f"{self.fid_reference} at the images' size",
             "batch": f"{self.batch_size} images",
+            **({"until": f"{self.until}, in a random order"} if self.until else {}),
         }
         width = max(map(len, rows))
         return (f"{title:{width}}  {text}" for title, text in rows.items())
@@ -97,6 +101,8 @@ class Protocol:
         """Return the fields that decide numbers."""
         fields = dataclasses.asdict(self)
         del fields["about"]
+        if not self.until:  # protocols of before keep their hashes
+            del fields["until"]
         return fields
 
 
@@ -221,9 +227,24 @@ def profiles_of(dataset: str) -> list[str]:
 
 
 def protocol_for(
-    profile: str, dataset: str, segmenter: str | None = None, fid_profile: str | None = None
+    profile: str,
+    dataset: str,
+    segmenter: str | None = None,
+    fid_profile: str | None = None,
+    until: str | None = None,
 ) -> Protocol:
-    """Return a profile as it applies to a dataset; another segmenter or FID is part of its name."""
+    """Return a profile as it applies to a dataset; another segmenter or FID is part of its name.
+
+    With a rule to stop by there are no distances: their bias depends on the number of images.
+    """
+    if until is not None:
+        if fid_profile not in (None, NO_FID):
+            raise UserError(
+                f"--fid-profile {fid_profile} with --until {until}: the bias of a distance depends "
+                "on the number of images, which differs from row to row; leave one of them out"
+            )
+        plain = protocol_for(profile, dataset, segmenter, NO_FID)
+        return dataclasses.replace(plain, until=str(StoppingRule.parse(until)))
     name = profile_name(profile, dataset)
     known = profiles_of(dataset)
     if name == BY_SEGMENTER and name not in known and segmenter not in (None, IN_DOMAIN):

@@ -101,10 +101,12 @@ class ProtocolGroup:
         """Data and protocol, for the head of a table or a figure."""
         key = self.key
         plural = "" if key.num_images == 1 else "s"
-        count = str(key.num_images or f"until {self.rows[0].until},")
+        count = f"{key.num_images} image{plural}"
+        if not key.num_images:
+            count = f"until {self.rows[0].until}, images"
         order = "" if key.height == key.width else " (height x width)"
         return (
-            f"{key.dataset} {key.split}, {count} image{plural} of "
+            f"{key.dataset} {key.split}, {count} of "
             f"{key.height}x{key.width}{order}, profile {key.profile}"
         )
 

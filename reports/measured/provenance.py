@@ -98,6 +98,8 @@ def command_to_repeat(config: Mapping[str, Any], item: Measurement | None = None
     for name, flag in _FLAGS.items():
         if config.get(name) is not None and not _is_implied(name, config):
             words += [flag, str(config[name])]
+    if config.get("until"):
+        words += ["--until", config["until"]]
     if config.get("samples"):
         words += ["--samples", str(config["samples"])]
     if config.get("filled_weights"):

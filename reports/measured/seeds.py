@@ -101,6 +101,16 @@ def seeded_notes(seeded: Sequence[SeededRow]) -> list[str]:
     return [*notes, *training_notes(version for version in once if version.is_trained)]
 
 
+def spread_notes(seeded: Sequence[SeededRow]) -> list[str]:
+    """Say what ± is, where some row has it: one training has no spread."""
+    if all(len(row.versions) == 1 for row in seeded):
+        return []
+    return [
+        "± is the sample standard deviation over seeds: of one training to the next, not of the "
+        "mean."
+    ]
+
+
 def warnings_of_seeds(seeded: Sequence[SeededRow]) -> list[str]:
     """Return what makes the table of these rows doubtful; see `warnings_of`."""
     most = max((len(row.versions) for row in seeded), default=0)

@@ -18,7 +18,7 @@ def comparison_notes(subject: Side, baselines: Sequence[Side], pairs: Sequence[P
     ]
     if len(pairs) > 1:
         notes.append(f"Verdicts of a metric hold over its {len(pairs)} baselines ({HOLM}, 5%).")
-    if subject.resamples is not None and len(subject.row.class_iou) > 1:
+    if any(item.verdict != "no interval" for pair in pairs for item in pair.classes):
         notes.append(
             f"Verdicts of {len(subject.row.class_iou)} classes hold together: of those won or lost "
             f"at most 5% are expected to be so by chance ({BENJAMINI_HOCHBERG})."

@@ -5,20 +5,23 @@ import math
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from spade_eval.metrics.counts import StoredCounts
-from spade_eval.reports.measured.counts import average_of, counts_path
-from spade_eval.reports.measured.grouping import ProtocolGroup, ProtocolKey, Row
-from spade_eval.reports.statistics.bootstrap import (
-    RESAMPLED_METRICS,
-    draw_counts,
-    drawn_images,
-    interval,
-    resampled,
+from spade_eval.metrics.stopping import half_width
+from spade_eval.reports.measured.counts import counts_path
+from spade_eval.reports.measured.grouping import (
+    ProtocolGroup,
+    ProtocolKey,
+    Row,
+    metric_names,
+    value_of,
 )
+from spade_eval.reports.statistics.bootstrap import RESAMPLED_METRICS, interval
 from spade_eval.reports.statistics.floors import Floor, floors_of
-from spade_eval.reports.statistics.stored_distances import Corrected, stored_distances
+from spade_eval.reports.statistics.sides import Side, tested
+from spade_eval.reports.statistics.standings import Standing, standing_of
+from spade_eval.reports.statistics.stored_distances import Corrected
 
 Interval = tuple[float, float]
 Place = tuple[str, str]  # (row title, metric)
@@ -31,6 +34,7 @@ class Uncertainty:
     intervals: Mapping[Place, Interval]  # of distances: of the corrected value
     corrected: Mapping[Place, Corrected]  # of distances alone
     floors: Mapping[str, Floor] = field(default_factory=dict)  # of distances, by metric
+    standings: Mapping[str, Standing] = field(default_factory=dict)  # of the models, by metric
 
 
 Uncertainties = Mapping[ProtocolKey, Uncertainty]
@@ -48,18 +52,40 @@ def row_uncertainty(table_rows: Sequence[Row], run_folders: Sequence[Path]) -> U
     """
     intervals: dict[Place, Interval] = {}
     corrected: dict[Place, Corrected] = {}
+    sides: dict[str, Side] = {}
     for row in table_rows:
         folder = home_of(row, run_folders)
         if folder is None:
             continue
-        for metric, ends in _of_counts(row, folder).items():
+        side = sides[row.title] = Side.open(row, folder)
+        for metric, ends in _of_counts(side).items():
             intervals[row.title, metric] = ends
-        for metric, distance in stored_distances(row, folder).items():
+        for metric, distance in side.distances.items():
             found = corrected[row.title, metric] = distance.corrected
             if not math.isnan(found.low):
                 intervals[row.title, metric] = (found.low, found.high)
     floors = [floors_of(table_rows, folder) for folder in run_folders]
-    return Uncertainty(intervals, corrected, dict(ChainMap(*floors)))
+    standings = standings_of(table_rows, sides)
+    return Uncertainty(intervals, corrected, dict(ChainMap(*floors)), standings)
+
+
+def standings_of(table_rows: Sequence[Row], sides: Mapping[str, Side]) -> dict[str, Standing]:
+    """Test all pairs of models in every metric, paired by image."""
+    competing = [row for row in table_rows if not row.is_reference and row.title in sides]
+    standings = {}
+    for metric in metric_names(competing):
+        known = [row for row in competing if sides[row.title].has(metric)]
+        if not known:
+            continue
+        values = {row.title: value_of(row.scores[metric]) for row in known}
+        larger = known[0].scores[metric].larger_is_better
+        standings[metric] = standing_of(values, larger, partial(_test, metric, sides))
+    return standings
+
+
+def _test(metric: str, sides: Mapping[str, Side], one: str, other: str) -> tuple[float, float]:
+    found = tested(metric, sides[one], sides[other])
+    return found.value, found.p_value
 
 
 def home_of(row: Row, run_folders: Sequence[Path]) -> Path | None:
@@ -68,14 +94,17 @@ def home_of(row: Row, run_folders: Sequence[Path]) -> Path | None:
     return next((run for run in run_folders if counts_path(run, first).is_file()), None)
 
 
-def _of_counts(row: Row, folder: Path) -> dict[str, Interval]:
-    counts = StoredCounts.load(counts_path(folder, row.measurements[0]))
-    times = draw_counts(drawn_images(len(counts)))
-    values = resampled(counts, times, average_of(row, counts))
+def _of_counts(side: Side) -> dict[str, Interval]:
+    """Bootstrap; of a row that a rule ended, the confidence sequence at its last image."""
     intervals = {}
     for metric in RESAMPLED_METRICS:
-        drawn = values.of(metric)
-        if metric in row.scores and drawn is not None:
+        influence = side.influence(metric)
+        if influence is None or side.resamples is None:
+            continue
+        if side.row.until is not None:
+            value, half = value_of(side.row.scores[metric]), half_width(influence)
+            intervals[metric] = (value - half, value + half)
+        elif (drawn := side.resamples.of(metric)) is not None:
             low, high = interval(drawn)
             intervals[metric] = (float(low), float(high))
     return intervals

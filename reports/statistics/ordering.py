@@ -2,11 +2,10 @@
 """Whether measured rows come out in the order in which the paper has them.
 
 Two rows are ordered by the paper where one is ahead of the other on every one of its datasets, and
-by the measurements where their means are further apart than both spreads over seeds together. What
-was measured once has no spread, so nothing is concluded from it.
+by the measurements where a test over seeds says so (`over_seeds.py`), all pairs of a group held
+together. Rows that are not trained three times are not tested, so nothing is concluded from them.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -15,9 +14,17 @@ from typing import Any, Literal
 import pandas as pd
 
 from spade_eval.reports.measured.grouping import REFERENCE_KINDS
+from spade_eval.reports.statistics.standings import Standing
 
 _METRIC = "miou"
-Verdict = Literal["as in the paper", "reversed", "too close"]
+_AHEAD = "(first is ahead in the paper)"
+_SAID = {
+    "as in the paper": "as in the paper",
+    "reversed": f"reversed {_AHEAD}",
+    "not shown": f"not shown {_AHEAD}",
+    "not tested": f"not tested {_AHEAD}",
+}
+Verdict = Literal["as in the paper", "reversed", "not shown", "not tested"]
 
 
 @dataclass(frozen=True)
@@ -47,17 +54,23 @@ def ordered_pairs(
         sign = _published_order(published, one["row"], other["row"], metric)
         if sign:
             ahead, behind = (one, other) if sign > 0 else (other, one)
-            pairs.append(_pair(ahead, behind, metric))
+            results = measured.attrs["results"][one["dataset"], one["group"]]
+            pairs.append(_pair(ahead, behind, metric, results[metric].standing))
     return pairs
 
 
-def _pair(ahead: Mapping[Any, Any], behind: Mapping[Any, Any], metric: str) -> OrderedPair:
-    difference = ahead[metric] - behind[metric]
-    spread = ahead[f"{metric}_spread"] + behind[f"{metric}_spread"]
-    verdict: Verdict = "too close"
-    if not math.isnan(spread) and abs(difference) > spread:
-        verdict = "as in the paper" if difference > 0 else "reversed"
-    return OrderedPair(ahead["row"], behind["row"], difference, verdict)
+def _pair(
+    ahead: Mapping[Any, Any], behind: Mapping[Any, Any], metric: str, standing: Standing
+) -> OrderedPair:
+    better, worse = ahead["row"], behind["row"]
+    verdict: Verdict = "not shown"
+    if better not in standing.titles or worse not in standing.titles:
+        verdict = "not tested"
+    elif (better, worse) in standing.shown:
+        verdict = "as in the paper"
+    elif (worse, better) in standing.shown:
+        verdict = "reversed"
+    return OrderedPair(better, worse, ahead[metric] - behind[metric], verdict)
 
 
 def _published_order(published: pd.DataFrame, one: str, other: str, metric: str) -> int:
@@ -88,23 +101,15 @@ def _sentences(pairs: list[OrderedPair]) -> list[str]:
             "no two measured rows have verified mIoU in the paper that order them, so nothing can "
             "be said of the paper's order."
         ]
-    told = {
-        verdict: [pair for pair in pairs if pair.verdict == verdict]
-        for verdict in ("as in the paper", "reversed", "too close")
-    }
+    told = {verdict: [pair for pair in pairs if pair.verdict == verdict] for verdict in _SAID}
     lines = [
         f"the paper orders {len(pairs)} pairs of the measured rows by mIoU the same way on all of "
-        f"its datasets; {len(told['as in the paper'])} come out in that order here, "
-        f"{len(told['reversed'])} reversed, {len(told['too close'])} differ by less than their "
-        "spread over seeds."
+        f"its datasets; over seeds {len(told['as in the paper'])} come out in that order here, "
+        f"{len(told['reversed'])} reversed, {len(told['not shown'])} are not shown either way, "
+        f"{len(told['not tested'])} are not tested, which takes three seeds of both."
     ]
-    for verdict, said in (
-        ("as in the paper", "as in the paper"),
-        ("reversed", "reversed (first is ahead in the paper)"),
-        ("too close", "too close to tell (first is ahead in the paper)"),
-    ):
-        if told[verdict]:
-            lines.append(f"{said}: {'; '.join(map(_text, told[verdict]))}.")
+    lines += [f"{said}: {'; '.join(map(_text, told[verdict]))}." for verdict, said in _SAID.items()
+              if told[verdict]]  # fmt: skip
     return lines
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from spade_eval.reports.statistics.jackknife import Floats
 
+Values = Sequence[float] | Floats
 _ERROR = 0.05
 FIRST_VERDICT = 3  # seeds
 
@@ -26,7 +27,7 @@ def level_at(num_seeds: int) -> float:
     return _ERROR / ((num_seeds - 1) * (num_seeds - 2))
 
 
-def seed_interval(values: Sequence[float]) -> tuple[float, float]:
+def seed_interval(values: Values) -> tuple[float, float]:
     """Return the 95% interval of the mean over seeds, mean ± t_(S-1) sd / sqrt(S); NaN for one."""
     known = _known(values)
     if len(known) < 2:
@@ -35,13 +36,13 @@ def seed_interval(values: Sequence[float]) -> tuple[float, float]:
     return float(known.mean() - half), float(known.mean() + half)
 
 
-def paired_deviation(mine: Sequence[float], other: Sequence[float]) -> float:
+def paired_deviation(mine: Values, other: Values) -> float:
     """Return the sample standard deviation of differences of the same seeds; NaN below two."""
     differences = _known(np.subtract(mine, other))
     return float(differences.std(ddof=1)) if len(differences) > 1 else math.nan
 
 
-def seed_p_value(mine: Sequence[float], other: Sequence[float]) -> float:
+def seed_p_value(mine: Values, other: Values) -> float:
     """Return the p-value of two methods on the same seeds that may be compared with 5% at any S.
 
     That is Student's, paired, over the share of 5% that S has; NaN below three seeds.
@@ -71,6 +72,6 @@ def t_quantile(share: float, degrees: int) -> float:
     return float(stdtrit(degrees, share))
 
 
-def _known(values: Sequence[float] | Floats) -> Floats:
+def _known(values: Values) -> Floats:
     array = np.asarray(values, dtype=np.float64)
     return array[~np.isnan(array)]

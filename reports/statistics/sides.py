@@ -76,6 +76,10 @@ class Side:
             self._influences[metric] = count_influence(self.counts, metric, self.average)
         return self._influences[metric]
 
+    def has(self, metric: str) -> bool:
+        """Return whether anything is stored by which the metric could be compared."""
+        return metric in self.distances or self.influence(metric) is not None
+
     def first(self, num_images: int) -> "Side":
         """Return the counts of the first images alone."""
         counts = self.counts

@@ -9,7 +9,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from spade_eval.reports.tables.table import Column, Table
+from spade_eval.reports.tables.table import MARKED, Column, Table
 
 _HEADING_WIDTH = 12
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~<>&])")
@@ -41,8 +41,15 @@ def as_text(table: Table) -> str:
     return "\n".join(line.rstrip() for line in [*above, *([""] if above else []), *lines])
 
 
+def text_with_notes(table: Table) -> list[str]:
+    """Return the lines of a table with what is said below it."""
+    marked = [f"* {MARKED}"] if table.has_ranks else []
+    shown = [table.shown] if table.shown else []
+    return [as_text(table), *marked, *shown, *(f"Note: {note}" for note in table.notes)]
+
+
 def as_markdown(table: Table) -> str:
-    """Write a GitHub table: best bold, second underlined; title and warnings above, notes below."""
+    """Write a GitHub table: marked cells bold; title and warnings above, notes below."""
     columns = table.columns_of("file")
     heads = [markdown_escaped(heading_line(column)) for column in columns]
     aligns = [":--" if column.is_name else "--:" for column in columns]
@@ -52,7 +59,8 @@ def as_markdown(table: Table) -> str:
     lines += [_markdown_line(heads), _markdown_line(aligns)]
     for index in range(table.num_rows):
         lines.append(_markdown_line([_markdown_cell(column, index) for column in columns]))
-    notes = [*(["best in bold, second underlined"] if table.has_ranks else []), *table.notes]
+    notes = [f"bold: {MARKED}"] if table.has_ranks else []
+    notes += [*([table.shown] if table.shown else []), *table.notes]
     lines += ["", *(f"- {markdown_escaped(note)}" for note in notes)] if notes else []
     return "\n".join(lines) + "\n"
 
@@ -96,5 +104,5 @@ def _markdown_line(cells: Sequence[str]) -> str:
 
 def _markdown_cell(column: Column, index: int) -> str:
     text, cell = markdown_escaped(column.printed(index)), column.cells[index]
-    text, rank = f"[{text}]({cell.link})" if cell.link else text, cell.rank
-    return {"best": f"**{text}**", "second": f"<ins>{text}</ins>"}.get(rank, text)
+    text = f"[{text}]({cell.link})" if cell.link else text
+    return f"**{text}**" if cell.rank == "best" else text

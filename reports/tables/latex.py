@@ -89,7 +89,7 @@ PLAIN = LatexForm()
 
 
 def as_latex(table: Table, label: str, form: LatexForm = PLAIN) -> str:
-    """Write a `table`, or `table*` where it is wide: best bold, second underlined, notes below."""
+    """Write a `table`, or `table*` where it is wide: marked cells bold, notes below."""
     columns, shared = form.of(form.named(table))
     is_wide = _characters(columns, table.num_rows) > _COLUMN_CHARACTERS
     environment = "table*" if is_wide else "table"
@@ -103,7 +103,7 @@ def as_latex(table: Table, label: str, form: LatexForm = PLAIN) -> str:
         rf"\label{{{re.sub(r'[^A-Za-z0-9:-]+', '-', label)}}}",
         *(rf"\textbf{{Warning:}} {latex_escaped(warning)}\par" for warning in table.warnings),
         *_tabular(table, columns),
-        *_notes(table.notes),
+        *_notes([*([table.shown] if table.shown else []), *table.notes]),
         r"\end{threeparttable}",
         rf"\end{{{environment}}}",
     ]
@@ -158,5 +158,5 @@ def _line(cells: Sequence[str]) -> str:
 
 def _cell(column: Column, index: int) -> str:
     text = latex_escaped(column.printed(index))
-    text, rank = re.sub(r"^-(?=\d)", "$-$", text), column.cells[index].rank  # no hyphen: a minus
-    return {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(rank, text)
+    text = re.sub(r"^-(?=\d)", "$-$", text)  # no hyphen: a minus
+    return rf"\textbf{{{text}}}" if column.cells[index].rank == "best" else text

@@ -6,47 +6,56 @@ own and a line says in what they differ.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from spade_eval.reports.measured.grouping import ProtocolGroup, ProtocolKey
-from spade_eval.reports.measured.provenance import Origin
+from spade_eval.reports.measured.grouping import REFERENCE_KINDS, ProtocolGroup, ProtocolKey
 from spade_eval.reports.measured.seeds import (
     SeededRow,
     metrics_of,
     seeded_notes,
     seeded_rows,
+    spread_notes,
     warnings_of_seeds,
 )
+from spade_eval.reports.statistics.over_seeds import (
+    ImageIntervals,
+    SeedResults,
+    seed_results,
+    values_by_seed,
+)
+from spade_eval.reports.tables.seed_columns import intervals_of, seed_columns, shown_over_seeds
 from spade_eval.reports.tables.table import (
     ABSENT,
     Column,
     Table,
     count_cell,
-    decimals_of,
     millions_cell,
     name_column,
-    number_cell,
-    ranked_column,
     rules_between,
 )
 
 
-def leaderboard(group: ProtocolGroup) -> pd.DataFrame:
+def leaderboard(group: ProtocolGroup, run_folders: Sequence[Path] = ()) -> pd.DataFrame:
     """Return a row for each source, its seeds together: `<metric>`, `<metric>_spread`, as recorded.
 
-    Bounds first, then models by their first metric.
+    Bounds first, then models by their first metric. `<metric>_best` says that no other row is shown
+    to be better, over seeds; intervals over images need what the `run_folders` keep.
     """
     rows = seeded_rows(group)
     metrics = metrics_of(rows)
     rows = _ranked(rows, metrics)
-    frame = pd.DataFrame([_line(row, list(metrics)) for row in rows])
+    results = {name: _results(rows, name, about) for name, about in metrics.items()}
+    images = ImageIntervals(run_folders)
+    frame = pd.DataFrame([_line(row, results, images) for row in rows])
     whole = ("seeds", "parameters", "train_steps", "N")
     frame = frame.astype(dict.fromkeys(whole, "Int64"))
     frame.attrs = {
         "metrics": metrics,
         "title": f"Leaderboard: {group.title}",
+        "shown": shown_over_seeds(results, metrics),
         "notes": _notes(rows),
         "warnings": warnings_of_seeds(rows),
     }
@@ -65,7 +74,7 @@ def different(keys: Sequence[ProtocolKey]) -> str:
 
 
 def leaderboard_table(board: pd.DataFrame) -> Table:
-    """Lay out a `leaderboard` with spreads, best and second marked."""
+    """Lay out a `leaderboard` with spreads, both intervals and marks."""
     kinds = board["kind"].tolist()
     columns = [name_column(name, board[name].tolist()) for name in ("row", "kind")]
     columns.append(_counts("seeds", board["seeds"]))
@@ -75,37 +84,16 @@ def leaderboard_table(board: pd.DataFrame) -> Table:
     parameters = tuple(map(millions_cell, board["parameters"]))
     columns.append(Column(heading="parameters", cells=parameters))
     columns.append(_counts("steps", board["train_steps"]))
-    columns += [
-        ranked_column(mean_column(board, name, about), kinds)
-        for name, about in board.attrs["metrics"].items()
-    ]
+    columns += [column for name in board.attrs["metrics"] for column in seed_columns(board, name)]
     return Table(
         title=board.attrs["title"],
         columns=tuple(columns),
         kinds=tuple(kinds),
         rules=rules_between(kinds),
         warnings=tuple(board.attrs["warnings"]),
+        shown=board.attrs["shown"],
         notes=tuple(board.attrs["notes"]),
         frame=board,
-    )
-
-
-def mean_column(
-    frame: pd.DataFrame, metric: str, about: Mapping[str, Any], origins: Sequence[Origin] = ()
-) -> Column:
-    """Show means over seeds with their spread, `<metric>` and `<metric>_spread` of a frame."""
-    values, spreads = frame[metric].tolist(), frame[f"{metric}_spread"].tolist()
-    decimals = decimals_of(values, about["unit"])
-    known: Sequence[Origin | None] = origins or [None] * len(values)
-    cells = [
-        number_cell(value, about["unit"], decimals, spread=spread, origin=origin)
-        for value, spread, origin in zip(values, spreads, known, strict=True)
-    ]
-    return Column(
-        heading=about["label"],
-        cells=tuple(cells),
-        unit=about["unit"],
-        larger_is_better=about["larger_is_better"],
     )
 
 
@@ -113,7 +101,15 @@ def _counts(heading: str, values: pd.Series) -> Column:
     return Column(heading=heading, cells=tuple(map(count_cell, values)))
 
 
-def _line(row: SeededRow, metrics: Sequence[str]) -> dict[str, Any]:
+def _results(rows: Sequence[SeededRow], metric: str, about: Mapping[str, Any]) -> SeedResults:
+    models = [row for row in rows if row.kind not in REFERENCE_KINDS]
+    values = {row.title: values_by_seed(row, metric) for row in models}
+    return seed_results(values, about["larger_is_better"])
+
+
+def _line(
+    row: SeededRow, results: Mapping[str, SeedResults], images: ImageIntervals
+) -> dict[str, Any]:
     first = row.first
     line: dict[str, Any] = {
         "row": row.title,
@@ -124,9 +120,11 @@ def _line(row: SeededRow, metrics: Sequence[str]) -> dict[str, Any]:
         "train_steps": first.train_steps,
         "N": first.num_images,
     }
-    for metric in metrics:
+    for metric, found in results.items():
         summary = row.summary(metric)
         line |= {metric: summary.mean, f"{metric}_spread": summary.spread}
+        line |= intervals_of(row, metric, images)
+        line[f"{metric}_best"] = row.title in found.standing.marked
     return line
 
 
@@ -146,4 +144,4 @@ def _ranked(rows: Sequence[SeededRow], metrics: dict[str, dict[str, Any]]) -> li
 
 def _notes(rows: Sequence[SeededRow]) -> list[str]:
     """Footnotes of the rows that are shown, each seed being one of them."""
-    return ["± is the sample standard deviation over seeds.", *seeded_notes(rows)]
+    return [*spread_notes(rows), *seeded_notes(rows)]

@@ -11,8 +11,8 @@ from spade_eval.papers.tables import PaperTable
 from spade_eval.records import Measurement
 from spade_eval.reports.measured.grouping import REFERENCE_KINDS
 from spade_eval.reports.measured.provenance import Origin
-from spade_eval.reports.tables.leaderboard import mean_column
 from spade_eval.reports.tables.published import DATASETS, RECALLED
+from spade_eval.reports.tables.seed_columns import seed_columns
 from spade_eval.reports.tables.table import (
     ABSENT,
     EVERYWHERE,
@@ -24,7 +24,6 @@ from spade_eval.reports.tables.table import (
     millions_cell,
     name_column,
     number_cell,
-    ranked_column,
 )
 
 _RECALLED_MARK = "†"
@@ -62,6 +61,7 @@ def measured_table(frame: pd.DataFrame, measurements: Sequence[Measurement] = ()
         kinds=tuple(kinds),
         rules=_rules(datasets, frame["group"].tolist(), kinds),
         warnings=tuple(frame.attrs["warnings"]),
+        shown=frame.attrs["shown"] if frame["seeds"].max() > 0 else "",
         notes=(*recalled, *frame.attrs["notes"]),
         frame=frame,
     )
@@ -99,8 +99,7 @@ def _metric_columns(
         columns.append(_paper_column(f"{label} paper", frame, metric, about))
     if frame[metric].notna().any():
         origins = [Origin(records=_records(row, metric, measurements)) for row in _lines(frame)]
-        column = mean_column(frame, metric, about, origins)
-        columns.append(ranked_column(column, frame["kind"].tolist(), frame["dataset"].tolist()))
+        columns += seed_columns(frame, metric, origins)
     if frame[f"{metric}_difference"].notna().any():
         cells = [
             number_cell(value, about["unit"], signed=True,

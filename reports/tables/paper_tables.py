@@ -10,6 +10,7 @@ or of one without real weights, are not, and a footnote says so.
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -23,6 +24,12 @@ from spade_eval.reports.measured.seeds import (
     seeded_notes,
     seeded_rows,
     warnings_of_seeds,
+)
+from spade_eval.reports.statistics.over_seeds import (
+    ImageIntervals,
+    SeedResults,
+    seed_results,
+    values_by_seed,
 )
 from spade_eval.reports.tables.paper_notes import (
     comparable,
@@ -38,6 +45,7 @@ from spade_eval.reports.tables.published import (
     paper_metric,
     paper_numbers,
 )
+from spade_eval.reports.tables.seed_columns import ENDS, intervals_of, shown_over_seeds
 
 FACTS = (
     "dataset",
@@ -46,6 +54,7 @@ FACTS = (
     "kind",
     "model",
     "seeds",
+    "train_steps",
     "parameters",
     "parameters_paper",
     "N",
@@ -64,13 +73,19 @@ _Numbers = Mapping[tuple[str, str, str, str], PaperNumber]
 
 
 def paper_table(
-    table: PaperTable, measured: Sequence[ProtocolGroup], *, unverified: bool = False
+    table: PaperTable,
+    measured: Sequence[ProtocolGroup],
+    run_folders: Sequence[Path] = (),
+    *,
+    unverified: bool = False,
 ) -> pd.DataFrame:
     """Return a paper's table over all given runs: several seeds, several datasets.
 
     Without measurements it is the paper's own table. `unverified` adds numbers that were recalled
-    and never seen in a copy of the paper. `attrs` holds the table's key, title, metrics and
-    notes. A `UserError` if a dataset was measured under two protocols, or a row with two budgets.
+    and never seen in a copy of the paper. Intervals over images need what the `run_folders` keep.
+    `attrs` holds the table's key, title, metrics and notes, what is shown over seeds, and the
+    `SeedResults` of every metric by dataset and group. A `UserError` if a dataset was measured
+    under two protocols, or a row with two budgets.
     """
     numbers = paper_numbers(table, unverified=unverified)
     groups = _one_protocol_a_dataset(measured)
@@ -78,21 +93,28 @@ def paper_table(
     lines: list[dict[str, Any]] = []
     notes: dict[str, None] = {}
     warnings: list[str] = []
+    images = ImageIntervals(run_folders)
+    results: dict[tuple[str, str], dict[str, SeedResults]] = {}
     for dataset, rows in groups.items():
-        block = _Block(table, dataset, rows, numbers, metrics)
+        block = _Block(table, dataset, rows, numbers, metrics, images)
+        results |= block.results
         lines += block.lines()
         notes |= dict.fromkeys(block.notes())
         warnings += block.warnings()
     if unverified and any(not published.verified for published in numbers.values()):
         notes |= dict.fromkeys([recalled_note(table)])
-    names = [f"{metric}{suffix}" for metric in metrics for suffix in _SUFFIXES]
+    names = [f"{metric}{suffix}" for metric in metrics for suffix in (*_SUFFIXES, *ENDS)]
+    marks = [f"{metric}_best" for metric in metrics]
     costs = COSTS if table.costs else ()
-    frame = pd.DataFrame(lines, columns=[*FACTS, *costs, *names, "recalled", "source", "notes"])
+    columns = [*FACTS, *costs, *names, *marks, "recalled", "source", "notes"]
+    frame = pd.DataFrame(lines, columns=columns)
     frame = _typed(frame, [*costs, *names])
     frame.attrs = {
         "table": table.key,
         "title": f"{table.name}: {table.title}",
         "metrics": metrics,
+        "shown": _shown(results, metrics),
+        "results": results,
         "notes": list(notes),
         "warnings": warnings,
     }
@@ -109,7 +131,9 @@ class _Block:
         rows: Sequence[SeededRow],
         numbers: _Numbers,
         metrics: Mapping[str, Mapping[str, Any]],
+        images: ImageIntervals,
     ) -> None:
+        self.images = images
         self.table, self.dataset, self.metrics, self.numbers = table, dataset, metrics, numbers
         self.paper_name = paper_dataset(dataset) or ""
         self.references = [row for row in rows if row.versions[0].is_reference]
@@ -118,6 +142,23 @@ class _Block:
         shown = list(self.by_model.values())
         self.others = [row for row in models if row not in shown] if table.open_to_others else []
         self.rows = [*table.rows, *(row for row in table.later if row.model in self.by_model)]
+        self.results = {
+            (dataset, group): self._results(group)
+            for group in dict.fromkeys(row.group for row in self.rows)
+        }
+
+    def _results(self, group: str) -> dict[str, SeedResults]:
+        """Test the rows of one group, each network once, in every metric."""
+        rows = {row.title: self.by_model.get(row.model or "") for row in self.rows
+                if row.group == group}  # fmt: skip
+        rows |= {row.title: row for row in self.others} if not group else {}
+        return {
+            metric: seed_results(
+                {title: values_by_seed(row, metric) for title, row in rows.items() if row},
+                about["larger_is_better"],
+            )
+            for metric, about in self.metrics.items()
+        }
 
     def lines(self) -> list[dict[str, Any]]:
         """Return bounds first, then the rows in the paper's order, then other methods."""
@@ -151,6 +192,7 @@ class _Block:
             "kind": measured.kind if measured else "paper",
             "model": row.model if row else None,
             "seeds": len(measured.versions) if measured else 0,
+            "train_steps": first.train_steps if first else None,
             "parameters": first.parameters if first else None,
             "parameters_paper": self._parameters(row),
             "multiplications": first.multiplications if first else None,
@@ -161,6 +203,9 @@ class _Block:
         published = {metric: self._paper(row, metric) for metric in self.metrics}
         for metric, paper in published.items():
             line |= self._cells(metric, measured, paper)
+            results = self.results.get((self.dataset, line["group"]), {})
+            marked = results[metric].standing.marked if metric in results else ()
+            line[f"{metric}_best"] = line["row"] in marked
         shown = [paper for paper in published.values() if paper.source]
         notes = dict.fromkeys(note for item in measured.versions[0].measurements
                               for note in item.notes) if measured else {}  # fmt: skip
@@ -177,12 +222,15 @@ class _Block:
         paper = published.value / 100 if self.metrics[metric]["unit"] == "%" else published.value
         if measured is None:
             values = (float("nan"), float("nan"), paper, float("nan"))
+            ends = {f"{metric}{name}": float("nan") for name in ENDS}
         else:
             summary = measured.summary(metric)
             is_comparable = comparable(measured.first)
             difference = summary.mean - paper if is_comparable else float("nan")
             values = (summary.mean, summary.spread, paper, difference)
-        return {f"{metric}{suffix}": value for suffix, value in zip(_SUFFIXES, values, strict=True)}
+            ends = intervals_of(measured, metric, self.images)
+        named = zip(_SUFFIXES, values, strict=True)
+        return {**{f"{metric}{suffix}": value for suffix, value in named}, **ends}
 
     def _paper(self, row: PaperRow | None, metric: str) -> PaperNumber:
         missing = PaperNumber(float("nan"), "", True)
@@ -198,6 +246,18 @@ class _Block:
         key = ("all", row.method, row.variant, "generator_parameters") if row else None
         number = self.numbers.get(key) if key else None
         return round(number.value * 1e6) if number and not math.isnan(number.value) else None
+
+
+def _shown(
+    results: Mapping[tuple[str, str], Mapping[str, SeedResults]], metrics: Mapping[str, Any]
+) -> str:
+    """Say what the seeds show, of every dataset and group of rows; once where nothing is tested."""
+    said: dict[str, None] = {}
+    for (dataset, group), found in results.items():
+        is_tested = any(item.standing.num_pairs for item in found.values())
+        where = f"{', '.join(filter(None, (dataset, group)))}: " if is_tested else ""
+        said[f"{where}{shown_over_seeds(found, metrics)}"] = None
+    return " ".join(said)
 
 
 def _seconds_per_image(row: SeededRow) -> float | None:
@@ -261,6 +321,6 @@ def _metrics(
 
 
 def _typed(frame: pd.DataFrame, numbers: Iterable[str]) -> pd.DataFrame:
-    whole = ("seeds", "parameters", "parameters_paper", "N")
+    whole = ("seeds", "train_steps", "parameters", "parameters_paper", "N")
     types = {**dict.fromkeys(whole, "Int64"), **dict.fromkeys(numbers, "float64")}
     return frame.astype({**dict.fromkeys(("row", "group", "kind"), "object"), **types})

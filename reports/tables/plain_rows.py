@@ -11,10 +11,12 @@ import pandas as pd
 
 from spade_eval.reports.measured.grouping import ProtocolGroup
 from spade_eval.reports.statistics.intervals import Uncertainties, Uncertainty
+from spade_eval.reports.statistics.standings import NOTHING_TESTED
 
 PlainRow = Mapping[str, Any]
 
-_PARTS = ("spread", "paper", "difference")  # of a metric's columns
+_PARTS = ("spread", "paper", "difference", "seeds_low", "seeds_high", "images_low",
+          "images_high", "best")  # of a metric's columns  # fmt: skip
 
 
 def rows_of_groups(groups: Sequence[ProtocolGroup], known: Uncertainties) -> tuple[PlainRow, ...]:
@@ -33,6 +35,8 @@ def _rows_of_group(group: ProtocolGroup, known: Uncertainty) -> Iterator[PlainRo
             corrected = known.corrected.get((row.title, metric))
             about = {"unit": item.unit, "larger_is_better": item.larger_is_better}
             values[metric] = {"value": item.value, "low": low, "high": high, **about}
+            standing = known.standings.get(metric, NOTHING_TESTED)
+            values[metric]["best"] = row.title in standing.marked
             if corrected is not None:
                 values[metric] |= {"corrected": corrected.value, "remark": corrected.remark or None}
         first = row.measurements[0]

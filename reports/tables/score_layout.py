@@ -14,6 +14,7 @@ from spade_eval.reports.measured.grouping import ProtocolGroup, Row
 from spade_eval.reports.measured.provenance import Origin
 from spade_eval.reports.measured.wording import wordings
 from spade_eval.reports.statistics.intervals import Interval, Uncertainty
+from spade_eval.reports.statistics.standings import NOTHING_TESTED, sentence_of
 from spade_eval.reports.tables.corrected import (
     corrected_column,
     corrected_frame,
@@ -35,27 +36,30 @@ from spade_eval.reports.tables.table import (
     Table,
     count_cell,
     decimals_of,
+    marked_column,
     millions_cell,
     name_column,
     number_cell,
-    ranked_column,
     rules_between,
 )
 from spade_eval.reports.tables.writing import write_forms
 
-_NAMES = ("source", "kind", "style_input")  # flush left
+_NAMES = ("source", "kind", "style_input", "until")  # flush left
 _SPEED = ("seconds", "images_per_second")  # of the whole job, of the generator; in files only
 _PRINTED_NAMES = {
     "train_steps": "steps",
     "style_input": "style input",
+    "until": "stopped by",
     "N_real": "N real",
     "seconds": "job, s",
     "images_per_second": "images/s",
 }
+_OF_TRAININGS = "over the images, of these trainings and not of their methods"
 # Facts that are numbers of one record each.
 _EXPLANATIONS = {
     "parameters": "parameters of the generator, in millions",
     "train_steps": "optimisation steps of the generator",
+    "trainings": "trainings behind the row: its intervals are over images, not over seeds",
     "N": "images scored",
     "N_real": "photos compared with",
 }
@@ -84,7 +88,10 @@ def scores(group: ProtocolGroup, uncertainty: Uncertainty = _UNKNOWN) -> Table:
     corrected = uncertainty.corrected
     ends = {place: both for place, both in uncertainty.intervals.items() if place not in corrected}
     for name, about in facts.attrs["metrics"].items():
-        column = ranked_column(_metric_column(name, rows, ends, said), kinds)
+        marked = uncertainty.standings.get(name, NOTHING_TESTED).marked
+        column = marked_column(
+            _metric_column(name, rows, ends, said), [row.title in marked for row in rows]
+        )
         values = [row.scores[name].value for row in rows if name in row.scores]
         decimals = decimals_of(values, about["unit"])
         beside = corrected_column(name, about["label"], rows, corrected, decimals)
@@ -99,6 +106,7 @@ def scores(group: ProtocolGroup, uncertainty: Uncertainty = _UNKNOWN) -> Table:
         kinds=tuple(kinds),
         rules=rules_between(kinds),
         warnings=warnings_of(rows),
+        shown=_shown(facts.attrs["metrics"], uncertainty),
         notes=group.notes,
         own_marks=letters,
         frame=pd.concat(
@@ -110,6 +118,20 @@ def scores(group: ProtocolGroup, uncertainty: Uncertainty = _UNKNOWN) -> Table:
             axis="columns",
         ),
     )
+
+
+def _shown(metrics: Mapping[str, Any], uncertainty: Uncertainty) -> str:
+    """Say of the first score and the first distance what the images show."""
+    firsts = [
+        next((name for name in metrics if metrics[name]["larger_is_better"] == larger), "")
+        for larger in (True, False)
+    ]
+    standings = {
+        metrics[name]["label"]: uncertainty.standings.get(name, NOTHING_TESTED)
+        for name in firsts
+        if name
+    }
+    return sentence_of(standings, _OF_TRAININGS)
 
 
 def classes(group: ProtocolGroup) -> Table:

@@ -23,8 +23,10 @@ ROW_COLUMNS = (
     "style_input",
     "parameters",
     "train_steps",
+    "trainings",
     "N",
     "N_real",
+    "until",
     "weights",
     "seconds",
     "images_per_second",
@@ -92,8 +94,10 @@ def _scores_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
             "style_input": pd.Series([item.style_input for item in firsts], dtype="object"),
             "parameters": pd.array([item.parameters for item in firsts], dtype="Int64"),
             "train_steps": pd.array([item.train_steps for item in firsts], dtype="Int64"),
+            "trainings": pd.array([_trainings(row) for row in table_rows], dtype="Int64"),
             "N": pd.array([item.num_images for item in firsts], dtype="Int64"),
             "N_real": pd.array([_num_real(row) for row in table_rows], dtype="Int64"),
+            "until": pd.Series([row.until for row in table_rows], dtype="object"),
             "weights": pd.Series([_shown_weights(item) for item in firsts], dtype="object"),
             "seconds": pd.Series([_seconds(row) for row in table_rows], dtype="float64"),
             "images_per_second": pd.Series(
@@ -113,6 +117,11 @@ def _scores_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
         }
     table.attrs["metrics"] = metrics
     return table
+
+
+def _trainings(row: Row) -> int | None:
+    """One for a generator whose training is known, and never more: seeds are rows of their own."""
+    return 1 if row.is_trained else None
 
 
 def _num_real(row: Row) -> int | None:

@@ -2,8 +2,9 @@
 """The one table: printed as text, Markdown and LaTeX, drawn on the web page, written as CSV.
 
 A table's frame holds what was measured; this is the only place where numbers are rounded. Fractions
-(unit "%") are shown times 100. Best and second best are marked among the models alone: bounds such
-as the real photos do not compete, and one model alone is not marked.
+(unit "%") are shown times 100. Marked is every model that no other is shown to be better than
+(`statistics/standings.py`): bounds such as the real photos do not compete, and where nothing was
+tested nothing is marked.
 """
 
 import math
@@ -16,11 +17,11 @@ import pandas as pd
 from spade_eval.reports.measured.grouping import REFERENCE_KINDS, shortened
 from spade_eval.reports.measured.provenance import Origin
 
-Rank = Literal["", "best", "second", "better", "worse"]
+Rank = Literal["", "best", "better", "worse"]
 Form = Literal["text", "file", "page"]  # a screen's text; Markdown and LaTeX; the web page
 EVERYWHERE: tuple[Form, ...] = ("text", "file", "page")
 ABSENT = "-"
-_NOT_COMPETING = (*REFERENCE_KINDS, "paper")
+MARKED = "no other model is shown to be better"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ class Column:
     unit: str = ""
     larger_is_better: bool | None = None
     is_name: bool = False  # flush left
-    competes: bool = False  # cells may be best or second, and the unit is printed
+    competes: bool = False  # cells may be marked, and the unit is printed
     longest: int | None = None  # characters in print
     explanation: str = ""
     forms: tuple[Form, ...] = EVERYWHERE
@@ -89,6 +90,7 @@ class Table:
     kinds: tuple[str, ...] = ()  # of the rows; empty where none is a bound
     rules: frozenset[int] = frozenset()
     warnings: tuple[str, ...] = ()  # above the table, in every form
+    shown: str = ""  # which differences are shown and which are not, in every form
     notes: tuple[str, ...] = ()
     own_marks: Mapping[str, str] = field(default_factory=dict)  # letters of notes on single numbers
     caption: str = ""  # on the page
@@ -106,7 +108,8 @@ class Table:
     def page_notes(self) -> list[tuple[str, str]]:
         """(mark, note); those without a mark hold for every number."""
         marked = [(mark, note) for note, mark in self.own_marks.items()]
-        return [*marked, *(("", note) for note in self.notes if note not in self.own_marks)]
+        first = [("", self.shown)] if self.shown else []
+        return [*first, *marked, *(("", note) for note in self.notes if note not in self.own_marks)]
 
     @property
     def filter_example(self) -> str:
@@ -153,39 +156,12 @@ def number_cell(
     return Cell(text=text, value=factor * value, spread=behind, origin=origin)
 
 
-def ranked_column(column: Column, kinds: Sequence[str], blocks: Sequence[str] = ()) -> Column:
-    """Name best and second best of each block of rows in the column of a metric."""
+def marked_column(column: Column, best: Sequence[bool]) -> Column:
+    """Mark the cells of a metric's column that no other row is shown to be better than."""
     assert column.larger_is_better is not None
-    values = [math.nan if cell.value is None else cell.value for cell in column.cells]
-    blocks = blocks or [""] * len(values)
-    cells = list(column.cells)
-    for block in dict.fromkeys(blocks):
-        places = [place for place, name in enumerate(blocks) if name == block]
-        inside = ranks_of(
-            [values[place] for place in places],
-            column.larger_is_better,
-            [kinds[place] for place in places],
-        )
-        for place, rank in zip(places, inside, strict=True):
-            cells[place] = replace(cells[place], rank=rank)
+    ranks: list[Rank] = ["best" if is_best else "" for is_best in best]
+    cells = [replace(cell, rank=rank) for cell, rank in zip(column.cells, ranks, strict=True)]
     return replace(column, cells=tuple(cells), competes=True)
-
-
-def ranks_of(values: Sequence[float], larger_is_better: bool, kinds: Sequence[str]) -> list[Rank]:
-    """Rank the best and second best rows that compete; equal values share a rank."""
-    competing = [
-        kind not in _NOT_COMPETING and not math.isnan(value)
-        for value, kind in zip(values, kinds, strict=True)
-    ]
-    if sum(competing) < 2:
-        return [""] * len(values)
-    known = {value for value, competes in zip(values, competing, strict=True) if competes}
-    places: list[Rank] = ["best", "second"]
-    order = dict(zip(sorted(known, reverse=larger_is_better), places, strict=False))
-    return [
-        order.get(value, "") if competes else ""
-        for value, competes in zip(values, competing, strict=True)
-    ]
 
 
 def decimals_of(values: Sequence[float | None], unit: str) -> int:

@@ -107,6 +107,15 @@ class ScoringFlags:
             rich_help_panel=SCORING,
         ),
     ] = "float32"
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC+-POINTS",
+            help="Score in a random order and stop where a metric is known so well, as miou+-0.5, "
+            "by a rule that holds at every look.",
+            rich_help_panel=SCORING,
+        ),
+    ] = None
     segmenter_steps: Annotated[
         int | None,
         typer.Option(

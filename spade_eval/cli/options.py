@@ -191,6 +191,7 @@ def run_config(
     samples: int = 0,
     profile: str | None = None,
     synthesis_precision: str = "float32",
+    until: str | None = None,
     **changes: Any,
 ) -> "RunConfig":
     """Return the configuration that flags describe; `changes` are fields of the budget."""
@@ -199,7 +200,12 @@ def run_config(
     from spade_eval.protocol import profile_name, protocol_for
 
     name = profile_name(profile, dataset, segmenter)
-    protocol = protocol_for(name, dataset, segmenter, fid_profile)
+    protocol = protocol_for(name, dataset, segmenter, fid_profile, until)
+    if until is not None and samples:
+        raise UserError(
+            f"--samples {samples} with --until {until}: diversity is measured on the whole split; "
+            "leave one of them out"
+        )
     pixels = protocol.size if size is None else parse_size(size)
     changed = budget_for(dataset, budget, size=pixels, **changes)
     return RunConfig(
@@ -211,6 +217,7 @@ def run_config(
         segmenter=segmenter,
         filled_weights=filled_weights,
         fid_profile=fid_profile,
+        until=protocol.until or None,
         samples=samples,
         synthesis_precision=lookup(PRECISIONS, synthesis_precision, "precision"),
     )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A batch of images with all that metrics may ask of it, each part made once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
@@ -51,7 +52,7 @@ class Batch:
 
     judges: Judges
     number: int  # of the batch in the split
-    indices: range
+    indices: Sequence[int]  # of the samples in the split
     samples: list[Sample]
     floats: Tensor  # (N, 3, H, W) in [0, 1], on the device
 
@@ -59,6 +60,12 @@ class Batch:
     def names(self) -> list[str]:
         """Stems of the images."""
         return [sample.name for sample in self.samples]
+
+    @property
+    def places(self) -> range:
+        """Places of the images in the order of scoring."""
+        start = self.number * self.judges.protocol.batch_size
+        return range(start, start + len(self.samples))
 
     @cached_property
     def images(self) -> Tensor:
@@ -96,8 +103,8 @@ class Batch:
 
     def features_for(self, distance: Distance) -> Tensor:
         """Return (M, D) features of those images of the batch that the profile uses."""
-        stop = min(self.indices.stop, distance.used_images(self.judges.count))
-        used = len(range(self.indices.start, stop))
+        places = self.places
+        used = len(range(places.start, min(places.stop, distance.used_images(self.judges.count))))
         if not used:
             return torch.empty(0, distance.network.feature_dim)
         images = self.floats if distance.scores_floats else self._scaled

@@ -26,6 +26,7 @@ from spade_eval.models.training.loop import prefetched
 from spade_eval.progress import Progress
 from spade_eval.scoring.batch import Batch, Judges
 from spade_eval.scoring.distances import Distance
+from spade_eval.scoring.stopping import Stopping, order_of
 from spade_eval.scoring.values import Value, computed
 from spade_eval.sources.image_files import ImageWriter
 from spade_eval.sources.source import RealPhotos, Source, require_floats
@@ -76,15 +77,18 @@ class Scorer(Judges):
         """
         if any(distance.scores_floats for distance in self.distances):
             require_floats(source)
-        metrics, names = self.metrics(), {}
+        metrics, names, stopping = self.metrics(), {}, Stopping(self.protocol)
         for batch in self.batches(source):
             for metric in metrics:
                 metric.update(batch)
             names[batch.number] = batch.names
             if writer is not None:
-                writer.write(batch.indices, batch.samples, batch.images)
+                writer.write(batch.places, batch.samples, batch.images)
+            if stopping.is_met_with(batch):
+                break
         parts = {number: (names[number], rows) for number, rows in merged(metrics).items()}
-        batches: list[Part] = self.world.gathered(parts, self.num_batches)
+        num_batches = len(parts) if self.protocol.until else self.num_batches
+        batches: list[Part] = self.world.gathered(parts, num_batches)
         return self.world.on_first(lambda: self._scores(metrics, batches, references))
 
     def metrics(self) -> list[Metric]:
@@ -149,15 +153,15 @@ class Scorer(Judges):
         Samples of the next batches are read on a thread while one is computed.
         """
         size, dealt = self.protocol.batch_size, self.world.dealt(self.num_batches)
-        ranges = {number: range(number * size, min((number + 1) * size, self.count))
-                  for number in dealt}  # fmt: skip
+        order = order_of(self.protocol, self.count)
+        ranges = {number: order[number * size : (number + 1) * size] for number in dealt}
         mine = [
             number
             for number, indices in ranges.items()
             if wanted is None or any(index in wanted for index in indices)
         ]
 
-        def read(place: int) -> tuple[int, range, list[Sample]]:
+        def read(place: int) -> tuple[int, Sequence[int], list[Sample]]:
             indices = ranges[mine[place]]
             return mine[place], indices, [self.dataset[index] for index in indices]
 

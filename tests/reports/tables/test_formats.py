@@ -13,17 +13,21 @@ import pytest
 from synthetic import group, run
 
 from spade_eval.errors import UserError
-from spade_eval.reports.tables.formats import as_markdown, as_text, markdown_escaped
+from spade_eval.reports.tables.formats import (
+    as_markdown,
+    as_text,
+    markdown_escaped,
+    text_with_notes,
+)
 from spade_eval.reports.tables.latex import LatexForm, as_latex, latex_escaped
 from spade_eval.reports.tables.score_layout import scores
 from spade_eval.reports.tables.table import (
     Column,
     Table,
     decimals_of,
+    marked_column,
     name_column,
     number_cell,
-    ranked_column,
-    ranks_of,
     rounded,
 )
 
@@ -47,25 +51,27 @@ def column(
 
 def hostile_table() -> Table:
     models = ["real", HOSTILE, "second", "last"]
-    kinds = ["real", "generator", "generator", "generator"]
+    miou = column("mIoU", [0.9, 0.51234, 0.4, -0.3], "%", True, [0.01, 0.0])
     return Table(
         title=f"A table of {HOSTILE}",
         columns=(
             name_column("row", models),
-            ranked_column(column("mIoU", [0.9, 0.51234, 0.4, -0.3], "%", True, [0.01, 0.0]), kinds),
-            ranked_column(column("FID", [0, 30.0, 20.0, math.nan], "", False), kinds),
+            marked_column(miou, [False, True, False, False]),
+            marked_column(column("FID", [0, 30.0, 20.0, math.nan], "", False), [False] * 4),
         ),
         rules=frozenset({1}),
         notes=(f"A note on {HOSTILE}.",),
     )
 
 
-def test_marks_go_to_the_best_and_second_model() -> None:
-    kinds = ["real", "generator", "checkpoint", "images"]
-    assert ranks_of([0.9, 0.2, 0.5, 0.4], True, kinds) == ["", "", "best", "second"]
-    assert ranks_of([0.9, 0.2, 0.5, 0.4], False, kinds) == ["", "best", "", "second"]
-    assert ranks_of([0.9, 0.5, 0.5, 0.4], True, kinds) == ["", "best", "best", "second"]
-    assert ranks_of([0.9, 0.5, float("nan"), float("nan")], True, kinds) == [""] * 4
+def test_what_is_shown_stands_first_below_a_table_in_every_form() -> None:
+    table = replace(hostile_table(), shown="Shown: a_b.", notes=("last",))
+    page, text = as_markdown(table), "\n".join(text_with_notes(table))
+    assert page.index("bold: no other") < page.index(r"Shown: a\_b.") < page.index("last")
+    assert text.index("* no other") < text.index("Shown: a_b.") < text.index("Note: last")
+    latex = as_latex(table, "a")
+    assert latex.index(r"Shown: a\_b.") < latex.index("last")
+    assert table.page_notes[:2] == [("", "Shown: a_b."), ("", "last")]
 
 
 def test_rounding_is_only_for_print() -> None:
@@ -119,15 +125,13 @@ def test_markdown_is_a_table_in_which_names_are_text() -> None:
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {4}
     assert rows[1] == "| :-- | --: | --: |"
     assert "**51.23 ± 1.00**" in page
-    assert "<ins>40.00</ins>" in page
     assert "<img" not in page
     assert markdown_escaped("a\nb") == "a b"
 
 
-def test_latex_is_booktabs_with_bold_best_and_underlined_second() -> None:
+def test_latex_is_booktabs_with_marked_cells_in_bold() -> None:
     text = as_latex(hostile_table(), "tab:a_b{c")
     assert r"\textbf{51.23 $\pm$ 1.00}" in text
-    assert r"\underline{40.00}" in text
     assert r"$-$30.00" in text
     assert text.count(r"\midrule") == 2
     for name in (r"\toprule", r"\bottomrule", r"\begin{tabular}{lrr}", r"\label{tab:a-b-c}"):
