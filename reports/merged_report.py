@@ -19,6 +19,7 @@ from spade_eval.reports.run_report import (
 )
 from spade_eval.reports.runs import Merged, merged
 from spade_eval.reports.statistics.intervals import uncertainties_of
+from spade_eval.reports.statistics.over_seeds import SeedResults
 from spade_eval.reports.tables.formats import text_with_notes
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.leaderboard import different, leaderboard, leaderboard_table
@@ -62,6 +63,12 @@ def write_merged_report(
     paths += [*files_of(plots), *write_page(page, folder / "html")]
     text = "\n\n".join([*texts, "\n".join([*said, *missing_parts()])])
     return RunReport(tuple(paths), text, tuple(rows), (*said_of_rows, *said))
+
+
+def results_of_runs(runs: Sequence[RunData]) -> list[SeedResults]:
+    """Test the rows of each protocol over seeds in the metric that comes first."""
+    boards = [leaderboard(group) for group in by_protocol(merged(runs).measurements)]
+    return [next(iter(board.attrs["results"].values())) for board in boards]
 
 
 def _about_the_merge(runs: Sequence[RunData], together: Merged) -> list[str]:

@@ -15,6 +15,7 @@ from spade_eval.reports.plots.slopes import plot_ablation_slopes
 from spade_eval.reports.run_report import RunReport, files_of, has_plots, write_page
 from spade_eval.reports.runs import merged, open_run
 from spade_eval.reports.statistics.ordering import ordering_lines
+from spade_eval.reports.statistics.over_seeds import SeedResults
 from spade_eval.reports.tables.formats import as_markdown, markdown_escaped, text_with_notes
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.paper_layout import measured_table, published_table
@@ -71,6 +72,12 @@ def write_table_of_runs(
     paths += write_page(web_page, folder / f"{table.stem}_html")
     notes = (*filter(None, [measured.attrs["shown"]]), *measured.attrs["notes"], *said)
     return RunReport(tuple(paths), text, rows_of_frame(measured), notes)
+
+
+def results_of_table(table: PaperTable, runs: Sequence[RunData]) -> list[SeedResults]:
+    """Test the rows of each dataset and group over seeds in the first metric that it prints."""
+    measured = paper_table(table, by_protocol(merged(runs).measurements))
+    return [found[table.metrics[0]] for found in measured.attrs["results"].values()]
 
 
 def _text(table: Table) -> str:

@@ -14,7 +14,6 @@ from urllib.parse import quote
 from spade_eval.reports.measured.provenance import Origin
 from spade_eval.reports.statistics.differences import (
     ClassDifference,
-    Difference,
     ImageDifference,
     Pair,
     Verdict,
@@ -48,7 +47,7 @@ def difference_table(pair: Pair, notes: Sequence[str] = ()) -> Table:
             *numbers.ends(),
             _verdicts([item.verdict for item in items]),
             numbers.smallest(),
-            _needed(items),
+            numbers.needed(),
             name_column("interval by", methods),
         ),
         notes=tuple(notes),
@@ -187,6 +186,20 @@ class _Numbers:
         column = self._column("detectable", "smallest difference", values)
         return replace(column, explanation=_DETECTABLE)
 
+    def needed(self) -> Column:
+        """Return the column of the images that would show what is not shown."""
+        cells = [
+            Cell(
+                text=f"{item.needed:,.0f}",
+                value=item.needed,
+                origin=self._origin(place, "images needed", item.needed),
+            )
+            if math.isfinite(item.needed)
+            else Cell()
+            for place, item in enumerate(self.items)
+        ]
+        return Column(heading="images needed", cells=tuple(cells), explanation=_NEEDED)
+
     def ends(self) -> list[Column]:
         """Return the interval: one column in print, two that can be sorted on the page."""
         lows = [item.low for item in self.items]
@@ -228,17 +241,6 @@ class _Numbers:
             exact=repr(value),
             facts={key: text for key, text in facts.items() if text},
         )
-
-
-def _needed(items: Sequence[Difference]) -> Column:
-    """Lay out the images that would show what is not shown."""
-    cells = [
-        Cell(text=f"{item.needed:,.0f}", value=item.needed)
-        if math.isfinite(item.needed)
-        else Cell()
-        for item in items
-    ]
-    return Column(heading="images needed", cells=tuple(cells), explanation=_NEEDED)
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> Column:

@@ -56,6 +56,7 @@ def leaderboard(group: ProtocolGroup, run_folders: Sequence[Path] = ()) -> pd.Da
         "metrics": metrics,
         "title": f"Leaderboard: {group.title}",
         "shown": shown_over_seeds(results, metrics),
+        "results": results,
         "notes": _notes(rows),
         "warnings": warnings_of_seeds(rows),
     }

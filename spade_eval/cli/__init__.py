@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import typer
 
 from spade_eval.cli.bench import bench_app
+from spade_eval.cli.bench.plan import plan
 from spade_eval.cli.bench.validate import validate_app
 from spade_eval.cli.benchmark import benchmark, score
 from spade_eval.cli.console.app import App, Json, Quiet, Version
@@ -44,6 +45,7 @@ app.command()(report)
 app.command()(bundle)
 app.command()(models)
 app.command()(protocol)
+app.command()(plan)
 app.command()(convert)
 app.add_typer(figures_app, name="figures")
 app.add_typer(data_app, name="data")

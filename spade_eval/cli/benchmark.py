@@ -189,7 +189,7 @@ def benchmark(
     rows: RowFlags,
     asked: ScoredFlags,
     table: tables.Table = None,
-    seeds: tables.Seeds = 1,
+    seeds: tables.Seeds = "1",
     jobs: tables.Jobs = None,
     launcher: tables.Launcher = "local",
     sbatch: tables.Sbatch = None,
@@ -198,14 +198,15 @@ def benchmark(
     if rows.more_baselines and not rows.compare:
         words = " ".join(rows.more_baselines)
         raise UserError(f"unexpected {words!r}; expected flags, or names behind --compare")
-    if table is None and seeds == 1:
+    plan = tables.SeedPlan.parse(seeds)
+    if table is None and plan == tables.SeedPlan(1):
         _measure(context, run, budget, rows, asked)
         return
     given = asked.request(rows)
     models = given.models if table is None else tuple(rows.model or ())
     of_jobs = tables.Asked(
         table=table, datasets=tables.datasets_of(run.dataset), models=models,
-        seeds=range(run.seed, run.seed + seeds), jobs=jobs, launcher=launcher,
+        first_seed=run.seed, seeds=plan, jobs=jobs, launcher=launcher,
         sbatch=tuple(sbatch or ()), out=asked.place.out, given=replace(given, models=()),
     )  # fmt: skip
     tables.run_jobs(

@@ -2,7 +2,7 @@
 """`--table N` and `--seeds N`: jobs of a paper's table, or of any rows with several seeds."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,10 +34,11 @@ Table = Annotated[
     ),
 ]
 Seeds = Annotated[
-    int,
+    str,
     typer.Option(
-        min=1,
-        help="Train and score every row with so many seeds, from --seed on.",
+        metavar="N|auto[:N]",
+        help="Train and score every row with so many seeds, from --seed on; auto adds seeds until "
+        "every pair of rows is decided, at most 10 or N.",
         rich_help_panel=SEVERAL,
     ),
 ]
@@ -77,7 +78,39 @@ _OWN = {"table", "seeds", "jobs", "launcher", "sbatch", "report", "dataset", "se
         "quiet", "json"}  # fmt: skip
 # Flags of the rows that are given, which the job of the references scores.
 _GIVEN = {"images", "checkpoint", "style_input", "arch", "upsampling", "label_layout"}
+FIRST_LOOK = 3  # seeds: before, no difference is tested (`reports/statistics/seed_tests.py`)
+_MOST_SEEDS = 10
 _INTERRUPTED = 130  # as shells count a program that Ctrl-C ended
+
+
+@dataclass(frozen=True)
+class SeedPlan:
+    """How many seeds there are: `most`, or as many up to it as decide every pair of rows."""
+
+    most: int
+    is_auto: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> "SeedPlan":
+        """Read '3', 'auto' or 'auto:6'."""
+        word, _, number = text.partition(":")
+        if word == "auto" and (number.isdecimal() or text == "auto"):
+            most = int(number or _MOST_SEEDS)
+            if most < FIRST_LOOK:
+                raise UserError(
+                    f"--seeds {text}: a verdict takes {FIRST_LOOK} seeds, expected at least as many"
+                )
+            return cls(most, is_auto=True)
+        if not text.isdecimal() or not int(text):
+            raise UserError(
+                f"--seeds {text!r}: expected a number from 1 on, auto or auto:N, for example auto:6"
+            )
+        return cls(int(text))
+
+    @property
+    def looks(self) -> Sequence[int]:
+        """Numbers of seeds after which it is looked at what is decided."""
+        return range(FIRST_LOOK, self.most + 1) if self.is_auto else [self.most]
 
 
 @dataclass(frozen=True)
@@ -87,7 +120,8 @@ class Asked:
     table: str | None
     datasets: tuple[str, ...]
     models: tuple[str, ...]
-    seeds: range
+    first_seed: int
+    seeds: SeedPlan
     jobs: int | None
     launcher: str
     sbatch: tuple[str, ...]
@@ -108,8 +142,18 @@ def run_jobs(
             "one process, which starts the jobs: start it without torchrun, and give --gpus N for "
             "N processes a job"
         )
-    study = _study(context, asked, config_for, place_for)
-    outcome = _run(study, asked)
+    if asked.seeds.is_auto and asked.launcher == "slurm":
+        raise UserError(
+            "--seeds auto with --launcher slurm: nobody waits for the jobs, so nobody looks at "
+            "what is decided; give a number of seeds, or another launcher"
+        )
+    rows = (*asked.models, *asked.given.checkpoints, *asked.given.images)
+    if asked.seeds.is_auto and len(rows) < 2 and (asked.table is None or asked.models):
+        raise UserError(
+            f"--seeds auto decides the differences of rows, found {len(rows)} row; expected two or "
+            "more: add --model NAME, or give a number of seeds"
+        )
+    study, outcome = _look_by_look(context, asked, config_for, place_for)
     if outcome.submitted:
         show(f"submitted to Slurm: {', '.join(outcome.submitted)}", submitted=outcome.submitted)
         say(f"the last of them writes the table into {study.folder}")
@@ -126,16 +170,50 @@ def run_jobs(
         )
 
 
+def _look_by_look(
+    context: typer.Context,
+    asked: Asked,
+    config_for: Callable[[str, int], "RunConfig"],
+    place_for: Callable[["RunConfig", Path], "Workplace"],
+) -> tuple["Study", "Outcome"]:
+    """Run the jobs of each look, until every pair of rows is decided or the seeds end."""
+    for count in asked.seeds.looks:
+        seeds = range(asked.first_seed, asked.first_seed + count)
+        study = _study(context, asked, seeds, config_for, place_for)
+        outcome = _run(study, asked)
+        if not asked.seeds.is_auto or outcome.failures or outcome.submitted:
+            break
+        decided, pairs = _decided(study)
+        say(f"{count} seeds: {decided} of {pairs} pairs of rows are decided")
+        if decided == pairs:
+            break
+    return study, outcome
+
+
+def _decided(study: "Study") -> tuple[int, int]:
+    """Count the pairs of rows whose difference is shown over seeds, and all that are tested."""
+    from spade_eval.reports.merged_report import results_of_runs
+    from spade_eval.reports.paper_report import results_of_table
+    from spade_eval.reports.runs import open_run
+
+    runs = [open_run(folder) for folder in study.run_folders]
+    table = study.table
+    results = results_of_runs(runs) if table is None else results_of_table(table, runs)
+    standings = [found.standing for found in results]
+    return sum(len(item.shown) for item in standings), sum(item.num_pairs for item in standings)
+
+
 def _study(
     context: typer.Context,
     asked: Asked,
+    seeds: range,
     config_for: Callable[[str, int], "RunConfig"],
     place_for: Callable[["RunConfig", Path], "Workplace"],
 ) -> "Study":
     from spade_eval.jobs.study import SEEDS, Study, paper_table, run_folder, table_folder
 
     table = None if asked.table is None else paper_table(asked.table, asked.models)
-    configs = [config_for(name, seed) for name in asked.datasets for seed in asked.seeds]
+    configs = [config_for(name, seed) for name in asked.datasets for seed in seeds]
     return Study(
         table=table,
         runs=tuple(

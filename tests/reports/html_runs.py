@@ -15,11 +15,12 @@ from spade_eval.config import RunConfig, budget_for
 from spade_eval.records import Measurement, RecordStore
 from spade_eval.reports.html.report_data import ReportData
 from spade_eval.reports.measured.counts import counts_path
-from spade_eval.reports.measured.grouping import by_protocol
+from spade_eval.reports.measured.grouping import ProtocolGroup, by_protocol, metric_names
 from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.plots.page import Plot
 from spade_eval.reports.run_report import group_sections
 from spade_eval.reports.statistics.intervals import Uncertainty
+from spade_eval.reports.statistics.standings import NOTHING_TESTED, Standing
 
 CLASSES = ("sky", "tree", "car")
 COLORS = ((70, 130, 180), (20, 100, 45), (0, 200, 220))
@@ -102,16 +103,24 @@ def report_of(
 ) -> ReportData:
     """What `spade-eval report` hands to every form of a report."""
     groups = by_protocol(item for run in runs for item in run.measurements)
-    known = {
-        group.key: Uncertainty({(row.title, "miou"): (0.1, 0.2) for row in group.rows}, {})
-        for group in groups
-    }
+    known = {group.key: _uncertainty(group) for group in groups}
     return ReportData(
         title=title,
         runs=tuple(runs),
         sections=group_sections(groups, known),
         plots=tuple(plots),
     )
+
+
+def _uncertainty(group: ProtocolGroup) -> Uncertainty:
+    """Intervals of mIoU, and the first model shown to be above all others in every column."""
+    models = tuple(row.title for row in group.rows if not row.is_reference)
+    shown = frozenset((models[0], other) for other in models[1:])
+    standing = Standing(models, shown, len(shown)) if shown else NOTHING_TESTED
+    return Uncertainty(
+        {(row.title, "miou"): (0.1, 0.2) for row in group.rows}, {},
+        standings=dict.fromkeys(metric_names(group.rows), standing),
+    )  # fmt: skip
 
 
 def plot(folder: Path, title: str = "Scores") -> Plot:

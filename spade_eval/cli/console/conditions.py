@@ -18,7 +18,7 @@ def _plain(values: Values, name: str) -> Any:
 
 
 def _is_study(values: Values) -> bool:
-    return values.get("table") is not None or values.get("seeds", 1) > 1
+    return values.get("table") is not None or values.get("seeds", "1") != "1"
 
 
 def _is_generator(values: Values) -> bool:
@@ -64,6 +64,7 @@ WITH_FILES = Effect(
 WITH_SCENES = Effect("with --dataset scenes", lambda values: values.get("dataset") == "scenes")
 WITH_DATASET = Effect("with a dataset", lambda values: values.get("dataset") is not None)
 WITH_TABLE = Effect("with --table", lambda values: values.get("table") is not None)
+WITH_COMPARED = Effect("with --compare", lambda values: values.get("compare") is not None)
 WITHOUT_TABLE = Effect("without --table", lambda values: values.get("table") is None)
 IN_STUDIES = Effect("with --table or several --seeds", _is_study)
 OUTSIDE_STUDIES = Effect(

@@ -5,20 +5,29 @@ import pandas as pd
 import pytest
 
 from spade_eval.reports.statistics.ordering import ordered_pairs, ordering_lines
+from spade_eval.reports.statistics.over_seeds import SeedResults
+from spade_eval.reports.statistics.standings import Standing
 
 NAN = float("nan")
 
 
-def measured(rows: list[tuple[str, str, str, float, float]]) -> pd.DataFrame:
-    """(row, model, group, mean, spread) on scenes, below a real row."""
+def measured(
+    rows: list[tuple[str, str, str, float]],
+    shown: tuple[tuple[str, str], ...] = (),
+    tested: str = "abcd",
+) -> pd.DataFrame:
+    """(row, model, group, mean) on scenes, below a real row; `shown` are (better, worse)."""
     lines = [
         {"dataset": "scenes", "row": row, "model": model, "group": group, "kind": "generator",
-         "miou": mean, "miou_spread": spread}
-        for row, model, group, mean, spread in rows
+         "miou": mean}
+        for row, model, group, mean in rows
     ]  # fmt: skip
     real = {"dataset": "scenes", "row": "real", "model": None, "group": "", "kind": "real",
-            "miou": 0.9, "miou_spread": NAN}  # fmt: skip
-    return pd.DataFrame([real, *lines])
+            "miou": 0.9}  # fmt: skip
+    frame = pd.DataFrame([real, *lines])
+    results = {"miou": SeedResults(Standing(tuple(tested), frozenset(shown), 6), 3, (0.1, 0.2))}
+    frame.attrs["results"] = {("scenes", group): results for _, _, group, _ in rows}
+    return frame
 
 
 def published(**rows: tuple[float, float]) -> pd.DataFrame:
@@ -40,46 +49,53 @@ def verdicts(table: pd.DataFrame) -> dict[tuple[str, str], str]:
 
 
 def test_only_pairs_that_every_dataset_orders_count() -> None:
-    rows = [(name, name, "", 0.5, 0.01) for name in "abcd"]
+    rows = [(name, name, "", 0.5) for name in "abcd"]
     # b is ahead of c on one dataset and behind on the other; d has no numbers.
     assert set(verdicts(measured(rows))) == {("a", "b"), ("a", "c")}
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "expected"),
+    ("shown", "tested", "expected"),
     [
-        ((0.60, 0.01), (0.50, 0.01), "as in the paper"),
-        ((0.50, 0.01), (0.60, 0.01), "reversed"),
-        ((0.52, 0.01), (0.50, 0.01), "too close"),
-        ((0.60, NAN), (0.50, 0.01), "too close"),
+        ((("a", "b"),), "ab", "as in the paper"),
+        ((("b", "a"),), "ab", "reversed"),
+        ((), "ab", "not shown"),
+        ((), "a", "not tested"),
+        ((), "", "not tested"),
     ],
 )
-def test_spreads_decide(
-    one: tuple[float, float], other: tuple[float, float], expected: str
+def test_tests_over_seeds_decide(
+    shown: tuple[tuple[str, str], ...], tested: str, expected: str
 ) -> None:
-    # 0.52 - 0.50 is a little more than 0.02 in floating point, so the edge is left out.
-    gap = measured([("a", "a", "", one[0] - 0.001, one[1]), ("b", "b", "", *other)])
+    gap = measured([("a", "a", "", 0.6), ("b", "b", "", 0.4)], shown, tested)
     assert verdicts(gap) == {("a", "b"): expected}
 
 
 def test_groups_and_equal_models_are_not_mixed() -> None:
-    rows = [("a", "x", "one", 0.5, 0.0), ("b", "y", "two", 0.4, 0.0), ("b", "x", "one", 0.4, 0.0)]
+    rows = [("a", "x", "one", 0.5), ("b", "y", "two", 0.4), ("b", "x", "one", 0.4)]
     assert verdicts(measured(rows)) == {}
 
 
 def test_rows_that_were_not_measured_are_left_out() -> None:
-    rows = [("a", "a", "", NAN, NAN), ("b", "b", "", 0.4, 0.0)]
+    rows = [("a", "a", "", NAN), ("b", "b", "", 0.4)]
     assert verdicts(measured(rows)) == {}
     (line,) = ordering_lines(measured(rows), PAPER)
     assert "nothing can be said" in line
 
 
 def test_the_sentences_name_every_pair_once() -> None:
-    rows = [("a", "a", "", 0.6, 0.0), ("b", "b", "", 0.7, 0.0), ("c", "c", "", 0.1, 0.0)]
-    first, *others = ordering_lines(measured(rows), PAPER)
+    rows = [("a", "a", "", 0.6), ("b", "b", "", 0.7), ("c", "c", "", 0.1)]
+    first, *others = ordering_lines(measured(rows, (("a", "c"), ("b", "a"))), PAPER)
     assert "orders 2 pairs" in first
-    assert "1 come out in that order here, 1 reversed, 0 differ" in first
+    assert "over seeds 1 come out in that order here, 1 reversed, 0 are not shown" in first
     assert others == [
         "scenes: as in the paper: a over c (+50.0 points).",
         "scenes: reversed (first is ahead in the paper): a over b (-10.0 points).",
     ]
+
+
+def test_one_training_never_speaks_of_a_spread() -> None:
+    rows = [("a", "a", "", 0.6), ("b", "b", "", 0.7)]
+    lines = ordering_lines(measured(rows, tested=""), PAPER)
+    assert "1 are not tested, which takes three seeds of both" in lines[0]
+    assert not any("spread" in line for line in lines)

@@ -67,10 +67,10 @@ def hostile_table() -> Table:
 def test_what_is_shown_stands_first_below_a_table_in_every_form() -> None:
     table = replace(hostile_table(), shown="Shown: a_b.", notes=("last",))
     page, text = as_markdown(table), "\n".join(text_with_notes(table))
-    assert page.index("bold: no other") < page.index(r"Shown: a\_b.") < page.index("last")
+    assert page.index("bold: no other") < page.index(r"Shown: a\_b.") < page.index("- last")
     assert text.index("* no other") < text.index("Shown: a_b.") < text.index("Note: last")
     latex = as_latex(table, "a")
-    assert latex.index(r"Shown: a\_b.") < latex.index("last")
+    assert latex.index(r"Shown: a\_b.") < latex.index("[] last")
     assert table.page_notes[:2] == [("", "Shown: a_b."), ("", "last")]
 
 

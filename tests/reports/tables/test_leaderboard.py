@@ -9,12 +9,15 @@ import numpy as np
 from counted import write_run
 from synthetic import group, job
 
+from spade_eval.metrics.count_influence import count_influence
 from spade_eval.records import Measurement
+from spade_eval.reports.measured.counts import stored_counts
 from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.measured.provenance import command_to_repeat, provenance_lines
 from spade_eval.reports.measured.seeds import seeded_rows
 from spade_eval.reports.merged_report import write_merged_report
 from spade_eval.reports.runs import merged, open_run
+from spade_eval.reports.statistics.power import smallest_between_seeds
 from spade_eval.reports.tables.leaderboard import different, leaderboard, leaderboard_table
 
 
@@ -36,8 +39,58 @@ def test_golden_leaderboard() -> None:
     np.testing.assert_allclose(table["miou"], [0.9, 0.1, 0.6, 0.4])
     np.testing.assert_allclose(table["miou_spread"], [np.nan, np.nan, np.nan, 0.2**0.5 * 0.1**0.5],
                                rtol=1e-12)  # fmt: skip
-    marks = [cell.rank for cell in leaderboard_table(table).columns[-1].cells]
-    assert marks == ["", "", "best", "second"]
+    shown = leaderboard_table(table)
+    means, over_seeds = shown.columns[-2:]
+    assert [cell.rank for cell in means.cells] == [""] * 4, "two seeds are no verdict"
+    # t of one degree, 12.7 times 0.1414 / sqrt(2), about 0.4; outside of [0, 1] as it may be.
+    assert [cell.text for cell in over_seeds.cells] == [
+        "-", "-", "one training", "[-87.06, 167.06]"
+    ]  # fmt: skip
+    assert shown.shown.startswith("No difference between methods is tested")
+
+
+def test_three_seeds_and_more_are_tested_and_marked() -> None:
+    spade, concat, other = [0.5, 0.52, 0.51, 0.5], [0.4, 0.42, 0.41, 0.401], [0.41, 0.4, 0.42, 0.4]
+    measurements = [
+        item
+        for source, values in (("spade", spade), ("concat", concat), ("other", other))
+        for seed, value in enumerate(values)
+        for item in valued(source, value, seed=seed)
+    ]
+    table = leaderboard(group([*measurements, *valued("once", 0.9)]))
+    best = dict(zip(table["row"], table["miou_best"], strict=True))
+    assert best == {"once": False, "spade": True, "other": False, "concat": False}
+    said = table.attrs["shown"]
+    assert "mIoU: spade above concat and other; not shown: concat and other." in said
+    # The pair that is told best: the level of four seeds over three pairs, its non-central t.
+    sizes = [
+        100 * smallest_between_seeds(float(np.std(np.subtract(one, two), ddof=1)), 4, num_tests=3)
+        for one, two in ((spade, concat), (spade, other), (concat, other))
+    ]
+    assert f"Detectable with 4 seeds: mIoU {min(sizes):.3g} to {max(sizes):.3g} points." in said
+    assert any(note.startswith("± is the sample") for note in table.attrs["notes"])
+    assert not any("± is" in note for note in leaderboard(group(valued("a", 0.4))).attrs["notes"])
+
+
+def test_intervals_over_images_are_of_the_mean_of_the_checkpoints(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_run(tmp_path / f"run{seed}", {"real": 0.1, "spade": 0.5}, seed=seed)
+    runs = [open_run(tmp_path / f"run{seed}") for seed in range(3)]
+    (only,) = by_protocol(merged(runs).measurements)
+    line = leaderboard(only, [run.folder for run in runs]).set_index("row").loc["spade"]
+    influences = []
+    for row in (row for row in seeded_rows(only) if row.title == "spade"):
+        for seed, version in enumerate(row.versions):
+            counts = stored_counts(tmp_path / f"run{seed}", version.measurements[0])
+            assert counts is not None
+            influences.append(count_influence(counts, "miou", "target"))
+    error = np.mean(influences, axis=0).std(ddof=1) / np.sqrt(60)
+    ends = [line["miou_images_low"], line["miou_images_high"]]
+    np.testing.assert_allclose(ends, [line["miou"] - 1.959964 * error,
+                                      line["miou"] + 1.959964 * error])  # fmt: skip
+    assert line["miou_seeds_low"] < line["miou"] < line["miou_seeds_high"]
+    alone = leaderboard(only).set_index("row").loc["spade"]
+    assert np.isnan(alone["miou_images_low"]), "without the folders nothing is stored"
 
 
 def test_rows_of_one_name_that_were_made_otherwise_stay_apart() -> None:

@@ -46,7 +46,8 @@ def test_golden_table_3() -> None:
     measurements = [*valued("concat", 0.3), *seeds[0], *seeds[1], *valued("real", 0.39)]
     table = paper_table(paper_table_called("3"), by_protocol(measurements))
     assert list(table.columns) == [
-        *FACTS, "miou", "miou_spread", "miou_paper", "miou_difference", "recalled", "source",
+        *FACTS, "miou", "miou_spread", "miou_paper", "miou_difference", "miou_seeds_low",
+        "miou_seeds_high", "miou_images_low", "miou_images_high", "miou_best", "recalled", "source",
         "notes",
     ]  # fmt: skip
     shown = table[["row", "kind", "model", "seeds", "parameters_paper", "miou", "miou_paper"]]

@@ -12,6 +12,8 @@ from synthetic import DISTANCE, IN_DOMAIN, METRICS, TOO_FEW, group, job, run
 
 from spade_eval.records import Measurement
 from spade_eval.reports.measured.grouping import by_protocol
+from spade_eval.reports.statistics.intervals import Uncertainty
+from spade_eval.reports.statistics.standings import Standing
 from spade_eval.reports.tables.formats import as_text
 from spade_eval.reports.tables.score_layout import scores, write_tables
 from spade_eval.reports.tables.scores import per_class_table, scores_table
@@ -36,8 +38,8 @@ def test_rows_and_columns_have_a_fixed_order() -> None:
     table = scores_table(group([*unknown, *measurements]))
     assert list(table["source"]) == ["real", "oracle", "spade", "concat", "pix2pixhdpp"]
     facts = [
-        "source", "kind", "style_input", "parameters", "train_steps", "N", "N_real", "weights",
-        "seconds", "images_per_second",
+        "source", "kind", "style_input", "parameters", "train_steps", "trainings", "N", "N_real",
+        "until", "weights", "seconds", "images_per_second",
     ]  # fmt: skip
     new = [item.metric for item in unknown]
     assert list(table.columns) == [*facts, *METRICS, *new]
@@ -143,7 +145,14 @@ def test_printed_table_marks_the_best_model_only() -> None:
         for name, value in levels.items()
         for item in job(name, kinds.get(name, "generator"), metrics=["miou", "fd_in_domain"])
     ]
-    text = as_text(scores(group(measurements)))
+    shown = {"miou": ("spade", "concat"), "fd_in_domain": ("concat", "spade")}
+    standings = {name: Standing(pair, frozenset({pair}), 1) for name, pair in shown.items()}
+    table = scores(group(measurements), Uncertainty({}, {}, standings=standings))
+    assert table.shown == (
+        "Shown at 5% over the images, of these trainings and not of their methods, all pairs of a "
+        "column together (Holm): mIoU: spade above concat. FD (in-domain): concat above spade."
+    )
+    text = as_text(table)
     lines = text.splitlines()
     cells = {line.split()[0]: line.split()[-2:] for line in lines if line.split()[0] in levels}
     assert cells == {
@@ -154,6 +163,14 @@ def test_printed_table_marks_the_best_model_only() -> None:
     assert next(line for line in lines if "↑" in line).split()[-3:] == ["%", "↑", "↓"]
     rules = [index for index, line in enumerate(lines) if set(line) == {"-"}]
     assert [lines[index + 1].split()[0] for index in rules] == ["real", "spade"]
+
+
+def test_without_a_test_nothing_is_marked() -> None:
+    table = scores(group(run()))
+    assert not table.has_ranks
+    assert not table.shown
+    trainings = next(column for column in table.columns if column.heading == "trainings")
+    assert [cell.text for cell in trainings.cells] == ["-", "-", "1", "1", "1"]
 
 
 def test_printed_table_of_one_model_has_no_mark_and_shows_gaps_as_dashes() -> None:
@@ -172,7 +189,7 @@ def test_small_distances_keep_digits() -> None:
 def test_printed_columns_are_aligned() -> None:
     text = as_text(scores(group(run(["spade", "x" * 70 + "-a", "x" * 70 + "-b"]))))
     lines = text.splitlines()
-    assert max(map(len, lines)) < 150
+    assert max(map(len, lines)) < 160
     # Every row ends at the rule's end, or one before it where no mark stands.
     rule = next(len(line) for line in lines if set(line) == {"-"})
     assert {len(line) for line in lines if "generator" in line} <= {rule, rule - 1}
