@@ -5,9 +5,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from spade_eval.paper_tables import PaperTable
-
 from spade_eval.errors import UserError
+from spade_eval.papers.tables import PaperTable
 from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.run_report import RunReport
 from spade_eval.reports.runs import merged
@@ -31,7 +30,7 @@ _POWER = "Detectable: shown at 5% with a chance of 80%, both rows scored on the 
 
 
 def plan_comparison(
-    runs: Sequence[RunData], names: Sequence[str], images: int | None, points: float | None
+    runs: Sequence[RunData], names: tuple[str, str], images: int | None, points: float | None
 ) -> RunReport:
     """Plan a comparison of two rows from the first run that holds both; assumed without any run."""
     one, other = names
@@ -51,7 +50,7 @@ def plan_seeds(table: PaperTable, runs: Sequence[RunData], hours: float) -> RunR
     """Plan the trainings of a paper's table."""
     measurements = merged(runs).measurements if runs else ()
     plan = plan_of_table(table, measurements, hours)
-    shown = _seeds_table(f"{table.name}: what {hours:g} hours can show", plan.lines, plan.num_pairs)
+    shown = _seeds_table(f"{table.name}: what {hours:g} h can show", plan.lines, plan.num_pairs)
     notes = [
         f"{plan.num_models} models, one after another; detectable: differences of mIoU between "
         f"methods, in points, shown at 5% with a chance of 80%. A verdict takes {FIRST_VERDICT} "
@@ -99,10 +98,7 @@ def _seeds_table(title: str, lines: Sequence[PlannedSeeds], num_pairs: int) -> T
         title=title,
         columns=(
             Column(heading="steps", cells=tuple(count_cell(line.steps) for line in lines)),
-            Column(
-                heading="hours a seed",
-                cells=tuple(Cell(text=f"{line.hours:.2f}") for line in lines),
-            ),
+            Column(heading="hours a seed", cells=tuple(_hours(line.hours) for line in lines)),
             Column(heading="seeds", cells=tuple(count_cell(line.seeds) for line in lines)),
             Column(
                 heading="detectable, one pair",
@@ -133,6 +129,10 @@ def _numbers(
         text = f"{number:{'+' if signed else ''}.{2 if item.unit == '%' else 4}f}"
         cells.append(Cell() if math.isnan(value) else Cell(text=text, value=number))
     return Column(heading=heading, cells=tuple(cells))
+
+
+def _hours(value: float) -> Cell:
+    return Cell(text=f"{value:.2f}", value=value)
 
 
 def _images(needed: float) -> Cell:

@@ -59,7 +59,8 @@ def seed_results(values: BySeed, larger_is_better: bool) -> SeedResults:
 
     def test(one: str, other: str) -> tuple[float, float]:
         mine, theirs = _aligned(tested[one], tested[other])
-        return float(np.nanmean(mine - theirs)), seed_p_value(mine, theirs)
+        p_value = seed_p_value(mine, theirs)
+        return (math.nan if math.isnan(p_value) else float(np.nanmean(mine - theirs))), p_value
 
     means = {title: float(np.nanmean(list(of.values()))) for title, of in tested.items()}
     standing = standing_of(means, larger_is_better, test)

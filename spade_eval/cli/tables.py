@@ -147,11 +147,10 @@ def run_jobs(
             "--seeds auto with --launcher slurm: nobody waits for the jobs, so nobody looks at "
             "what is decided; give a number of seeds, or another launcher"
         )
-    rows = (*asked.models, *asked.given.checkpoints, *asked.given.images)
-    if asked.seeds.is_auto and len(rows) < 2 and (asked.table is None or asked.models):
+    if asked.seeds.is_auto and len(asked.models) < 2 and (asked.table is None or asked.models):
         raise UserError(
-            f"--seeds auto decides the differences of rows, found {len(rows)} row; expected two or "
-            "more: add --model NAME, or give a number of seeds"
+            f"--seeds auto decides the differences of trained rows, found {len(asked.models)}; "
+            "add --model NAME, or give a number of seeds"
         )
     study, outcome = _look_by_look(context, asked, config_for, place_for)
     if outcome.submitted:

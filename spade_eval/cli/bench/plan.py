@@ -82,7 +82,7 @@ def _of_rows(
 
 
 def _of_table(name: str, folders: list[Path], hours: float) -> "RunReport":
-    from spade_eval.paper_tables import paper_table_called
+    from spade_eval.papers.tables import paper_table_called
     from spade_eval.reports.plan_report import plan_seeds
 
     return plan_seeds(paper_table_called(name), _opened(folders), hours)

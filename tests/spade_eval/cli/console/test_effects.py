@@ -114,7 +114,7 @@ def write_own(path: Path) -> None:
 @pytest.mark.parametrize(
     ("condition", "holding"),
     [
-        ("with --table or several --seeds", {"seeds": 2}),
+        ("with --table or several --seeds", {"seeds": "2"}),
         ("with --table or several --seeds", {"table": "3"}),
         ("with --launcher slurm", {"launcher": "slurm"}),
         ("with folders of images", {"images": ["a=b"]}),
