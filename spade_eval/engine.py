@@ -254,10 +254,9 @@ class Benchmark:
         values = with_provenance(scores.values, len(scores.per_image), identities)
         values += diverse
         common = self._common(row, source)
-        num_images = len(scores.per_image)
-        by_rule = notes_of_rule(self.protocol, row.name, num_images, self.count)
+        by_rule = notes_of_rule(self.protocol, row.name, scores.per_image)
         common |= {
-            "num_images": num_images,
+            "num_images": len(scores.per_image),
             "notes": (*common["notes"], *by_rule, *notes_of_scores(self.config.dataset, scores)),
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - clock, 3),

@@ -77,8 +77,14 @@ def _detectable(values: BySeed, num_pairs: int) -> Iterable[float]:
 
 
 def over_seeds(row: SeededRow, metric: str) -> Interval:
-    """Return the 95% interval of the method's mean over seeds; NaN for one training."""
-    return seed_interval(list(values_by_seed(row, metric).values()))
+    """Return the 95% interval of the method's mean over seeds; NaN for one training.
+
+    Student's of two seeds is wider than scores are, and ends where they do.
+    """
+    low, high = seed_interval(list(values_by_seed(row, metric).values()))
+    items = (version.scores.get(metric) for version in row.versions)
+    is_share = any(item is not None and item.unit == "%" for item in items)
+    return (low, high) if math.isnan(low) else (max(low, 0.0), min(high, 1.0 if is_share else high))
 
 
 class ImageIntervals:

@@ -36,7 +36,7 @@ class Stopping:
         return rule.is_met(joined_counts(self.parts), self.protocol.class_average)
 
 
-def notes_of_rule(protocol: Protocol, title: str, num_images: int, count: int) -> tuple[str, ...]:
+def notes_of_rule(protocol: Protocol, title: str, counts: StoredCounts) -> tuple[str, ...]:
     """Say of a row by which rule it was scored, and where the split ended before the rule did."""
     if not protocol.until:
         return ()
@@ -46,6 +46,6 @@ def notes_of_rule(protocol: Protocol, title: str, num_images: int, count: int) -
         "confidence sequence of 95%, which holds at every look; distances are left out, since "
         "their bias depends on N, which differs from row to row."
     ]
-    if num_images == count:
-        notes.append(f"{title}: all {count:,} images were scored before {rule} was reached.")
+    if not rule.is_met(counts, protocol.class_average):
+        notes.append(f"{title}: the {len(counts):,} images of the split end before {rule} is met.")
     return tuple(notes)
