@@ -62,7 +62,7 @@ def test_every_choice_of_a_protocol_is_printed() -> None:
         "profile": "x", "version": 9, "split": "train", "size": (1, 2), "photo_filter": "box",
         "label_filter": "box", "quantisation": "round", "segmenter": "x", "short_sides": (7,),
         "class_average": "x", "accuracies": ("x",), "fid_profiles": ("x",),
-        "fid_reference": "x", "batch_size": 9, "about": "x",
+        "fid_reference": "x", "batch_size": 9, "about": "x", "until": "miou+-1",
         "segmenter_input": protocol_for("imaginaire", "cocostuff").segmenter_input,
     }  # fmt: skip
     assert set(other) == {field.name for field in dataclasses.fields(plain)}

@@ -126,12 +126,8 @@ def plan_of_table(table: PaperTable, measurements: Sequence[Measurement], hours:
     )
     deviation, assumed = _seed_deviation(measurements)
     pairs = _pairs(table)
-    # On one process some rows are another row's network.
-    models = [
-        model
-        for model in table.models
-        if model not in UNTRAINED or UNTRAINED[model].when != "one process"
-    ]
+    # Another row's network, or of a loss whose weights are mostly not there.
+    models = [model for model in table.models if model in seconds or model not in UNTRAINED]
     unknown = [model for model in models if model not in seconds]
     usual = statistics.median(seconds.values()) if seconds else ASSUMED_SECONDS_PER_STEP
     assumed += _assumed_times(unknown, len(models), usual)
