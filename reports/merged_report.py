@@ -2,9 +2,10 @@
 """The report of several runs: a leaderboard a protocol, with what the runs disagree in."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from spade_eval.reports.html.report_data import ReportData
+from spade_eval.reports.html.report_data import ReportData, Section
 from spade_eval.reports.measured.grouping import by_protocol, own_folder
 from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.plots.bars import plot_leaderboard
@@ -24,6 +25,7 @@ from spade_eval.reports.tables.formats import text_with_notes
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.leaderboard import different, leaderboard, leaderboard_table
 from spade_eval.reports.tables.plain_rows import PlainRow, rows_of_frame
+from spade_eval.reports.tables.table import Table
 from spade_eval.reports.tables.writing import write_forms
 
 
@@ -37,12 +39,14 @@ def write_merged_report(
     plots: list[Plot] = []
     texts = []
     rows: list[PlainRow] = []
+    boards: list[Section] = []
     said_of_rows: list[str] = []
     palette = Palette.of_groups(groups)
     for group in groups:
         board = leaderboard(group, [run.folder for run in runs])
         place = folder / own_folder(group, groups)
         table = leaderboard_table(board)
+        boards.append(_board_section(table, len(boards) + 1))
         paths += write_forms(table, place, "leaderboard", latex)
         plots += plot_leaderboard(board, place, palette) if has_plots() else []
         rows += rows_of_frame(board)
@@ -56,13 +60,25 @@ def write_merged_report(
     page = ReportData(
         title=", ".join(run.name for run in runs),
         runs=tuple(runs),
-        sections=group_sections(groups, known),
+        sections=(*boards, *group_sections(groups, known)),
         plots=tuple(plots),
         notes=tuple(said),
     )
     paths += [*files_of(plots), *write_page(page, folder / "html")]
     text = "\n\n".join([*texts, "\n".join([*said, *missing_parts()])])
     return RunReport(tuple(paths), text, tuple(rows), (*said_of_rows, *said))
+
+
+def _board_section(table: Table, number: int) -> Section:
+    """Make the page's section of a leaderboard."""
+    return Section(
+        anchor=f"leaderboard-{number}",
+        nav="Leaderboard" if number == 1 else f"Leaderboard {number}",
+        title=table.title,
+        lead="Means over seeds; intervals over seeds are of the method, over images of its "
+        "checkpoints. Below stands, of every row, the training that was scored last.",
+        tables=(replace(table, title="Means over seeds"),),
+    )
 
 
 def results_of_runs(runs: Sequence[RunData]) -> list[SeedResults]:

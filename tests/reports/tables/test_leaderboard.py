@@ -130,6 +130,8 @@ def test_duplicates_that_disagree_are_named(tmp_path: Path) -> None:
     assert found.num_duplicates == len(lines) - 1
     written = write_merged_report(runs, tmp_path / "out")
     assert "here and there hold the same job with different values of acc_all" in written.text
+    page = (tmp_path / "out" / "html" / "index.html").read_text("utf-8")
+    assert page.index('id="leaderboard-1"') < page.index('id="scores-1"')
     names = {path.name for path in written.paths}
     assert {f"leaderboard.{form}" for form in ("csv", "md", "tex", "png", "pdf", "svg")} <= names
 
