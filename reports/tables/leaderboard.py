@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from spade_eval.reports.measured.grouping import REFERENCE_KINDS, ProtocolGroup, ProtocolKey
+from spade_eval.reports.measured.provenance import Origin
 from spade_eval.reports.measured.seeds import (
     SeededRow,
     metrics_of,
@@ -57,6 +58,7 @@ def leaderboard(group: ProtocolGroup, run_folders: Sequence[Path] = ()) -> pd.Da
         "title": f"Leaderboard: {group.title}",
         "shown": shown_over_seeds(results, metrics),
         "results": results,
+        "origins": {name: [_origin(row, name) for row in rows] for name in metrics},
         "notes": _notes(rows),
         "warnings": warnings_of_seeds(rows),
     }
@@ -85,7 +87,9 @@ def leaderboard_table(board: pd.DataFrame) -> Table:
     parameters = tuple(map(millions_cell, board["parameters"]))
     columns.append(Column(heading="parameters", cells=parameters))
     columns.append(_counts("steps", board["train_steps"]))
-    columns += [column for name in board.attrs["metrics"] for column in seed_columns(board, name)]
+    origins = board.attrs["origins"]
+    for name in board.attrs["metrics"]:
+        columns += seed_columns(board, name, origins[name])
     return Table(
         title=board.attrs["title"],
         columns=tuple(columns),
@@ -100,6 +104,12 @@ def leaderboard_table(board: pd.DataFrame) -> Table:
 
 def _counts(heading: str, values: pd.Series) -> Column:
     return Column(heading=heading, cells=tuple(map(count_cell, values)))
+
+
+def _origin(row: SeededRow, metric: str) -> Origin:
+    """Return the records of all seeds behind a mean."""
+    items = [version.scores.get(metric) for version in row.versions]
+    return Origin(records=tuple(item for item in items if item is not None))
 
 
 def _results(rows: Sequence[SeededRow], metric: str, about: Mapping[str, Any]) -> SeedResults:

@@ -7,6 +7,7 @@ CSV and Parquet hold every digit that was measured; Markdown and LaTeX are round
 import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -15,6 +16,7 @@ from spade_eval.reports.tables.formats import as_markdown
 from spade_eval.reports.tables.latex import PLAIN, LatexForm, as_latex
 from spade_eval.reports.tables.table import Table
 
+_OBJECTS = ("results", "origins")
 NO_PARQUET = "No Parquet files: pyarrow is not installed; CSV files hold the same numbers."
 
 
@@ -48,12 +50,19 @@ def write_text(text: str, path: Path) -> Path:
     return path
 
 
+def plain_attrs(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return the `attrs` that a file can hold: without the objects that only layouts read."""
+    plain = {name: value for name, value in frame.attrs.items() if name not in _OBJECTS}
+    read: dict[str, Any] = json.loads(json.dumps(plain))  # tuples would come back as lists anyway
+    return read
+
+
 def write_parquet(frame: pd.DataFrame, path: Path) -> list[Path]:
     """Write the frame with its `attrs` as metadata; nothing without pyarrow."""
     if not has_parquet():
         return []
     plain = frame.copy()
-    plain.attrs = json.loads(json.dumps(frame.attrs))  # tuples would come back as lists anyway
+    plain.attrs = plain_attrs(frame)
     with written_whole(path) as temporary:
         plain.to_parquet(temporary, index=frame.index.name is not None)
     return [path]

@@ -19,6 +19,7 @@ from spade_eval.reports.merged_report import write_merged_report
 from spade_eval.reports.runs import merged, open_run
 from spade_eval.reports.statistics.power import smallest_between_seeds
 from spade_eval.reports.tables.leaderboard import different, leaderboard, leaderboard_table
+from spade_eval.reports.tables.writing import plain_attrs
 
 
 def valued(source: str, value: float, **changes: object) -> list[Measurement]:
@@ -60,6 +61,9 @@ def test_three_seeds_and_more_are_tested_and_marked() -> None:
     table = leaderboard(group([*measurements, *valued("once", 0.9)]))
     best = dict(zip(table["row"], table["miou_best"], strict=True))
     assert best == {"once": False, "spade": True, "other": False, "concat": False}
+    assert set(plain_attrs(table)) == {"metrics", "title", "shown", "notes", "warnings"}
+    means = next(item for item in leaderboard_table(table).columns if item.heading == "mIoU")
+    assert [len(cell.origin.records) for cell in means.cells if cell.origin] == [1, 4, 4, 4]
     said = table.attrs["shown"]
     assert "mIoU: spade above concat and other; not shown: concat and other." in said
     # The pair that is told best: the level of four seeds over three pairs, its non-central t.

@@ -23,6 +23,7 @@ from spade_eval.reports.tables import published
 from spade_eval.reports.tables.paper_layout import measured_table
 from spade_eval.reports.tables.paper_tables import FACTS, paper_table
 from spade_eval.reports.tables.published import DATASETS
+from spade_eval.reports.tables.writing import plain_attrs
 
 PAPER_COCO = {
     "dataset": "cocostuff",
@@ -66,6 +67,7 @@ def test_golden_table_3() -> None:
         columns=list(shown.columns),
     )
     pd.testing.assert_frame_equal(shown, golden, check_dtype=False)
+    assert "shown" in plain_attrs(table), "JSON, as Parquet files hold it"
     spade = table.iloc[1]
     assert spade["miou_spread"] == pytest.approx(np.std([0.36, 0.34], ddof=1))
     assert spade["miou_difference"] == pytest.approx(0.35 - 0.352)
