@@ -26,6 +26,7 @@ _FACTS = {
     "split": "split",
     "dataset_sha256": "SHA-256 of the data",
     "num_images": "images scored",
+    "until": "scoring stopped by",
     "num_reference_images": "photos compared with",
     "num_samples": "samples of each label map",
     "profile": "profile",

@@ -53,17 +53,20 @@ def row_uncertainty(table_rows: Sequence[Row], run_folders: Sequence[Path]) -> U
     intervals: dict[Place, Interval] = {}
     corrected: dict[Place, Corrected] = {}
     sides: dict[str, Side] = {}
+    num_models = sum(not row.is_reference for row in table_rows)
     for row in table_rows:
         folder = home_of(row, run_folders)
         if folder is None:
             continue
-        side = sides[row.title] = Side.open(row, folder)
+        side = Side.open(row, folder)
         for metric, ends in _of_counts(side).items():
             intervals[row.title, metric] = ends
         for metric, distance in side.distances.items():
             found = corrected[row.title, metric] = distance.corrected
             if not math.isnan(found.low):
                 intervals[row.title, metric] = (found.low, found.high)
+        if num_models > 1 and not row.is_reference:
+            sides[row.title] = side.settled()
     floors = [floors_of(table_rows, folder) for folder in run_folders]
     standings = standings_of(table_rows, sides)
     return Uncertainty(intervals, corrected, dict(ChainMap(*floors)), standings)

@@ -92,7 +92,7 @@ class ImageIntervals:
 
     def __init__(self, run_folders: Sequence[Path]) -> None:
         self.run_folders = run_folders
-        self._sides: dict[str, list[Side]] = {}
+        self._title, self._sides = "", list[Side]()
 
     def of(self, row: SeededRow, metric: str) -> Interval:
         """Return the 95% interval of the mean of these checkpoints; of a distance, without bias."""
@@ -108,13 +108,13 @@ class ImageIntervals:
         return max(centre - half, 0.0), centre + half
 
     def _opened(self, row: SeededRow) -> list[Side]:
-        if row.title not in self._sides:
+        if row.title != self._title:  # features of one row at a time
             homes = [(version, home_of(version, self.run_folders)) for version in row.versions]
             sides = [Side.open(version, home) for version, home in homes if home is not None]
             # Paired over seeds: the same images in the same order.
             names = {side.counts.names for side in sides if side.counts is not None}
-            self._sides[row.title] = sides if len(names) == 1 else []
-        return self._sides[row.title]
+            self._title, self._sides = row.title, sides if len(names) == 1 else []
+        return self._sides
 
 
 def _estimate(side: Side, metric: str) -> tuple[float, Floats] | None:

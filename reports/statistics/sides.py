@@ -23,6 +23,7 @@ from spade_eval.reports.statistics.bootstrap import (
 from spade_eval.reports.statistics.frechet_influence import standard_error_of
 from spade_eval.reports.statistics.seed_tests import two_sided_p
 from spade_eval.reports.statistics.stored_distances import (
+    AnyDistance,
     DistanceDifference,
     StoredDistance,
     difference_of,
@@ -47,7 +48,7 @@ class Side:
     row: Row
     counts: StoredCounts | None
     average: ClassAverage
-    distances: Mapping[str, StoredDistance]
+    distances: Mapping[str, AnyDistance]
 
     @classmethod
     def open(cls, row: Row, run_folder: Path) -> "Side":
@@ -80,6 +81,14 @@ class Side:
         """Return whether anything is stored by which the metric could be compared."""
         return metric in self.distances or self.influence(metric) is not None
 
+    def settled(self) -> "Side":
+        """Return the same without features of images; see `StoredDistance.settled`."""
+        distances = {
+            metric: item.settled() if isinstance(item, StoredDistance) else item
+            for metric, item in self.distances.items()
+        }
+        return Side(self.row, self.counts, self.average, distances)
+
     def first(self, num_images: int) -> "Side":
         """Return the counts of the first images alone."""
         counts = self.counts
@@ -96,8 +105,8 @@ def tested(metric: str, subject: Side, baseline: Side) -> Tested:
     plain = value_of(subject.row.scores[metric]) - value_of(baseline.row.scores[metric])
     if metric in subject.distances and metric in baseline.distances:
         first, second = subject.distances[metric], baseline.distances[metric]
-        if first.real.shape == second.real.shape:
-            return _of_distances(difference_of(first, second), len(first.real))
+        if first.num_images == second.num_images:
+            return _of_distances(difference_of(first, second), first.num_images)
     if subject.row.until is not None:
         return _of_stopped(metric, subject, baseline)
     mine, other = subject.influence(metric), baseline.influence(metric)

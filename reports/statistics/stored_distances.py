@@ -80,6 +80,21 @@ class StoredDistance:
         """Whether its bias can be removed; at N <= D nothing removes that of a Fréchet distance."""
         return self.is_kernel or has_full_rank(*self.real.shape)
 
+    @property
+    def num_images(self) -> int:
+        return len(self.real)
+
+    def settled(self) -> "SettledDistance":
+        """Return what comparisons need, without the features: those of many rows fill memory."""
+        return SettledDistance(
+            recorded=self.recorded,
+            is_correctable=self.is_correctable,
+            num_images=self.num_images,
+            corrected=self.corrected,
+            influence=self.influence if self.is_correctable else np.zeros(0),
+            left_out=LeftOut(0.0, np.zeros((1, 0))) if self.is_correctable else self.left_out,
+        )
+
     @cached_property
     def corrected(self) -> Corrected:
         """Remove the bias by the jackknife in pairs (of KID: the pairs themselves)."""
@@ -144,6 +159,21 @@ class StoredDistance:
 
 
 @dataclass(frozen=True)
+class SettledDistance:
+    """A `StoredDistance` without its features; of influence and left out, the one that is used."""
+
+    recorded: float
+    is_correctable: bool
+    num_images: int
+    corrected: Corrected
+    influence: Floats
+    left_out: LeftOut
+
+
+AnyDistance = StoredDistance | SettledDistance
+
+
+@dataclass(frozen=True)
 class DistanceDifference:
     """Subject minus baseline without the bias of both, where it can be removed; its error."""
 
@@ -166,7 +196,7 @@ class DistanceDifference:
         return quantile * self.standard_error
 
 
-def difference_of(mine: StoredDistance, other: StoredDistance) -> DistanceDifference:
+def difference_of(mine: AnyDistance, other: AnyDistance) -> DistanceDifference:
     """Compare two rows with the same label maps: what those do to both distances cancels."""
     if mine.is_correctable:
         centre = mine.corrected.value - other.corrected.value

@@ -21,6 +21,7 @@ from spade_eval.reports.statistics.stored_distances import (
     NOT_CORRECTED,
     SAME_IMAGES,
     StoredDistance,
+    difference_of,
 )
 
 Floats = NDArray[np.float64]
@@ -113,3 +114,16 @@ def test_rows_without_features_or_with_too_few_have_none(tmp_path: Path) -> None
     for folder in (tmp_path / "none", tmp_path / "few"):
         rows = group(RecordStore(folder / "records.jsonl")).rows
         assert not row_uncertainty(rows, [folder]).corrected
+
+
+@pytest.mark.parametrize("dim", [6, 80])
+def test_without_features_a_distance_compares_as_with_them(dim: int) -> None:
+    """Also where nothing removes the bias (60 images of 80 features)."""
+    numbers = np.random.default_rng(0)
+    real, mine, other = numbers.normal(size=(3, 60, dim))
+    stored = [
+        StoredDistance("fid", frechet(real, side), real, side) for side in (real + mine, other)
+    ]
+    settled = [item.settled() for item in stored]
+    assert difference_of(*settled) == difference_of(*stored)
+    assert settled[0].num_images == 60

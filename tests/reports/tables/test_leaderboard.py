@@ -161,6 +161,8 @@ def test_the_command_of_a_number_is_one_that_can_be_typed() -> None:
     assert command.startswith("python run_benchmark.py --dataset scenes --budget default --seed 3")
     assert "--size 64x128 --steps 5" in command
     assert "--segmenter in-domain" not in command
+    ruled = command_to_repeat({**config, "until": "miou+-1"}, item)
+    assert "--until miou+-1" in ruled
     assert command.endswith("""--checkpoint 'it'"'"'s; rm -rf=FILE'""")
     assert command_to_repeat({**config, "dataset": "ade20k"}).count("--data-root DIR") == 1
     assert provenance_lines(item)["SHA-256 of the protocol"] == "b" * 64

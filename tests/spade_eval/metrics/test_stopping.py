@@ -9,6 +9,7 @@ import pytest
 from spade_eval.errors import UserError
 from spade_eval.metrics.count_influence import count_influence
 from spade_eval.metrics.counts import StoredCounts
+from spade_eval.metrics.counts import miou_of as miou_of_counts
 from spade_eval.metrics.stopping import (
     FIRST_LOOK,
     StoppingRule,
@@ -18,10 +19,16 @@ from spade_eval.metrics.stopping import (
     random_order,
     sequence_margin,
 )
-from spade_eval.reports.statistics.bootstrap import resampled
+from spade_eval.reports.statistics.population import Images
 
 REPLICATIONS = 300
 LOOKS = range(FIRST_LOOK, 801, 20)
+
+
+def images_of(counts: StoredCounts) -> Images:
+    """The population as `validate intervals` draws from it; features are not looked at."""
+    nothing = np.zeros((len(counts), 1))
+    return Images(counts, "target", nothing, nothing)
 
 
 def population(size: int, seed: int = 0) -> StoredCounts:
@@ -41,19 +48,19 @@ def drawn(whole: StoredCounts, places: np.ndarray) -> StoredCounts:
 
 
 def miou_of(counts: StoredCounts) -> float:
-    return float(resampled(counts, np.ones((1, len(counts))), "target").miou[0])
+    return float(miou_of_counts(counts.counts.sum(axis=0, dtype=np.float64), "target"))
 
 
 def test_the_sequence_holds_at_every_look_and_an_interval_does_not() -> None:
     """Both looked at after each 20 images; counted is who ever left out the truth."""
-    whole = population(4000)
-    truth, numbers = miou_of(whole), np.random.default_rng(1)
+    whole = images_of(population(4000))
+    truth, numbers = float(whole.scores().miou[0]), np.random.default_rng(1)
     wrong = {"sequence": 0, "interval": 0, "first of each": 0}
     for _ in range(REPLICATIONS):
-        places = numbers.integers(0, len(whole), LOOKS[-1])
+        sample = whole.drawn(numbers.integers(0, 4000, LOOKS[-1])).counts
         outside = {"sequence": False, "interval": False}
         for count in LOOKS:
-            counts = drawn(whole, places[:count])
+            counts = drawn(sample, np.arange(count))
             influence = count_influence(counts, "miou", "target")
             assert influence is not None
             error, off = influence.std(ddof=1) / math.sqrt(count), abs(miou_of(counts) - truth)
