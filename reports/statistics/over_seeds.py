@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +49,19 @@ def values_by_seed(row: SeededRow, metric: str) -> dict[int | None, float]:
     return {
         version.measurements[0].seed: value_of(version.scores.get(metric))
         for version in row.versions
+    }
+
+
+def results_of(
+    rows: Mapping[str, SeededRow], metrics: Mapping[str, Mapping[str, Any]]
+) -> dict[str, SeedResults]:
+    """Test all pairs of these rows, by title, in each metric; `metrics` say which is better."""
+    return {
+        metric: seed_results(
+            {title: values_by_seed(row, metric) for title, row in rows.items()},
+            about["larger_is_better"],
+        )
+        for metric, about in metrics.items()
     }
 
 

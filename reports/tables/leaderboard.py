@@ -24,8 +24,7 @@ from spade_eval.reports.measured.seeds import (
 from spade_eval.reports.statistics.over_seeds import (
     ImageIntervals,
     SeedResults,
-    seed_results,
-    values_by_seed,
+    results_of,
 )
 from spade_eval.reports.tables.seed_columns import intervals_of, seed_columns, shown_over_seeds
 from spade_eval.reports.tables.table import (
@@ -48,7 +47,8 @@ def leaderboard(group: ProtocolGroup, run_folders: Sequence[Path] = ()) -> pd.Da
     rows = seeded_rows(group)
     metrics = metrics_of(rows)
     rows = _ranked(rows, metrics)
-    results = {name: _results(rows, name, about) for name, about in metrics.items()}
+    models = {row.title: row for row in rows if row.kind not in REFERENCE_KINDS}
+    results = results_of(models, metrics)
     images = ImageIntervals(run_folders)
     frame = pd.DataFrame([_line(row, results, images) for row in rows])
     whole = ("seeds", "parameters", "train_steps", "N")
@@ -110,12 +110,6 @@ def _origin(row: SeededRow, metric: str) -> Origin:
     """Return the records of all seeds behind a mean."""
     items = [version.scores.get(metric) for version in row.versions]
     return Origin(records=tuple(item for item in items if item is not None))
-
-
-def _results(rows: Sequence[SeededRow], metric: str, about: Mapping[str, Any]) -> SeedResults:
-    models = [row for row in rows if row.kind not in REFERENCE_KINDS]
-    values = {row.title: values_by_seed(row, metric) for row in models}
-    return seed_results(values, about["larger_is_better"])
 
 
 def _line(

@@ -28,8 +28,7 @@ from spade_eval.reports.measured.seeds import (
 from spade_eval.reports.statistics.over_seeds import (
     ImageIntervals,
     SeedResults,
-    seed_results,
-    values_by_seed,
+    results_of,
 )
 from spade_eval.reports.tables.paper_notes import (
     comparable,
@@ -148,17 +147,12 @@ class _Block:
         }
 
     def _results(self, group: str) -> dict[str, SeedResults]:
-        """Test the rows of one group, each network once, in every metric."""
-        rows = {row.title: self.by_model.get(row.model or "") for row in self.rows
-                if row.group == group}  # fmt: skip
-        rows |= {row.title: row for row in self.others} if not group else {}
-        return {
-            metric: seed_results(
-                {title: values_by_seed(row, metric) for title, row in rows.items() if row},
-                about["larger_is_better"],
-            )
-            for metric, about in self.metrics.items()
-        }
+        """Test the measured rows of one group over seeds."""
+        models = {row.title: row.model or "" for row in self.rows if row.group == group}
+        rows = {title: self.by_model[model] for title, model in models.items()
+                if model in self.by_model}  # fmt: skip
+        others = [] if group else self.others
+        return results_of(rows | {row.title: row for row in others}, self.metrics)
 
     def lines(self) -> list[dict[str, Any]]:
         """Return bounds first, then the rows in the paper's order, then other methods."""
