@@ -55,6 +55,7 @@ def plan_seeds(table: PaperTable, runs: Sequence[RunData], hours: float) -> RunR
         f"{plan.num_models} models, one after another; detectable: differences of mIoU between "
         f"methods, in points, shown at 5% with a chance of 80%. A verdict takes {FIRST_VERDICT} "
         "seeds, and may be read after each (docs/statistics.md, section 9).",
+        f"From seed to seed a difference of mIoU deviates by {100 * plan.deviation:.1f} points.",
         *(f"Assumed: {text}." for text in plan.assumed),
     ]
     return _printed(shown, notes, tuple(_plain(asdict(line)) for line in plan.lines))
