@@ -18,7 +18,7 @@ COMMANDS = [
     for block in re.findall(r"^```bash\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
     for line in block.splitlines()
 ]
-BLOCKS = ("table3", "table4", "table5", "multimodal", "style")
+BLOCKS = ("table3", "table4", "table5", "tablesystems", "tablenorms", "multimodal", "style")
 TINY = ["--budget", "smoke", "--steps", "1", "--batch-size", "2", "--width", "0.0625"]
 
 
@@ -28,7 +28,7 @@ def words(line: str) -> list[str]:
 
 
 def test_every_table_and_figure_has_its_commands_and_block() -> None:
-    for number in (3, 4, 5):
+    for number in (3, 4, 5, "systems", "norms"):
         assert any(f"run_benchmark.py --table {number} " in line for line in COMMANDS)
         assert any("report" in line and f"--table {number} " in line for line in COMMANDS)
     for name in BLOCKS:
@@ -72,6 +72,6 @@ def test_the_commands_run_and_fill_the_page(
         assert not ended.value.code, (line, capsys.readouterr().err)
     filled = page.read_text(encoding="utf-8")
     assert "weights of generator.safetensors" in filled
-    assert filled.count("trainings of 1 steps") == 3
+    assert filled.count("trainings of 1 steps") == 5
     for name in ("table3.png", "table4.csv", "multimodal.png", "style.png"):
         assert (page.parent / f"ablations-{name}").is_file()
