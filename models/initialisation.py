@@ -5,6 +5,7 @@
 al., Appendix A; Glorot & Bengio 2010). "as_trained": what the published code does on a GPU, where
 that initialisation misses spectrally normalised weights, which keep PyTorch's default; their scale
 does not change the output but does change the effective step size. "pix2pixhd": N(0, 0.02).
+"normal": the same with biases 0 (Isola et al., CVPR 2017, Appendix; Zhu et al., ICCV 2017).
 "glorot": Glorot uniform, norms at one and zero, as TensorFlow's layers begin.
 """
 
@@ -21,7 +22,7 @@ from spade_eval.models.layers.norms import AdaptiveInstanceNorm
 from spade_eval.models.layers.spectral import is_spectral
 from spade_eval.models.layers.weight_norm import is_weight_normed
 
-Scheme = Literal["as_printed", "as_trained", "pix2pixhd", "glorot"]
+Scheme = Literal["as_printed", "as_trained", "pix2pixhd", "normal", "glorot"]
 
 _GAIN = 0.02
 
@@ -69,7 +70,7 @@ def _initialise_weight(layer: nn.Module, scheme: Scheme, random: torch.Generator
     if is_weight_normed(layer):  # no norm follows that would make up for small weights
         _draw(weight, lambda w: nn.init.kaiming_normal_(w, a=0.2, generator=random))
         layer.weight = weight
-    elif scheme == "pix2pixhd":
+    elif scheme in ("pix2pixhd", "normal"):
         _draw(weight, lambda w: w.normal_(0.0, 0.02, generator=random))
     elif scheme == "glorot":
         _draw(weight, lambda w: nn.init.xavier_uniform_(w, generator=random))

@@ -163,6 +163,11 @@ class System(nn.Module):
         return ("image",)
 
     @classmethod
+    def notes(cls, network: nn.Module) -> tuple[str, ...]:
+        """Return what has to be said with every number of the scored network, in sentences."""
+        return ()
+
+    @classmethod
     def synthesized_by(cls, network: nn.Module, inputs: Inputs, *, quick: bool = False) -> Tensor:
         """Return (N, 3, H, W) in [-1, 1] of the scored network; `quick` is for previews."""
         raise NotImplementedError

@@ -71,6 +71,7 @@ class SynthesizedByCheckpoint:
         }
         self._notes = tuple(map(str, checkpoint.description["notes"]))
         self._notes += _notes_of_choice(name, self.provenance.get("checkpoint_rule"), self._notes)
+        self._notes += tuple(f"{name}: {note}" for note in self.system.notes(self.generator))
         is_drawn = style_input == "random"
         if is_drawn:
             self._notes += (

@@ -56,7 +56,9 @@ def micro_batches_at(step: int, world: World, count: int, side: int = SIDE) -> l
         mine = micro[share]
         semantics = SemanticMap(labels[mine], LAYOUT, labels[mine])
         noise = Noise.of_step(0, step, number, len(micro), share)
-        found.append(Batch(semantics, photos[mine], noise, summed=world.summed))
+        found.append(
+            Batch(semantics, photos[mine], noise, summed=world.summed, together=world.together)
+        )
     return found
 
 
