@@ -7,7 +7,6 @@ one string of hexadecimal digits, six a channel, so that its file alone suffices
 """
 
 from collections.abc import Sequence
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -27,6 +26,21 @@ def written_palette(
     return b"".join(bytes(colour) for colour in channels[:num_labels]).hex()
 
 
+def spread_palette(num_labels: int) -> str:
+    """Write colours that are far apart, for networks that are built without a dataset.
+
+    The bits of the label's number, dealt to red, green and blue from the highest of each on
+    (PASCAL VOC).
+    """
+    bits = [[label >> (3 * place) for place in range(8)] for label in range(num_labels)]
+    colours = [
+        tuple(sum((bit >> channel & 1) << 7 - place for place, bit in enumerate(of_label))
+              for channel in range(3))
+        for of_label in bits
+    ]  # fmt: skip
+    return b"".join(map(bytes, colours)).hex()
+
+
 def require_palette(palette: str, num_labels: int) -> None:
     """Raise `ValueError` unless there are as many colours as channels."""
     digits = set(palette) <= set("0123456789abcdef")
@@ -38,9 +52,12 @@ def require_palette(palette: str, num_labels: int) -> None:
 
 
 def coloured(semantics: SemanticMap, palette: str) -> Tensor:
-    """Paint a semantic map, (N, 3, H, W) in [-1, 1]; a soft one gets mixtures of the colours."""
+    """Paint a semantic map, (N, 3, H, W) in [-1, 1].
+
+    A soft one, and one with edges, gets the sum of its channels' colours.
+    """
     table = _table(palette).to(semantics.device, semantics.dtype)
-    if semantics.is_hard:
+    if semantics.is_hard and not semantics.has_edges:
         return table[semantics.labels_at(semantics.size)].permute(0, 3, 1, 2).contiguous()
     # Not a matrix product, which would be counted among the network's multiplications.
     return (semantics.full[:, :, None] * table[:, :, None, None]).sum(dim=1)
@@ -56,7 +73,6 @@ def nearest_channels(images: Tensor, palette: str) -> Tensor:
     return torch.stack(distances).argmin(dim=0)
 
 
-@cache
 def _table(palette: str) -> Tensor:
     """Return the colours as (channels, 3) in [-1, 1], by the rule for photos."""
     values = torch.tensor(list(bytes.fromhex(palette)), dtype=torch.float32)

@@ -96,6 +96,10 @@ class System(nn.Module):
     # Where `ema_decay` is set: whether the average begins with the first weights, or after a step.
     averages_first_weights: ClassVar[bool] = False
     takes_stand_in: ClassVar[bool] = True  # whether its perceptual loss may be of another network
+    # What is random where `style_input` is "random", as a note says it.
+    drawn: ClassVar[str] = "latent z drawn from N(0, 1)"
+    # The exported network that translates photos into label maps, where there is one.
+    goes_back: ClassVar[str | None] = None
     # Classes of the other networks that files hold: discriminators, encoders.
     networks: ClassVar[tuple[type[nn.Module], ...]] = ()
     # By set of settings and dataset; "" stands for the datasets that are not named.

@@ -75,8 +75,8 @@ class SynthesizedByCheckpoint:
         is_drawn = style_input == "random"
         if is_drawn:
             self._notes += (
-                f"{name}: latent z drawn from N(0, 1) for each {_DRAWN[noise_per]}, from seed "
-                f"{seed} and the image's index.",
+                f"{name}: {self.system.drawn} for each {_DRAWN[noise_per]}, from seed {seed} and "
+                "the image's index.",
             )
         # What besides the file decides which images it makes.
         self.identity: Mapping[str, Any] = {

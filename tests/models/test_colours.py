@@ -8,6 +8,7 @@ from spade_eval.models.colours import (
     coloured,
     nearest_channels,
     require_palette,
+    spread_palette,
     written_palette,
 )
 from spade_eval.models.labels import SemanticLayout
@@ -60,3 +61,10 @@ def test_a_palette_of_other_channels_is_refused(palette: str) -> None:
     require_palette("ff0000" * 2, 2)
     with pytest.raises(ValueError, match="expected 12 hexadecimal digits"):
         require_palette(palette, 2)
+
+
+def test_networks_without_a_dataset_get_colours_that_are_far_apart() -> None:
+    # The first colours of PASCAL VOC's map.
+    assert spread_palette(4) == "000000" + "800000" + "008000" + "808000"
+    colours = bytes.fromhex(spread_palette(256))
+    assert len({colours[start : start + 3] for start in range(0, len(colours), 3)}) == 256

@@ -3,7 +3,18 @@
 
 from collections.abc import Callable
 
-from parity import clade, crn, losses, norms, oasis, pix2pixhd, preprocess, segmenters, spade
+from parity import (
+    clade,
+    crn,
+    losses,
+    norms,
+    oasis,
+    pix2pixhd,
+    preprocess,
+    segmenters,
+    spade,
+    translation,
+)
 from parity.case import Case
 
 KINDS: dict[str, Callable[[Case], None]] = {
@@ -12,6 +23,8 @@ KINDS: dict[str, Callable[[Case], None]] = {
     "clade_generator": clade.check_generator,
     "clade_layer": clade.check_layer,
     "clade_positional_map": clade.check_positions,
+    "cyclegan_patchgan": translation.check_discriminator,
+    "cyclegan_resnet": translation.check_resnet,
     "crn_": crn.check_generator,
     "discriminator_": spade.check_discriminator,
     "edges_": spade.check_edges,
@@ -21,6 +34,8 @@ KINDS: dict[str, Callable[[Case], None]] = {
     "oasis_discriminator": oasis.check_discriminator,
     "oasis_generator": oasis.check_generator,
     "oasis_losses": oasis.check_losses,
+    "pix2pix_patchgan": translation.check_discriminator,
+    "pix2pix_unet": translation.check_unet,
     "pix2pixhd_discriminator_": pix2pixhd.check_discriminator,
     "pix2pixhd_encoder_": pix2pixhd.check_encoder,
     "pix2pixhd_global_": pix2pixhd.check_global,
