@@ -42,8 +42,9 @@ class Published:
     read: Callable[[Path], dict[str, Tensor]] | None = None
     # Names of `RELEASED_LAYOUTS` that its label channels may have; with one that fits, nobody asks.
     layouts: tuple[str, ...] = SPADE_LAYOUTS
-    # Whether it reads label maps in colours, which are the dataset's and not in the file.
-    reads_colours: Callable[[Shapes], bool] = lambda tensors: False
+    # Whether it reads label maps in colours, which are the dataset's and not in the file; the
+    # second argument is how many label channels the user says there are, if at all.
+    reads_colours: Callable[[Shapes, int | None], bool] = lambda tensors, said: False
     # Names by which a user says whose file it is, and which of them a generator's `Config` has.
     families: tuple[str, ...] = ()
     family_of: Callable[[Any], str] | None = None

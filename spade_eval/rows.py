@@ -9,7 +9,7 @@ from typing import Any
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.base import Dataset, HasOracle, require_labelled
 from spade_eval.errors import UserError, lookup
-from spade_eval.models.choices import NoisePer, StyleInput
+from spade_eval.models.choices import NoisePer, StyleInput, TestMode
 from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.sources.checkpoints import ReleasedOptions, open_generator
@@ -47,6 +47,7 @@ class Request:
     # What the generators of `images` were given besides label maps, by row, where it is stated.
     style_inputs: Mapping[str, StyleInput] = field(default_factory=dict)
     noise_per: NoisePer = "image"  # of the checkpoints
+    test_mode: TestMode | None = None  # of the checkpoints; None: their own
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class PlannedRows:
     def _checkpoint_rows(self, request: Request) -> Iterator[Row]:
         for name, file in request.checkpoints.items():
             source = self._synthesized(
-                name, file, "checkpoint", request.released, request.noise_per
+                name, file, "checkpoint", request.released, request.noise_per, request.test_mode
             )
             yield Row(name, source.identity, _given(source), keep_images=True)
 
@@ -131,6 +132,7 @@ class PlannedRows:
         kind: str,
         released: ReleasedOptions | None = None,
         noise_per: NoisePer = "image",
+        test_mode: TestMode | None = None,
     ) -> SynthesizedByCheckpoint:
         networks = self.networks
         return SynthesizedByCheckpoint(
@@ -144,6 +146,7 @@ class PlannedRows:
             seed=networks.config.seed,
             precision=networks.config.synthesis_precision,
             noise_per=noise_per,
+            test_mode=test_mode,
         )
 
 

@@ -76,7 +76,7 @@ def _config_of(tensors: Shapes, hints: Hints) -> ResNetGenerator.Config:
     """Infer the configuration of a state dict with published names."""
     sizes = pix2pixhd.published_sizes(tensors, 0)
     return ResNetGenerator.Config(
-        num_labels=hints.num_labels if hints.palette and hints.num_labels else _RGB,
+        num_labels=hints.num_labels or _RGB,
         palette=hints.palette,
         base_channels=sizes["base_channels"],
         num_blocks=sizes["num_blocks"],
@@ -87,7 +87,7 @@ ResNetGenerator.published = Published(
     recognises=pix2pixhd.reads_images,
     config_of=_config_of,
     names=lambda config: pix2pixhd.published_names(_trunk_config(config)),
-    reads_colours=lambda tensors: True,
+    reads_colours=lambda tensors, said: True,
     families=("cyclegan",),
     family_of=lambda config: "cyclegan",
 )

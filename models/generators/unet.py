@@ -232,7 +232,9 @@ UNetGenerator.published = Published(
     recognises=lambda tensors: {"model.model.0.weight", "model.model.3.weight"} <= set(tensors),
     config_of=_config_of,
     names=published_names,
-    reads_colours=lambda tensors: tensors["model.model.0.weight"].shape[1] == _RGB,
+    reads_colours=lambda tensors, said: (
+        tensors["model.model.0.weight"].shape[1] == _RGB and said != _RGB
+    ),
     layouts=("ade20k_raw", "coco_stuff_unknown_first", "cityscapes_without_edges"),
     families=("pix2pix",),
     family_of=lambda config: "pix2pix",

@@ -190,7 +190,7 @@ def train(
         return
     from spade_eval.engine import Benchmark
 
-    config = options.run_config(**vars(run), **vars(budget), **training.changes())
+    config = options.run_config(**vars(run), **budget.changes(), **training.changes())
     with options.processes(context, device=place.device, **vars(processes)) as world:
         workplace = options.workplace(config, **vars(place), world=world)
         suite = Benchmark(config, workplace)

@@ -12,7 +12,7 @@ from spade_eval.batches import layout_for
 from spade_eval.config import Budget, RunConfig, TrainConfig
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError, lookup
-from spade_eval.models.choices import PerceptualNetwork
+from spade_eval.models.choices import LabelInput, PerceptualNetwork
 from spade_eval.models.fast.accelerate import accelerate
 from spade_eval.models.labels import Size
 from spade_eval.models.systems.base import Data, Settings, System
@@ -107,9 +107,20 @@ def method_of(model: str, dataset: str, budget: Budget, batch_size: int) -> Any:
     ema_decay = budget.ema_decay
     if ema_decay is None:
         ema_decay = _decay_within(settings.ema_decay, budget.steps)
-    return dataclasses.replace(
+    settings = dataclasses.replace(
         settings, optimizers=optimizers, batch_size=batch_size, ema_decay=ema_decay
     )
+    return settings if budget.label_input is None else _reading(model, settings, budget.label_input)
+
+
+def _reading(model: str, settings: Any, label_input: LabelInput) -> Any:
+    """Change how label maps are read; `UserError` for a method that reads them in one way."""
+    if not hasattr(settings, "label_input"):
+        raise UserError(
+            f"--label-input {label_input}: {model} reads label maps in one way alone; expected a "
+            "model that translates pictures (pix2pix): leave the flag out"
+        )
+    return dataclasses.replace(settings, label_input=label_input)
 
 
 def _decay_within(decay: float | None, steps: int | None) -> float | None:
