@@ -66,11 +66,16 @@ def coloured(semantics: SemanticMap, palette: str) -> Tensor:
 def nearest_channels(images: Tensor, palette: str) -> Tensor:
     """Return the channel whose colour is nearest, (N, 3, H, W) in [-1, 1] -> (N, H, W) int64.
 
-    By the squared distance in RGB; of equal ones the first.
+    Of equal ones the first.
     """
+    return colour_distances(images, palette).argmin(dim=1)
+
+
+def colour_distances(images: Tensor, palette: str) -> Tensor:
+    """Return squared distances in RGB, (N, 3, H, W) in [-1, 1] -> (N, channels, H, W)."""
     table = _table(palette).to(images.device, images.dtype)
     distances = [(images - colour[:, None, None]).square().sum(dim=1) for colour in table]
-    return torch.stack(distances).argmin(dim=0)
+    return torch.stack(distances, dim=1)
 
 
 def _table(palette: str) -> Tensor:

@@ -34,6 +34,8 @@ class Row:
     identity: Mapping[str, Any]
     open: Callable[[], Source]
     keep_images: bool = False
+    # The file of the network that translates photos back into label maps, where there is one.
+    reverse: Callable[[], Path] | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,14 @@ class PlannedRows:
             identity,
             lambda: self._synthesized(model, self.train(model), "generator"),
             keep_images=True,
+            reverse=self._reverse(model),
         )
+
+    def _reverse(self, model: str) -> Callable[[], Path] | None:
+        network = GENERATORS[model].system.goes_back
+        if network is None:
+            return None
+        return lambda: self.train(model).with_name(f"{network}.safetensors")
 
     def _synthesized(
         self,

@@ -125,7 +125,7 @@ class CycleGAN(System):
             )
         ]
         pools = tuple(ImagePool(settings.pool_size, data.size) for _ in range(2))
-        return cls(*networks, pools, settings)  # type: ignore[arg-type]
+        return cls(*networks, pools, settings)  # type: ignore[call-arg,arg-type]
 
     @classmethod
     def notes(cls, network: nn.Module) -> tuple[str, ...]:
@@ -190,7 +190,8 @@ class CycleGAN(System):
 
         def pooled(of_all: Tensor) -> Tensor:
             drawn = batch.noise.uniform_of_step(f"{name} pool", len(of_all), 2)
-            return pool(of_all, drawn)  # type: ignore[no-any-return]
+            shown: Tensor = pool(of_all, drawn)
+            return shown
 
         return batch.together(images, pooled)
 
