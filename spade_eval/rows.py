@@ -8,9 +8,11 @@ from typing import Any
 
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.base import Dataset, HasOracle, require_labelled
+from spade_eval.datasets.numbered_images import lines
 from spade_eval.errors import UserError, lookup
 from spade_eval.models.choices import NoisePer, StyleInput, TestMode
 from spade_eval.models.systems.presets import GENERATORS
+from spade_eval.progress import tell
 from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.sources.checkpoints import ReleasedOptions, open_generator
 from spade_eval.sources.image_files import LABEL_MAP_FOLDER
@@ -104,6 +106,9 @@ class PlannedRows:
             source = SynthesizedFolder(
                 name, directory, self.networks.dataset, self.networks.count, style_input
             )
+            if source.folder.numbering and self.networks.place.world.is_first:
+                told = [f"{name}: files are called by SIMS's numbers and taken for"]
+                tell("\n".join([*told, *lines(source.folder.numbering)]))
             if not all(profile.eight_bit for profile in self.networks.profiles.values()):
                 require_floats(source)  # refused now, not after other rows were scored
             yield Row(name, dict(source.provenance), _given(source), keep_images=True)

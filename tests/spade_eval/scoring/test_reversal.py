@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from spade_eval.engine import Benchmark
 from spade_eval.metrics.counts import StoredCounts
 from spade_eval.models.colours import written_palette
-from spade_eval.paper_tables import paper_table_called
+from spade_eval.papers.tables import paper_table_called
 from spade_eval.records import PHOTOS_TO_LABELS
 from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.tables.paper_tables import paper_table
