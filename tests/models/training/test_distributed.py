@@ -167,7 +167,8 @@ def test_two_processes_of_four_images_are_one_of_eight(train: Train, model: str)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "steps"),
-    [("spade", 20), ("pix2pixhd", 20), ("oasis", 3), ("pix2pix", 20), ("cyclegan", 20)],
+    # CycleGAN's pools are full after seven steps and swap from then on.
+    [("spade", 20), ("pix2pixhd", 20), ("oasis", 3), ("pix2pix", 5), ("cyclegan", 10)],
 )
 def test_every_step_of_two_processes_is_that_of_one(model: str, steps: int, tmp_path: Path) -> None:
     """Some steps, each from the state of the one process.

@@ -49,9 +49,8 @@ def test_some_of_them_suffice_for_the_first_samples(tmp_path: Path) -> None:
         ["00000001", "00000002", "00000003"],  # their training images
         ["00100001", "100001", "00100002"],  # one number twice
         ["00100001", "00100002", "lindau"],
-        [
-            "".join(chr(0x660 + int(digit)) for digit in "100001")
-        ],  # digits, but none that a program writes
+        # Digits, but none that a program writes.
+        ["".join(chr(0x660 + int(digit)) for digit in "100001")],
     ],
 )
 def test_other_numbers_are_not_guessed_at(tmp_path: Path, stems: list[str]) -> None:
