@@ -20,13 +20,13 @@ PatchNorm = Literal["batch", "instance"]
 
 _WIDEST = 8  # in units of base_channels
 _SLOPE = 0.2
-_SMALLEST = 24  # pixels a side that three halvings and two 4x4 convolutions leave a logit of
 
 
 class PatchGANDiscriminator(nn.Module):
     """Logits of overlapping patches, no sigmoid."""
 
     published: ClassVar[Published]
+    smallest = 24  # pixels a side that three halvings and two 4x4 convolutions leave a logit of
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -48,13 +48,13 @@ class PatchGANDiscriminator(nn.Module):
         )
         self.to_logits = nn.Conv2d(widths[-1], 1, 4, padding=1)
 
-    @staticmethod
-    def require_size(size: Size) -> None:
+    @classmethod
+    def require_size(cls, size: Size) -> None:
         """Raise `ValueError` for images of which the published three layers leave nothing."""
-        if min(size) < _SMALLEST:
+        if min(size) < cls.smallest:
             raise ValueError(
-                f"the size is {size[0]} x {size[1]}, expected at least {_SMALLEST} pixels a side: "
-                "the patch discriminator has no logit for smaller images; give another size"
+                f"the size is {size[0]} x {size[1]}, expected at least {cls.smallest} pixels a "
+                "side: the patch discriminator has no logit for smaller images; give another size"
             )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -90,15 +90,16 @@ class UNetGenerator(nn.Module):
             )
             for level in levels
         )
+        # Of all levels but the first, whose way up is `to_rgb`.
         self.up = nn.ModuleList(
             Up(
                 widths[level] if level == innermost else 2 * widths[level],
-                widths[level - 1] if level else _RGB,
+                widths[level - 1],
                 config.norm,
-                is_last=level == 0,
             )
-            for level in levels
+            for level in levels[1:]
         )
+        self.to_rgb = nn.ConvTranspose2d(2 * widths[0], _RGB, 4, stride=2, padding=1)
 
     def forward(
         self,
@@ -121,11 +122,11 @@ class UNetGenerator(nn.Module):
             passed.append(down(passed[-1], of_image=of_image))
         dropped = dict(zip(self._dropped, drawn, strict=bool(drawn)))
         x = passed.pop()
-        for level in reversed(range(len(self.up))):
-            x = self.up[level](x, dropped.get(level), of_image=of_image)
-            if level:
-                x = torch.cat([passed[level], x], dim=1)
-        return x.tanh()
+        for level in reversed(range(1, len(self.down))):
+            x = self.up[level - 1](x, dropped.get(level), of_image=of_image)
+            x = torch.cat([passed[level], x], dim=1)
+        rgb: Tensor = self.to_rgb(F.relu(x))
+        return rgb.tanh()
 
     def shown(self, semantics: SemanticMap) -> Tensor:
         """Return the label map as the network sees it, (N, in_channels, H, W)."""
@@ -171,13 +172,11 @@ class Down(nn.Module):
 class Up(nn.Module):
     """ReLU, transposed convolution that doubles, norm, dropout."""
 
-    def __init__(
-        self, in_channels: int, out_channels: int, norm: UNetNorm, *, is_last: bool
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, norm: UNetNorm) -> None:
         super().__init__()
-        bias = is_last or norm == "instance"
+        bias = norm == "instance"
         self.conv = nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1, bias=bias)
-        self.norm: nn.Module = nn.Identity() if is_last else _norm(norm, out_channels)
+        self.norm = _norm(norm, out_channels)
 
     def forward(self, x: Tensor, drawn: Tensor | None = None, *, of_image: bool = False) -> Tensor:
         """Map (N, in_channels, H, W) -> (N, out_channels, 2H, 2W); drops where `drawn` < 0.5."""
@@ -199,17 +198,18 @@ def _normalised(norm: nn.Module, x: Tensor, of_image: bool) -> Tensor:
 
 def published_names(config: UNetGenerator.Config) -> dict[str, str]:
     """Map our module names to the published ones: each level is a child of the one around it."""
-    names = {}
-    innermost = config.num_downsamplings - 1
-    place = "model.model"
-    for level in range(config.num_downsamplings):
-        # Convolution, its norm, and the same on the way up, in the sequence of the level.
-        children = {0: (0, None, 3, None), innermost: (1, None, 3, 4)}.get(level, (1, 2, 5, 6))
-        ours = (f"down.{level}.conv", f"down.{level}.norm", f"up.{level}.conv", f"up.{level}.norm")
-        for name, child in zip(ours, children, strict=True):
+    names = {"down.0.conv": "model.model.0", "to_rgb": "model.model.3"}
+    place = "model.model.1.model"
+    for level in range(1, config.num_downsamplings):
+        is_innermost = level == config.num_downsamplings - 1
+        # Convolution and norm on the way down, then on the way up, in the level's own sequence.
+        children = (1, None, 3, 4) if is_innermost else (1, 2, 5, 6)
+        ours = (f"down.{level}", f"up.{level - 1}")
+        parts = [f"{way}.{part}" for way in ours for part in ("conv", "norm")]
+        for name, child in zip(parts, children, strict=True):
             if child is not None:
                 names[name] = f"{place}.{child}"
-        place += ".1.model" if level == 0 else ".3.model"
+        place += ".3.model"
     return names
 
 

@@ -92,6 +92,7 @@ class System(nn.Module):
     labels: ClassVar[str] = "spade"  # the column of LAYOUTS that `layout` reads
     paired: ClassVar[bool] = True  # whether photos are those of the label maps
     multiple: ClassVar[int] = 1  # of which height and width of training images are multiples
+    smallest: ClassVar[int] = 1  # of height and width of training images
     scored: ClassVar[str] = "generator"
     # Where `ema_decay` is set: whether the average begins with the first weights, or after a step.
     averages_first_weights: ClassVar[bool] = False

@@ -66,6 +66,7 @@ class CycleGAN(System):
     paired = False
     networks = (PatchGANDiscriminator,)
     multiple = ResNetGenerator.multiple
+    smallest = PatchGANDiscriminator.smallest
     goes_back = "to_labels"
     settings: ClassVar = {("paper", ""): _PAPER, ("release", ""): _RELEASE}
     setting_notes: ClassVar = {

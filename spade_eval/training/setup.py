@@ -63,12 +63,17 @@ def train_config(model: str, run: RunConfig, split: Dataset, weights_dir: Path) 
 
 
 def _require_size(model: str, size: Size) -> None:
-    multiple = lookup(GENERATORS, model, "generator").system.multiple
-    height, width = size
+    system = lookup(GENERATORS, model, "generator").system
+    multiple, (height, width) = system.multiple, size
     if height % multiple or width % multiple:
         raise UserError(
             f"--size {height}x{width}: {model} is trained on images whose height and width are "
             f"multiples of {multiple}; give another size"
+        )
+    if min(size) < system.smallest:
+        raise UserError(
+            f"--size {height}x{width}: {model} is trained on images of at least {system.smallest} "
+            "pixels a side; give another size"
         )
 
 

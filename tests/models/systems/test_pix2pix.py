@@ -155,7 +155,7 @@ def test_in_eval_mode_neither_dropout_nor_batch_mates_count() -> None:
 
 def test_half_of_what_comes_up_is_dropped_and_the_rest_doubled() -> None:
     network = trainer((128, 128)).system.generator
-    up = network.up[4]
+    up = network.up[4 - 1]  # none of them is of the first level
     x = torch.randn(1, up.conv.in_channels, 4, 4, generator=torch.Generator().manual_seed(0))
     drawn = torch.rand(1, 32, 8, 8, generator=torch.Generator().manual_seed(1))
     whole, dropped = up(x), up(x, drawn)

@@ -203,3 +203,39 @@ def test_who_lacks_a_perceptual_loss_without_weights(benchmark_in: Make) -> None
     assert lacks_perceptual_loss(config_of(benchmark, "spade"))
     assert lacks_perceptual_loss(config_of(benchmark, "pix2pixhd"))
     assert not lacks_perceptual_loss(config_of(benchmark, "spade_without_perceptual"))
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "message"),
+    [
+        (
+            "cyclegan",
+            (16, 32),
+            r"--size 16x32: cyclegan .* of at least 24 pixels",
+        ),
+        ("cyclegan", (26, 32), r"--size 26x32: cyclegan is trained .* multiples of 4"),
+        ("pix2pix", (48, 64), r"--size 48x64: pix2pix is trained .* multiples of 32"),
+    ],
+)
+def test_sizes_are_refused_before_anything_is_trained(
+    model: str, size: tuple[int, int], message: str, tmp_path: Path
+) -> None:
+    run = dataclasses.replace(TINY, budget=dataclasses.replace(TINY.budget, size=size))
+    with pytest.raises(UserError, match=message):
+        train_config(model, run, Scenes("train", size, length=4), tmp_path)
+
+
+def test_how_label_maps_are_read_is_chosen_where_there_is_a_choice(tmp_path: Path) -> None:
+    def config(model: str, label_input: Any) -> TrainConfig:
+        budget = dataclasses.replace(TINY.budget, size=(64, 64), label_input=label_input)
+        run = dataclasses.replace(TINY, budget=budget)
+        return train_config(model, run, Scenes("train", (64, 64), length=4), tmp_path)
+
+    usual, colours = config("pix2pix", None), config("pix2pix", "colours")
+    assert (usual.method.label_input, colours.method.label_input) == ("one-hot", "colours")
+    assert usual.sha256 == config("pix2pix", "one-hot").sha256 != colours.sha256
+    with pytest.raises(UserError, match=r"--label-input colours: spade reads label maps in one"):
+        config("spade", "colours")
+    run = dataclasses.replace(TINY, budget=dataclasses.replace(TINY.budget, label_input="colours"))
+    assert "label_input" not in TINY.as_json()["budget"], "runs of before keep their folders"
+    assert run.as_json()["budget"]["label_input"] == "colours"
