@@ -9,8 +9,8 @@ SettingSet = Literal["paper", "release"]
 Precision = Literal["float32", "bf16", "fp16"]
 """In which numbers a network computes; losses, weights and optimizers stay in float32."""
 
-PerceptualNetwork = Literal["vgg19", "lite0", "in-domain", "none"]
-"""Whose features a perceptual loss compares: the papers' VGG-19, a stand-in, or nobody's."""
+PerceptualNetwork = Literal["vgg19", "vgg16", "lite0", "in-domain", "none"]
+"""Whose features a perceptual loss compares: the paper's network, a stand-in, or nobody's."""
 
 StyleInput = Literal["none", "random", "real image"]
 """What a generator is given besides the label map; with a real image it is a reconstruction."""

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from spade_eval.models.choices import NoisePer, SettingSet, StyleInput
+from spade_eval.models.choices import NoisePer, PerceptualNetwork, SettingSet, StyleInput
 from spade_eval.models.initialisation import Scheme
 from spade_eval.models.inputs import Batch, Inputs
 from spade_eval.models.labels import SemanticLayout, Size, layouts_of
@@ -47,6 +47,7 @@ class Settings:
     constant_epochs: int
     decay_epochs: int
     initialisation: Scheme = "as_trained"
+    steps: int | None = None  # of a whole training where the method counts them, not epochs
     ema_decay: float | None = None  # of the scored network's weights; None keeps no average
     ema_buffers: bool = False  # average buffers as well, instead of copying them
 
@@ -59,6 +60,17 @@ class Difference:
     paper: str
     release: str
     note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Original:
+    """What no class can know of a published method: docs/systems.md shows it, nothing reads it."""
+
+    paper: str
+    objective: str  # what its losses are, in a few words
+    protocol: str  # by what the paper scored it
+    licence: str  # of the authors' code and weights
+    released: tuple[str, ...] = ()  # the authors' files that load, by their names
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,7 @@ class System(nn.Module):
     """
 
     name: ClassVar[str]
+    original: ClassVar[Original]
     labels: ClassVar[str] = "spade"  # the column of LAYOUTS that `layout` reads
     paired: ClassVar[bool] = True  # whether photos are those of the label maps
     multiple: ClassVar[int] = 1  # of which height and width of training images are multiples
@@ -96,6 +109,8 @@ class System(nn.Module):
     scored: ClassVar[str] = "generator"
     # Where `ema_decay` is set: whether the average begins with the first weights, or after a step.
     averages_first_weights: ClassVar[bool] = False
+    compares: ClassVar[PerceptualNetwork] = "vgg19"  # whose features, if it has a perceptual loss
+    takes_style_photo: ClassVar[bool] = False  # whether a style may be that of a photo
     takes_stand_in: ClassVar[bool] = True  # whether its perceptual loss may be of another network
     # What is random where `style_input` is "random", as a note says it.
     drawn: ClassVar[str] = "latent z drawn from N(0, 1)"
@@ -149,13 +164,13 @@ class System(nn.Module):
 
     @classmethod
     def has_perceptual_loss(cls, settings: Any) -> bool:
-        """Return whether the method compares features of VGG-19, with or without its weights."""
+        """Return whether the method compares features of a network, with or without weights."""
         return False
 
     @classmethod
-    def measure(cls, vgg19: Mapping[str, Tensor]) -> nn.Module:
-        """Return what the method's loss looks through, from torchvision's VGG-19."""
-        return vgg19_loss(vgg19)
+    def measure(cls, weights: Mapping[str, Tensor]) -> nn.Module:
+        """Return what the method's loss looks through, from the weights that `compares` names."""
+        return vgg19_loss(weights)
 
     @classmethod
     def style_input(cls, network: nn.Module) -> StyleInput:

@@ -53,6 +53,7 @@ class PerceptualNetworks(str, Enum):
     """The paper's network, what stands in for it, or none."""
 
     vgg19 = "vgg19"
+    vgg16 = "vgg16"
     lite0 = "lite0"
     in_domain = "in-domain"
     none = "none"
@@ -99,8 +100,8 @@ TF32 = Annotated[
 Perceptual = Annotated[
     PerceptualNetworks | None,
     typer.Option(
-        help="Whose features the perceptual loss compares [default: vgg19 where its weights are, "
-        "else lite0 where the extra `features` is installed, else none].",
+        help="Whose features the perceptual loss compares [default: vgg19 (MUNIT, UNIT: vgg16) "
+        "where its weights are, else lite0 where the extra `features` is installed, else none].",
         rich_help_panel=TRAINING,
     ),
     ON_GENERATORS,
