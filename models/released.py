@@ -42,6 +42,9 @@ class Published:
     read: Callable[[Path], dict[str, Tensor]] | None = None
     # Names of `RELEASED_LAYOUTS` that its label channels may have; with one that fits, nobody asks.
     layouts: tuple[str, ...] = SPADE_LAYOUTS
+    # Beginnings of the names that are of the domain translated from, where a file holds two domains
+    # as `a` and `b`, the second being photos; all else of the network is of the second one.
+    of_first_domain: tuple[str, ...] = ()
     # Whether it reads label maps in colours, which are the dataset's and not in the file; the
     # second argument is how many label channels the user says there are, if at all.
     reads_colours: Callable[[Shapes, int | None], bool] = lambda tensors, said: False

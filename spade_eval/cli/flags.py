@@ -161,7 +161,7 @@ class ReleasedFlags:
     arch: Annotated[
         str | None,
         typer.Option(
-            metavar="spade|pix2pixhd|pix2pixhdpp|crn|oasis|clade|pix2pix|cyclegan",
+            metavar="spade|pix2pixhd|pix2pixhdpp|crn|oasis|clade|pix2pix|cyclegan|unit|munit",
             help="The architecture, checked against the file.",
             rich_help_panel=RELEASED,
         ),

@@ -94,6 +94,13 @@ def schedule_of(model: str, dataset: str, budget: Budget, num_samples: int) -> S
             decay_every=1,
         )
     steps_per_epoch = max(1, num_samples // batch_size)
+    if settings.steps is not None:
+        return Schedule(
+            batch_size=batch_size,
+            steps=settings.steps,
+            constant_steps=settings.steps,
+            decay_every=steps_per_epoch,
+        )
     return Schedule(
         batch_size=batch_size,
         steps=steps_per_epoch * (settings.constant_epochs + settings.decay_epochs),

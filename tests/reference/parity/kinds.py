@@ -6,6 +6,7 @@ from collections.abc import Callable
 from parity import (
     clade,
     crn,
+    domains,
     losses,
     norms,
     oasis,
@@ -31,6 +32,8 @@ KINDS: dict[str, Callable[[Case], None]] = {
     "encoder_": spade.check_encoder,
     "losses_": losses.check_losses,
     "objective_": losses.check_objective,
+    "munit_discriminator": domains.check_discriminator,
+    "munit_generator": domains.check_munit,
     "oasis_discriminator": oasis.check_discriminator,
     "oasis_generator": oasis.check_generator,
     "oasis_losses": oasis.check_losses,
@@ -47,6 +50,7 @@ KINDS: dict[str, Callable[[Case], None]] = {
     "spade_generator_": spade.check_generator,
     "spade_layer_": spade.check_layer,
     "spade_resblk_": spade.check_block,
+    "unit_generator": domains.check_unit,
     "vgg_loss_": losses.check_perceptual,
     "washaway_": pix2pixhd.check_washaway,
 }

@@ -24,6 +24,7 @@ from spade_eval.models.checkpoints.files import load_description, load_weights, 
 from spade_eval.models.checkpoints.published import to_published
 from spade_eval.models.choices import NoisePer
 from spade_eval.models.colours import written_palette
+from spade_eval.models.discriminators.images import ImageDiscriminator
 from spade_eval.models.encoders import ImageEncoder
 from spade_eval.models.fast.spade import FastSPADE
 from spade_eval.models.inputs import Noise
@@ -507,6 +508,54 @@ def test_released_files_that_read_pictures_get_the_colours_of_the_dataset(
         open_checkpoint(file)
     with pytest.raises(UserError, match=rf"the file holds a {name} generator, not spade"):
         open_generator(file, scenes, ReleasedOptions(arch="spade"))
+
+
+@pytest.mark.parametrize(("name", "encoder"), [("munit", "enc_content."), ("unit", "enc.")])
+def test_released_files_of_two_domains_translate_from_a_to_b(
+    tmp_path: Path, scenes: Dataset, name: str, encoder: str
+) -> None:
+    """Old files have statistics of instance norms; the adaptive ones' dummies are in every file."""
+    domains = {}
+    for seed, domain in enumerate("ab"):
+        domains[domain] = to_published(build_generator(name, 3, SIZE, width=1 / 16, seed=seed))
+        for leaf in ("running_mean", "running_var"):
+            domains[domain][f"{encoder}model.0.norm.{leaf}"] = torch.ones(4)
+    file = tmp_path / "gen_01000000.pt"
+    torch.save(domains, file)
+    opened = open_generator(file, scenes)
+    colours = written_palette(scenes.label_space.palette, 16, unlabelled_first=False)
+    assert (opened.config.num_labels, opened.config.palette) == (16, colours)
+    for key, tensor in to_published(opened.network).items():
+        assert torch.equal(tensor, domains["a" if key.startswith(encoder) else "b"][key]), key
+    read, taken = opened.description["notes"]
+    assert f"({name}), label layout colours of scenes, since it reads pictures" in read
+    assert taken == (
+        f"Of the domains a and b in the file, {encoder[:-1]} of a and all else of b was taken."
+    )
+    source = SynthesizedByCheckpoint(
+        "theirs", file, scenes, PROFILES["in-domain"], torch.device("cpu")
+    )
+    assert source.floats([0], [scenes[0]]).shape == (1, 3, *SIZE)
+    assert source.provenance["style_input"] == ("random" if name == "munit" else "none")
+    assert any("label maps (domain A) to photos (domain B)" in note for note in source.notes)
+    with pytest.raises(UserError, match="reads label maps in the colours of a dataset"):
+        open_checkpoint(file)
+    del domains["b"]["dec.model.5.conv.bias"]
+    torch.save(domains, file)
+    with pytest.raises(UserError, match=r"1 missing: dec\.model\.5\.conv\.bias"):
+        open_generator(file, scenes)
+
+
+def test_discriminators_of_two_domains_open_as_that_of_photos(tmp_path: Path) -> None:
+    network = ImageDiscriminator(ImageDiscriminator.Config(base_channels=2))
+    other = ImageDiscriminator(ImageDiscriminator.Config(base_channels=2))
+    file = tmp_path / "dis_01000000.pt"
+    torch.save({"a": to_published(other), "b": to_published(network)}, file)
+    opened = open_checkpoint(file)
+    assert opened.layout is None
+    assert opened.config == network.config
+    state = network.state_dict()
+    assert all(torch.equal(t, state[key]) for key, t in opened.network.state_dict().items())
 
 
 def test_an_entry_that_is_no_statistic_of_a_bare_norm_is_refused(

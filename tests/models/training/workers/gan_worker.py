@@ -30,7 +30,7 @@ from spade_eval.models.training.trainer import Trainer
 
 LAYOUT = SemanticLayout(num_classes=4, unknown="last", edges=True)
 SIDE = 32
-SIDE_OF = {"oasis": 64, "pix2pix": 64}  # which halve images six times
+SIDE_OF = {"oasis": 64, "pix2pix": 64, "munit": 64, "unit": 64}  # which halve images six times
 COLOURS = ((250, 20, 20), (20, 250, 20), (20, 20, 250), (200, 200, 100))
 BATCH_SIZE = 8
 # Adam divides a gradient by its own size. Where it is zero but for rounding (a bias in front of
