@@ -47,7 +47,6 @@ class Settings:
     constant_epochs: int
     decay_epochs: int
     initialisation: Scheme = "as_trained"
-    steps: int | None = None  # of a whole training where the method counts them, not epochs
     ema_decay: float | None = None  # of the scored network's weights; None keeps no average
     ema_buffers: bool = False  # average buffers as well, instead of copying them
 
@@ -106,6 +105,7 @@ class System(nn.Module):
     paired: ClassVar[bool] = True  # whether photos are those of the label maps
     multiple: ClassVar[int] = 1  # of which height and width of training images are multiples
     smallest: ClassVar[int] = 1  # of height and width of training images
+    whole_steps: ClassVar[int | None] = None  # of a training by a method that counts no epochs
     scored: ClassVar[str] = "generator"
     # Where `ema_decay` is set: whether the average begins with the first weights, or after a step.
     averages_first_weights: ClassVar[bool] = False

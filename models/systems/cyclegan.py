@@ -29,6 +29,7 @@ from spade_eval.models.systems.base import (
     Data,
     Difference,
     Optimizer,
+    Original,
     Preset,
     Settings,
     System,
@@ -62,6 +63,14 @@ class CycleGAN(System):
     """Two generators, two discriminators and their pools."""
 
     name = "cyclegan"
+    original = Original(
+        paper="Zhu et al., Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial "
+        "Networks, ICCV 2017",
+        objective="least squares GAN of patches, cycle, identity",
+        protocol="mIoU and accuracy of FCN-8s on Cityscapes, both directions; choices of people",
+        licence="BSD",
+        released=("latest_net_G.pth",),
+    )
     labels = "oasis"  # without instance edges; in which order it does not matter
     paired = False
     networks = (PatchGANDiscriminator,)

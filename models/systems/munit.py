@@ -18,7 +18,6 @@ from spade_eval.models.systems.base import Original
 from spade_eval.models.systems.translation import (
     DECAYED,
     HALVED,
-    STEPS,
     DomainTranslation,
     TranslationSettings,
     distance,
@@ -37,7 +36,6 @@ class MUNITSettings(TranslationSettings):
 _PAPER = MUNITSettings(
     optimizers=optimizers(**HALVED),
     batch_size=1,
-    steps=STEPS,
     constant_epochs=0,
     decay_epochs=0,
     initialisation="kaiming",

@@ -37,6 +37,7 @@ from spade_eval.models.systems.base import (
     Data,
     Difference,
     Optimizer,
+    Original,
     Preset,
     Settings,
     System,
@@ -74,6 +75,14 @@ class Pix2Pix(System):
     """The generator and the discriminator, which sees label map and image."""
 
     name = "pix2pix"
+    original = Original(
+        paper="Isola et al., Image-to-Image Translation with Conditional Adversarial Networks, "
+        "CVPR 2017",
+        objective="GAN of patches that sees the label map, L1",
+        protocol="mIoU and accuracy of FCN-8s on Cityscapes at 256x256; choices of people",
+        licence="BSD",
+        released=("latest_net_G.pth",),
+    )
     labels = "oasis"  # without instance edges; in which order it does not matter
     networks = (PatchGANDiscriminator,)
     multiple = 2**LEAST_DOWNSAMPLINGS

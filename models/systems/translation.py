@@ -8,7 +8,7 @@ helps to train it and is not exported.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -52,8 +52,6 @@ def optimizers(**known: Any) -> dict[str, Optimizer]:
 
 HALVED: Mapping[str, Any] = {"decay": "halving", "halve_every": 100_000}
 DECAYED: Mapping[str, Any] = {**HALVED, "weight_decay": 1e-4}
-STEPS = 1_000_000
-"""Of the released configurations."""
 
 
 class DomainTranslation(System):
@@ -63,10 +61,10 @@ class DomainTranslation(System):
     paired = False
     networks = (ImageDiscriminator,)
     multiple = 4
+    whole_steps = 1_000_000  # of the released configurations
     smallest = ImageDiscriminator.Config().smallest_side
     compares = "vgg16"
     takes_stand_in = False  # means and deviations of its features are taken out
-    scored: ClassVar[str] = "generator"
 
     def __init__(
         self,

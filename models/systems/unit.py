@@ -17,7 +17,6 @@ from spade_eval.models.losses.gan import whole_floats
 from spade_eval.models.systems.base import Difference, Original
 from spade_eval.models.systems.translation import (
     DECAYED,
-    STEPS,
     DomainTranslation,
     TranslationSettings,
     distance,
@@ -35,7 +34,6 @@ class UNITSettings(TranslationSettings):
 def _settings(**known: Any) -> UNITSettings:
     return UNITSettings(
         batch_size=1,
-        steps=STEPS,
         constant_epochs=0,
         decay_epochs=0,
         initialisation="kaiming",

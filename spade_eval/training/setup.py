@@ -79,7 +79,8 @@ def _require_size(model: str, size: Size) -> None:
 
 def schedule_of(model: str, dataset: str, budget: Budget, num_samples: int) -> Schedule:
     """Return the budget's steps, the second half decaying, or the epochs of the settings."""
-    settings = resolved(lookup(GENERATORS, model, "generator"), budget.settings, dataset)
+    preset = lookup(GENERATORS, model, "generator")
+    settings = resolved(preset, budget.settings, dataset)
     batch_size = budget.batch_size or settings.batch_size
     if batch_size % budget.accumulate:
         raise UserError(
@@ -94,11 +95,11 @@ def schedule_of(model: str, dataset: str, budget: Budget, num_samples: int) -> S
             decay_every=1,
         )
     steps_per_epoch = max(1, num_samples // batch_size)
-    if settings.steps is not None:
+    if preset.system.whole_steps is not None:
         return Schedule(
             batch_size=batch_size,
-            steps=settings.steps,
-            constant_steps=settings.steps,
+            steps=preset.system.whole_steps,
+            constant_steps=preset.system.whole_steps,
             decay_every=steps_per_epoch,
         )
     return Schedule(

@@ -87,7 +87,6 @@ def random_vgg16() -> dict[str, Tensor]:
     [
         ("munit", "release", ""),
         ("munit", "release", "cityscapes"),
-        ("munit", "paper", "cityscapes"),
         ("unit", "release", "cityscapes"),
         ("unit", "paper", ""),
     ],
@@ -130,10 +129,11 @@ def test_free_running_steps_are_those_written_out(model: str, which: Any, datase
 
 def test_numbers_of_paper_and_release() -> None:
     for model in ("munit", "unit"):
+        assert GENERATORS[model].system.whole_steps == 1_000_000
         for which in ("paper", "release"):
             for dataset in ("ade20k", "cocostuff", "cityscapes"):
                 settings = resolved(GENERATORS[model], which, dataset)
-                assert (settings.batch_size, settings.steps) == (1, 1_000_000)
+                assert settings.batch_size == 1
                 assert settings.initialisation == "kaiming"
                 assert settings.discriminator_initialisation == "normal"
                 assert settings.ema_decay is None

@@ -82,6 +82,24 @@ def test_steps_and_batch_of_the_user_win() -> None:
     assert (schedule.steps, schedule.constant_steps, schedule.batch_size) == (500, 250, 8)
 
 
+@pytest.mark.parametrize("model", ["munit", "unit"])
+def test_methods_that_count_steps_train_as_long_on_all_data(model: str) -> None:
+    for images in (1_000, 118_287):
+        schedule = schedule_of(model, "cocostuff", budget_for("cocostuff", "paper"), images)
+        assert (schedule.batch_size, schedule.steps) == (1, 1_000_000)
+        assert schedule.constant_steps == 1_000_000
+    budget = budget_for("cocostuff", "paper", steps=300)
+    assert schedule_of(model, "cocostuff", budget, 1_000).steps == 300
+
+
+def test_images_below_the_smallest_are_refused(benchmark_in: Make) -> None:
+    budget = dataclasses.replace(TINY.budget, size=(32, 64))
+    run = dataclasses.replace(TINY, budget=budget)
+    split = Scenes("train", (32, 64), length=4)
+    with pytest.raises(UserError, match="munit is trained on images of at least 64 pixels a side"):
+        train_config("munit", run, split, Path("none"))
+
+
 def test_a_batch_that_cannot_be_split_is_refused() -> None:
     budget = budget_for("scenes", "default", accumulate=3)
     with pytest.raises(UserError, match="--accumulate 3: expected a divisor of the batch size"):
