@@ -63,6 +63,11 @@ class MUNITGenerator(nn.Module):
         self.mlp = StyleMLP(config.z_dim, config.hidden_channels, given)
         self.decoder = Decoder(*sizes, norm="given")
 
+    @property
+    def to_rgb(self) -> nn.Conv2d:
+        """The last convolution, which all generators have under this name."""
+        return self.decoder.to_rgb.conv
+
     def forward(self, semantics: SemanticMap, z: Tensor | None = None) -> Tensor:
         """Map with H, W multiples of 2**num_downsamplings -> (N, 3, H, W) in [-1, 1].
 

@@ -44,6 +44,11 @@ class UNITGenerator(nn.Module):
         self.content = ContentEncoder(*sizes)
         self.decoder = Decoder(*sizes, norm="instance")
 
+    @property
+    def to_rgb(self) -> nn.Conv2d:
+        """The last convolution, which all generators have under this name."""
+        return self.decoder.to_rgb.conv
+
     def forward(self, semantics: SemanticMap, z: Tensor | None = None) -> Tensor:
         """Map with H, W multiples of 2**num_downsamplings -> (N, 3, H, W) in [-1, 1]."""
         refuse_latent(z, "UNIT")

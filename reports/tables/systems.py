@@ -19,7 +19,8 @@ from spade_eval.reports.tables.table import (
     number_cell,
 )
 
-_SHOWN = 3  # metrics of a row, the first ones in the order of columns
+# Metrics of a row, the first ones in the order of columns: so many in percent and distances.
+_SHOWN = {True: 2, False: 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,19 +91,18 @@ def _rows(
 
 
 def _scores(row: SeededRow, group: ProtocolGroup) -> str:
-    about = metrics_of(seeded_rows(group))
-    parts = []
-    for name, facts in about.items():
+    parts: dict[bool, list[str]] = {True: [], False: []}
+    for name, facts in metrics_of(seeded_rows(group)).items():
         summary = row.summary(name)
         decimals = decimals_of([summary.mean], facts["unit"])
         cell = number_cell(summary.mean, facts["unit"], decimals, spread=summary.spread)
         if cell.text != ABSENT:
-            parts.append(f"{facts['label']} {cell.printed}{facts['unit']}")
-    first = row.first
-    parts = [*parts[:_SHOWN], f"{first.train_steps} steps"]
+            parts[facts["unit"] == "%"].append(f"{facts['label']} {cell.printed}{facts['unit']}")
+    shown = [text for kind, count in _SHOWN.items() for text in parts[kind][:count]]
+    shown.append(f"{row.first.train_steps} steps")
     if len(row.versions) > 1:
-        parts.append(f"{len(row.versions)} seeds")
-    return ", ".join(parts)
+        shown.append(f"{len(row.versions)} seeds")
+    return ", ".join(shown)
 
 
 def _name(item: SystemFacts) -> str:

@@ -41,6 +41,14 @@ def test_scores_are_those_of_the_model_in_all_seeds_and_protocols() -> None:
     assert measured("munit", ()) == "-"
 
 
+def test_a_distance_stands_behind_two_shares() -> None:
+    items = job("munit", metrics=("miou", "acc_valid", "acc_all", "fwiou", "fd_in_domain"))
+    text = measured("munit", by_protocol(items))
+    assert [part.rsplit(" ", 1)[0] for part in text.removeprefix("scenes: ").split(", ")] == [
+        "mIoU", "pixel accuracy (valid)", "FD (in-domain)", "400"
+    ]  # fmt: skip
+
+
 def test_every_system_is_a_row_and_protocols_stand_below() -> None:
     items = scored("munit", 0.25)[:1]
     text = systems_text([facts("spade", ("concat", "sft")), facts("munit")], items)
