@@ -9,11 +9,17 @@ SettingSet = Literal["paper", "release"]
 Precision = Literal["float32", "bf16", "fp16"]
 """In which numbers a network computes; losses, weights and optimizers stay in float32."""
 
-PerceptualNetwork = Literal["vgg19", "lite0", "in-domain", "none"]
-"""Whose features a perceptual loss compares: the papers' VGG-19, a stand-in, or nobody's."""
+PerceptualNetwork = Literal["vgg19", "vgg16", "lite0", "in-domain", "none"]
+"""Whose features a perceptual loss compares: the paper's network, a stand-in, or nobody's."""
 
 StyleInput = Literal["none", "random", "real image"]
 """What a generator is given besides the label map; with a real image it is a reconstruction."""
+
+LabelInput = Literal["one-hot", "colours"]
+"""How a generator that translates images reads a label map: one channel a label, or a picture."""
+
+TestMode = Literal["train", "eval"]
+"""How pix2pix synthesizes: as it was trained (batch statistics, dropout), or in evaluation mode."""
 
 NoisePer = Literal["image", "class", "region"]
 """What has a latent of its own; generators without 3D noise know images alone."""

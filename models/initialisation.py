@@ -5,7 +5,9 @@
 al., Appendix A; Glorot & Bengio 2010). "as_trained": what the published code does on a GPU, where
 that initialisation misses spectrally normalised weights, which keep PyTorch's default; their scale
 does not change the output but does change the effective step size. "pix2pixhd": N(0, 0.02).
+"normal": the same with biases 0 (Isola et al., CVPR 2017, Appendix; Zhu et al., ICCV 2017).
 "glorot": Glorot uniform, norms at one and zero, as TensorFlow's layers begin.
+"kaiming": Kaiming normal of the inputs, biases 0 (He et al., ICCV 2015; MUNIT, UNIT).
 """
 
 import math
@@ -17,11 +19,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spade_eval.models.layers.clade import ClassAffine
+from spade_eval.models.layers.domains import ImageNorm
 from spade_eval.models.layers.norms import AdaptiveInstanceNorm
 from spade_eval.models.layers.spectral import is_spectral
 from spade_eval.models.layers.weight_norm import is_weight_normed
 
-Scheme = Literal["as_printed", "as_trained", "pix2pixhd", "glorot"]
+Scheme = Literal["as_printed", "as_trained", "pix2pixhd", "normal", "glorot", "kaiming"]
 
 _GAIN = 0.02
 
@@ -53,6 +56,9 @@ def initialise(module: nn.Module, scheme: Scheme, seed: int) -> None:
                 nn.init.zeros_(layer.bias)
             elif isinstance(layer, nn.Embedding):
                 _draw(layer.weight, lambda w: w.normal_(0.0, 0.02, generator=random))
+            elif isinstance(layer, ImageNorm):
+                _draw(layer.gamma, lambda w: w.uniform_(generator=random))
+                nn.init.zeros_(layer.beta)
             elif isinstance(layer, ClassAffine):  # scales themselves: no "1 +"
                 _draw(layer.weight, lambda w: w.uniform_(generator=random))
                 nn.init.zeros_(layer.bias)
@@ -69,10 +75,12 @@ def _initialise_weight(layer: nn.Module, scheme: Scheme, random: torch.Generator
     if is_weight_normed(layer):  # no norm follows that would make up for small weights
         _draw(weight, lambda w: nn.init.kaiming_normal_(w, a=0.2, generator=random))
         layer.weight = weight
-    elif scheme == "pix2pixhd":
+    elif scheme in ("pix2pixhd", "normal"):
         _draw(weight, lambda w: w.normal_(0.0, 0.02, generator=random))
     elif scheme == "glorot":
         _draw(weight, lambda w: nn.init.xavier_uniform_(w, generator=random))
+    elif scheme == "kaiming":
+        _draw(weight, lambda w: nn.init.kaiming_normal_(w, generator=random))
     elif scheme == "as_trained" and is_spectral(layer):
         _draw(weight, lambda w: nn.init.kaiming_uniform_(w, a=math.sqrt(5), generator=random))
     else:

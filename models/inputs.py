@@ -136,3 +136,5 @@ class Batch:
     made: dict[str, Any] = field(default_factory=dict)  # what an update leaves for the next one
     # Sums integers over the processes that share the batch, so that statistics are the batch's.
     summed: Callable[[Tensor], Tensor] = ALONE.summed
+    # Its rows of what is made of the rows of all those processes; see `World.together`.
+    together: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor] = ALONE.together

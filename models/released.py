@@ -24,7 +24,9 @@ class Hints:
     upsampling: str | None = None  # of SPADE's decoder
     image_size: Size | None = None  # of latent-input generators
     num_features: int = 0  # channels of pix2pixHD's instance features
-    num_labels: int | None = None  # label channels, where others stand beside them
+    # Label channels, where the first convolution does not tell: noise beside them, or colours.
+    num_labels: int | None = None
+    palette: str = ""  # their colours, for networks that read label maps as pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,12 @@ class Published:
     read: Callable[[Path], dict[str, Tensor]] | None = None
     # Names of `RELEASED_LAYOUTS` that its label channels may have; with one that fits, nobody asks.
     layouts: tuple[str, ...] = SPADE_LAYOUTS
+    # Beginnings of the names that are of the domain translated from, where a file holds two domains
+    # as `a` and `b`, the second being photos; all else of the network is of the second one.
+    of_first_domain: tuple[str, ...] = ()
+    # Whether it reads label maps in colours, which are the dataset's and not in the file; the
+    # second argument is how many label channels the user says there are, if at all.
+    reads_colours: Callable[[Shapes, int | None], bool] = lambda tensors, said: False
     # Names by which a user says whose file it is, and which of them a generator's `Config` has.
     families: tuple[str, ...] = ()
     family_of: Callable[[Any], str] | None = None

@@ -78,7 +78,10 @@ def training_batch(
     scaled = photos(photographed).to(noise.device).float() / 127.5 - 1
     semantics = semantic_map(labelled, layout, noise.device)
     mirrored = torch.tensor([sample.mirrored for sample in labelled])
-    return Batch(semantics, scaled, noise, mirrored=mirrored, summed=world.summed)
+    return Batch(
+        semantics, scaled, noise,
+        mirrored=mirrored, summed=world.summed, together=world.together,
+    )  # fmt: skip
 
 
 def segmenter_batch(samples: Sequence[Sample], device: torch.device) -> SegmenterBatch:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from spade_eval.errors import lookup
-from spade_eval.models.choices import PerceptualNetwork, Precision, SettingSet
+from spade_eval.models.choices import LabelInput, PerceptualNetwork, Precision, SettingSet
 from spade_eval.models.labels import Size
 from spade_eval.records import sha256_of_json
 
@@ -39,6 +39,7 @@ class Budget:
     channels_last: bool = False
     compile: bool = False  # torch.compile
     perceptual: PerceptualNetwork | None = None  # None: the best whose weights are there
+    label_input: LabelInput | None = None  # None: as the settings say
     segmenter_steps: int
     segmenter_batch_size: int = 16
     val_limit: int | None = None  # score only the first so many samples
@@ -135,8 +136,9 @@ class RunConfig:
     def _plain(self) -> dict[str, Any]:
         """Return all fields; what a later version added is left out where it changes nothing."""
         fields = dataclasses.asdict(self)
-        if self.budget.perceptual is None:
-            del fields["budget"]["perceptual"]
+        for later in ("perceptual", "label_input"):
+            if fields["budget"][later] is None:
+                del fields["budget"][later]
         if self.until is None:
             del fields["until"]
         return fields

@@ -10,7 +10,7 @@ import functools
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from spade_eval.rows import PlannedRows, Request, Row, require_given
 from spade_eval.scoring.diversity import Comparison, diversity, left_out, open_comparisons
 from spade_eval.scoring.footnotes import footnotes, notes_of_scores
 from spade_eval.scoring.networks import ScoringNetworks
+from spade_eval.scoring.reversal import open_reversal, reversal_job, reversal_numbers
 from spade_eval.scoring.scorer import Scores
 from spade_eval.scoring.stopping import notes_of_rule, order_of
 from spade_eval.scoring.values import Value, measurements, with_provenance
@@ -40,7 +41,7 @@ from spade_eval.sources.image_files import (
     write_images,
     write_inputs,
 )
-from spade_eval.sources.source import Source
+from spade_eval.sources.source import RealPhotos, Source
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 from spade_eval.training.generator import train_generator, with_store
 from spade_eval.training.scores import PeriodicScores
@@ -95,6 +96,8 @@ class Benchmark:
                     self._measure(row)
                 elif world.on_first(functools.partial(self._lacks_images, row)):
                     self._write_images(row)
+                if row.reverse is not None:
+                    self._measure_reversal(row, row.reverse)
         return [row.name for row in missing]
 
     def _missing(self, rows: list[Row]) -> list[Row]:
@@ -102,11 +105,12 @@ class Benchmark:
         recorded = self.place.world.on_first(self._whole_jobs)
         return [row for row in rows if self.job_sha256(row) not in recorded]
 
-    def _whole_jobs(self) -> set[str]:
+    def _whole_jobs(self, needed: frozenset[Hashable] | None = None) -> set[str]:
+        needed = self.networks.numbers if needed is None else needed
         present: dict[str, set[Hashable]] = defaultdict(set)
         for item in self.store:
             present[item.job_sha256] |= {item.metric, (item.metric, item.class_name)}
-        return {job for job, numbers in present.items() if self.networks.numbers <= numbers}
+        return {job for job, numbers in present.items() if needed <= numbers}
 
     def recorded(self, names: Sequence[str]) -> set[str]:
         """Return which of these rows are recorded of this data under this very protocol.
@@ -232,6 +236,32 @@ class Benchmark:
             lambda: self._record(row, source, scores, diverse, started, clock)
         )
 
+    def _measure_reversal(self, row: Row, trained: Callable[[], Path]) -> None:
+        """Score the other direction of a method, photos to label maps, unless it is recorded."""
+        world, job = self.place.world, reversal_job(self.job_sha256(row))
+        needed = reversal_numbers(self.networks)
+        if job in world.on_first(lambda: self._whole_jobs(needed)):
+            return
+        reversal = open_reversal(trained(), self.networks)
+        started, clock = datetime.now(timezone.utc), time.perf_counter()
+        scores = reversal.scorer.score(RealPhotos(), {})
+
+        def record() -> None:
+            self._keep_counts(row, job, scores)
+            own = {**reversal.fields(row.name), "job_sha256": job, **_when(started, clock)}
+            common = {**self._common(row, row.open()), **own}
+            self.store.append(measurements(scores.values, common))
+
+        world.on_first(record)
+
+    def _keep_counts(self, row: Row, job_sha256: str, scores: Scores) -> str:
+        """Store the counts of every image; returns the name of the job's files."""
+        name = f"{row.name}-{job_sha256[:8]}"
+        counts = self.place.run_folder / "counts" / f"{name}.npz"
+        counts.parent.mkdir(exist_ok=True)
+        scores.per_image.save(counts)
+        return name
+
     def _record(
         self,
         row: Row,
@@ -241,10 +271,7 @@ class Benchmark:
         started: datetime,
         clock: float,
     ) -> None:
-        name = f"{row.name}-{self.job_sha256(row)[:8]}"
-        counts = self.place.run_folder / "counts" / f"{name}.npz"
-        counts.parent.mkdir(exist_ok=True)
-        scores.per_image.save(counts)
+        name = self._keep_counts(row, self.job_sha256(row), scores)
         distances = self.networks.distances
         identities = {item.column: self.networks.reference_sha256(item) for item in distances}
         # Kept for intervals of distances; reports find them by the photos they were compared with.
@@ -258,8 +285,7 @@ class Benchmark:
         common |= {
             "num_images": len(scores.per_image),
             "notes": (*common["notes"], *by_rule, *notes_of_scores(self.config.dataset, scores)),
-            "started": started.isoformat(timespec="seconds"),
-            "seconds": round(time.perf_counter() - clock, 3),
+            **_when(started, clock),
         }
         self.store.append(measurements(values, common))
 
@@ -351,6 +377,13 @@ class Benchmark:
 def _warn_of_labels(dataset: Dataset) -> None:
     for doubt in label_doubts_of(dataset):
         print(f"warning: {doubt}", file=sys.stderr)
+
+
+def _when(started: datetime, clock: float) -> dict[str, Any]:
+    return {
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(time.perf_counter() - clock, 3),
+    }
 
 
 def _speed(source: Source) -> float | None:

@@ -25,6 +25,8 @@ from spade_eval.errors import UserError
 from spade_eval.json_fields import parsed_json, require_types
 
 SCHEMA_VERSION = 1
+PHOTOS_TO_LABELS = "photos-to-labels"
+"""The profile of methods that are scored as segmenters, beside the run's own."""
 # Letters: what tables and figures show in a time that anybody waits for.
 _LONGEST_TEXT, _LONGEST_NOTE, _MOST_NOTES = 1_000, 4_000, 100
 _LONGEST_NAME = 200  # bytes: a row's files are named after it, and file names end at 255

@@ -8,9 +8,11 @@ from typing import Any
 
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.base import Dataset, HasOracle, require_labelled
+from spade_eval.datasets.numbered_images import lines
 from spade_eval.errors import UserError, lookup
-from spade_eval.models.choices import NoisePer, StyleInput
+from spade_eval.models.choices import NoisePer, StyleInput, TestMode
 from spade_eval.models.systems.presets import GENERATORS
+from spade_eval.progress import tell
 from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.sources.checkpoints import ReleasedOptions, open_generator
 from spade_eval.sources.image_files import LABEL_MAP_FOLDER
@@ -34,6 +36,8 @@ class Row:
     identity: Mapping[str, Any]
     open: Callable[[], Source]
     keep_images: bool = False
+    # The file of the network that translates photos back into label maps, where there is one.
+    reverse: Callable[[], Path] | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Request:
     # What the generators of `images` were given besides label maps, by row, where it is stated.
     style_inputs: Mapping[str, StyleInput] = field(default_factory=dict)
     noise_per: NoisePer = "image"  # of the checkpoints
+    test_mode: TestMode | None = None  # of the checkpoints; None: their own
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,9 @@ class PlannedRows:
             source = SynthesizedFolder(
                 name, directory, self.networks.dataset, self.networks.count, style_input
             )
+            if source.folder.numbering and self.networks.place.world.is_first:
+                told = [f"{name}: files are called by SIMS's numbers and taken for"]
+                tell("\n".join([*told, *lines(source.folder.numbering)]))
             if not all(profile.eight_bit for profile in self.networks.profiles.values()):
                 require_floats(source)  # refused now, not after other rows were scored
             yield Row(name, dict(source.provenance), _given(source), keep_images=True)
@@ -108,7 +116,7 @@ class PlannedRows:
     def _checkpoint_rows(self, request: Request) -> Iterator[Row]:
         for name, file in request.checkpoints.items():
             source = self._synthesized(
-                name, file, "checkpoint", request.released, request.noise_per
+                name, file, "checkpoint", request.released, request.noise_per, request.test_mode
             )
             yield Row(name, source.identity, _given(source), keep_images=True)
 
@@ -122,7 +130,14 @@ class PlannedRows:
             identity,
             lambda: self._synthesized(model, self.train(model), "generator"),
             keep_images=True,
+            reverse=self._reverse(model),
         )
+
+    def _reverse(self, model: str) -> Callable[[], Path] | None:
+        network = GENERATORS[model].system.goes_back
+        if network is None:
+            return None
+        return lambda: self.train(model).with_name(f"{network}.safetensors")
 
     def _synthesized(
         self,
@@ -131,6 +146,7 @@ class PlannedRows:
         kind: str,
         released: ReleasedOptions | None = None,
         noise_per: NoisePer = "image",
+        test_mode: TestMode | None = None,
     ) -> SynthesizedByCheckpoint:
         networks = self.networks
         return SynthesizedByCheckpoint(
@@ -144,6 +160,7 @@ class PlannedRows:
             seed=networks.config.seed,
             precision=networks.config.synthesis_precision,
             noise_per=noise_per,
+            test_mode=test_mode,
         )
 
 

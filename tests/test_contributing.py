@@ -115,7 +115,7 @@ def test_every_kind_of_thing_has_an_example() -> None:
 
 @pytest.mark.parametrize("block", BLOCKS, ids=[block.path for block in BLOCKS])
 def test_an_example_is_short_and_reads_like_the_suite(block: Block) -> None:
-    assert len(block.code.splitlines()) <= 52
+    assert len(block.code.splitlines()) <= 60
     assert (ROOT / block.path).exists() != block.is_file, "a new file, or a row of one of ours"
     for words in (["check", "--ignore", "F821"], ["format", "--check"]):  # names of the row's file
         command = [sys.executable, "-m", "ruff", *words, "--stdin-filename", block.path, "-"]

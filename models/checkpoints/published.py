@@ -52,13 +52,14 @@ def load_published_generator(
     upsampling: str | None = None,
     image_size: Size | None = None,
     num_features: int = 0,
+    palette: str = "",
 ) -> PublishedGenerator:
     """Build the generator that a released file belongs to.
 
     Shapes give family, widths, depth, label channels and latent input. What they cannot tell is an
     argument, asked for by a `ValueError`: the label `layout` (ADE20K's two orders), `upsampling` of
-    unknown networks, `image_size` of latent-input ones; `num_features` of pix2pixHD's inputs. An
-    `arch` that is given must be the file's.
+    unknown networks, `image_size` of latent-input ones; `num_features` of pix2pixHD's inputs; the
+    `palette` of networks that read pictures. An `arch` that is given must be the file's.
     """
     tensors = unwrapped(state_dict).tensors
     said = layout_called(layout) if isinstance(layout, str) else layout
@@ -67,6 +68,7 @@ def load_published_generator(
         image_size=image_size,
         num_features=num_features,
         num_labels=None if said is None else said.num_labels,
+        palette=palette,
     )
     network, config = recognised(tensors, hints)
     if not is_generator(network):

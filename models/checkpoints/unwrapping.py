@@ -52,9 +52,12 @@ def unwrapped(content: Mapping[str, Any]) -> Unwrapped:
     """Return the network's state dict in what a file holds, at the top or under a usual name.
 
     Of several networks a generator is taken, of several generators the one average (a name with
-    `ema`). `ValueError` where that leaves several, or where a spectral norm cannot be told.
+    `ema`); of two domains `a` and `b`, what translates from a to b. `ValueError` where that leaves
+    several, or where a spectral norm cannot be told.
     """
     tensors = plain_names(content)
+    if (translation := _from_first_to_second(tensors)) is not None:
+        return translation
     found = {place: part for place, part in _parts(tensors) if _is_network(part)}
     places = [place for place in found if not any(_is_below(place, other) for other in found)]
     if not places:
@@ -64,6 +67,29 @@ def unwrapped(content: Mapping[str, Any]) -> Unwrapped:
     if len(places) > 1:
         notes = (f"Of the networks in the file ({', '.join(places)}), {chosen} was taken.", *notes)
     return Unwrapped(part, notes)
+
+
+def _from_first_to_second(tensors: Mapping[str, Tensor]) -> Unwrapped | None:
+    """Return what translates from domain a to domain b in a file that holds just these two.
+
+    UNIT and MUNIT save whole domains: the encoder of a and the decoder of b make one network of it.
+    """
+    domains: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in _below_wrappers(dict(tensors)).items():
+        domain, _, rest = name.partition(".")
+        domains.setdefault(domain, {})[rest] = tensor
+    if set(domains) != {"a", "b"} or not all(map(_is_network, domains.values())):
+        return None
+    network = network_of(domains["b"])
+    first: tuple[str, ...] = network.published.of_first_domain  # type: ignore[attr-defined]
+    encoded = {name: of_a for name, of_a in domains["a"].items() if name.startswith(first)}
+    decoded = {name: of_b for name, of_b in domains["b"].items() if not name.startswith(first)}
+    taken = "all of b"
+    if first:
+        taken = f"{', '.join(part.rstrip('.') for part in first)} of a and all else of b"
+    return Unwrapped(
+        encoded | decoded, (f"Of the domains a and b in the file, {taken} was taken.",)
+    )
 
 
 def plain_names(content: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -273,13 +273,23 @@ def is_published(tensors: Shapes) -> bool:
     return has_stem and any(".conv_block." in name for name in tensors)
 
 
+def reads_images(tensors: Shapes) -> bool:
+    """Return whether a global generator is CycleGAN's: three channels in, two downsamplings."""
+    stem, first_block = "model.1.weight", "model.10.conv_block.1.weight"  # after 3 x 3 layers
+    if not {stem, first_block} <= set(tensors) or "model.9.conv_block.1.weight" in tensors:
+        return False
+    return tensors[stem].shape[1] == 3 and "model.2.weight" not in tensors  # no affine norms
+
+
 def family_of(config: Pix2PixHDGenerator.Config) -> str:
     """Return whose network it is: pix2pixHD++, Park et al.'s baseline, normalises spectrally."""
     return "pix2pixhdpp" if config.spectral else "pix2pixhd"
 
 
 Pix2PixHDGenerator.published = Published(
-    recognises=lambda tensors: is_published(tensors) and "model1_1.1.weight" not in tensors,
+    recognises=lambda tensors: (
+        is_published(tensors) and "model1_1.1.weight" not in tensors and not reads_images(tensors)
+    ),
     config_of=lambda tensors, hints: Pix2PixHDGenerator.Config(
         **published_sizes(tensors, hints.num_features)
     ),

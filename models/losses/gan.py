@@ -19,6 +19,11 @@ Features = Sequence[Sequence[Tensor]]
 """Scales (full resolution first) of layers, the prediction map last."""
 
 
+def whole_floats(values: Tensor) -> Tensor:
+    """Return float32 of half floats, others as they are: losses need more bits than those have."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def _bce(logits: Tensor, target: float) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from spade_eval.models.choices import NoisePer, SettingSet, StyleInput
+from spade_eval.models.choices import NoisePer, PerceptualNetwork, SettingSet, StyleInput
 from spade_eval.models.initialisation import Scheme
 from spade_eval.models.inputs import Batch, Inputs
 from spade_eval.models.labels import SemanticLayout, Size, layouts_of
@@ -61,6 +61,17 @@ class Difference:
     note: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Original:
+    """What no class can know of a published method: docs/systems.md shows it, nothing reads it."""
+
+    paper: str
+    objective: str  # what its losses are, in a few words
+    protocol: str  # by what the paper scored it
+    licence: str  # of the authors' code and weights
+    released: tuple[str, ...] = ()  # the authors' files that load, by their names
+
+
 @dataclass(frozen=True)
 class Update:
     """The move of one optimizer. While it is computed all other networks are frozen."""
@@ -89,13 +100,22 @@ class System(nn.Module):
     """
 
     name: ClassVar[str]
+    original: ClassVar[Original]
     labels: ClassVar[str] = "spade"  # the column of LAYOUTS that `layout` reads
     paired: ClassVar[bool] = True  # whether photos are those of the label maps
     multiple: ClassVar[int] = 1  # of which height and width of training images are multiples
+    smallest: ClassVar[int] = 1  # of height and width of training images
+    whole_steps: ClassVar[int | None] = None  # of a training by a method that counts no epochs
     scored: ClassVar[str] = "generator"
     # Where `ema_decay` is set: whether the average begins with the first weights, or after a step.
     averages_first_weights: ClassVar[bool] = False
+    compares: ClassVar[PerceptualNetwork] = "vgg19"  # whose features, if it has a perceptual loss
+    takes_style_photo: ClassVar[bool] = False  # whether a style may be that of a photo
     takes_stand_in: ClassVar[bool] = True  # whether its perceptual loss may be of another network
+    # What is random where `style_input` is "random", as a note says it.
+    drawn: ClassVar[str] = "latent z drawn from N(0, 1)"
+    # The exported network that translates photos into label maps, where there is one.
+    goes_back: ClassVar[str | None] = None
     # Classes of the other networks that files hold: discriminators, encoders.
     networks: ClassVar[tuple[type[nn.Module], ...]] = ()
     # By set of settings and dataset; "" stands for the datasets that are not named.
@@ -144,13 +164,13 @@ class System(nn.Module):
 
     @classmethod
     def has_perceptual_loss(cls, settings: Any) -> bool:
-        """Return whether the method compares features of VGG-19, with or without its weights."""
+        """Return whether the method compares features of a network, with or without weights."""
         return False
 
     @classmethod
-    def measure(cls, vgg19: Mapping[str, Tensor]) -> nn.Module:
-        """Return what the method's loss looks through, from torchvision's VGG-19."""
-        return vgg19_loss(vgg19)
+    def measure(cls, weights: Mapping[str, Tensor]) -> nn.Module:
+        """Return what the method's loss looks through, from the weights that `compares` names."""
+        return vgg19_loss(weights)
 
     @classmethod
     def style_input(cls, network: nn.Module) -> StyleInput:
@@ -161,6 +181,11 @@ class System(nn.Module):
     def noise_levels(cls, network: nn.Module) -> tuple[NoisePer, ...]:
         """Return what may have a latent of its own when the scored network synthesizes."""
         return ("image",)
+
+    @classmethod
+    def notes(cls, network: nn.Module) -> tuple[str, ...]:
+        """Return what has to be said with every number of the scored network, in sentences."""
+        return ()
 
     @classmethod
     def synthesized_by(cls, network: nn.Module, inputs: Inputs, *, quick: bool = False) -> Tensor:

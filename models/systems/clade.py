@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from spade_eval.models.inputs import Batch
 from spade_eval.models.semantics import SemanticMap
-from spade_eval.models.systems.base import Data, Preset
+from spade_eval.models.systems.base import Data, Original, Preset
 from spade_eval.models.systems.conditional_gan import (
     ConditionalGAN,
     ConditionalGANSettings,
@@ -41,6 +41,14 @@ class CLADE(ConditionalGAN):
     """The method of Tan et al."""
 
     name = "clade"
+    original = Original(
+        paper="Tan et al., Efficient Semantic Image Synthesis via Class-Adaptive Normalization, "
+        "TPAMI 2021",
+        objective="SPADE's",
+        protocol="mIoU and accuracy as SPADE's, Cityscapes at 256x512; FID against train photos",
+        licence="CC BY-NC-SA 4.0",
+        released=("best_net_G.pth", "best_net_D.pth"),
+    )
     settings: ClassVar = {
         ("release", ""): _as_spade("release"),
         **{key: _as_spade(*key) for key in SPADE.settings if key[0] == "paper"},

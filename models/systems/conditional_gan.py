@@ -18,6 +18,7 @@ from spade_eval.models.encoders.instance_features import InstanceFeatureEncoder
 from spade_eval.models.encoders.variational import ImageEncoder, reparametrise
 from spade_eval.models.initialisation import build
 from spade_eval.models.inputs import Batch, Inputs
+from spade_eval.models.losses.gan import whole_floats
 from spade_eval.models.losses.objective import Objective, ObjectiveConfig
 from spade_eval.models.losses.perceptual import PerceptualLoss
 from spade_eval.models.systems.base import Data, Preset, Settings, System, Update
@@ -146,19 +147,14 @@ class ConditionalGAN(System):
     def _synthesized(self, batch: Batch, half: str) -> tuple[Tensor, Posterior | None]:
         """Images (N, 3, H, W) in [-1, 1], no half floats, and the posterior of their z if any."""
         if self.z_dim is None:
-            return _whole_floats(self.generator(batch.semantics)), None
+            return whole_floats(self.generator(batch.semantics)), None
         noise = batch.noise.normal(half, self.z_dim)
         if self._encoder is None:
-            return _whole_floats(self.generator(batch.semantics, noise)), None
+            return whole_floats(self.generator(batch.semantics, noise)), None
         # Sampling and divergence take exponentials: not in half floats, if the encoder gives such.
-        mu, logvar = (_whole_floats(part) for part in self._encoder(batch.photos))
+        mu, logvar = (whole_floats(part) for part in self._encoder(batch.photos))
         z = reparametrise(mu, logvar, noise)
-        return _whole_floats(self.generator(batch.semantics, z)), (mu, logvar)
-
-
-def _whole_floats(values: Tensor) -> Tensor:
-    """Return float32 of half floats, others as they are."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
+        return whole_floats(self.generator(batch.semantics, z)), (mu, logvar)
 
 
 def _z_dim(network: nn.Module) -> int | None:

@@ -21,6 +21,7 @@ from spade_eval.models.losses.diversity import AveragePooledVGG19, diversity_ter
 from spade_eval.models.systems.base import (
     Data,
     Optimizer,
+    Original,
     Preset,
     Settings,
     System,
@@ -49,6 +50,14 @@ class CRN(System):
     """The cascade and, as a measure, VGG-19."""
 
     name = "crn"
+    original = Original(
+        paper="Chen & Koltun, Photographic Image Synthesis with Cascaded Refinement Networks, "
+        "ICCV 2017",
+        objective="L1 of pixels and of VGG-19's features, by class; no GAN",
+        protocol="choices of people, pair by pair",
+        licence="MIT",
+        released=("model.ckpt.data-00000-of-00001",),
+    )
     takes_stand_in = False  # its loss is the features of VGG-19
     settings: ClassVar = {("paper", ""): _SETTINGS, ("release", ""): _SETTINGS}
 
@@ -96,9 +105,9 @@ class CRN(System):
         return True
 
     @classmethod
-    def measure(cls, vgg19: Mapping[str, Tensor]) -> nn.Module:
+    def measure(cls, weights: Mapping[str, Tensor]) -> nn.Module:
         """Return VGG-19 with the mean in the place of the maximum."""
-        return AveragePooledVGG19(vgg19)
+        return AveragePooledVGG19(weights)
 
     @classmethod
     def synthesized_by(cls, network: nn.Module, inputs: Inputs, *, quick: bool = False) -> Tensor:

@@ -36,6 +36,7 @@ from spade_eval.models.systems.base import (
     Data,
     Difference,
     Optimizer,
+    Original,
     Preset,
     Settings,
     System,
@@ -85,6 +86,14 @@ class OASIS(System):
     """The generator and the discriminator, which sees images alone."""
 
     name = "oasis"
+    original = Original(
+        paper="Sushko et al., You Only Need Adversarial Supervision for Semantic Image Synthesis, "
+        "ICLR 2021",
+        objective="cross entropy of a discriminator that segments into classes and fake, LabelMix",
+        protocol="FID and mIoU; LPIPS and MS-SSIM among images of one label map. Profile oasis",
+        licence="AGPL-3.0",
+        released=("best_EMA.pth", "best_G.pth", "best_D.pth"),
+    )
     labels = "oasis"
     networks = (UNetDiscriminator,)
     multiple = UNetDiscriminator.multiple

@@ -15,18 +15,26 @@ from spade_eval.models.fast.accelerate import accelerate
 from spade_eval.models.generators.clade import CLADEGenerator
 from spade_eval.models.generators.crn import CRNGenerator
 from spade_eval.models.generators.local_enhancer import LocalEnhancerGenerator
+from spade_eval.models.generators.munit import MUNITGenerator
 from spade_eval.models.generators.oasis import OASISGenerator
 from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator
+from spade_eval.models.generators.resnet import ResNetGenerator
 from spade_eval.models.generators.spade import SPADEGenerator
+from spade_eval.models.generators.unet import UNetGenerator
+from spade_eval.models.generators.unit import UNITGenerator
 from spade_eval.models.initialisation import build
 from spade_eval.models.labels import Size
 from spade_eval.models.systems.base import Preset, System
 from spade_eval.models.systems.clade import CLADE
 from spade_eval.models.systems.crn import CRN
+from spade_eval.models.systems.cyclegan import CycleGAN
+from spade_eval.models.systems.munit import MUNIT
 from spade_eval.models.systems.oasis import OASIS
+from spade_eval.models.systems.pix2pix import Pix2Pix
 from spade_eval.models.systems.scaling import network_config
 from spade_eval.models.systems.settings import resolved
 from spade_eval.models.systems.spade import SPADE, Pix2PixHD
+from spade_eval.models.systems.unit import UNIT
 
 # The SPADE repository's pix2pixHD: no convolution bias where an (affine) norm follows.
 _PLUS_PLUS = {"norm": "syncbatch", "spectral": True, "conv_bias": False}
@@ -245,6 +253,30 @@ GENERATORS: dict[str, Preset] = {
         config={"norm": "clade_icpe"},
         source="Tan et al., TPAMI 2021: CLADE-ICPE",
         description="CLADE that varies with the place in the region of a class",
+    ),
+    "pix2pix": Preset(
+        system=Pix2Pix,
+        network=UNetGenerator,
+        source="Isola et al., CVPR 2017: L1+cGAN, U-Net",
+        description="U-Net with dropout at test time against a patch discriminator, and L1",
+    ),
+    "cyclegan": Preset(
+        system=CycleGAN,
+        network=ResNetGenerator,
+        source="Zhu et al., ICCV 2017: CycleGAN",
+        description="label maps to photos and back, learned from unpaired ones",
+    ),
+    "unit": Preset(
+        system=UNIT,
+        network=UNITGenerator,
+        source="Liu et al., NeurIPS 2017: UNIT",
+        description="label maps as pictures to photos by one code, without pairs",
+    ),
+    "munit": Preset(
+        system=MUNIT,
+        network=MUNITGenerator,
+        source="Huang et al., ECCV 2018: MUNIT",
+        description="label maps as pictures to photos of any style, without pairs",
     ),
     **{
         f"decoder_{name}": Preset(

@@ -22,8 +22,9 @@ def network_config(
     """Return the `Config` of a preset's network; `width` scales its numbers of channels.
 
     A network whose widths are no `base_channels` (and `hidden_channels` of SPADE layers) scales
-    itself: its `Config` has a method `scaled(width)`. `edges` says whether the last label is
-    instance edges. `overrides` are settings as they shall be.
+    itself: its `Config` has a method `scaled(width)`; one whose depth hangs on the image size has
+    `fitted(image_size)`. `edges` says whether the last label is instance edges. `overrides` are
+    settings as they shall be.
     """
     config_class: Any = preset.network.Config  # type: ignore[attr-defined]
     known = {field.name: field.default for field in dataclasses.fields(config_class)}
@@ -45,4 +46,7 @@ def network_config(
     if (given | overrides).get("norm", known.get("norm")) == "spade":
         hidden = given.get("hidden_channels", known["hidden_channels"])
         given["hidden_channels"] = max(MIN_HIDDEN_CHANNELS, round(hidden * width))
-    return config_class(**{**given, **overrides})
+    config = config_class(**given)
+    if hasattr(config_class, "fitted"):
+        config = config.fitted(image_size)
+    return dataclasses.replace(config, **overrides)

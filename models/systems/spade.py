@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from spade_eval.models.losses.objective import PIX2PIXHD_OBJECTIVE, ObjectiveConfig
-from spade_eval.models.systems.base import Difference, Optimizer
+from spade_eval.models.systems.base import Difference, Optimizer, Original
 from spade_eval.models.systems.conditional_gan import ConditionalGAN, ConditionalGANSettings
 
 
@@ -51,6 +51,16 @@ class SPADE(ConditionalGAN):
     """The method of Park et al. (GauGAN); it also trains the concat and pix2pixHD++ baselines."""
 
     name = "spade"
+    original = Original(
+        paper="Park et al., Semantic Image Synthesis with Spatially-Adaptive Normalization, "
+        "CVPR 2019",
+        objective="hinge GAN of two scales, feature matching, VGG-19; KL divergence with an "
+        "encoder",
+        protocol="mIoU and accuracy (DeepLab-v2, UperNet-101, DRN-D-105), FID; choices of people. "
+        "Profile spade-paper",
+        licence="CC BY-NC-SA 4.0",
+        released=("*_net_G.pth", "*_net_D.pth", "*_net_E.pth"),
+    )
     # COCO-Stuff: 100 epochs, Flickr Landscapes: 50, a decay is not stated. The release's Cityscapes
     # batch of 16 was set in October 2019.
     settings: ClassVar = {
@@ -100,4 +110,12 @@ class Pix2PixHD(ConditionalGAN):
     """The method of Wang et al. with its own objective."""
 
     name = "pix2pixhd"
+    original = Original(
+        paper="Wang et al., High-Resolution Image Synthesis and Semantic Manipulation with "
+        "Conditional GANs, CVPR 2018",
+        objective="least squares GAN of two scales, feature matching, VGG-19",
+        protocol="mIoU and accuracy of PSPNet on Cityscapes; choices of people",
+        licence="BSD",
+        released=("*_net_G.pth", "*_net_D.pth", "*_net_E.pth"),
+    )
     settings: ClassVar = {("paper", ""): _PIX2PIXHD, ("release", ""): _PIX2PIXHD}

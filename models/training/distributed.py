@@ -96,6 +96,17 @@ class World:
         dist.all_reduce(total, group=self.group)
         return total.to(counts.device)
 
+    def together(self, rows: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return this process's rows of what `make` gives for the rows of all, in their order.
+
+        Each process has equally many and makes the whole, so what `make` keeps is equal in all.
+        """
+        if self.size == 1:
+            return make(rows)
+        parts = [torch.empty_like(rows) for _ in range(self.size)]
+        dist.all_gather(parts, rows.contiguous())
+        return make(torch.cat(parts)).chunk(self.size)[self.rank]
+
     def mean(self, values: Mapping[str, Tensor]) -> dict[str, float]:
         """Average each scalar over processes: a loss of the whole batch from its shares'."""
         if self.size == 1:

@@ -121,6 +121,12 @@ def unmeasured_notes(
     notes = [
         f"{row.title}: the suite has no such generator." for row in table.rows if row.model is None
     ]
+    notes += [
+        f"{row.title}: not trained here; its authors' images are scored with --images "
+        f"{row.model}=DIR."
+        for row in table.rows
+        if row.given and row.model not in measured
+    ]
     missing = [model for model in table.models if measured and model not in measured]
     return [
         *notes,

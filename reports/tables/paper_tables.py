@@ -17,6 +17,7 @@ import pandas as pd
 
 from spade_eval.errors import UserError
 from spade_eval.papers.tables import UNTRAINED, PaperRow, PaperTable
+from spade_eval.records import PHOTOS_TO_LABELS
 from spade_eval.reports.measured.grouping import ProtocolGroup, ProtocolKey
 from spade_eval.reports.measured.seeds import (
     SeededRow,
@@ -267,7 +268,8 @@ def _one_protocol_a_dataset(measured: Sequence[ProtocolGroup]) -> dict[str, list
         return {name: [] for name in DATASETS}
     by_dataset: dict[str, list[ProtocolGroup]] = defaultdict(list)
     for group in measured:
-        by_dataset[group.key.dataset].append(group)
+        if group.key.profile != PHOTOS_TO_LABELS:  # scores of segmenters, not of images
+            by_dataset[group.key.dataset].append(group)
     for dataset, groups in by_dataset.items():
         if len(groups) > 1:
             profiles = ", ".join(sorted({_protocol_name(group.key) for group in groups}))

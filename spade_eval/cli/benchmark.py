@@ -50,6 +50,13 @@ class NoisePer(str, Enum):
     region = "region"
 
 
+class TestMode(str, Enum):
+    """How pix2pix synthesizes."""
+
+    train = "train"
+    eval = "eval"
+
+
 @dataclass(frozen=True, kw_only=True)
 class RowFlags:
     """Which rows are measured, and which of them are compared."""
@@ -146,6 +153,15 @@ class ScoredFlags:
         ),
         WITH_CHECKPOINT,
     ] = NoisePer.image
+    test_mode: Annotated[
+        TestMode | None,
+        typer.Option(
+            help="How given checkpoints of pix2pix synthesize: as trained, with dropout and the "
+            "image's own statistics (as released, the default), or in evaluation mode.",
+            rich_help_panel=ROWS,
+        ),
+        WITH_CHECKPOINT,
+    ] = None
     released: ReleasedFlags
     scoring: ScoringFlags
     place: ScoredPlaceFlags
@@ -166,11 +182,12 @@ class ScoredFlags:
             options.released_options(**vars(self.released)),
             options.style_inputs(self.style_input or (), folders),
             self.noise_per.value,
+            None if self.test_mode is None else self.test_mode.value,
         )
 
     def config(self, run: RunFlags, budget: BudgetFlags) -> "RunConfig":
         """Return the configuration that the flags describe."""
-        return options.run_config(**vars(run), **vars(budget), **vars(self.scoring))
+        return options.run_config(**vars(run), **budget.changes(), **vars(self.scoring))
 
     def workplace(
         self, config: "RunConfig", out: Path | None, world: "World | None" = None

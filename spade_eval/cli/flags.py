@@ -5,6 +5,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,6 +69,13 @@ class RunFlags:
     seed: options.Seed = 0
 
 
+class LabelInputs(str, Enum):
+    """How a generator reads a label map: one channel a label, or a picture."""
+
+    one_hot = "one-hot"
+    colours = "colours"
+
+
 @dataclass(frozen=True, kw_only=True)
 class BudgetFlags:
     """What a run trains with instead of what its budget says."""
@@ -80,6 +88,17 @@ class BudgetFlags:
     ] = None
     batch_size: options.BatchSize = None
     width: options.Width = None
+    label_input: Annotated[
+        LabelInputs | None,
+        typer.Option(
+            help="How pix2pix reads label maps [default: one-hot].", rich_help_panel=TRAINING
+        ),
+        ON_GENERATORS,
+    ] = None
+
+    def changes(self) -> dict[str, Any]:
+        """Return the fields of the budget that they name, in plain values."""
+        return {name: getattr(value, "value", value) for name, value in vars(self).items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +161,7 @@ class ReleasedFlags:
     arch: Annotated[
         str | None,
         typer.Option(
-            metavar="spade|pix2pixhd|pix2pixhdpp|crn|oasis|clade",
+            metavar="spade|pix2pixhd|pix2pixhdpp|crn|oasis|clade|pix2pix|cyclegan|unit|munit",
             help="The architecture, checked against the file.",
             rich_help_panel=RELEASED,
         ),

@@ -53,6 +53,7 @@ class PerceptualNetworks(str, Enum):
     """The paper's network, what stands in for it, or none."""
 
     vgg19 = "vgg19"
+    vgg16 = "vgg16"
     lite0 = "lite0"
     in_domain = "in-domain"
     none = "none"
@@ -99,8 +100,8 @@ TF32 = Annotated[
 Perceptual = Annotated[
     PerceptualNetworks | None,
     typer.Option(
-        help="Whose features the perceptual loss compares [default: vgg19 where its weights are, "
-        "else lite0 where the extra `features` is installed, else none].",
+        help="Whose features the perceptual loss compares [default: vgg19 (MUNIT, UNIT: vgg16) "
+        "where its weights are, else lite0 where the extra `features` is installed, else none].",
         rich_help_panel=TRAINING,
     ),
     ON_GENERATORS,
@@ -190,7 +191,7 @@ def train(
         return
     from spade_eval.engine import Benchmark
 
-    config = options.run_config(**vars(run), **vars(budget), **training.changes())
+    config = options.run_config(**vars(run), **budget.changes(), **training.changes())
     with options.processes(context, device=place.device, **vars(processes)) as world:
         workplace = options.workplace(config, **vars(place), world=world)
         suite = Benchmark(config, workplace)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A folder of synthesized images as a source: paired with a split by stem, scored as they are.
 
+Stems are those of the split; SIMS's numbers are known as well.
+
 Nothing is resized, sorted by luck or left out: whether both sides hold the same stems, and whether
 every image has the expected size, is settled from names and headers before a pixel is scored.
 """
@@ -20,6 +22,7 @@ from spade_eval.datasets.files import (
     shortened,
     text_of_size,
 )
+from spade_eval.datasets.numbered_images import numbered
 from spade_eval.errors import UserError
 from spade_eval.models.labels import Size
 
@@ -30,10 +33,15 @@ class ImageFolder:
     def __init__(
         self, directory: Path | str, names: Sequence[str], size: Size, count: int | None = None
     ) -> None:
-        """`count` reads only the first so many; images of the other names may then be absent."""
+        """`count` reads only the first so many; images of the other names may then be absent.
+
+        `numbering` is the sample of each file, by stem, where SIMS's numbers are their names.
+        """
         self.directory = Path(directory)
         self.size = size
         files = _images_in(self.directory)
+        self.numbering = numbered(files, names)
+        files = {self.numbering.get(stem, stem): path for stem, path in files.items()}
         unread = set() if count is None else set(names[count:])
         names = names[:count]
         read = {stem: path for stem, path in files.items() if stem not in unread}

@@ -17,6 +17,7 @@ from spade_eval.batches import layout_for, semantic_map
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError
 from spade_eval.models.encoders.variational import ImageEncoder
+from spade_eval.models.generators.munit import MUNITGenerator
 from spade_eval.models.generators.spade import SPADEGenerator
 from spade_eval.models.inputs import Inputs, Noise
 from spade_eval.models.labels import SemanticLayout
@@ -95,6 +96,11 @@ def open_encoder(file: Path, z_dim: int) -> ImageEncoder:
         )
     _require_z_dim(file, network, z_dim)
     return network
+
+
+def own_style_encoder(generator: nn.Module) -> nn.Module | None:
+    """Return the encoder of styles, photos (N, 3, H, W) in [-1, 1] -> (N, z_dim), that it holds."""
+    return generator.style if isinstance(generator, MUNITGenerator) else None
 
 
 def _require_z_dim(file: Path, encoder: ImageEncoder, z_dim: int) -> None:

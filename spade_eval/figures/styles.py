@@ -2,7 +2,8 @@
 """Figures 1 and 9: one label map with several latents, drawn from N(0, 1) or encoded from photos.
 
 Section 3, "Multi-modal synthesis", of Park et al.: the generator's input is a latent z, which an
-image encoder makes of a style photo, z = mu + exp(logvar / 2) * noise, at test time too.
+image encoder makes of a style photo, z = mu + exp(logvar / 2) * noise, at test time too. MUNIT's
+generator holds its own encoder, which gives the style itself.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from itertools import combinations
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spade_eval.batches import coloured, photos, semantic_map
 from spade_eval.datasets.base import Dataset, Sample
@@ -23,6 +24,7 @@ from spade_eval.figures.networks import (
     FigureGenerator,
     from_checkpoint,
     open_encoder,
+    own_style_encoder,
     random_encoder,
     random_generator,
     require_latent,
@@ -86,18 +88,16 @@ def style(
 ) -> tuple[list[str], Path]:
     """Make Figure 1: label maps (rows) x style photos (columns) through the encoder.
 
+    A generator that holds its own takes no `encoder`.
+
     Styles are the given image files, or photos of the dataset that follow the label maps' own.
     `score` is as in `multimodal`; there label maps take the styles in turn.
     """
-    if (checkpoint is None) != (encoder is None):
-        given, missing = ("--checkpoint", "--encoder")[:: 1 if checkpoint else -1]
-        raise UserError(
-            f"{given} was given without {missing}; expected both, which were trained together, or "
-            f"neither for {RANDOM}"
-        )
+    if checkpoint is None and encoder is not None:
+        raise _missing("--encoder", "--checkpoint")
     generator = _generator(checkpoint, dataset, released, seed)
     z_dim = require_latent(generator, checkpoint)
-    network = random_encoder(z_dim, seed) if encoder is None else open_encoder(encoder, z_dim)
+    network = _encoder(generator, encoder, z_dim, seed)
     samples = _samples(dataset, num_maps)
     titles, shown = _styles(dataset, style_images, num_maps, num_styles)
     z = _encoded(network, shown, seed)
@@ -130,6 +130,27 @@ def _generator(
     return from_checkpoint(checkpoint.stem, checkpoint, dataset, released)
 
 
+def _encoder(generator: FigureGenerator, file: Path | None, z_dim: int, seed: int) -> nn.Module:
+    """Return the encoder of styles: the generator's own, that of the file, or a random one."""
+    own = own_style_encoder(generator.network)
+    if own is not None:
+        if file is not None:
+            raise UserError(f"--encoder {file}: this generator holds its own; leave the flag out")
+        return own
+    if file is not None:
+        return open_encoder(file, z_dim)
+    if not generator.is_random:
+        raise _missing("--checkpoint", "--encoder")
+    return random_encoder(z_dim, seed)
+
+
+def _missing(given: str, missing: str) -> UserError:
+    return UserError(
+        f"{given} was given without {missing}; expected both, which were trained together, or "
+        f"neither for {RANDOM}"
+    )
+
+
 def _weights(checkpoint: Path | None) -> str:
     untrained = f"{RANDOM}: nothing was trained"
     return untrained if checkpoint is None else f"weights of {checkpoint.name}"
@@ -155,11 +176,13 @@ def _styles(
     return [f"style of {sample.name}" for sample in samples], list(photos(samples))
 
 
-def _encoded(encoder: ImageEncoder, shown: Sequence[Tensor], seed: int) -> Tensor:
+def _encoded(encoder: nn.Module, shown: Sequence[Tensor], seed: int) -> Tensor:
     """(styles, z_dim): each photo encoded alone, because their sizes may differ."""
-    noise = Noise.of_images(seed, range(len(shown))).normal("z", encoder.config.z_dim)
     with torch.inference_mode():
         encoded = [encoder(photo[None].float() / 127.5 - 1) for photo in shown]
+    if not isinstance(encoder, ImageEncoder):
+        return torch.cat(encoded)
+    noise = Noise.of_images(seed, range(len(shown))).normal("z", encoder.config.z_dim)
     mu, logvar = (torch.cat(parts) for parts in zip(*encoded, strict=True))
     return reparametrise(mu, logvar, noise)
 
@@ -197,7 +220,7 @@ def _layout_lines(
 
 
 def _guidance_lines(
-    generator: FigureGenerator, encoder: ImageEncoder, dataset: Dataset, score: int, seed: int
+    generator: FigureGenerator, encoder: nn.Module, dataset: Dataset, score: int, seed: int
 ) -> list[str]:
     """Needs at least three photos: two always correlate."""
     if score < 3 or generator.is_random:

@@ -22,7 +22,11 @@ from spade_eval.papers.publications import (
 
 @dataclass(frozen=True, kw_only=True)
 class PaperRow:
-    """One line of a table; `model` is None where the suite has no such generator."""
+    """One line of a table; `model` is None where the suite has no such generator.
+
+    Of one that is `given` it is the name under which its authors' images are scored
+    (--images NAME=DIR): nothing here trains it.
+    """
 
     title: str
     model: str | None
@@ -30,6 +34,7 @@ class PaperRow:
     variant: str = ""
     group: str = ""
     quoted: Paper | None = None  # whose numbers these are, where they are not the table's own
+    given: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,19 +77,24 @@ class PaperTable:
     @property
     def models(self) -> tuple[str, ...]:
         """The suite's models that the table needs, each once, in the order of the rows."""
-        return tuple(dict.fromkeys(row.model for row in self.rows if row.model is not None))
+        trained = (row.model for row in self.rows if not row.given)
+        return tuple(dict.fromkeys(model for model in trained if model is not None))
 
     @property
     def known(self) -> tuple[str, ...]:
-        """Those and the models of later papers' rows."""
-        later = (row.model for row in self.later if row.model is not None)
-        return tuple(dict.fromkeys((*self.models, *later)))
+        """Those, images that are given, and the models of later papers' rows."""
+        rows = (row.model for row in (*self.rows, *self.later) if row.model is not None)
+        return tuple(dict.fromkeys(rows))
 
 
 def _row(
     title: str, model: str | None, method: str = "", variant: str = "", group: str = ""
 ) -> PaperRow:
     return PaperRow(title=title, model=model, method=method or title, variant=variant, group=group)
+
+
+def _given(title: str, name: str, quoted: Paper | None = None) -> PaperRow:
+    return PaperRow(title=title, model=name, method=title, quoted=quoted, given=True)
 
 
 def _quoted(title: str, model: str | None, paper: Paper, variant: str = "") -> PaperRow:
@@ -111,7 +121,7 @@ PAPER_TABLES: dict[str, PaperTable] = {
             open_to_others=True,
             rows=(
                 _row("CRN", "crn"),
-                _row("SIMS", None),
+                _given("SIMS", "sims"),
                 _row("pix2pixHD", "pix2pixhd"),
                 _row("SPADE", "spade"),
             ),
@@ -198,7 +208,7 @@ PAPER_TABLES: dict[str, PaperTable] = {
             open_to_others=True,
             rows=(
                 _quoted("CRN", "crn", PARK_2019),
-                _quoted("SIMS", None, PARK_2019),
+                _given("SIMS", "sims", PARK_2019),
                 _quoted("pix2pixHD", "pix2pixhd", PARK_2019),
                 _quoted("LGGAN", None, TANG_2020),
                 _quoted("CC-FPSE", None, LIU_2019),
@@ -221,6 +231,8 @@ PAPER_TABLES: dict[str, PaperTable] = {
                 _row("CLADE", "clade"),
                 _row("CLADE-ICPE", "clade_icpe"),
                 _row("OASIS", "oasis"),
+                _row("pix2pix", "pix2pix"),
+                _row("CycleGAN", "cyclegan"),
             ),
         ),
         PaperTable(

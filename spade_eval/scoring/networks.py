@@ -6,7 +6,7 @@ Each is opened when it is first needed, since a run whose rows are all recorded 
 
 import dataclasses
 import functools
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -122,11 +122,7 @@ class ScoringNetworks:
     @cached_property
     def numbers(self) -> frozenset[Hashable]:
         """What is recorded of every row: the columns of all metrics, and IoU of every class."""
-        columns = {
-            metric.column_of(name) for metric in self.scorer.metrics() for name in metric.columns
-        }
-        classes = {("iou", name) for name in self.segmenter.class_names}
-        return frozenset(columns | classes)
+        return numbers_of(self.scorer, self.segmenter.class_names)
 
     def reference_sha256(self, distance: Distance) -> str:
         """Return the identity of reference statistics: these photos through this network."""
@@ -180,6 +176,12 @@ class ScoringNetworks:
                 cached_features(path, made_of, make, self.place.world)
         except UserError:  # of files that nothing else of this run needs
             return
+
+
+def numbers_of(scorer: Scorer, class_names: Iterable[str]) -> frozenset[Hashable]:
+    """Return what a scorer's rows hold: the columns of all metrics, and IoU of every class."""
+    columns = {metric.column_of(name) for metric in scorer.metrics() for name in metric.columns}
+    return frozenset(columns | {("iou", name) for name in class_names})
 
 
 def _contents(dataset: Dataset, count: int) -> list[str]:

@@ -79,9 +79,7 @@ def open_segmenter(
 
 
 def _in_domain(path: Path, dataset: Dataset, device: torch.device) -> ScoringSegmenter:
-    names = dataset.label_space.class_names
-    classes = tuple(value if value < len(names) else IGNORE_INDEX for value in range(256))
-    labels = ScoredLabels(name=dataset.name, num_classes=len(names), classes=classes)
+    names, labels = _own_classes(dataset)
     network = load_in_domain(path, dataset).to(device)
     return ScoringSegmenter(
         "in-domain U-Net", network, sha256_of_file(path), "in-domain", names, labels
@@ -231,12 +229,25 @@ def _sha256_of_tensors(network: nn.Module) -> str:
 def _foreign(
     title: str, network: nn.Module, sha256: str, weights: Weights, dataset: Dataset
 ) -> ScoringSegmenter:
-    labels = _in_label_values(_scored_labels(dataset), dataset)
-    names = dict(zip(labels.classes, dataset.label_space.class_names, strict=False))
-    class_names = tuple(names[index] for index in range(labels.num_classes))
+    class_names, labels = scored_classes(dataset)
     # Every segmenter keeps the promises of the protocol `Segmenter`.
     scoring = cast(Segmenter, network)
     return ScoringSegmenter(title, scoring, sha256, weights, class_names, labels)
+
+
+def scored_classes(dataset: Dataset) -> tuple[tuple[str, ...], ScoredLabels]:
+    """Return the classes that papers score, and of all where no paper scores the dataset."""
+    if DATASETS[dataset.name].scored_as is None:
+        return _own_classes(dataset)
+    labels = _in_label_values(_scored_labels(dataset), dataset)
+    names = dict(zip(labels.classes, dataset.label_space.class_names, strict=False))
+    return tuple(names[index] for index in range(labels.num_classes)), labels
+
+
+def _own_classes(dataset: Dataset) -> tuple[tuple[str, ...], ScoredLabels]:
+    names = dataset.label_space.class_names
+    classes = tuple(value if value < len(names) else IGNORE_INDEX for value in range(256))
+    return names, ScoredLabels(name=dataset.name, num_classes=len(names), classes=classes)
 
 
 def _in_label_values(labels: ScoredLabels, dataset: Dataset) -> ScoredLabels:

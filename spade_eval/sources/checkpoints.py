@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 
 from spade_eval.batches import layout_of
 from spade_eval.datasets.base import Dataset
@@ -39,17 +39,29 @@ from spade_eval.models.checkpoints.published import (
 from spade_eval.models.checkpoints.recognition import (
     families,
     is_generator,
+    layout_called,
     load_released,
     network_of,
 )
 from spade_eval.models.checkpoints.unwrapping import unwrapped
+from spade_eval.models.colours import written_palette
 from spade_eval.models.fast.accelerate import accelerate
 from spade_eval.models.generators.spade import NUM_UPSAMPLINGS
 from spade_eval.models.labels import RELEASED_LAYOUTS, SemanticLayout, Size
+from spade_eval.models.released import Published
 
 FORMAT = 1
 _WRITTEN_LAYOUT = re.compile(r"(\d{1,5})(?:\+unknown-(first|last))?(\+edges)?")
 _FLAGS = "what its shapes cannot tell is said by --arch, --upsampling, --label-layout and --size"
+
+
+@dataclass(frozen=True)
+class Colours:
+    """A dataset's label maps as pictures, for released files that read them so."""
+
+    dataset: str
+    palette: tuple[tuple[int, int, int], ...]  # of label value k
+    layout: SemanticLayout  # without edges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +73,7 @@ class ReleasedOptions:
     label_layout: str | None = None
     image_size: Size | None = None  # of latent-input generators
     num_features: int = 0  # channels of pix2pixHD's instance features
+    colours: Colours | None = None  # of the dataset that it is opened for
 
     def __post_init__(self) -> None:
         if self.arch is not None:
@@ -172,7 +185,10 @@ def open_generator(
     file: Path, dataset: Dataset, released: ReleasedOptions | None = None
 ) -> Checkpoint:
     """Open a checkpoint that can make images of this dataset; `UserError` says why not."""
-    options = dataclasses.replace(released or ReleasedOptions(), image_size=dataset.size)
+    colours = Colours(dataset.name, dataset.label_space.palette, layout_of(dataset, "oasis"))
+    options = dataclasses.replace(
+        released or ReleasedOptions(), image_size=dataset.size, colours=colours
+    )
     checkpoint = open_checkpoint(file, options)
     layout = checkpoint.layout
     if layout is None:
@@ -220,27 +236,53 @@ def _open_released(file: Path, options: ReleasedOptions) -> Checkpoint:
             network = load_published_network(tensors)
             known = description(network, None, None, origin, notes=list(found.notes))
             return Checkpoint(file, network, known)
+        layout, palette, where = _reading(tensors, options)
         loaded = load_published_generator(
             tensors,
-            options.layout(),
+            layout,
             arch=options.arch,
             upsampling=options.upsampling,
             image_size=options.image_size,
             num_features=options.num_features,
+            palette=palette,
         )
     except (ValueError, IndexError, KeyError, ZeroDivisionError) as error:
         raise UserError(f"checkpoint {file}: {error}; {_FLAGS}") from error
-    name = options.label_layout or loaded.layout_name
-    how = (
-        "as --label-layout says"
-        if options.label_layout
-        else "the only known one of so many channels"
-    )
+    name = where or options.label_layout or loaded.layout_name
+    how = "the only known one of so many channels"
+    if where:
+        how = "since it reads pictures"
+    elif options.label_layout:
+        how = "as --label-layout says"
     note = f"Released file {file.name} ({loaded.arch}), label layout {name}, {how}."
     described = description(
         loaded.generator, loaded.layout, name, origin, notes=[note, *found.notes]
     )
     return Checkpoint(file, loaded.generator, described)
+
+
+def _reading(
+    tensors: Mapping[str, Tensor], options: ReleasedOptions
+) -> tuple[SemanticLayout | str | None, str, str]:
+    """Return label layout, palette and what the layout is called of a generator's file.
+
+    Without palette and name where its input is one channel a label. `ValueError` for one that reads
+    pictures where no dataset is known that has their colours.
+    """
+    published: Published = network_of(tensors).published  # type: ignore[attr-defined]
+    said, colours = options.layout(), options.colours
+    layout = layout_called(said) if isinstance(said, str) else said
+    if not published.reads_colours(tensors, layout.num_labels if layout else None):
+        return said, "", ""
+    if colours is None:
+        raise ValueError(
+            "it reads label maps in the colours of a dataset, which it does not hold; score it "
+            "where they are known: --checkpoint NAME=FILE with its --dataset"
+        )
+    layout = layout or colours.layout
+    first = layout.unknown == "first"
+    palette = written_palette(colours.palette, layout.num_labels, unlabelled_first=first)
+    return layout, palette, f"colours of {colours.dataset}"
 
 
 def _require_dataset(checkpoint: Checkpoint, layout: SemanticLayout, dataset: Dataset) -> None:

@@ -121,10 +121,20 @@ class SynthesizedFolder:
         self.provenance: Mapping[str, Any] = {
             "source_kind": "images", "source_sha256": digest, "style_input": style_input
         }  # fmt: skip
-        self.notes = _notes_of_style(name, style_input)
+        self.notes = (*_notes_of_style(name, style_input), *self._notes_of_numbers())
 
     def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
         return _unit_range([self.folder[index] for index in indices])
+
+    def _notes_of_numbers(self) -> tuple[str, ...]:
+        pairs = list(self.folder.numbering.items())
+        if not pairs:
+            return ()
+        (first, of_first), (last, of_last) = pairs[0], pairs[-1]
+        return (
+            f"{self.name}: files are called by SIMS's numbers, which are those of the split in "
+            f"alphabetical order: {first} is {of_first}, {last} is {of_last}.",
+        )
 
 
 def require_floats(source: Source) -> None:

@@ -2,6 +2,7 @@
 """The images that a generator makes from a split's label maps, as a source of images to score."""
 
 import copy
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from spade_eval.datasets.base import Dataset, Sample
 from spade_eval.errors import UserError, as_user_error
 from spade_eval.json_fields import require_types
 from spade_eval.models.checkpoints.files import has_description
-from spade_eval.models.choices import NoisePer, Precision
+from spade_eval.models.choices import NoisePer, Precision, TestMode
 from spade_eval.models.cost import multiplications
 from spade_eval.models.inputs import Inputs, Noise
 from spade_eval.models.systems.base import System
@@ -46,6 +47,7 @@ class SynthesizedByCheckpoint:
         seed: int = 0,
         precision: Precision = "float32",
         noise_per: NoisePer = "image",
+        test_mode: TestMode | None = None,
     ) -> None:
         self.name, self.protocol, self.device = name, protocol, device
         self._seconds, self._num_synthesized = 0.0, 0
@@ -54,6 +56,8 @@ class SynthesizedByCheckpoint:
         assert checkpoint.layout is not None
         self.layout = checkpoint.layout
         self.generator = checkpoint.network.to(device)
+        if test_mode is not None:
+            _set_test_mode(file, self.generator, test_mode)
         self.system = system_of(self.generator)
         style_input = self.system.style_input(self.generator)
         self.noise_per = noise_per
@@ -71,17 +75,19 @@ class SynthesizedByCheckpoint:
         }
         self._notes = tuple(map(str, checkpoint.description["notes"]))
         self._notes += _notes_of_choice(name, self.provenance.get("checkpoint_rule"), self._notes)
+        self._notes += tuple(f"{name}: {note}" for note in self.system.notes(self.generator))
         is_drawn = style_input == "random"
         if is_drawn:
             self._notes += (
-                f"{name}: latent z drawn from N(0, 1) for each {_DRAWN[noise_per]}, from seed "
-                f"{seed} and the image's index.",
+                f"{name}: {self.system.drawn} for each {_DRAWN[noise_per]}, from seed {seed} and "
+                "the image's index.",
             )
         # What besides the file decides which images it makes.
         self.identity: Mapping[str, Any] = {
             "checkpoint": self.provenance["source_sha256"],
             **({"z_seed": seed} if is_drawn else {}),
             **({} if noise_per == "image" else {"noise_per": noise_per}),
+            **({} if test_mode is None else {"test_mode": test_mode}),
             **({} if self._half is None else {"precision": precision}),
             **_from_flags(checkpoint),
         }
@@ -176,6 +182,16 @@ def _require_noise(file: Path, noise_per: NoisePer, known: Sequence[NoisePer]) -
             f"--noise-per {noise_per}: the generator of {file} has no noise that may vary within "
             "an image; leave the flag out"
         )
+
+
+def _set_test_mode(file: Path, generator: nn.Module, test_mode: TestMode) -> None:
+    config: Any = generator.config
+    if not hasattr(config, "test_mode"):
+        raise UserError(
+            f"--test-mode {test_mode}: the generator of {file} is no pix2pix and synthesizes in "
+            "one way alone; leave the flag out"
+        )
+    generator.config = dataclasses.replace(config, test_mode=test_mode)
 
 
 def _notes_of_choice(name: str, rule: str | None, said: Sequence[str]) -> tuple[str, ...]:

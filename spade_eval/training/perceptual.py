@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which network a perceptual loss looks through: the paper's VGG-19, or what stands in for it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -14,13 +15,18 @@ from spade_eval.models.losses.perceptual import (
     equal_weights,
     lite0_loss,
 )
-from spade_eval.models.losses.vgg19 import ALL, vgg19_trunk
+from spade_eval.models.losses.vgg19 import ALL, vgg16_trunk, vgg19_trunk
 from spade_eval.models.systems.base import System
 from spade_eval.scoring.in_domain import SHIPPED, open_in_domain
 from spade_eval.segmenters.in_domain import InDomainSegmenter
-from spade_eval.weights import LITE0, VGG19, WeightFile, installed, is_installed
+from spade_eval.weights import LITE0, VGG16, VGG19, WeightFile, installed, is_installed
 
-_FILES: dict[PerceptualNetwork, WeightFile] = {"vgg19": VGG19, "lite0": LITE0}
+_FILES: dict[PerceptualNetwork, WeightFile] = {"vgg19": VGG19, "vgg16": VGG16, "lite0": LITE0}
+# The networks of the papers, each the one of some methods: parts that their losses look through.
+_TRUNKS: dict[PerceptualNetwork, Callable[[], nn.Module]] = {
+    "vgg19": lambda: vgg19_trunk(ALL),
+    "vgg16": vgg16_trunk,
+}
 # What a row must never be shown without.
 _NOTES: dict[PerceptualNetwork, str] = {
     "none": "trained without the perceptual loss",
@@ -41,13 +47,18 @@ def resolved(
     `UserError` where the one that was asked for is missing.
     """
     if asked is None:
-        if is_installed(VGG19, weights_dir):
-            return "vgg19"
+        if is_installed(_FILES[system.compares], weights_dir):
+            return system.compares
         stands_in = system.takes_stand_in and is_installed(LITE0, weights_dir)
         return "lite0" if stands_in else "none"
+    if asked in _TRUNKS and asked != system.compares:
+        raise UserError(
+            f"--perceptual {asked}: the loss of {system.name} is of {system.compares}; leave the "
+            f"flag out, or choose {system.compares} or none"
+        )
     if asked in _FILES:
         installed(_FILES[asked], weights_dir)
-    if asked not in ("vgg19", "none") and not system.takes_stand_in:
+    if asked not in (system.compares, "none") and not system.takes_stand_in:
         return "none"
     if asked == "in-domain" and dataset not in SHIPPED:
         raise UserError(
@@ -71,13 +82,13 @@ def measure_of(
     if network == "in-domain":
         return _in_domain_loss(open_in_domain(SHIPPED[dataset])[0])
     weights = load_tensors(installed(_FILES[network], weights_dir))
-    return system.measure(weights) if network == "vgg19" else lite0_loss(weights)
+    return system.measure(weights) if network in _TRUNKS else lite0_loss(weights)
 
 
 def without_content(network: PerceptualNetwork, system: type[System]) -> nn.Module | None:
     """Build what `measure_of` opens, with first weights, in whatever mode is on."""
-    if network == "vgg19":
-        trunk = vgg19_trunk(ALL).state_dict()
+    if network in _TRUNKS:
+        trunk = _TRUNKS[network]().state_dict()
         return system.measure({f"features.{name}": tensor for name, tensor in trunk.items()})
     if network == "lite0":
         return lite0_loss(EnlargedLite0().state_dict())

@@ -12,7 +12,7 @@ from spade_eval.batches import layout_for
 from spade_eval.config import Budget, RunConfig, TrainConfig
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError, lookup
-from spade_eval.models.choices import PerceptualNetwork
+from spade_eval.models.choices import LabelInput, PerceptualNetwork
 from spade_eval.models.fast.accelerate import accelerate
 from spade_eval.models.labels import Size
 from spade_eval.models.systems.base import Data, Settings, System
@@ -63,18 +63,24 @@ def train_config(model: str, run: RunConfig, split: Dataset, weights_dir: Path) 
 
 
 def _require_size(model: str, size: Size) -> None:
-    multiple = lookup(GENERATORS, model, "generator").system.multiple
-    height, width = size
+    system = lookup(GENERATORS, model, "generator").system
+    multiple, (height, width) = system.multiple, size
     if height % multiple or width % multiple:
         raise UserError(
             f"--size {height}x{width}: {model} is trained on images whose height and width are "
             f"multiples of {multiple}; give another size"
         )
+    if min(size) < system.smallest:
+        raise UserError(
+            f"--size {height}x{width}: {model} is trained on images of at least {system.smallest} "
+            "pixels a side; give another size"
+        )
 
 
 def schedule_of(model: str, dataset: str, budget: Budget, num_samples: int) -> Schedule:
     """Return the budget's steps, the second half decaying, or the epochs of the settings."""
-    settings = resolved(lookup(GENERATORS, model, "generator"), budget.settings, dataset)
+    preset = lookup(GENERATORS, model, "generator")
+    settings = resolved(preset, budget.settings, dataset)
     batch_size = budget.batch_size or settings.batch_size
     if batch_size % budget.accumulate:
         raise UserError(
@@ -89,6 +95,13 @@ def schedule_of(model: str, dataset: str, budget: Budget, num_samples: int) -> S
             decay_every=1,
         )
     steps_per_epoch = max(1, num_samples // batch_size)
+    if preset.system.whole_steps is not None:
+        return Schedule(
+            batch_size=batch_size,
+            steps=preset.system.whole_steps,
+            constant_steps=preset.system.whole_steps,
+            decay_every=steps_per_epoch,
+        )
     return Schedule(
         batch_size=batch_size,
         steps=steps_per_epoch * (settings.constant_epochs + settings.decay_epochs),
@@ -107,9 +120,20 @@ def method_of(model: str, dataset: str, budget: Budget, batch_size: int) -> Any:
     ema_decay = budget.ema_decay
     if ema_decay is None:
         ema_decay = _decay_within(settings.ema_decay, budget.steps)
-    return dataclasses.replace(
+    settings = dataclasses.replace(
         settings, optimizers=optimizers, batch_size=batch_size, ema_decay=ema_decay
     )
+    return settings if budget.label_input is None else _reading(model, settings, budget.label_input)
+
+
+def _reading(model: str, settings: Any, label_input: LabelInput) -> Any:
+    """Change how label maps are read; `UserError` for a method that reads them in one way."""
+    if not hasattr(settings, "label_input"):
+        raise UserError(
+            f"--label-input {label_input}: {model} reads label maps in one way alone; expected a "
+            "model that translates pictures (pix2pix): leave the flag out"
+        )
+    return dataclasses.replace(settings, label_input=label_input)
 
 
 def _decay_within(decay: float | None, steps: int | None) -> float | None:

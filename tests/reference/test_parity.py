@@ -40,7 +40,10 @@ def test_folder_has_files() -> None:
 
 
 @pytest.mark.skipif(FOLDER != DATA, reason="PARITY_DIR names the cases")
-@pytest.mark.parametrize("kind", ["preprocess_", "oasis_", "clade_"])
+@pytest.mark.parametrize(
+    "kind",
+    ["preprocess_", "oasis_", "clade_", "pix2pix_", "cyclegan_", "munit_", "unit_"],
+)
 def test_cases_from_outside_are_there(kind: str) -> None:
     """Says in the default run what was not compared, where it was not."""
     if not any(path.stem.startswith(kind) for path in FILES):

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from spade_eval.batches import photos, semantic_map
 from spade_eval.datasets.base import Dataset
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.errors import UserError
@@ -25,11 +26,12 @@ from spade_eval.models.encoders import ImageEncoder
 from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.semantics import SemanticMap
 from spade_eval.models.systems.presets import build_generator
-from spade_eval.sources.checkpoints import ReleasedOptions, description
+from spade_eval.sources.checkpoints import ReleasedOptions, description, open_checkpoint
 
 SIZE = (64, 64)
 LABELS = ("sky", "sea", "grass")
 NONE = ReleasedOptions()
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -212,6 +214,27 @@ def test_styles_come_from_photos(tmp_path: Path, scenes: Dataset) -> None:
     assert "1 style photos" in lines[0]
     assert (pixels(folder / "01_00.png") == pixels(odd)).all()
     assert picture.is_file()
+
+
+def test_munit_takes_styles_by_its_own_encoder(tmp_path: Path, scenes: Dataset) -> None:
+    file = checkpoint(tmp_path / "munit.safetensors", "munit")
+    lines, picture = style(tmp_path, scenes, file, None, NONE, 2, (), 3, seed=0)
+    assert lines[0].endswith("weights of munit.safetensors")
+    assert picture.is_file()
+    folder = tmp_path / "style"
+    columns = [pixels(folder / f"0{column}_01.png").astype(int) for column in (1, 2, 3)]
+    network = open_checkpoint(file).network
+    samples = [scenes[2], scenes[3], scenes[4]]
+    with torch.no_grad():
+        styles = network.style(photos(samples).float() / 127.5 - 1)
+        semantics = semantic_map([scenes[0]], SemanticLayout(num_classes=16, edges=True), CPU)
+        for column, z in zip(columns, styles, strict=True):
+            made = (network(semantics, z[None])[0] + 1) * 127.5
+            assert np.abs(made.permute(1, 2, 0).numpy() - column).max() < 1.01  # truncated to 8 bit
+    with pytest.raises(UserError, match="holds its own; leave the flag out"):
+        style(tmp_path, scenes, file, encoder_file(tmp_path / "E.pth"), NONE, 1, (), 1, seed=0)
+    lines, _ = multimodal(tmp_path, scenes, file, NONE, 1, 2, seed=0)
+    assert "mean absolute difference between two latents' images" in lines[1]
 
 
 def test_networks_that_do_not_fit_are_refused(tmp_path: Path, scenes: Dataset) -> None:

@@ -92,6 +92,7 @@ OF_ONE_RUN = Effect(
 )
 WITH_VERIFY = Effect("with --verify", lambda values: values.get("verify") is not None)
 WITHOUT_VERIFY = Effect("without --verify", lambda values: values.get("verify") is None)
+WITH_INTO = Effect("with --into", lambda values: values.get("into") is not None)
 WITHOUT_DIFF = Effect("without --diff", lambda values: not values.get("diff"))
 WITHOUT_STYLE_IMAGES = Effect("without --style-image", lambda values: not values.get("style_image"))
 WITH_MAPS = Effect("with --maps", lambda values: values.get("maps") is not None)

@@ -4,6 +4,7 @@
 Weights are of other people's networks: their files and hashes, checked and fetched when asked.
 """
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import typer
 
 from spade_eval.cli import options
 from spade_eval.cli.console.app import App
-from spade_eval.cli.console.conditions import WITH_DATASET, WITHOUT_DIFF
+from spade_eval.cli.console.conditions import WITH_DATASET, WITH_INTO, WITHOUT_DIFF
 from spade_eval.cli.console.output import say, show, wrote
 from spade_eval.cli.console.paths import checked
 from spade_eval.errors import UserError, lookup
@@ -43,6 +44,24 @@ def models(
         ),
         WITHOUT_DIFF,
     ] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PAGE",
+            help="Put the table of all systems into the block `systems` of a page.",
+            callback=checked("file", written=True),
+        ),
+        WITHOUT_DIFF,
+    ] = None,
+    run: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Run folder or bundle whose scores the table shows. Repeatable.",
+            callback=checked("file or folder"),
+        ),
+        WITH_INTO,
+    ] = None,
 ) -> None:
     """List the generators: row of the paper, parameters per dataset, printed count."""
     from spade_eval.cli.lists.model_list import (
@@ -52,6 +71,9 @@ def models(
         write_csv,
     )
 
+    if into is not None:
+        _fill_systems(into, run or [])
+        return
     if diff:
         show("\n".join(settings_differences(name)))
         return
@@ -62,6 +84,20 @@ def models(
     show("\n".join(table(listed)), rows=listed)
     if csv is not None:
         say(f"\nwritten: {csv}")
+
+
+def _fill_systems(page: Path, runs: list[Path]) -> None:
+    """Put every system, with its scores in these runs, into the block `systems` of a page."""
+    from spade_eval.cli.lists.system_list import listed_systems
+    from spade_eval.reports.runs import merged, open_runs
+    from spade_eval.reports.tables.filled_page import fill_page, require_block
+    from spade_eval.reports.tables.systems import systems_text
+
+    require_block(page, "systems")
+    with tempfile.TemporaryDirectory() as scratch:
+        measurements = merged(open_runs(runs, Path(scratch))).measurements
+        wrote([fill_page(page, "systems", systems_text(listed_systems(), measurements))])
+    show(f"{page}: the block systems is filled")
 
 
 def protocol(

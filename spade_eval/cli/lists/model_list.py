@@ -13,7 +13,7 @@ from typing import Any
 
 from spade_eval.errors import UserError, lookup
 from spade_eval.files import written_whole
-from spade_eval.models.labels import LAYOUTS
+from spade_eval.models.labels import LAYOUTS, SemanticLayout
 from spade_eval.models.systems.base import Difference, System
 from spade_eval.models.systems.presets import GENERATORS, count_parameters, systems
 from spade_eval.models.systems.settings import difference
@@ -51,11 +51,20 @@ def listed_models(names: Iterable[str] = ()) -> list[ListedModel]:
     return [_listed(name) for name in tuple(names) or GENERATORS]
 
 
+def layout_on(system: type[System], title: str) -> SemanticLayout:
+    """Return the order of channels in which a method sees the label maps of a dataset."""
+    published = LAYOUTS[DATASETS[title].layouts]
+    own = published["spade"]
+    return system.layout(
+        published, own.num_classes, has_unlabelled=own.unknown != "none", has_instances=own.edges
+    )
+
+
 def _listed(name: str) -> ListedModel:
     preset = lookup(GENERATORS, name, "generator")
     counts = {}
     for title, data in DATASETS.items():
-        layout = LAYOUTS[data.layouts][preset.system.labels]
+        layout = layout_on(preset.system, title)
         settings: dict[str, Any] = {"image_size": data.image_size, "edges": layout.edges}
         if "upsampling" in preset.network.Config.__dataclass_fields__:  # type: ignore[attr-defined]
             settings["upsampling"] = data.upsampling

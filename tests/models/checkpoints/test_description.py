@@ -10,6 +10,8 @@ from torch import nn
 
 from spade_eval.models.checkpoints.description import describe, rebuild
 from spade_eval.models.discriminators import MultiscaleDiscriminator
+from spade_eval.models.discriminators.images import ImageDiscriminator
+from spade_eval.models.discriminators.patch import PatchGANDiscriminator
 from spade_eval.models.discriminators.unet import UNetDiscriminator
 from spade_eval.models.encoders import ImageEncoder, InstanceFeatureEncoder
 from spade_eval.models.systems.presets import GENERATORS, build_generator
@@ -20,6 +22,8 @@ def networks() -> list[nn.Module]:
     return [
         *(build_generator(name, 7, (64, 64), width=1 / 32) for name in GENERATORS),
         MultiscaleDiscriminator(MultiscaleDiscriminator.Config(num_labels=7, base_channels=4)),
+        PatchGANDiscriminator(PatchGANDiscriminator.Config(num_channels=6, base_channels=4)),
+        ImageDiscriminator(ImageDiscriminator.Config(base_channels=2)),
         UNetDiscriminator(UNetDiscriminator.Config(num_labels=7, base_channels=2)),
         ImageEncoder(ImageEncoder.Config(base_channels=2, z_dim=4, input_size=64)),
         InstanceFeatureEncoder(InstanceFeatureEncoder.Config(base_channels=2)),

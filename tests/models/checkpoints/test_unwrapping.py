@@ -7,9 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spade_eval.models.checkpoints.published import load_published_generator, to_published
+from spade_eval.models.checkpoints.published import (
+    load_published,
+    load_published_generator,
+    load_published_network,
+    to_published,
+)
 from spade_eval.models.checkpoints.unwrapping import unwrapped
 from spade_eval.models.discriminators import MultiscaleDiscriminator
+from spade_eval.models.discriminators.images import ImageDiscriminator
 from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.semantics import SemanticMap
 from spade_eval.models.systems.presets import build_generator
@@ -155,3 +161,49 @@ def test_files_of_pytorch_0_4_give_the_weights_that_they_state() -> None:
     old["up_0.conv_0.weight"] = torch.rand_like(old["up_0.conv_0.weight"])
     with pytest.raises(ValueError, match=r"up_0\.conv_0\.weight is no multiple of"):
         unwrapped(old)
+
+
+@pytest.mark.parametrize(("name", "encoder"), [("munit", "enc_content."), ("unit", "enc.")])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_of_two_domains_the_translation_from_a_to_b_is_taken(
+    name: str, encoder: str, wrapped: bool
+) -> None:
+    a, b = _file(name), _file(name, seed=1)
+    old = {f"{encoder}model.0.norm.running_mean": torch.zeros(2)}  # of PyTorch 0.3
+    content: dict[str, Any] = {"a": {**a, **old}, "b": {**b, **old}}
+    found = unwrapped({"model": content} if wrapped else content)
+    assert found.tensors.keys() == b.keys() | old.keys()
+    for key, tensor in found.tensors.items():
+        if key not in old:
+            assert tensor is (a if key.startswith(encoder) else b)[key], key
+    (note,) = found.notes
+    assert note == (
+        f"Of the domains a and b in the file, {encoder.rstrip('.')} of a and all else of b was "
+        "taken."
+    )
+    network = build_generator(name, LAYOUT.num_labels, width=1 / 32)
+    load_published(network, found.tensors)
+    assert torch.equal(network.content.layers[0].conv.bias, a[f"{encoder}model.0.conv.bias"])
+
+
+def test_what_is_missing_in_a_domain_is_reported_and_never_taken_from_the_other() -> None:
+    a, b = _file("munit"), _file("munit", seed=1)
+    del a["enc_content.model.1.conv.weight"]
+    with pytest.raises(ValueError, match=r"1 missing: enc_content.model.1.conv.weight"):
+        load_published(_munit(), unwrapped({"a": a, "b": b}).tensors)
+    b["dec.surprise"] = torch.zeros(1)
+    with pytest.raises(ValueError, match=r"1 unexpected: dec.surprise"):
+        load_published(_munit(), unwrapped({"a": _file("munit"), "b": b}).tensors)
+
+
+def _munit() -> nn.Module:
+    return build_generator("munit", LAYOUT.num_labels, width=1 / 32)
+
+
+def test_of_two_discriminators_that_of_b_is_taken() -> None:
+    config = ImageDiscriminator.Config(base_channels=2, num_layers=3, num_scales=2)
+    a, b = (to_published(ImageDiscriminator(config)) for _ in range(2))
+    found = unwrapped({"a": a, "b": b})
+    assert _same(found.tensors, b)
+    assert found.notes == ("Of the domains a and b in the file, all of b was taken.",)
+    assert load_published_network({"a": a, "b": b}).config == config

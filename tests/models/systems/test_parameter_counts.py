@@ -4,7 +4,9 @@
 from typing import Any
 
 import pytest
+import torch
 
+from spade_eval.models.discriminators.patch import PatchGANDiscriminator
 from spade_eval.models.systems.presets import count_parameters
 
 CHANNELS = (151, 150, 182, 183, 184, 35, 36)  # ADE20K twice, COCO-Stuff three times, Cityscapes
@@ -77,3 +79,33 @@ def test_clade_beside_spade(name: str, ade20k: int, coco_stuff: int, cityscapes:
     assert count_parameters(name, 151) == ade20k
     assert count_parameters(name, 184, edges=True) == coco_stuff
     assert count_parameters(name, 36, edges=True, upsampling="more") == cityscapes
+
+
+@pytest.mark.parametrize(
+    ("name", "num_labels", "overrides", "count"),
+    [
+        ("pix2pix", 3, {}, 54_413_955),
+        ("pix2pix", 35, {}, 54_446_723),
+        ("pix2pix", 151, {}, 54_565_507),
+        ("pix2pix", 183, {}, 54_598_275),
+        ("pix2pix", 3, {"image_size": (128, 128)}, 41_828_995),
+        ("cyclegan", 35, {}, 11_378_179),
+        ("cyclegan", 35, {"num_blocks": 6}, 7_837_699),
+    ],
+)
+def test_translators_of_pictures(
+    name: str, num_labels: int, overrides: dict[str, Any], count: int
+) -> None:
+    """Counted on the modules of the pytorch-CycleGAN-and-pix2pix repository."""
+    assert count_parameters(name, num_labels, **overrides) == count
+
+
+@pytest.mark.parametrize(
+    ("num_channels", "norm", "count"), [(6, "batch", 2_768_705), (3, "instance", 2_764_737)]
+)
+def test_patch_discriminators(num_channels: int, norm: Any, count: int) -> None:
+    with torch.device("meta"):
+        network = PatchGANDiscriminator(
+            PatchGANDiscriminator.Config(num_channels=num_channels, norm=norm)
+        )
+    assert sum(parameter.numel() for parameter in network.parameters()) == count

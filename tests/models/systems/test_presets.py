@@ -51,6 +51,8 @@ def test_output_gradient_and_copies(
     assert image.abs().max() <= 1
     image.square().sum().backward()
     for parameter_name, parameter in generator.named_parameters():
+        if name == "munit" and parameter_name.startswith("style."):
+            continue  # sees photos, where the style is not given
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.isfinite().all(), parameter_name
         # A bias in front of a norm without affine part has, but for rounding, a zero gradient; so

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from parity.fill import fill
+from parity.fill import draw, fill
 from torch import Tensor, nn
 
 from spade_eval.models.checkpoints.published import Names
@@ -50,6 +50,13 @@ class Case:
     def image(self, name: str = "in_image_u8") -> Tensor:
         """(N, 3, H, W) in [-1, 1]."""
         return self.tensor(name).float() / 127.5 - 1
+
+    def normal_input(self) -> Tensor:
+        """The input that is not stored, by its rule: 'normal:TAG' and a shape."""
+        rule, shape = re.findall(
+            r"'(normal:[^']*)'.*standard_normal\(\(([\d, ]+)\)\)", self.meta["input_rule"]
+        )[0]
+        return torch.from_numpy(draw(rule, tuple(map(int, shape.split(",")))))
 
     def layout(self) -> SemanticLayout:
         return layout_of(self.options)

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """CLADE's layer, generators, discriminator and positional maps against the reference's numbers."""
 
-import re
 from typing import Any
 
 import torch
 from parity.case import INSTANCE_NORM_TOLERANCE, TOLERANCE, Case, layout_of, norm_options
-from parity.fill import draw
 from parity.spade import published_size, spade_discriminator
 from torch import Tensor
 
@@ -91,10 +89,7 @@ def check_generator(case: Case) -> None:
 def check_discriminator(case: Case) -> None:
     """On normal numbers in place of map and image."""
     discriminator = case.prepare(spade_discriminator(case.options))
-    rule, shape = re.findall(
-        r"'(normal:[^']*)'.*standard_normal\(\(([\d, ]+)\)\)", case.meta["input_rule"]
-    )[0]
-    x = torch.from_numpy(draw(rule, tuple(map(int, shape.split(",")))))
+    x = case.normal_input()
     with torch.no_grad():
         scales = discriminator(x[:, :-3], x[:, -3:])
     some = case.arrays["feat0_1"]

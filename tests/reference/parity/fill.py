@@ -28,7 +28,7 @@ def filled(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     d = draw(name, shape)
     if leaf in ("running_var", "stored_var"):
         return np.float32(0.5) * np.abs(d) + np.float32(0.5)
-    if leaf in ("running_mean", "stored_mean") or (leaf == "bias" and len(shape) == 1):
+    if leaf in ("running_mean", "stored_mean") or (leaf in ("bias", "beta") and len(shape) == 1):
         return np.float32(0.1) * d
     if name.endswith("class_specified_affine.bias"):
         return np.float32(0.1) * d

@@ -3,7 +3,19 @@
 
 from collections.abc import Callable
 
-from parity import clade, crn, losses, norms, oasis, pix2pixhd, preprocess, segmenters, spade
+from parity import (
+    clade,
+    crn,
+    domains,
+    losses,
+    norms,
+    oasis,
+    pix2pixhd,
+    preprocess,
+    segmenters,
+    spade,
+    translation,
+)
 from parity.case import Case
 
 KINDS: dict[str, Callable[[Case], None]] = {
@@ -12,15 +24,21 @@ KINDS: dict[str, Callable[[Case], None]] = {
     "clade_generator": clade.check_generator,
     "clade_layer": clade.check_layer,
     "clade_positional_map": clade.check_positions,
+    "cyclegan_patchgan": translation.check_discriminator,
+    "cyclegan_resnet": translation.check_resnet,
     "crn_": crn.check_generator,
     "discriminator_": spade.check_discriminator,
     "edges_": spade.check_edges,
     "encoder_": spade.check_encoder,
     "losses_": losses.check_losses,
     "objective_": losses.check_objective,
+    "munit_discriminator": domains.check_discriminator,
+    "munit_generator": domains.check_munit,
     "oasis_discriminator": oasis.check_discriminator,
     "oasis_generator": oasis.check_generator,
     "oasis_losses": oasis.check_losses,
+    "pix2pix_patchgan": translation.check_discriminator,
+    "pix2pix_unet": translation.check_unet,
     "pix2pixhd_discriminator_": pix2pixhd.check_discriminator,
     "pix2pixhd_encoder_": pix2pixhd.check_encoder,
     "pix2pixhd_global_": pix2pixhd.check_global,
@@ -32,6 +50,7 @@ KINDS: dict[str, Callable[[Case], None]] = {
     "spade_generator_": spade.check_generator,
     "spade_layer_": spade.check_layer,
     "spade_resblk_": spade.check_block,
+    "unit_generator": domains.check_unit,
     "vgg_loss_": losses.check_perceptual,
     "washaway_": pix2pixhd.check_washaway,
 }

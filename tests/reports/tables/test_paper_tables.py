@@ -82,7 +82,9 @@ def test_the_papers_own_tables_need_no_measurements() -> None:
     assert line["acc_all_paper"] == pytest.approx(0.819)
     assert math.isnan(line["acc_valid_paper"])
     assert line["fid_paper"] == 71.8
-    assert table.attrs["notes"] == ["SIMS: the suite has no such generator."]
+    assert table.attrs["notes"] == [
+        "SIMS: not trained here; its authors' images are scored with --images sims=DIR."
+    ]
 
 
 def test_every_number_of_table_4_was_seen_in_print() -> None:
@@ -121,6 +123,19 @@ def test_table_1_over_datasets_takes_other_methods_too() -> None:
     assert coco["row"].tolist() == ["CRN", "SIMS", "pix2pixHD", "SPADE", "mine"]
     assert math.isnan(coco.iloc[-1]["miou_paper"])
     assert table[table["dataset"] == "cityscapes"]["row"].tolist()[0] == "real"
+
+
+def test_images_that_are_given_are_measured_in_their_row() -> None:
+    asked = paper_table_called("1")
+    assert "sims" not in asked.models, "nothing trains it"
+    city = {"dataset": "cityscapes", "num_images": 500, "width": 512}
+    given = [*valued("sims", 0.45, source_kind="images", **city), *valued("spade", 0.6, **city)]
+    table = paper_table(asked, by_protocol(given))
+    line = table[table["row"] == "SIMS"].iloc[0]
+    assert (line["miou"], line["miou_paper"]) == (0.45, pytest.approx(0.472))
+    assert table["row"].tolist().count("SIMS") == 1
+    assert "sims" not in table["row"].tolist()
+    assert not any("SIMS" in note for note in table.attrs["notes"] if "not trained" in note)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ from spade_eval.errors import UserError
 from spade_eval.models.checkpoints.files import load_description, load_weights, save_network
 from spade_eval.models.checkpoints.published import to_published
 from spade_eval.models.choices import NoisePer
+from spade_eval.models.colours import written_palette
+from spade_eval.models.discriminators.images import ImageDiscriminator
 from spade_eval.models.encoders import ImageEncoder
 from spade_eval.models.fast.spade import FastSPADE
 from spade_eval.models.inputs import Noise
@@ -466,3 +468,144 @@ def test_rows_of_checkpoints_take_the_noise_that_was_asked_for(
         hashes.add(benchmark.job_sha256(rows[-1]))
         assert rows[-1].identity.get("noise_per", "image") == noise_per
     assert len(hashes) == 3
+
+
+def translator(name: str, scenes: Dataset, **settings: Any) -> nn.Module:
+    """A generator that reads label maps as pictures, as one trained on the dataset would be."""
+    palette = written_palette(scenes.label_space.palette, 16, unlabelled_first=False)
+    return build_generator(name, 16, SIZE, width=1 / 16, seed=3, palette=palette, **settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), [("pix2pix", {}), ("pix2pix", {"norm": "instance"}), ("cyclegan", {})]
+)
+def test_released_files_that_read_pictures_get_the_colours_of_the_dataset(
+    tmp_path: Path, scenes: Dataset, name: str, settings: dict[str, Any]
+) -> None:
+    """The old files: instance norms with statistics, which are dropped, batch norms without
+    counters."""
+    network = translator(name, scenes, **settings)
+    counters = [entry for entry in to_published(network) if entry.endswith("num_batches_tracked")]
+    old: dict[str, Any] = dict.fromkeys(counters)
+    for ours, theirs in network.published.names(network.config).items():
+        if isinstance(network.get_submodule(ours), nn.InstanceNorm2d):
+            old |= {f"{theirs}.running_{leaf}": torch.ones(8) for leaf in ("mean", "var")}
+            old[f"{theirs}.num_batches_tracked"] = torch.tensor(1)
+    assert len(old) > 8
+    file = released(tmp_path / "latest_net_G.pth", network, **old)
+    opened = open_generator(file, scenes)
+    assert opened.config == network.config
+    state = network.state_dict()
+    assert all(torch.equal(t, state[key]) for key, t in opened.network.state_dict().items())
+    (note,) = opened.description["notes"]
+    assert f"({name}), label layout colours of scenes, since it reads pictures" in note
+    source = SynthesizedByCheckpoint(
+        "theirs", file, scenes, PROFILES["in-domain"], torch.device("cpu")
+    )
+    assert source.floats([0], [scenes[0]]).shape == (1, 3, *SIZE)
+    assert any("in the colours of the dataset" in text for text in source.notes)
+    with pytest.raises(UserError, match="reads label maps in the colours of a dataset"):
+        open_checkpoint(file)
+    with pytest.raises(UserError, match=rf"the file holds a {name} generator, not spade"):
+        open_generator(file, scenes, ReleasedOptions(arch="spade"))
+
+
+@pytest.mark.parametrize(("name", "encoder"), [("munit", "enc_content."), ("unit", "enc.")])
+def test_released_files_of_two_domains_translate_from_a_to_b(
+    tmp_path: Path, scenes: Dataset, name: str, encoder: str
+) -> None:
+    """Old files have statistics of instance norms; the adaptive ones' dummies are in every file."""
+    domains = {}
+    for seed, domain in enumerate("ab"):
+        domains[domain] = to_published(build_generator(name, 3, SIZE, width=1 / 16, seed=seed))
+        for leaf in ("running_mean", "running_var"):
+            domains[domain][f"{encoder}model.0.norm.{leaf}"] = torch.ones(4)
+    file = tmp_path / "gen_01000000.pt"
+    torch.save(domains, file)
+    opened = open_generator(file, scenes)
+    colours = written_palette(scenes.label_space.palette, 16, unlabelled_first=False)
+    assert (opened.config.num_labels, opened.config.palette) == (16, colours)
+    for key, tensor in to_published(opened.network).items():
+        assert torch.equal(tensor, domains["a" if key.startswith(encoder) else "b"][key]), key
+    read, taken = opened.description["notes"]
+    assert f"({name}), label layout colours of scenes, since it reads pictures" in read
+    assert taken == (
+        f"Of the domains a and b in the file, {encoder[:-1]} of a and all else of b was taken."
+    )
+    source = SynthesizedByCheckpoint(
+        "theirs", file, scenes, PROFILES["in-domain"], torch.device("cpu")
+    )
+    assert source.floats([0], [scenes[0]]).shape == (1, 3, *SIZE)
+    assert source.provenance["style_input"] == ("random" if name == "munit" else "none")
+    assert any("label maps (domain A) to photos (domain B)" in note for note in source.notes)
+    with pytest.raises(UserError, match="reads label maps in the colours of a dataset"):
+        open_checkpoint(file)
+    del domains["b"]["dec.model.5.conv.bias"]
+    torch.save(domains, file)
+    with pytest.raises(UserError, match=r"1 missing: dec\.model\.5\.conv\.bias"):
+        open_generator(file, scenes)
+
+
+def test_discriminators_of_two_domains_open_as_that_of_photos(tmp_path: Path) -> None:
+    network = ImageDiscriminator(ImageDiscriminator.Config(base_channels=2))
+    other = ImageDiscriminator(ImageDiscriminator.Config(base_channels=2))
+    file = tmp_path / "dis_01000000.pt"
+    torch.save({"a": to_published(other), "b": to_published(network)}, file)
+    opened = open_checkpoint(file)
+    assert opened.layout is None
+    assert opened.config == network.config
+    state = network.state_dict()
+    assert all(torch.equal(t, state[key]) for key, t in opened.network.state_dict().items())
+
+
+def test_an_entry_that_is_no_statistic_of_a_bare_norm_is_refused(
+    tmp_path: Path, scenes: Dataset
+) -> None:
+    network = translator("cyclegan", scenes)
+    file = released(tmp_path / "G.pth", network, **{"model.2.weight": torch.ones(4)})
+    with pytest.raises(UserError, match=r"model\.2\.weight|no released layout|label channels"):
+        open_generator(file, scenes)
+    statistic = {"model.1.running_mean": torch.ones(4)}  # of a convolution: no old file has it
+    file = released(tmp_path / "other.pth", network, **statistic)
+    with pytest.raises(UserError, match=r"unexpected.*model\.1\.running_mean"):
+        open_generator(file, scenes)
+
+
+def test_one_hot_files_of_pix2pix_need_no_colours(tmp_path: Path, scenes: Dataset) -> None:
+    network = build_generator("pix2pix", 16, SIZE, width=1 / 16, seed=3)
+    file = released(tmp_path / "G.pth", network)
+    opened = open_generator(file, scenes, ReleasedOptions(label_layout="16"))
+    assert opened.config == network.config
+    assert (opened.config.palette, opened.config.in_channels) == ("", 16)
+
+
+def test_the_test_mode_of_pix2pix_is_told_counted_and_refused_elsewhere(
+    tmp_path: Path, scenes: Dataset
+) -> None:
+    cpu, options = torch.device("cpu"), ReleasedOptions(label_layout="16")
+    file = released(tmp_path / "G.pth", build_generator("pix2pix", 16, SIZE, width=1 / 16, seed=3))
+
+    def source(test_mode: Any) -> SynthesizedByCheckpoint:
+        return SynthesizedByCheckpoint(
+            "mine", file, scenes, PROFILES["in-domain"], cpu, released=options,
+            test_mode=test_mode,
+        )  # fmt: skip
+
+    made = {mode: source(mode) for mode in (None, "train", "eval")}
+    images = {mode: item.floats([0], [scenes[0]]) for mode, item in made.items()}
+    assert torch.equal(images[None], images["train"])
+    assert not torch.equal(images[None], images["eval"])
+    for mode, text, style in (
+        (None, "test mode: train, dropout on", "random"), ("eval", "test mode: eval", "none"),
+    ):  # fmt: skip
+        assert any(text in note for note in made[mode].notes)
+        assert made[mode].provenance["style_input"] == style
+        assert any("dropout drawn for each image" in note for note in made[mode].notes) is (
+            mode is None
+        )
+    assert made[None].identity != made["eval"].identity
+    other = released(tmp_path / "spade.pth", generator("spade", edges=True))
+    with pytest.raises(UserError, match=r"--test-mode eval: .* is no pix2pix"):
+        SynthesizedByCheckpoint(
+            "mine", other, scenes, PROFILES["in-domain"], cpu, released=TOLD, test_mode="eval"
+        )

@@ -13,6 +13,7 @@ from spade_eval.datasets.scenes import Scenes
 from spade_eval.engine import Benchmark
 from spade_eval.models.checkpoints.files import load_description, load_weights
 from spade_eval.models.systems.presets import GENERATORS
+from spade_eval.models.training.distributed import World
 from spade_eval.rows import Request
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 from spade_eval.training.generator import batches_at
@@ -63,6 +64,35 @@ def test_unpaired_systems_see_photos_of_other_scenes(
         for one, other in zip(unpaired.photos, paired[0].photos, strict=True)
     ]
     assert not all(same)
+
+
+def test_photos_of_unpaired_batches_have_an_order_of_their_own(
+    benchmark_in: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over an epoch every label map and every photo is seen once, in two orders; processes and
+    parts of a batch change neither."""
+    dataset, cpu = Scenes("train", (64, 64), length=12), torch.device("cpu")
+    config = dataclasses.replace(benchmark_in().train_config("spade"), batch_size=4)
+    monkeypatch.setattr(GENERATORS["spade"].system, "paired", False)
+    whole = [batches_at(config, dataset, cpu, step)[0] for step in range(3)]
+    parts = dataclasses.replace(config, accumulate=2)
+    for step, batch in enumerate(whole):
+        shared = [
+            batches_at(config, dataset, cpu, step, World(rank=rank, size=2))[0] for rank in (0, 1)
+        ]
+        for pieces in (shared, batches_at(parts, dataset, cpu, step)):
+            assert torch.equal(torch.cat([piece.photos for piece in pieces]), batch.photos)
+            labels = torch.cat([piece.semantics.full for piece in pieces])
+            assert torch.equal(labels, batch.semantics.full)
+    photos = torch.cat([batch.photos for batch in whole])
+    labels = torch.cat([batch.semantics.full for batch in whole])
+    assert len(torch.unique(photos, dim=0)) == 12
+    assert len(torch.unique(labels, dim=0)) == 12
+    monkeypatch.undo()
+    paired = torch.cat([batches_at(config, dataset, cpu, s)[0].photos for s in range(3)])
+    assert torch.equal(torch.unique(paired, dim=0), torch.unique(photos, dim=0))
+    together = (paired == photos).flatten(1).all(dim=1)
+    assert together.sum() < 6
 
 
 def test_a_latent_model_is_scored_with_its_noise_recorded(benchmark_in: Make) -> None:

@@ -11,13 +11,14 @@ from torch import Tensor
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.errors import UserError
 from spade_eval.models.checkpoints.safe_load import load_tensors
+from spade_eval.models.losses.domain_invariant import DomainInvariantLoss
 from spade_eval.models.losses.efficientnet_lite0 import EfficientNetLite0
 from spade_eval.models.losses.perceptual import OF_DIFFERENT_PHOTOS, PerceptualLoss
 from spade_eval.models.systems.conditional_gan import ConditionalGAN
 from spade_eval.models.systems.crn import CRN
 from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.training import perceptual
-from spade_eval.weights import LITE0, VGG19, installed, is_installed
+from spade_eval.weights import LITE0, VGG16, VGG19, installed, is_installed
 
 SPADE = GENERATORS["spade"].system
 
@@ -48,6 +49,23 @@ def test_the_best_that_is_there_is_taken(tmp_path: Path, monkeypatch: pytest.Mon
     # Its loss is the features of VGG-19, so nothing can stand in.
     assert perceptual.resolved(None, CRN, "scenes", tmp_path) == "none"
     assert perceptual.resolved("in-domain", CRN, "scenes", tmp_path) == "none"
+
+
+def test_munit_and_unit_compare_vgg16_and_nothing_stands_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    munit = GENERATORS["munit"].system
+    monkeypatch.setattr(perceptual, "is_installed", lambda file, _: file == VGG16)
+    assert perceptual.resolved(None, munit, "cityscapes", tmp_path) == "vgg16"
+    assert perceptual.resolved(None, SPADE, "cityscapes", tmp_path) == "none"
+    monkeypatch.setattr(perceptual, "is_installed", lambda file, _: file in (VGG19, LITE0))
+    assert perceptual.resolved(None, munit, "cityscapes", tmp_path) == "none"
+    assert perceptual.resolved("in-domain", munit, "scenes", tmp_path) == "none"
+    for asked, system, own in (("vgg19", munit, "vgg16"), ("vgg16", SPADE, "vgg19")):
+        with pytest.raises(UserError, match=f"the loss of {system.name} is of {own}"):
+            perceptual.resolved(asked, system, "scenes", tmp_path)
+    measure = perceptual.without_content("vgg16", munit)
+    assert isinstance(measure, DomainInvariantLoss)
 
 
 def test_what_is_missing_is_refused(tmp_path: Path) -> None:

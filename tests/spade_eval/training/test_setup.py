@@ -82,6 +82,24 @@ def test_steps_and_batch_of_the_user_win() -> None:
     assert (schedule.steps, schedule.constant_steps, schedule.batch_size) == (500, 250, 8)
 
 
+@pytest.mark.parametrize("model", ["munit", "unit"])
+def test_methods_that_count_steps_train_as_long_on_all_data(model: str) -> None:
+    for images in (1_000, 118_287):
+        schedule = schedule_of(model, "cocostuff", budget_for("cocostuff", "paper"), images)
+        assert (schedule.batch_size, schedule.steps) == (1, 1_000_000)
+        assert schedule.constant_steps == 1_000_000
+    budget = budget_for("cocostuff", "paper", steps=300)
+    assert schedule_of(model, "cocostuff", budget, 1_000).steps == 300
+
+
+def test_images_below_the_smallest_are_refused(benchmark_in: Make) -> None:
+    budget = dataclasses.replace(TINY.budget, size=(32, 64))
+    run = dataclasses.replace(TINY, budget=budget)
+    split = Scenes("train", (32, 64), length=4)
+    with pytest.raises(UserError, match="munit is trained on images of at least 64 pixels a side"):
+        train_config("munit", run, split, Path("none"))
+
+
 def test_a_batch_that_cannot_be_split_is_refused() -> None:
     budget = budget_for("scenes", "default", accumulate=3)
     with pytest.raises(UserError, match="--accumulate 3: expected a divisor of the batch size"):
@@ -203,3 +221,39 @@ def test_who_lacks_a_perceptual_loss_without_weights(benchmark_in: Make) -> None
     assert lacks_perceptual_loss(config_of(benchmark, "spade"))
     assert lacks_perceptual_loss(config_of(benchmark, "pix2pixhd"))
     assert not lacks_perceptual_loss(config_of(benchmark, "spade_without_perceptual"))
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "message"),
+    [
+        (
+            "cyclegan",
+            (16, 32),
+            r"--size 16x32: cyclegan .* of at least 24 pixels",
+        ),
+        ("cyclegan", (26, 32), r"--size 26x32: cyclegan is trained .* multiples of 4"),
+        ("pix2pix", (48, 64), r"--size 48x64: pix2pix is trained .* multiples of 32"),
+    ],
+)
+def test_sizes_are_refused_before_anything_is_trained(
+    model: str, size: tuple[int, int], message: str, tmp_path: Path
+) -> None:
+    run = dataclasses.replace(TINY, budget=dataclasses.replace(TINY.budget, size=size))
+    with pytest.raises(UserError, match=message):
+        train_config(model, run, Scenes("train", size, length=4), tmp_path)
+
+
+def test_how_label_maps_are_read_is_chosen_where_there_is_a_choice(tmp_path: Path) -> None:
+    def config(model: str, label_input: Any) -> TrainConfig:
+        budget = dataclasses.replace(TINY.budget, size=(64, 64), label_input=label_input)
+        run = dataclasses.replace(TINY, budget=budget)
+        return train_config(model, run, Scenes("train", (64, 64), length=4), tmp_path)
+
+    usual, colours = config("pix2pix", None), config("pix2pix", "colours")
+    assert (usual.method.label_input, colours.method.label_input) == ("one-hot", "colours")
+    assert usual.sha256 == config("pix2pix", "one-hot").sha256 != colours.sha256
+    with pytest.raises(UserError, match=r"--label-input colours: spade reads label maps in one"):
+        config("spade", "colours")
+    run = dataclasses.replace(TINY, budget=dataclasses.replace(TINY.budget, label_input="colours"))
+    assert "label_input" not in TINY.as_json()["budget"], "runs of before keep their folders"
+    assert run.as_json()["budget"]["label_input"] == "colours"

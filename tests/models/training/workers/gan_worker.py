@@ -30,7 +30,8 @@ from spade_eval.models.training.trainer import Trainer
 
 LAYOUT = SemanticLayout(num_classes=4, unknown="last", edges=True)
 SIDE = 32
-SIDE_OF = {"oasis": 64}  # whose discriminator halves images six times
+SIDE_OF = {"oasis": 64, "pix2pix": 64, "munit": 64, "unit": 64}  # which halve images six times
+COLOURS = ((250, 20, 20), (20, 250, 20), (20, 20, 250), (200, 200, 100))
 BATCH_SIZE = 8
 # Adam divides a gradient by its own size. Where it is zero but for rounding (a bias in front of
 # batch norm, the last bias of D under the hinge loss), torch's 1e-8 makes full steps of that noise,
@@ -56,7 +57,9 @@ def micro_batches_at(step: int, world: World, count: int, side: int = SIDE) -> l
         mine = micro[share]
         semantics = SemanticMap(labels[mine], LAYOUT, labels[mine])
         noise = Noise.of_step(0, step, number, len(micro), share)
-        found.append(Batch(semantics, photos[mine], noise, summed=world.summed))
+        found.append(
+            Batch(semantics, photos[mine], noise, summed=world.summed, together=world.together)
+        )
     return found
 
 
@@ -87,10 +90,13 @@ def training_of(model: str, world: World) -> Trainer:
         changes["objective.kld_images"] = 4
     settings = changed(settings, changes)
     side = SIDE_OF.get(model, SIDE)
-    data = Data(num_labels=LAYOUT.num_labels, size=(side, side), edges=LAYOUT.edges)
+    data = Data(
+        num_labels=LAYOUT.num_labels, size=(side, side), palette=COLOURS, edges=LAYOUT.edges
+    )
     system = preset.system.build(preset, data, settings, width=4 / 64)
     for seed, network in enumerate(system.children()):
-        spread(network, seed)
+        if list(network.parameters()):  # pools have none
+            spread(network, seed)
     training = Trainer(system, settings, RateSchedule(constant=10, decay=10), world=world)
     for optimizer in training.optimizers.values():
         optimizer.optimizer.param_groups[0]["eps"] = EPSILON
@@ -98,11 +104,12 @@ def training_of(model: str, world: World) -> Trainer:
 
 
 def networks_of(training: Trainer) -> dict[str, Tensor]:
-    state = training.state_dict()
+    networks = [*dict(training.system.named_children()), "average"]
     return {
         f"{network}.{name}": tensor
-        for network in ("generator", "discriminator", "encoder", "average")
-        for name, tensor in state.get(network, {}).items()
+        for network, state in training.state_dict().items()
+        if network in networks
+        for name, tensor in state.items()
     }
 
 

@@ -46,6 +46,9 @@ def answers(world: World) -> dict[str, object]:
         "missing": error_of(lambda: world.gathered(lost, COUNT)),
         "doubled": error_of(lambda: world.gathered(doubled, COUNT)),
         "summed": world.summed(torch.tensor([2**60, world.rank])).tolist(),
+        "together": world.together(
+            torch.tensor([[world.rank], [world.rank + 10]]), lambda rows: rows.cumsum(0)
+        ).tolist(),
         "mean": world.mean({"loss": torch.tensor(float(world.rank))}),
         "any": [world.any(world.rank == 2), world.any(False)],
         "claims": [world.claims("a"), world.claims("a")],

@@ -57,14 +57,16 @@ FAILING = {
     "for one run folder, without --table and --out": ["--out", "x"],
 }
 ARGUMENTS = {
-    "score": ["mine=own.safetensors"], "score --noise-per": ["mine=FOLDER"], "report": ["FOLDER"],
+    "score": ["mine=own.safetensors"], "score --noise-per": ["mine=FOLDER"],
+    "score --test-mode": ["mine=FOLDER"], "report": ["FOLDER"],
     "convert": ["own.safetensors", "x.pth"], "data label": ["FOLDER", "x"],
     "data export": ["x"],
     "stats make": ["--out", "x.npz"],
 }  # fmt: skip
 VALUES = {"--table": "3", "--style-input": "mine=none", "--precision": "bf16", "--split": "val",
           "--settings": "paper", "--ema": "0.5", "--launcher": "local",
-          "--noise-per": "class", "--perceptual": "lite0", "--score-by": "fid"}  # fmt: skip
+          "--noise-per": "class", "--test-mode": "eval", "--label-input": "colours",
+          "--perceptual": "lite0", "--score-by": "fid"}  # fmt: skip
 SWITCHES = {"--unverified", "--thorough", "--tf32", "--channels-last", "--compile"}
 
 
