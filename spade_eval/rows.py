@@ -14,6 +14,8 @@ from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.sources.checkpoints import ReleasedOptions, open_generator
 from spade_eval.sources.image_files import LABEL_MAP_FOLDER
+from spade_eval.sources.red_team import cheat_classes
+from spade_eval.sources.red_team.base import Loot
 from spade_eval.sources.source import (
     Grey,
     LabelColours,
@@ -47,6 +49,7 @@ class Request:
     # What the generators of `images` were given besides label maps, by row, where it is stated.
     style_inputs: Mapping[str, StyleInput] = field(default_factory=dict)
     noise_per: NoisePer = "image"  # of the checkpoints
+    red_team: bool = False  # the rows of CHEATS as well
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class PlannedRows:
         ]
         given = [*self._folder_rows(request), *self._checkpoint_rows(request)]
         rows += [*(self._model_row(model) for model in request.models), *given]
+        rows += self._cheat_rows() if request.red_team else []
         names = [row.name for row in rows]
         for name in names:
             if names.count(name) > 1 or name == LABEL_MAP_FOLDER:
@@ -103,7 +107,29 @@ class PlannedRows:
             )
             if not all(profile.eight_bit for profile in self.networks.profiles.values()):
                 require_floats(source)  # refused now, not after other rows were scored
-            yield Row(name, dict(source.provenance), _given(source), keep_images=True)
+            yield Row(name, source.identity, _given(source), keep_images=True)
+
+    def _cheat_rows(self) -> Iterator[Row]:
+        loot = self._loot()
+        for kind in cheat_classes():
+            cheat = kind(loot)
+            yield Row(cheat.name, cheat.identity, _given(cheat), keep_images=True)
+
+    def _loot(self) -> Loot:
+        networks = self.networks
+        segmenter = networks.segmenter
+        return Loot(
+            dataset=networks.dataset,
+            count=networks.count,
+            train_split=networks.train_split,
+            segmenter=segmenter.network,
+            segmenter_sha256=segmenter.sha256,
+            classes=segmenter.labels.classes,
+            budget=networks.config.budget,
+            seed=networks.config.seed,
+            folder=networks.place.run_folder / "checkpoints",
+            device=networks.place.device,
+        )
 
     def _checkpoint_rows(self, request: Request) -> Iterator[Row]:
         for name, file in request.checkpoints.items():

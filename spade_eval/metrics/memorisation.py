@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many images are copies of training photos, told by small pictures of them.
+
+A thumbnail is the means of 8x8 cells, without the picture's mean and contrast, of length 1: what
+blur, noise, JPEG and other colours leave of a copy. No network is asked, so none can be deceived.
+An image counts as memorised if it is nearer to a training photo, mirrored or not, than 19 of 20 val
+photos are to theirs: 5% of photos are by definition, and about 5% of images that copy nothing.
+"""
+
+import math
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from spade_eval.metrics.base import Column, Metric, ScoredBatch, ScoredSplit, Values
+from spade_eval.metrics.neighbours import squared_distances
+
+GRID = 8
+BY_CHANCE = 0.05
+MOST_PHOTOS = 5_000
+"""Training photos that are looked at, the first ones: 8 an image, up to so many."""
+_PER_IMAGE = 8
+_SLACK = 1e-9
+_FLAT = 1e-3  # contrast below which nothing is left to compare
+
+
+class Memorisation(Metric):
+    """Share of images nearer to a training photo than val photos are."""
+
+    columns: ClassVar = {
+        "memorised": Column(
+            label="memorised",
+            unit="%",
+            larger_is_better=False,
+            description="images nearer to a training photo than 95% of the val photos are",
+        ),
+    }
+
+    def update(self, batch: ScoredBatch) -> None:
+        self.keep(
+            batch,
+            thumbnails=thumbnails(batch.images),
+            photo_thumbnails=thumbnails(batch.photos),
+        )
+
+    def compute(self, split: ScoredSplit) -> Values:
+        if split.train_thumbnails is None:
+            return {"memorised": None}
+        images, photos = split.rows["thumbnails"], split.rows["photo_thumbnails"]
+        return {"memorised": memorised(images, photos, split.train_thumbnails)}
+
+
+def num_compared(num_images: int, num_train: int) -> int:
+    """Return how many training photos are looked at, the first ones."""
+    return min(num_train, _PER_IMAGE * num_images, MOST_PHOTOS)
+
+
+def thumbnails(images: Tensor) -> Tensor:
+    """Map (N, 3, H, W) uint8 -> (N, 192) float32 of length 1, or 0 where a picture is flat."""
+    cells = F.adaptive_avg_pool2d(images.float() / 255, GRID).flatten(1)
+    cells = cells - cells.mean(dim=1, keepdim=True)
+    return cells / (cells.norm(dim=1, keepdim=True) + _FLAT)
+
+
+def memorised(images: Tensor, photos: Tensor, train: Tensor) -> float:
+    """Return the share in [0, 1] of images that are as near to `train` as 1 in 20 photos; (N, D).
+
+    The limit is the largest of the lowest 5% of the photos' distances, so that at most 5% of the
+    photos themselves count.
+    """
+    both = torch.cat([train, mirrored(train)])
+    of_photos = nearest(photos, both).sort().values
+    limit = of_photos[max(0, math.ceil(BY_CHANCE * len(photos)) - 1)]
+    # Rounding must not decide about photos at the limit itself.
+    return (nearest(images, both) < limit * (1 - _SLACK)).double().mean().item()
+
+
+def mirrored(small: Tensor) -> Tensor:
+    """Mirror (N, 192) thumbnails left to right, as training samples may be."""
+    return small.unflatten(1, (3, GRID, GRID)).flip(3).flatten(1)
+
+
+def nearest(images: Tensor, train: Tensor) -> Tensor:
+    """Return (N,) squared distances to the nearest of `train`, in float64."""
+    return torch.cat([chunk.min(dim=1).values for chunk in squared_distances(images, train)])
