@@ -14,7 +14,7 @@ from spade_eval.reports.measured.grouping import Row
 LEAST_REAL_MIOU = 0.10
 _OF_SEGMENTER = ("miou", "acc_valid", "acc_all", "mean_accuracy", "fwiou", "iou")
 # What says where a row stands and not how good it is: fewer copies than photos are no merit.
-_NO_MERIT = ("memorised",)
+_NO_MERIT = ("memorised", "leaked")
 _FLOORS = {"grey": "a constant grey image", "label colours": "the label map in its own colours"}
 _NAMED = 4
 

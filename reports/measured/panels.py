@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from spade_eval.reports.measured.grouping import ProtocolGroup, Row
 
+CHEAT = "cheat"
+"""The kind of rows of the red team."""
+MODELS = ("generator", "checkpoint", "images")
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -27,6 +31,11 @@ class Panel:
     def title(self) -> str:
         """The data, for the head of a table."""
         return self.groups[0].title.partition(", profile")[0]
+
+
+def alone(group: ProtocolGroup) -> Panel:
+    """Return the panel of one segmenter."""
+    return Panel((group,), tuple((row,) for row in group.rows))
 
 
 def panels_of(groups: Sequence[ProtocolGroup]) -> list[Panel]:

@@ -11,13 +11,12 @@ from spade_eval.metrics.counts import StoredCounts
 from spade_eval.reports.measured.counts import average_of, stored_counts
 from spade_eval.reports.measured.failures import without_verdict
 from spade_eval.reports.measured.grouping import Row, value_of
-from spade_eval.reports.measured.panels import Panel
+from spade_eval.reports.measured.panels import MODELS, Panel
 from spade_eval.reports.statistics.bootstrap import draw_counts, drawn_images, resampled
 from spade_eval.reports.statistics.segmenter_agreement import Agreement, Judged, agreements
 from spade_eval.reports.statistics.variance_shares import cells_of, variance_shares
 
 RANKED = ("miou", "acc_valid", "fwiou")
-_COMPETING = ("generator", "checkpoint", "images")
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class SegmenterAnswer:
 
 def segmenter_answer(panel: Panel, run_folder: Path) -> SegmenterAnswer:
     """Compare the segmenters of a panel on the models of a run; bounds and cheats stay out."""
-    rows = [row for row in panel.rows if row[0].kind in _COMPETING]
+    rows = [row for row in panel.rows if row[0].kind in MODELS]
     counts = [[stored_counts(run_folder, one.measurements[0]) for one in row] for row in rows]
     known = [[item for item in of_row if item is not None] for of_row in counts]
     titles = tuple(row[0].title for row in rows)

@@ -2,6 +2,7 @@
 """The segmenter question as tables: mIoU by each, agreement of rankings, shares of the variance."""
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -33,7 +34,7 @@ def miou_table(panel: Panel) -> Table:
     columns = [
         name_column("source", [row.title for row in firsts]), name_column("kind", kinds)
     ]  # fmt: skip
-    frame = {"source": [row.title for row in firsts], "kind": kinds}
+    frame: dict[str, Sequence[object]] = {"source": [row.title for row in firsts], "kind": kinds}
     for place, segmenter in enumerate(panel.segmenters):
         items = [row[place].scores.get("miou") for row in panel.rows]
         cells = [

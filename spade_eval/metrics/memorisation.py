@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many images are copies of training photos, told by small pictures of them.
+"""How many images are copies, of training photos or of the val photos themselves.
 
 A thumbnail is the means of 8x8 cells, without the picture's mean and contrast, of length 1: what
 blur, noise, JPEG and other colours leave of a copy. No network is asked, so none can be deceived.
-An image counts as memorised if it is nearer to a training photo, mirrored or not, than 19 of 20 val
-photos are to theirs: 5% of photos are by definition, and about 5% of images that copy nothing.
+The limit is the distance to the nearest training photo, mirrored or not, that 1 in 20 val photos
+stay below. An image below it is *memorised*: 5% of photos are by definition, and about as many
+images that copy nothing. One that is as near to the val photo of its own label map, whose colours
+no label map tells, is *leaked*.
 """
 
 import math
@@ -27,7 +29,7 @@ _FLAT = 1e-3  # contrast below which nothing is left to compare
 
 
 class Memorisation(Metric):
-    """Share of images nearer to a training photo than val photos are."""
+    """Shares of images that are nearer to a photo than photos are to each other."""
 
     columns: ClassVar = {
         "memorised": Column(
@@ -35,6 +37,12 @@ class Memorisation(Metric):
             unit="%",
             larger_is_better=False,
             description="images nearer to a training photo than 95% of the val photos are",
+        ),
+        "leaked": Column(
+            label="leaked",
+            unit="%",
+            larger_is_better=False,
+            description="images as near to the val photo of their own label map",
         ),
     }
 
@@ -47,9 +55,9 @@ class Memorisation(Metric):
 
     def compute(self, split: ScoredSplit) -> Values:
         if split.train_thumbnails is None:
-            return {"memorised": None}
+            return dict.fromkeys(self.columns)
         images, photos = split.rows["thumbnails"], split.rows["photo_thumbnails"]
-        return {"memorised": memorised(images, photos, split.train_thumbnails)}
+        return {**copied(images, photos, split.train_thumbnails)}
 
 
 def num_compared(num_images: int, num_train: int) -> int:
@@ -64,17 +72,25 @@ def thumbnails(images: Tensor) -> Tensor:
     return cells / (cells.norm(dim=1, keepdim=True) + _FLAT)
 
 
-def memorised(images: Tensor, photos: Tensor, train: Tensor) -> float:
-    """Return the share in [0, 1] of images that are as near to `train` as 1 in 20 photos; (N, D).
+def copied(images: Tensor, photos: Tensor, train: Tensor) -> dict[str, float]:
+    """Compute both shares in [0, 1]; `photos` are those of the images' label maps; (N, D) each.
 
     The limit is the largest of the lowest 5% of the photos' distances, so that at most 5% of the
-    photos themselves count.
+    photos themselves are below it.
     """
     both = torch.cat([train, mirrored(train)])
     of_photos = nearest(photos, both).sort().values
     limit = of_photos[max(0, math.ceil(BY_CHANCE * len(photos)) - 1)]
-    # Rounding must not decide about photos at the limit itself.
-    return (nearest(images, both) < limit * (1 - _SLACK)).double().mean().item()
+    limit = limit * (1 - _SLACK)  # rounding must not decide about photos at the limit itself
+    own = (images.double() - photos.double()).square().sum(dim=1)
+    return {
+        "memorised": _share(nearest(images, both) < limit),
+        "leaked": _share(own < limit),
+    }
+
+
+def _share(which: Tensor) -> float:
+    return which.double().mean().item()
 
 
 def mirrored(small: Tensor) -> Tensor:

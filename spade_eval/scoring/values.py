@@ -11,7 +11,7 @@ from spade_eval.metrics.base import FeatureMetric, Metric, ScoredSplit
 from spade_eval.records import Measurement
 from spade_eval.scoring.distances import Distance
 
-_OF_TRAIN_PHOTOS = "memorised"
+_OF_TRAIN_PHOTOS = ("memorised", "leaked")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ def with_provenance(
         fields = value.fields
         if value.distance is not None:
             fields = _compared(value.distance, num_images, references_sha256)
-        elif value.metric == _OF_TRAIN_PHOTOS:
+        elif value.metric in _OF_TRAIN_PHOTOS:
             fields = {**fields, "reference_sha256": train_sha256}
         made.append(dataclasses.replace(value, fields=fields))
     return made

@@ -83,9 +83,10 @@ class TrainedCheat(Cheat):
             "seed": self.loot.seed,
         }
 
-    @torch.inference_mode()
     def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        return to_unit_range(self.network(self._semantics(samples), None))
+        network = self.network  # trained now, if it was not yet, which needs gradients
+        with torch.inference_mode():
+            return to_unit_range(network(self._semantics(samples), None))
 
     @cached_property
     def network(self) -> nn.Module:
