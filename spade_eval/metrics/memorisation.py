@@ -25,6 +25,7 @@ MOST_PHOTOS = 5_000
 """Training photos that are looked at, the first ones: 8 an image, up to so many."""
 _PER_IMAGE = 8
 _SLACK = 1e-9
+_PICTURE = 0.5  # length of a thumbnail below which it is that of a flat image, a copy of nothing
 _FLAT = 1e-3  # contrast below which nothing is left to compare
 
 
@@ -83,9 +84,10 @@ def copied(images: Tensor, photos: Tensor, train: Tensor) -> dict[str, float]:
     limit = of_photos[max(0, math.ceil(BY_CHANCE * len(photos)) - 1)]
     limit = limit * (1 - _SLACK)  # rounding must not decide about photos at the limit itself
     own = (images.double() - photos.double()).square().sum(dim=1)
+    is_picture = images.norm(dim=1) > _PICTURE
     return {
-        "memorised": _share(nearest(images, both) < limit),
-        "leaked": _share(own < limit),
+        "memorised": _share(is_picture & (nearest(images, both) < limit)),
+        "leaked": _share(is_picture & (own < limit)),
     }
 
 
