@@ -23,8 +23,7 @@ from spade_eval.reports.statistics.bootstrap import (
 from spade_eval.reports.statistics.intervals import Uncertainty
 from spade_eval.reports.statistics.stored_distances import Corrected, is_frechet
 
-BY_CHANCE = 0.05  # of photos are nearer to a training photo than the limit, by its definition
-_ERRORS = 4  # standard errors above it
+_COPIES = 0.20  # of images, four times what photos have by the definition of the limit
 _GAP = 0.5  # of precision over recall: real-looking, and few
 _FALL = 0.10  # of mIoU under another segmenter, beyond that of the real photos
 _LOSSY = ("JPEG", "WEBP", "MPO", "GIF")
@@ -101,9 +100,8 @@ def _copies(metric: str) -> Callable[[Evidence, Row], Reading]:
     def read(evidence: Evidence, row: Row) -> Reading:
         if metric not in row.scores or row.scores[metric].value is None:
             return Reading()
-        value, count = value_of(row.scores[metric]), row.scores[metric].num_images
-        error = math.sqrt(BY_CHANCE * (1 - BY_CHANCE) / count)
-        return Reading(value, rings=value > BY_CHANCE + _ERRORS * error)
+        value = value_of(row.scores[metric])
+        return Reading(value, rings=value > _COPIES)
 
     return read
 
@@ -143,9 +141,10 @@ def _file_format(evidence: Evidence, row: Row) -> Reading:
     return Reading(text=found, rings=any(kind in found.split(", ") for kind in _LOSSY))
 
 
+_SAYS_COPIES = f"above {100 * _COPIES:.0f}%, four times what photos have"
 RULES = (
-    Rule("memorised", "%", f"more than {_ERRORS} standard errors above 5%", _copies("memorised")),
-    Rule("leaked", "%", f"more than {_ERRORS} standard errors above 5%", _copies("leaked")),
+    Rule("memorised", "%", _SAYS_COPIES, _copies("memorised")),
+    Rule("leaked", "%", _SAYS_COPIES, _copies("leaked")),
     Rule(
         "fall under other segmenters",
         "%",

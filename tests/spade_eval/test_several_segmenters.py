@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from spade_eval.cli import main
 from spade_eval.engine import Benchmark
 from spade_eval.metrics.counts import StoredCounts

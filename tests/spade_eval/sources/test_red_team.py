@@ -55,7 +55,8 @@ def test_a_cheat_is_a_source_of_images(kind: type[Cheat], loot: Loot) -> None:
     images = _images(cheat)
     assert images.shape == (12, 3, *SIZE)
     assert images.dtype == torch.float32
-    assert images.min() >= 0 and images.max() <= 1
+    assert images.min() >= 0
+    assert images.max() <= 1
     assert torch.equal(images, _images(kind(loot))), "the same twice"
     assert cheat.provenance["source_kind"] == "cheat"
     assert cheat.notes[0].startswith(f"{cheat.name}: red team, ")
