@@ -53,13 +53,14 @@ class Joined:
                 paths += write_forms(table, folder, name if place == 1 else f"{name}-{place}")
         return paths
 
-    def fill(self, page: Path) -> list[Path]:
-        """Put the tables into those blocks of a page that it has."""
-        filled = []
-        for name, tables in self.tables.items():
-            if has_block(page, name):
-                filled.append(fill_page(page, name, "\n".join(map(as_markdown, tables))))
-        return filled
+    def fill(self, page: Path, lines: Sequence[str]) -> list[Path]:
+        """Put the tables, then `lines`, into those blocks of a page that it has."""
+        said = "\n".join(f"- {line}" for line in lines)
+        return [
+            fill_page(page, name, "\n".join([*map(as_markdown, tables), said]))
+            for name, tables in self.tables.items()
+            if has_block(page, name)
+        ]
 
 
 def joined(run: RunData, known: Uncertainties) -> Joined:

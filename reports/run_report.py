@@ -14,7 +14,7 @@ from spade_eval.errors import UserError
 from spade_eval.figures.grid import MAX_ROWS, samples_grid
 from spade_eval.reports.html.report_data import ReportData, Section
 from spade_eval.reports.measured.grouping import REFERENCE_KINDS, ProtocolGroup, own_folder
-from spade_eval.reports.measured.provenance import shared_provenance
+from spade_eval.reports.measured.provenance import machines, shared_provenance
 from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.panel_report import joined
 from spade_eval.reports.plots.bars import plot_metric_bars
@@ -76,7 +76,7 @@ def write_report(
     page = ReportData(
         title=run.name,
         runs=(run,),
-        sections=(*together.sections(), *group_sections(run.groups, known)),
+        sections=(*group_sections(run.groups, known), *together.sections()),
         plots=tuple(plots),
     )
     paths += write_page(page, run_folder / "html")
@@ -157,7 +157,8 @@ def fill_page_with_run(run_folder: Path, page: Path) -> list[Path]:
     `UserError` where it has none, and for scores of several protocols.
     """
     run = open_run(run_folder)
-    filled = joined(run, uncertainties_of(run.groups, [run.folder])).fill(page)
+    known = uncertainties_of(run.groups, [run.folder])
+    filled = joined(run, known).fill(page, machines(run.measurements))
     return filled if filled and not has_block(page, "scores") else _fill_with_scores(run, page)
 
 

@@ -116,7 +116,7 @@ def shared_provenance(measurements: Sequence[Measurement], models: Collection[st
     jobs = {(item.job_sha256, item.started): item for item in measurements}
     generators = [item for item in jobs.values() if item.source_kind == "generator"]
     trained = [item for item in generators if item.source in models]
-    return [*_times(trained), *_machines(trained)]
+    return [*_times(trained), *machines(trained)]
 
 
 def _budget_words(budget: Any) -> list[str]:
@@ -162,7 +162,8 @@ def _times(trained: Sequence[Measurement]) -> list[str]:
     ]
 
 
-def _machines(jobs: Sequence[Measurement]) -> list[str]:
+def machines(jobs: Sequence[Measurement]) -> list[str]:
+    """Return a line for each machine, version and commit that measured."""
     lines = dict.fromkeys(
         f"{item.device}, {item.platform}, {_versions(item)}, {_code(item)}" for item in jobs
     )

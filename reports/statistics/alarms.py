@@ -25,7 +25,7 @@ from spade_eval.reports.statistics.stored_distances import Corrected, is_frechet
 
 _COPIES = 0.20  # of images, four times what photos have by the definition of the limit
 _GAP = 0.5  # of precision over recall: real-looking, and few
-_FALL = 0.10  # of mIoU under another segmenter, beyond that of the real photos
+_FALL = 0.02  # of mIoU under another segmenter, beyond that of the real photos
 _LOSSY = ("JPEG", "WEBP", "MPO", "GIF")
 
 
@@ -52,10 +52,23 @@ class Evidence:
         """Rows of models, under each segmenter."""
         return [row for row in self.panel.rows if row[0].kind in MODELS]
 
-    def distance(self, row: Row) -> Corrected | None:
-        """Return the corrected FD or FID of a row under the first segmenter."""
+    def distance(self, rows: Sequence[Row], place: int = 0) -> Corrected | None:
+        """Return the corrected FD or FID of a row in the tables of one segmenter."""
+        row = rows[place]
         metric = next((name for name in row.scores if is_frechet(name)), "")
-        return self.known[0].corrected.get((row.title, metric))
+        return self.known[place].corrected.get((row.title, metric))
+
+    def is_behind_in_distance(self, rows: Sequence[Row], place: int = 0) -> bool:
+        """Tell whether a model that is behind in mIoU is ahead in distance, intervals apart."""
+        own = self.distance(rows, place)
+        if own is None or math.isnan(own.value):
+            return False
+        others = [
+            self.distance(model, place)
+            for model in self.models
+            if value_of(model[place].scores.get("miou")) < value_of(rows[place].scores.get("miou"))
+        ]
+        return any(other is not None and other.high < own.low for other in others)
 
 
 @dataclass(frozen=True)
@@ -65,7 +78,7 @@ class Rule:
     name: str
     unit: str
     says: str  # the rule in words
-    read: Callable[[Evidence, Row], Reading]
+    read: Callable[[Evidence, Sequence[Row]], Reading]
 
 
 @dataclass(frozen=True)
@@ -75,14 +88,15 @@ class Alarms:
     readings: Mapping[str, Mapping[str, Reading]]  # by row, by rule
     told: Mapping[str, tuple[str, ...]]  # columns, by cheat
     rung: Mapping[str, tuple[str, ...]]  # columns that ring for models as well, by cheat
+    # Segmenters in whose own features the distance does not ring, of cheats that it tells.
+    blind: Mapping[str, tuple[str, ...]]
 
 
 def alarms_of(panel: Panel, run_folder: Path, known: Sequence[Uncertainty]) -> Alarms:
     """Read all columns of RULES for all rows of a panel."""
     evidence = Evidence(panel, run_folder, known, _falls(panel, run_folder))
     readings = {
-        row[0].title: {rule.name: rule.read(evidence, row[0]) for rule in RULES}
-        for row in panel.rows
+        row[0].title: {rule.name: rule.read(evidence, row) for rule in RULES} for row in panel.rows
     }
     models = [row[0].title for row in evidence.models]
     told, rung = {}, {}
@@ -93,11 +107,26 @@ def alarms_of(panel: Panel, run_folder: Path, known: Sequence[Uncertainty]) -> A
             common = {name for name in names if any(readings[m][name].rings for m in models)}
             told[row[0].title] = tuple(name for name in names if name not in common)
             rung[row[0].title] = tuple(name for name in names if name in common)
-    return Alarms(readings, told, rung)
+    return Alarms(readings, told, rung, _blind(evidence, told))
 
 
-def _copies(metric: str) -> Callable[[Evidence, Row], Reading]:
-    def read(evidence: Evidence, row: Row) -> Reading:
+def _blind(evidence: Evidence, told: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    panel = evidence.panel
+    return {
+        row[0].title: tuple(
+            panel.segmenters[place]
+            for place in range(1, len(row))
+            if evidence.distance(row, place) is not None
+            and not evidence.is_behind_in_distance(row, place)
+        )
+        for row in panel.rows
+        if DISTANCE in told.get(row[0].title, ())
+    }
+
+
+def _copies(metric: str) -> Callable[[Evidence, Sequence[Row]], Reading]:
+    def read(evidence: Evidence, rows: Sequence[Row]) -> Reading:
+        row = rows[0]
         if metric not in row.scores or row.scores[metric].value is None:
             return Reading()
         value = value_of(row.scores[metric])
@@ -106,42 +135,37 @@ def _copies(metric: str) -> Callable[[Evidence, Row], Reading]:
     return read
 
 
-def _other_segmenters(evidence: Evidence, row: Row) -> Reading:
-    if row.title not in evidence.falls:
+def _other_segmenters(evidence: Evidence, rows: Sequence[Row]) -> Reading:
+    if rows[0].title not in evidence.falls:
         return Reading()
-    fall, low = evidence.falls[row.title]
+    fall, low = evidence.falls[rows[0].title]
     return Reading(fall, rings=low > _FALL)
 
 
-def _few_modes(evidence: Evidence, row: Row) -> Reading:
-    if not {"precision", "recall"} <= row.scores.keys():
+def _few_modes(evidence: Evidence, rows: Sequence[Row]) -> Reading:
+    scores = rows[0].scores
+    if not {"precision", "recall"} <= scores.keys():
         return Reading()
-    gap = value_of(row.scores["precision"]) - value_of(row.scores["recall"])
+    gap = value_of(scores["precision"]) - value_of(scores["recall"])
     return Reading(None if math.isnan(gap) else gap, rings=gap > _GAP)
 
 
-def _distance_disagrees(evidence: Evidence, row: Row) -> Reading:
-    """Ring where a model that is behind in mIoU is ahead in the distance, intervals apart."""
-    own = evidence.distance(row)
+def _distance_disagrees(evidence: Evidence, rows: Sequence[Row]) -> Reading:
+    own = evidence.distance(rows)
     if own is None or math.isnan(own.value):
         return Reading()
-    behind = [
-        other
-        for (model, *_), other in ((of, evidence.distance(of[0])) for of in evidence.models)
-        if other is not None
-        and value_of(model.scores.get("miou")) < value_of(row.scores.get("miou"))
-    ]
-    return Reading(own.value, rings=any(other.high < own.low for other in behind))
+    return Reading(own.value, rings=evidence.is_behind_in_distance(rows))
 
 
-def _file_format(evidence: Evidence, row: Row) -> Reading:
-    found = row.measurements[0].file_format
+def _file_format(evidence: Evidence, rows: Sequence[Row]) -> Reading:
+    found = rows[0].measurements[0].file_format
     if found is None:
         return Reading()
     return Reading(text=found, rings=any(kind in found.split(", ") for kind in _LOSSY))
 
 
 _SAYS_COPIES = f"above {100 * _COPIES:.0f}%, four times what photos have"
+DISTANCE = "distance, corrected"
 RULES = (
     Rule("memorised", "%", _SAYS_COPIES, _copies("memorised")),
     Rule("leaked", "%", _SAYS_COPIES, _copies("leaked")),
@@ -159,7 +183,7 @@ RULES = (
         _few_modes,
     ),
     Rule(
-        "distance, corrected",
+        DISTANCE,
         "",
         "a model that is behind in mIoU is ahead in the distance, their intervals apart",
         _distance_disagrees,

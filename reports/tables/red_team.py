@@ -8,7 +8,7 @@ import pandas as pd
 from spade_eval.reports.measured.grouping import Row, value_of
 from spade_eval.reports.measured.panels import CHEAT, MODELS, Panel
 from spade_eval.reports.measured.provenance import Origin
-from spade_eval.reports.statistics.alarms import RULES, Alarms, Reading, Rule
+from spade_eval.reports.statistics.alarms import DISTANCE, RULES, Alarms, Reading, Rule
 from spade_eval.reports.tables.table import (
     Cell,
     Column,
@@ -53,15 +53,16 @@ def red_team_table(panel: Panel, alarms: Alarms) -> Table:
 
 def findings(panel: Panel, alarms: Alarms) -> list[str]:
     """Say of each cheat what it gains and what tells it; of some, that nothing does."""
-    models = [row[0] for row in panel.rows if row[0].kind in MODELS]
+    models = [row for row in panel.rows if row[0].kind in MODELS]
     said = []
-    for row in (row[0] for row in panel.rows if row[0].kind == CHEAT):
-        ahead = [model.title for model in models if _ahead(row, model)]
-        gain = f"ahead of {', '.join(ahead)} in mIoU" if ahead else "ahead of no model in mIoU"
+    for rows in (row for row in panel.rows if row[0].kind == CHEAT):
+        row, gain = rows[0], _gain(rows, models)
         told, rung = alarms.told[row.title], alarms.rung[row.title]
         by = f"told by {', '.join(told)}" if told else "told by no column, which is a finding"
         also = f"; {', '.join(rung)} rings for models as well" if rung else ""
-        said.append(f"{row.title}: {gain}; {by}{also}.")
+        blind = alarms.blind.get(row.title, ())
+        but = f"; {DISTANCE}, is silent in the features of {', '.join(blind)}" if blind else ""
+        said.append(f"{row.title}: {gain}; {by}{but}{also}.")
     return said
 
 
@@ -77,6 +78,21 @@ def _told(row: Row, alarms: Alarms) -> str:
     if row.kind != CHEAT:
         return "-"
     return ", ".join(alarms.told[row.title]) or _NONE
+
+
+def _gain(rows: Sequence[Row], models: Sequence[Sequence[Row]]) -> str:
+    """Say which models a cheat leaves behind, and whether it does so under every segmenter."""
+    ahead = [model for model in models if _ahead(rows[0], model[0])]
+    if not ahead:
+        return "ahead of no model in mIoU"
+    gain = f"ahead of {', '.join(model[0].title for model in ahead)} in mIoU"
+    if len(rows) == 1:
+        return gain
+    lasting = [model for model in ahead if all(map(_ahead, rows, model))]
+    if len(lasting) == len(ahead):
+        return f"{gain} under all {len(rows)} segmenters"
+    still = ", ".join(model[0].title for model in lasting)
+    return f"{gain}, under all {len(rows)} segmenters of {still or 'none'}"
 
 
 def _ahead(row: Row, model: Row) -> bool:

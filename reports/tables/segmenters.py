@@ -2,7 +2,7 @@
 """The segmenter question as tables: mIoU by each, agreement of rankings, shares of the variance."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -60,7 +60,7 @@ def miou_table(panel: Panel) -> Table:
     )
 
 
-def agreement_table(answer: SegmenterAnswer, labels: dict[str, str]) -> Table:
+def agreement_table(answer: SegmenterAnswer, labels: Mapping[str, str]) -> Table:
     """Lay out Kendall's tau of each pair of segmenters and metric, with its interval."""
     items = answer.agreements
     return Table(
@@ -76,7 +76,7 @@ def agreement_table(answer: SegmenterAnswer, labels: dict[str, str]) -> Table:
             ),
             Column(heading="95% interval", cells=tuple(_ends(item) for item in items)),
         ),
-        notes=tuple(agreement_notes(answer)),
+        notes=tuple(agreement_notes(answer, labels)),
         frame=pd.DataFrame([vars(item) for item in items]),
     )
 
@@ -97,24 +97,28 @@ def share_table(answer: SegmenterAnswer, num_segmenters: int) -> Table:
         notes=(
             f"{len(answer.models)} generators and {num_segmenters} segmenters: the shares of both "
             f"rest on {len(answer.models) - 1} and {num_segmenters - 1} degrees of freedom. "
-            f"generator x segmenter is what changes a ranking; {REST} holds all other pairs.",
+            f"generator x segmenter is what changes a ranking; {REST} holds all other pairs. What "
+            "is estimated below 0 is shown as 0.",
         ),
         frame=pd.DataFrame({"factor": names, "share": [answer.shares[name] for name in names]}),
     )
 
 
-def agreement_notes(answer: SegmenterAnswer) -> list[str]:
+def agreement_notes(answer: SegmenterAnswer, labels: Mapping[str, str]) -> list[str]:
     """Say of what the intervals are, and which rankings differ."""
     notes = [
         f"Of {', '.join(answer.models)}, over label maps (paired bootstrap); one training each."
     ]
-    other = [item for item in answer.agreements if not math.isnan(item.tau) and item.tau < 1]
-    if not other:
+    by_pair: dict[tuple[str, str], list[str]] = {}
+    for item in answer.agreements:
+        if item.tau < 1:
+            said = f"tau {rounded(item.tau, 2)} by {labels.get(item.metric, item.metric)}"
+            by_pair.setdefault((item.first, item.second), []).append(said)
+    if not by_pair:
         notes.append("All segmenters rank them alike.")
     notes += [
-        f"{item.first} and {item.second} rank them otherwise by {item.metric} "
-        f"(tau {rounded(item.tau, 2)})."
-        for item in other
+        f"{first} and {second} rank them otherwise: {', '.join(said)}."
+        for (first, second), said in by_pair.items()
     ]
     return notes
 
