@@ -8,7 +8,7 @@ import pytest
 from synthetic import group, job, run
 
 from spade_eval.records import Measurement
-from spade_eval.reports.measured.failures import warnings_of
+from spade_eval.reports.measured.failures import warnings_of, without_verdict
 from spade_eval.reports.run_report import report_text
 from spade_eval.reports.statistics.intervals import Uncertainty
 from spade_eval.reports.tables.formats import as_markdown, as_text
@@ -80,3 +80,33 @@ def test_diversity_is_of_generators_alone() -> None:
     diverse = dataclasses.replace(job("spade")[0], metric="lpips", num_samples=10)
     items = [*run(["spade"]), diverse]
     assert warnings_of(group(items).rows) == ()
+
+
+def test_the_label_map_in_its_own_colours_is_a_floor_too() -> None:
+    items = [*with_miou(0.4), *job("label colours", "label colours")]
+    above = [
+        dataclasses.replace(item, value=0.5)
+        if (item.metric, item.source) == ("miou", "label colours")
+        else item
+        for item in items
+    ]
+    (warning,) = warnings_of(group(above).rows)
+    assert "the label map in its own colours reaches 50.0%" in warning
+
+
+@pytest.mark.parametrize(("real", "ranked"), [(0.9, True), (0.05, False)])
+def test_a_segmenter_that_fails_ranks_no_row(real: float, ranked: bool) -> None:
+    items = [*with_miou(real), *job("concat")]
+    columns = {column.heading: column for column in scores(group(items)).columns}
+    ranks = {heading: {cell.rank for cell in column.cells} for heading, column in columns.items()}
+    assert ("best" in ranks["mIoU"]) is ranked
+    assert "best" in ranks["FD (in-domain)"], "a distance does not ask its classes"
+    board = {
+        column.heading: column for column in leaderboard_table(leaderboard(group(items))).columns
+    }
+    assert any(cell.rank == "best" for cell in board["mIoU"].cells) is ranked
+    assert ("miou" in without_verdict(group(items).rows)) is not ranked
+
+
+def test_few_copies_are_no_merit() -> None:
+    assert {"memorised", "leaked"} <= without_verdict(group(with_miou(0.9)).rows)
