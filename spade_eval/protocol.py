@@ -214,7 +214,7 @@ SHORTHANDS: Mapping[str, Mapping[str, str]] = {
 }
 # What --segmenter alone selects.
 BY_SEGMENTER = "modern"
-_WITH = " with "  # in names of profiles
+_WITH = " with"  # and "without", in names of profiles
 # Segmenters that say what their classes are called, so that they can score any dataset.
 BY_CLASS_NAMES = "hf:"
 
@@ -272,9 +272,9 @@ def further_protocol(protocol: Protocol, dataset: str, segmenter: str) -> Protoc
     FID is of the images, whoever segments them, so only the first protocol has it; the distance of
     in-domain features belongs to each in-domain segmenter.
     """
-    fid_profile = None if is_in_domain(segmenter) and protocol.fid_profiles else NO_FID
+    fids = protocol.fid_profiles if is_in_domain(segmenter) else ()
     profile = protocol.profile.partition(_WITH)[0]
-    return protocol_for(profile, dataset, segmenter, fid_profile)
+    return protocol_for(profile, dataset, segmenter, next(iter(fids), NO_FID))
 
 
 def _of_no_paper(dataset: str, segmenter: str) -> Protocol:

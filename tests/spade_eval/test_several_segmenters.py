@@ -90,8 +90,16 @@ def test_a_further_segmenter_has_no_fid_of_its_own() -> None:
     further = further_protocol(first, "cityscapes", "drn-d-105-ms")
     assert further.fid_profiles == ()
     assert further.profile == "modern with drn-d-105-ms without FID"
-    in_domain = further_protocol(protocol_for("in-domain", "scenes"), "scenes", OTHERS[0])
-    assert in_domain.fid_profiles == ("pytorch-fid",)
+    without = protocol_for("modern", "cityscapes", "drn-d-105", "none")
+    assert further_protocol(without, "cityscapes", "drn-d-105-ms") == further
+
+
+@pytest.mark.parametrize("fid", ["pytorch-fid", "clean-fid", "none"])
+def test_a_further_in_domain_segmenter_has_the_distance_of_its_own_features(fid: str) -> None:
+    first = protocol_for("in-domain", "scenes", fid_profile=fid)
+    further = further_protocol(first, "scenes", OTHERS[0])
+    assert further.fid_profiles == first.fid_profiles
+    assert further.segmenter == OTHERS[0]
 
 
 @pytest.mark.parametrize(
