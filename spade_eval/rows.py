@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows of a run: the references that stand beside every method, and what the user asks for."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +12,12 @@ from spade_eval.datasets.base import Dataset, HasOracle, require_labelled
 from spade_eval.errors import UserError, lookup
 from spade_eval.models.choices import NoisePer, StyleInput
 from spade_eval.models.systems.presets import GENERATORS
+from spade_eval.models.training.distributed import World
 from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.sources.checkpoints import ReleasedOptions, open_generator
 from spade_eval.sources.image_files import LABEL_MAP_FOLDER
 from spade_eval.sources.red_team import cheat_classes
-from spade_eval.sources.red_team.base import Loot
+from spade_eval.sources.red_team.base import Cheat, Loot
 from spade_eval.sources.source import (
     Grey,
     LabelColours,
@@ -113,7 +115,8 @@ class PlannedRows:
         loot = self._loot()
         for kind in cheat_classes():
             cheat = kind(loot)
-            yield Row(cheat.name, cheat.identity, _given(cheat), keep_images=True)
+            opened = functools.partial(_prepared, cheat, self.networks.place.world)
+            yield Row(cheat.name, cheat.identity, opened, keep_images=True)
 
     def _loot(self) -> Loot:
         networks = self.networks
@@ -179,6 +182,11 @@ def require_given(request: Request, dataset: Dataset, count: int) -> None:
         SynthesizedFolder(name, directory, dataset, count, request.style_inputs.get(name))
     for file in request.checkpoints.values():
         open_generator(file, dataset, request.released)
+
+
+def _prepared(cheat: Cheat, world: World) -> Source:
+    world.on_first(cheat.prepare)
+    return cheat
 
 
 def _given(source: Source) -> Callable[[], Source]:

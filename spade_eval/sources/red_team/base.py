@@ -66,6 +66,10 @@ class Cheat(ABC):
         """Sentences below a table with this row."""
         return (f"{self.name}: red team, {self.about}.",)
 
+    def prepare(self) -> None:
+        """Make what all processes of a run share; called in the first of them."""
+        return
+
     @abstractmethod
     def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
         """Return (N, 3, H, W) float32 in [0, 1]: images for these samples of the split."""

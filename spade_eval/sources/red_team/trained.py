@@ -91,14 +91,22 @@ class TrainedCheat(Cheat):
     @cached_property
     def network(self) -> nn.Module:
         """The trained generator, in evaluation mode; trained now where it was not yet."""
+        self.prepare()
+        network = self._fresh()
+        network.load_state_dict(load_weights(self._file))
+        return network.eval()
+
+    def prepare(self) -> None:
+        """Train the generator, continuing what is there."""
+        if not self._file.is_file():
+            self._train(self._fresh())
+
+    def _fresh(self) -> nn.Module:
         network = build_generator(
             _MODEL, self._layout.num_labels, self.loot.dataset.size, width=self.loot.budget.width,
             seed=self.loot.seed, edges=self._layout.edges,
-        ).to(self.loot.device)  # fmt: skip
-        if not self._file.is_file():
-            self._train(network)
-        network.load_state_dict(load_weights(self._file))
-        return network.eval()
+        )  # fmt: skip
+        return network.to(self.loot.device)
 
     @cached_property
     def _file(self) -> Path:
