@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spade_eval.reports.html.report_data import Section
-from spade_eval.reports.measured.panels import CHEAT, alone, panels_of
+from spade_eval.reports.measured.grouping import CHEAT
+from spade_eval.reports.measured.panels import alone, panels_of
 from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.statistics.alarms import alarms_of
 from spade_eval.reports.statistics.intervals import Uncertainties
@@ -70,7 +71,8 @@ def joined(run: RunData, known: Uncertainties) -> Joined:
     panels = panels_of(run.groups)
     for panel in panels:
         answer = segmenter_answer(panel, run.folder)
-        tables.setdefault("segmenters", []).extend(segmenter_tables(panel, answer))
+        of_panel = [known[group.key] for group in panel.groups]
+        tables.setdefault("segmenters", []).extend(segmenter_tables(panel, answer, of_panel))
         leads["segmenters"] = too_few(answer)
     for panel in panels or [alone(group) for group in run.groups]:
         if any(row[0].kind == CHEAT for row in panel.rows):

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from spade_eval.reports.measured.grouping import ProtocolGroup, Row
 
-CHEAT = "cheat"
-"""The kind of rows of the red team."""
 MODELS = ("generator", "checkpoint", "images")
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spade_eval.reports.measured.counts import average_of, stored_counts
-from spade_eval.reports.measured.grouping import Row, value_of
-from spade_eval.reports.measured.panels import CHEAT, MODELS, Panel
+from spade_eval.reports.measured.grouping import CHEAT, Row, value_of
+from spade_eval.reports.measured.panels import MODELS, Panel
 from spade_eval.reports.statistics.bootstrap import (
     Floats,
     draw_counts,

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from spade_eval.reports.measured.grouping import Row, value_of
-from spade_eval.reports.measured.panels import CHEAT, MODELS, Panel
+from spade_eval.reports.measured.grouping import CHEAT, Row, value_of
+from spade_eval.reports.measured.panels import MODELS, Panel
 from spade_eval.reports.measured.provenance import Origin
 from spade_eval.reports.statistics.alarms import DISTANCE, RULES, Alarms, Reading, Rule
 from spade_eval.reports.tables.table import (

@@ -6,29 +6,30 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from spade_eval.reports.measured.failures import warnings_of, without_verdict
+from spade_eval.reports.measured.failures import warnings_of
 from spade_eval.reports.measured.grouping import value_of
 from spade_eval.reports.measured.panels import Panel
 from spade_eval.reports.measured.provenance import Origin
+from spade_eval.reports.statistics.intervals import Uncertainty
 from spade_eval.reports.statistics.segmenter_agreement import FEWEST, Agreement
 from spade_eval.reports.statistics.segmenter_question import SegmenterAnswer
+from spade_eval.reports.statistics.standings import NOTHING_TESTED
 from spade_eval.reports.statistics.variance_shares import REST
 from spade_eval.reports.tables.table import (
     Cell,
     Column,
     Table,
     count_cell,
+    marked_column,
     name_column,
     number_cell,
-    ranked_column,
     rounded,
     rules_between,
-    unranked_column,
 )
 
 
-def miou_table(panel: Panel) -> Table:
-    """Lay out mIoU, a column a segmenter; each ranks for itself, one that fails does not rank."""
+def miou_table(panel: Panel, known: Sequence[Uncertainty]) -> Table:
+    """Lay out mIoU, a column a segmenter; each marks for itself, one that fails marks none."""
     firsts = [row[0] for row in panel.rows]
     kinds = [row.kind for row in firsts]
     columns = [
@@ -44,8 +45,8 @@ def miou_table(panel: Panel) -> Table:
         column = Column(
             heading=f"mIoU, {segmenter}", cells=tuple(cells), unit="%", larger_is_better=True
         )
-        fails = "miou" in without_verdict(panel.groups[place].rows)
-        columns.append(unranked_column(column) if fails else ranked_column(column, kinds))
+        marked = known[place].standings.get("miou", NOTHING_TESTED).marked
+        columns.append(marked_column(column, [row.title in marked for row in firsts]))
         frame[f"miou {segmenter}"] = [value_of(item) for item in items]
     return Table(
         title=f"mIoU by segmenter: {panel.title}",
@@ -123,10 +124,12 @@ def agreement_notes(answer: SegmenterAnswer, labels: Mapping[str, str]) -> list[
     return notes
 
 
-def segmenter_tables(panel: Panel, answer: SegmenterAnswer) -> list[Table]:
+def segmenter_tables(
+    panel: Panel, answer: SegmenterAnswer, known: Sequence[Uncertainty]
+) -> list[Table]:
     """Return all that can be told of a panel."""
     labels = {name: item.label for row in panel.rows for name, item in row[0].scores.items()}
-    tables = [miou_table(panel)]
+    tables = [miou_table(panel, known)]
     tables += [agreement_table(answer, labels)] if answer.agreements else []
     tables += [share_table(answer, len(panel.groups))] if answer.shares else []
     return tables

@@ -218,14 +218,18 @@ def run_config(
     first, *further = _each_once([segmenter] if isinstance(segmenter, str) else segmenter or [None])
     name = profile_name(profile, dataset, first)
     protocol = protocol_for(name, dataset, first, fid_profile, until)
-    if until is not None and (samples or further):
-        other = f"--samples {samples}" if samples else f"--segmenter {further[0]}"
+    if until is not None and samples:
         raise UserError(
-            f"{other} with --until {until}: diversity is measured on the whole split, and a second "
-            "segmenter would stop elsewhere; leave one of them out"
+            f"--samples {samples} with --until {until}: diversity is measured on the whole split; "
+            "leave one of them out"
         )
-    for other in further:
-        further_protocol(protocol, dataset, str(other))  # refused now
+    if until is not None and further:
+        raise UserError(
+            f"--segmenter {further[0]} with --until {until}: each of several segmenters would stop "
+            "elsewhere; give one, or leave --until out"
+        )
+    for name_of_other in further:
+        further_protocol(protocol, dataset, str(name_of_other))  # refused now
     pixels = protocol.size if size is None else parse_size(size)
     changed = budget_for(dataset, budget, size=pixels, **changes)
     return RunConfig(

@@ -105,6 +105,7 @@ def test_a_further_in_domain_segmenter_has_the_distance_of_its_own_features(fid:
 @pytest.mark.parametrize(
     ("names", "said"),
     [
+        (("in-domain", "in-domain-dilated --until miou+-5"), "would stop elsewhere"),
         (("in-domain", "in-domain"), "holds a name twice"),
         (("in-domain", "drn-d-105"), "in-domain is a profile of its own"),
         (("in-domain-deep",), "in-domain-deep"),
@@ -113,7 +114,7 @@ def test_a_further_in_domain_segmenter_has_the_distance_of_its_own_features(fid:
 def test_segmenters_that_cannot_go_together_are_refused_before_work(
     names: Sequence[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = [word for name in names for word in ("--segmenter", name)]
+    flags = " ".join(f"--segmenter {name}" for name in names).split()
     with pytest.raises(SystemExit) as ended:
         main(["benchmark", *flags, "--out", str(tmp_path / "run"), "--budget", "smoke"])
     assert ended.value.code == 2
