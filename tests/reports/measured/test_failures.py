@@ -5,12 +5,14 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from counted import write_run
 from synthetic import group, job, run
 
-from spade_eval.records import Measurement
+from spade_eval.records import Measurement, RecordStore
 from spade_eval.reports.measured.failures import warnings_of, without_verdict
 from spade_eval.reports.run_report import report_text
-from spade_eval.reports.statistics.intervals import Uncertainty
+from spade_eval.reports.statistics.intervals import Uncertainty, standings_of
+from spade_eval.reports.statistics.sides import Side
 from spade_eval.reports.tables.formats import as_markdown, as_text
 from spade_eval.reports.tables.latex import as_latex
 from spade_eval.reports.tables.leaderboard import leaderboard, leaderboard_table
@@ -95,17 +97,30 @@ def test_the_label_map_in_its_own_colours_is_a_floor_too() -> None:
 
 
 @pytest.mark.parametrize(("real", "ranked"), [(0.9, True), (0.05, False)])
-def test_a_segmenter_that_fails_ranks_no_row(real: float, ranked: bool) -> None:
-    items = [*with_miou(real), *job("concat")]
-    columns = {column.heading: column for column in scores(group(items)).columns}
-    ranks = {heading: {cell.rank for cell in column.cells} for heading, column in columns.items()}
-    assert ("best" in ranks["mIoU"]) is ranked
-    assert "best" in ranks["FD (in-domain)"], "a distance does not ask its classes"
-    board = {
-        column.heading: column for column in leaderboard_table(leaderboard(group(items))).columns
-    }
-    assert any(cell.rank == "best" for cell in board["mIoU"].cells) is ranked
-    assert ("miou" in without_verdict(group(items).rows)) is not ranked
+def test_a_segmenter_that_fails_ranks_no_row(real: float, ranked: bool, tmp_path: Path) -> None:
+    write_run(tmp_path, {"real": 0.05, "mine": 0.3, "bad": 0.7})
+    measured = [
+        dataclasses.replace(item, value=real)
+        if (item.source, item.metric) == ("real", "miou")
+        else item
+        for item in RecordStore(tmp_path / "records.jsonl")
+    ]
+    rows = group(measured).rows
+    sides = {row.title: Side.open(row, tmp_path) for row in rows if row.title != "real"}
+    standings = standings_of(rows, sides)
+    assert ("miou" in standings) is ranked
+    assert standings["fd_in_domain"].marked == {"mine"}, "a distance does not ask its classes"
+
+
+def test_cheats_compete_with_nobody(tmp_path: Path) -> None:
+    write_run(tmp_path, {"real": 0.05, "mine": 0.3, "bad": 0.7, "cheat": 0.1})
+    measured = [
+        dataclasses.replace(item, source_kind="cheat") if item.source == "cheat" else item
+        for item in RecordStore(tmp_path / "records.jsonl")
+    ]
+    rows = group(measured).rows
+    sides = {row.title: Side.open(row, tmp_path) for row in rows if row.title != "real"}
+    assert standings_of(rows, sides)["miou"].marked == {"mine"}
 
 
 def test_few_copies_are_no_merit() -> None:
