@@ -14,8 +14,9 @@ from spade_eval.errors import UserError
 from spade_eval.figures.grid import MAX_ROWS, samples_grid
 from spade_eval.reports.html.report_data import ReportData, Section
 from spade_eval.reports.measured.grouping import REFERENCE_KINDS, ProtocolGroup, own_folder
-from spade_eval.reports.measured.provenance import shared_provenance
+from spade_eval.reports.measured.provenance import machines, shared_provenance
 from spade_eval.reports.measured.run_data import RunData
+from spade_eval.reports.panel_report import joined
 from spade_eval.reports.plots.bars import plot_metric_bars
 from spade_eval.reports.plots.classes import plot_per_class_iou
 from spade_eval.reports.plots.page import Palette, Plot
@@ -24,7 +25,7 @@ from spade_eval.reports.plots.tradeoff import plot_precision_recall, plot_tradeo
 from spade_eval.reports.plots.training import plot_training
 from spade_eval.reports.runs import open_run
 from spade_eval.reports.statistics.intervals import Uncertainties, Uncertainty, uncertainties_of
-from spade_eval.reports.tables.filled_page import fill_with_scores
+from spade_eval.reports.tables.filled_page import fill_with_scores, has_block
 from spade_eval.reports.tables.formats import as_text
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.plain_rows import PlainRow, rows_of_groups
@@ -70,14 +71,17 @@ def write_report(
     if len(run.groups) > 1:
         _remove_single_report(run_folder)
     paths += _write_samples(run)
+    together = joined(run, known)
+    paths += together.write(run.folder / "tables")
     page = ReportData(
         title=run.name,
         runs=(run,),
-        sections=group_sections(run.groups, known),
+        sections=(*group_sections(run.groups, known), *together.sections()),
         plots=tuple(plots),
     )
     paths += write_page(page, run_folder / "html")
     texts = [report_text(group, known[group.key]) for group in run.groups]
+    texts += together.texts()
     notes = tuple(note for group in run.groups for note in group.notes)
     text = "\n\n".join([*texts, *missing_parts()])
     return RunReport(tuple(paths), text, rows_of_groups(run.groups, known), notes)
@@ -147,12 +151,21 @@ def printed_table(group: ProtocolGroup, uncertainty: Uncertainty) -> str:
     return "\n".join([group.title, group.details, "", as_text(table), *notes])
 
 
-def fill_page_with_scores(run_folder: Path, page: Path) -> list[Path]:
-    """Put the table of a run into its block of a page; `UserError` where it has two protocols."""
+def fill_page_with_run(run_folder: Path, page: Path) -> list[Path]:
+    """Put what a page has blocks for into them: scores, segmenters, the red team.
+
+    `UserError` where it has none, and for scores of several protocols.
+    """
     run = open_run(run_folder)
+    known = uncertainties_of(run.groups, [run.folder])
+    filled = joined(run, known).fill(page, machines(run.measurements))
+    return filled if filled and not has_block(page, "scores") else _fill_with_scores(run, page)
+
+
+def _fill_with_scores(run: RunData, page: Path) -> list[Path]:
     if len(run.groups) > 1:
         raise UserError(
-            f"{run_folder} was scored under {len(run.groups)} protocols, expected one table for "
+            f"{run.folder} was scored under {len(run.groups)} protocols, expected one table for "
             f"{page}; give a run of one protocol"
         )
     (group,) = run.groups

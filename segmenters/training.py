@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from spade_eval.models.labels import IGNORE_INDEX
-from spade_eval.segmenters.in_domain import InDomainSegmenter
+from spade_eval.segmenters.in_domain import InDomainNetwork
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,7 @@ class SegmenterBatch:
 class SegmenterTraining:
     """A segmenter and its optimizer; `step` moves both once. AdamW with a cosine to zero."""
 
-    def __init__(
-        self, segmenter: InDomainSegmenter, steps: int, learning_rate: float = 3e-3
-    ) -> None:
+    def __init__(self, segmenter: InDomainNetwork, steps: int, learning_rate: float = 3e-3) -> None:
         self.steps, self.learning_rate = steps, learning_rate
         # A third faster on the CPUs where it was tried.
         self.segmenter = segmenter

@@ -119,6 +119,7 @@ class RunConfig:
     budget: Budget
     seed: int
     segmenter: str | None = None  # None: the profile's own
+    further_segmenters: tuple[str, ...] = ()  # that look at the same images as well
     fid_profile: str | None = None  # None: those of the profile
     until: str | None = None  # rule by which scoring stops, as "miou+-0.5"; None: the whole split
     samples: int = 0  # images per label map whose diversity is measured; 0 measures none
@@ -141,6 +142,8 @@ class RunConfig:
                 del fields["budget"][later]
         if self.until is None:
             del fields["until"]
+        if not self.further_segmenters:
+            del fields["further_segmenters"]
         return fields
 
     @property

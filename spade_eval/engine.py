@@ -10,7 +10,8 @@ import functools
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -24,14 +25,14 @@ from spade_eval.errors import UserError, lookup
 from spade_eval.files import is_writable
 from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.models.training.distributed import ALONE
-from spade_eval.protocol import protocol_for
-from spade_eval.records import RecordStore, provenance, sha256_of_json
+from spade_eval.protocol import further_protocol, protocol_for
+from spade_eval.records import Measurement, RecordStore, provenance, sha256_of_json
 from spade_eval.rows import PlannedRows, Request, Row, require_given
 from spade_eval.scoring.diversity import Comparison, diversity, left_out, open_comparisons
 from spade_eval.scoring.footnotes import footnotes, notes_of_scores
 from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.scoring.reversal import open_reversal, reversal_job, reversal_numbers
-from spade_eval.scoring.scorer import Scores
+from spade_eval.scoring.scorer import Scores, score_together
 from spade_eval.scoring.stopping import notes_of_rule, order_of
 from spade_eval.scoring.values import Value, measurements, with_provenance
 from spade_eval.sources.image_files import (
@@ -71,12 +72,24 @@ class Benchmark:
         )
         self.count = min(len(self.dataset), config.budget.val_limit or len(self.dataset))
 
-    @cached_property
+    @property
     def networks(self) -> ScoringNetworks:
-        """The networks that score the images of this run."""
-        return ScoringNetworks(
-            self.config, self.place, self.protocol, self.dataset, self.count,
-            train_split=lambda: self._train_split,
+        """The networks that score the images of this run, of several segmenters the first."""
+        return self.panel[0]
+
+    @cached_property
+    def panel(self) -> tuple[ScoringNetworks, ...]:
+        """The networks of every segmenter; each is a protocol of its own, on the same images."""
+        further = [
+            further_protocol(self.protocol, self.config.dataset, name)
+            for name in self.config.further_segmenters
+        ]
+        return tuple(
+            ScoringNetworks(
+                self.config, self.place, protocol, self.dataset, self.count,
+                train_split=lambda: with_store(self._train_split, self.place.run_folder / "cache"),
+            )
+            for protocol in (self.protocol, *further)
         )  # fmt: skip
 
     def run(self, request: Request) -> list[str]:
@@ -102,15 +115,25 @@ class Benchmark:
 
     def _missing(self, rows: list[Row]) -> list[Row]:
         """Return the rows of which not every number that this configuration makes is recorded."""
-        recorded = self.place.world.on_first(self._whole_jobs)
-        return [row for row in rows if self.job_sha256(row) not in recorded]
+        recorded = self.place.world.on_first(self._recorded)
+        return [row for row in rows if self._lacking(row, recorded)]
 
-    def _whole_jobs(self, needed: frozenset[Hashable] | None = None) -> set[str]:
-        needed = self.networks.numbers if needed is None else needed
+    def _lacking(
+        self, row: Row, recorded: Mapping[str, AbstractSet[Hashable]]
+    ) -> list[ScoringNetworks]:
+        """Return the networks that have yet to score a row."""
+        return [
+            networks
+            for networks in self.panel
+            if not networks.numbers <= recorded.get(self.job_sha256(row, networks), set())
+        ]
+
+    def _recorded(self) -> dict[str, set[Hashable]]:
+        """Return the numbers of every job."""
         present: dict[str, set[Hashable]] = defaultdict(set)
         for item in self.store:
             present[item.job_sha256] |= {item.metric, (item.metric, item.class_name)}
-        return {job for job, numbers in present.items() if needed <= numbers}
+        return dict(present)
 
     def recorded(self, names: Sequence[str]) -> set[str]:
         """Return which of these rows are recorded of this data under this very protocol.
@@ -191,7 +214,7 @@ class Benchmark:
 
         Files that a row or the measurements need are read, so that errors come first.
         """
-        _ = self.networks.stored, self._comparisons
+        _ = [networks.stored for networks in self.panel], self._comparisons
         return PlannedRows(self.networks, self._train, self.train_config).of(request)
 
     def require(self, request: Request) -> None:
@@ -206,15 +229,20 @@ class Benchmark:
         self.place.world.on_first(self._train_split.fingerprint)
         return train_config(model, self.config, self._train_split, self.place.weights_dir)
 
-    def job_sha256(self, row: Row) -> str:
+    def jobs(self, row: Row) -> list[str]:
+        """Identify the measurements of a row, one under each segmenter."""
+        return [self.job_sha256(row, networks) for networks in self.panel]
+
+    def job_sha256(self, row: Row, networks: ScoringNetworks | None = None) -> str:
         """Identify a measurement: these images under this protocol on this data."""
+        networks = networks or self.networks
         return sha256_of_json(
             {
                 "row": row.name,
                 "source": dict(row.identity),
                 "dataset": self.dataset.fingerprint(),
                 "num_images": self.count,
-                "protocol": self.networks.resolved.sha256,
+                "protocol": networks.resolved.sha256,
                 "samples": [self.config.samples, [item.metric for item in self._comparisons]],
             }
         )
@@ -225,22 +253,29 @@ class Benchmark:
         return open_dataset(self.config.dataset, "train", budget.size, self.place.data_root)
 
     def _measure(self, row: Row) -> None:
+        panel = self._lacking(row, self.place.world.on_first(self._recorded))
         if row.identity.get("kind") == "real":
-            self.networks.keep_floors()
+            for networks in panel:
+                networks.keep_floors()
         started, clock = datetime.now(timezone.utc), time.perf_counter()
         source = row.open()
         with self._writer(row) as writer:
-            scores = self.networks.scorer.score(source, self.networks.references, writer)
-        diverse = self._diversity(source)
+            scores = score_together(
+                [networks.scorer for networks in panel],
+                source,
+                [networks.photos for networks in panel],
+                writer,
+            )
+        diverse = self._diversity(source) if self.networks in panel else []
         self.place.world.on_first(
-            lambda: self._record(row, source, scores, diverse, started, clock)
+            lambda: self._record(row, source, panel, scores, diverse, started, clock)
         )
 
     def _measure_reversal(self, row: Row, trained: Callable[[], Path]) -> None:
         """Score the other direction of a method, photos to label maps, unless it is recorded."""
         world, job = self.place.world, reversal_job(self.job_sha256(row))
-        needed = reversal_numbers(self.networks)
-        if job in world.on_first(lambda: self._whole_jobs(needed)):
+        recorded = world.on_first(self._recorded)
+        if reversal_numbers(self.networks) <= recorded.get(job, set()):
             return
         reversal = open_reversal(trained(), self.networks)
         started, clock = datetime.now(timezone.utc), time.perf_counter()
@@ -249,7 +284,7 @@ class Benchmark:
         def record() -> None:
             self._keep_counts(row, job, scores)
             own = {**reversal.fields(row.name), "job_sha256": job, **_when(started, clock)}
-            common = {**self._common(row, row.open()), **own}
+            common = {**self._common(row, row.open(), self.networks), **own}
             self.store.append(measurements(scores.values, common))
 
         world.on_first(record)
@@ -266,28 +301,48 @@ class Benchmark:
         self,
         row: Row,
         source: Source,
-        scores: Scores,
+        panel: Sequence[ScoringNetworks],
+        scores: Sequence[Scores],
         diverse: list[Value],
         started: datetime,
         clock: float,
     ) -> None:
-        name = self._keep_counts(row, self.job_sha256(row), scores)
-        distances = self.networks.distances
-        identities = {item.column: self.networks.reference_sha256(item) for item in distances}
+        """Record what each segmenter measured; of samples, the first row holds the diversity."""
+        times = _when(started, clock)
+        found = [
+            item
+            for networks, own in zip(panel, scores, strict=True)
+            for item in self._measured(
+                row, source, networks, own, diverse if networks is self.networks else [], times
+            )
+        ]
+        self.store.append(found)
+
+    def _measured(
+        self,
+        row: Row,
+        source: Source,
+        networks: ScoringNetworks,
+        scores: Scores,
+        diverse: list[Value],
+        times: Mapping[str, Any],
+    ) -> list[Measurement]:
+        """Keep counts and features of a job; return its measurements."""
+        name = self._keep_counts(row, self.job_sha256(row, networks), scores)
+        identities = {item.column: networks.reference_sha256(item) for item in networks.distances}
         # Kept for intervals of distances; reports find them by the photos they were compared with.
         for column, features in scores.features.items():
             file = f"{name}-{identities[column][:8]}.npz"
             features.save(self.place.run_folder / "features" / file)
-        values = with_provenance(scores.values, len(scores.per_image), identities)
+        known = networks.thumbnails
+        train = None if known is None else known[0]
+        count = len(scores.per_image)
+        values = with_provenance(scores.values, count, identities, train)
         values += diverse
-        common = self._common(row, source)
-        by_rule = notes_of_rule(self.protocol, row.name, scores.per_image)
-        common |= {
-            "num_images": len(scores.per_image),
-            "notes": (*common["notes"], *by_rule, *notes_of_scores(self.config.dataset, scores)),
-            **_when(started, clock),
-        }
-        self.store.append(measurements(values, common))
+        common = self._common(row, source, networks)
+        by_rule = notes_of_rule(networks.protocol, row.name, scores.per_image)
+        own = (*common["notes"], *by_rule, *notes_of_scores(self.config.dataset, scores))
+        return measurements(values, {**common, "num_images": count, "notes": own, **times})
 
     @cached_property
     def _comparisons(self) -> list[Comparison]:
@@ -302,25 +357,25 @@ class Benchmark:
         world = self.place.world
         return diversity(source, self.dataset, self.count, samples, self._comparisons, world)
 
-    def _common(self, row: Row, source: Source) -> dict[str, Any]:
+    def _common(self, row: Row, source: Source, networks: ScoringNetworks) -> dict[str, Any]:
         """Return the fields that all measurements of a job share."""
-        resolved, (height, width) = self.networks.resolved, self.networks.resolved.size
+        resolved, (height, width) = networks.resolved, networks.resolved.size
         return {
             "source": source.name,
             "dataset": set_name_of(self.dataset),
             "dataset_sha256": self.dataset.fingerprint(),
-            "split": self.protocol.split,
+            "split": resolved.protocol.split,
             "height": height,
             "width": width,
-            "until": self.protocol.until or None,
-            "profile": self.protocol.profile,
-            "protocol_version": self.protocol.version,
+            "until": resolved.protocol.until or None,
+            "profile": resolved.protocol.profile,
+            "protocol_version": resolved.protocol.version,
             "protocol_sha256": resolved.sha256,
             "segmenter": resolved.segmenter,
             "segmenter_sha256": resolved.segmenter_sha256,
             "segmenter_weights": resolved.segmenter_weights,
-            "notes": (*self._footnotes(), *source.notes),
-            "job_sha256": self.job_sha256(row),
+            "notes": (*self._footnotes(networks), *source.notes),
+            "job_sha256": self.job_sha256(row, networks),
             "device": device_name(self.place.device),
             "seed": self.config.seed,
             "images_per_second": _speed(source),
@@ -328,8 +383,8 @@ class Benchmark:
             **provenance(),
         }
 
-    def _footnotes(self) -> tuple[str, ...]:
-        notes = footnotes(self.networks.resolved, self.networks.distances, self.count)
+    def _footnotes(self, networks: ScoringNetworks) -> tuple[str, ...]:
+        notes = footnotes(networks.resolved, networks.distances, self.count)
         notes = (*label_doubts_of(self.dataset), *notes, *photo_notes_of(self.dataset))
         if not self.config.samples:
             return notes

@@ -23,6 +23,11 @@ IN_DOMAIN = "in-domain"
 NO_FID = "none"
 
 
+def is_in_domain(segmenter: str | None) -> bool:
+    """Return whether a segmenter is trained on the dataset's own photos: None is."""
+    return segmenter in (None, IN_DOMAIN) or str(segmenter).startswith(f"{IN_DOMAIN}-")
+
+
 @dataclass(frozen=True, kw_only=True)
 class SegmenterInput:
     """At which size images enter the segmenter, by which filter, and what labels they meet."""
@@ -209,6 +214,7 @@ SHORTHANDS: Mapping[str, Mapping[str, str]] = {
 }
 # What --segmenter alone selects.
 BY_SEGMENTER = "modern"
+_WITH = " with"  # and "without", in names of profiles
 # Segmenters that say what their classes are called, so that they can score any dataset.
 BY_CLASS_NAMES = "hf:"
 
@@ -216,7 +222,7 @@ BY_CLASS_NAMES = "hf:"
 def profile_name(profile: str | None, dataset: str, segmenter: str | None = None) -> str:
     """Resolve the profile that is meant: in-domain by default, a shorthand spelled out."""
     if profile is None:
-        return IN_DOMAIN if segmenter in (None, IN_DOMAIN) else BY_SEGMENTER
+        return IN_DOMAIN if is_in_domain(segmenter) else BY_SEGMENTER
     lookup({**PROFILES, **SHORTHANDS}, profile, "profile")
     return SHORTHANDS.get(profile, {}).get(dataset, profile)
 
@@ -247,7 +253,7 @@ def protocol_for(
         return dataclasses.replace(plain, until=str(StoppingRule.parse(until)))
     name = profile_name(profile, dataset)
     known = profiles_of(dataset)
-    if name == BY_SEGMENTER and name not in known and segmenter not in (None, IN_DOMAIN):
+    if name == BY_SEGMENTER and name not in known and not is_in_domain(segmenter):
         return _overridden(_of_no_paper(dataset, str(segmenter)), None, fid_profile)
     if name not in known:
         raise UserError(
@@ -258,6 +264,17 @@ def protocol_for(
     if name != IN_DOMAIN:
         protocol = dataclasses.replace(protocol, **vars(TABLE[dataset][name]))
     return _overridden(protocol, segmenter, fid_profile)
+
+
+def further_protocol(protocol: Protocol, dataset: str, segmenter: str) -> Protocol:
+    """Return the same protocol with another segmenter, which looks at the same images.
+
+    FID is of the images, whoever segments them, so only the first protocol has it; the distance of
+    in-domain features belongs to each in-domain segmenter.
+    """
+    fids = protocol.fid_profiles if is_in_domain(segmenter) else ()
+    profile = protocol.profile.partition(_WITH)[0]
+    return protocol_for(profile, dataset, segmenter, next(iter(fids), NO_FID))
 
 
 def _of_no_paper(dataset: str, segmenter: str) -> Protocol:
@@ -276,10 +293,11 @@ def _of_no_paper(dataset: str, segmenter: str) -> Protocol:
 def _overridden(protocol: Protocol, segmenter: str | None, fid_profile: str | None) -> Protocol:
     name = protocol.profile
     if segmenter not in (None, protocol.segmenter):
-        if IN_DOMAIN in (protocol.segmenter, segmenter):
+        if is_in_domain(protocol.segmenter) != is_in_domain(segmenter):
             raise UserError(
                 f"--segmenter {segmenter} with --profile {name}: in-domain is a profile of its "
-                f"own, expected its segmenter with it and no other; leave one of the flags out"
+                f"own, expected an in-domain segmenter with it and no other; leave one of the "
+                f"flags out"
             )
         protocol = dataclasses.replace(
             protocol, segmenter=segmenter, short_sides=None,

@@ -50,7 +50,7 @@ class Measurement:
     larger_is_better: bool
     # Whose images.
     source: str  # row name
-    source_kind: str  # "real", "oracle", "generator", "checkpoint" or "images"
+    source_kind: str  # "real", "oracle", "generator", "checkpoint", "images" or "cheat"
     source_sha256: str | None  # of the checkpoint file or of the image folder's content
     parameters: int | None = None  # of the generator
     # Its multiplications for one image, in convolutions and linear layers as the equations stand.
@@ -65,6 +65,7 @@ class Measurement:
     # What a generator is given besides the label map: "none", "random", or "real image", which
     # makes the row a reconstruction; None where nobody stated it.
     style_input: str | None = None
+    file_format: str | None = None  # of images that were given as files, as "JPEG, PNG"
     # On which data.
     dataset: str
     dataset_sha256: str

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows of a run: the references that stand beside every method, and what the user asks for."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +13,13 @@ from spade_eval.datasets.numbered_images import lines
 from spade_eval.errors import UserError, lookup
 from spade_eval.models.choices import NoisePer, StyleInput, TestMode
 from spade_eval.models.systems.presets import GENERATORS
+from spade_eval.models.training.distributed import World
 from spade_eval.progress import tell
 from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.sources.checkpoints import ReleasedOptions, open_generator
 from spade_eval.sources.image_files import LABEL_MAP_FOLDER
+from spade_eval.sources.red_team import cheat_classes
+from spade_eval.sources.red_team.base import Cheat, Loot
 from spade_eval.sources.source import (
     Grey,
     LabelColours,
@@ -52,6 +56,7 @@ class Request:
     style_inputs: Mapping[str, StyleInput] = field(default_factory=dict)
     noise_per: NoisePer = "image"  # of the checkpoints
     test_mode: TestMode | None = None  # of the checkpoints; None: their own
+    red_team: bool = False  # the rows of CHEATS as well
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ class PlannedRows:
         ]
         given = [*self._folder_rows(request), *self._checkpoint_rows(request)]
         rows += [*(self._model_row(model) for model in request.models), *given]
+        rows += self._cheat_rows() if request.red_team else []
         names = [row.name for row in rows]
         for name in names:
             if names.count(name) > 1 or name == LABEL_MAP_FOLDER:
@@ -111,7 +117,30 @@ class PlannedRows:
                 tell("\n".join([*told, *lines(source.folder.numbering)]))
             if not all(profile.eight_bit for profile in self.networks.profiles.values()):
                 require_floats(source)  # refused now, not after other rows were scored
-            yield Row(name, dict(source.provenance), _given(source), keep_images=True)
+            yield Row(name, source.identity, _given(source), keep_images=True)
+
+    def _cheat_rows(self) -> Iterator[Row]:
+        loot = self._loot()
+        for kind in cheat_classes():
+            cheat = kind(loot)
+            opened = functools.partial(_prepared, cheat, self.networks.place.world)
+            yield Row(cheat.name, cheat.identity, opened, keep_images=True)
+
+    def _loot(self) -> Loot:
+        networks = self.networks
+        segmenter = networks.segmenter
+        return Loot(
+            dataset=networks.dataset,
+            count=networks.count,
+            train_split=networks.train_split,
+            segmenter=segmenter.network,
+            segmenter_sha256=segmenter.sha256,
+            classes=segmenter.labels.classes,
+            budget=networks.config.budget,
+            seed=networks.config.seed,
+            folder=networks.place.run_folder / "checkpoints",
+            device=networks.place.device,
+        )
 
     def _checkpoint_rows(self, request: Request) -> Iterator[Row]:
         for name, file in request.checkpoints.items():
@@ -170,6 +199,11 @@ def require_given(request: Request, dataset: Dataset, count: int) -> None:
         SynthesizedFolder(name, directory, dataset, count, request.style_inputs.get(name))
     for file in request.checkpoints.values():
         open_generator(file, dataset, request.released)
+
+
+def _prepared(cheat: Cheat, world: World) -> Source:
+    world.on_first(cheat.prepare)
+    return cheat
 
 
 def _given(source: Source) -> Callable[[], Source]:

@@ -12,6 +12,10 @@ from spade_eval.reports.measured.grouping import Row
 # 39.1% mIoU, DeepLabV2 on the 182 classes of COCO-Stuff. Below it numbering, preprocessing or
 # weights are wrong, or the segmenter was hardly trained.
 LEAST_REAL_MIOU = 0.10
+_OF_SEGMENTER = ("miou", "acc_valid", "acc_all", "mean_accuracy", "fwiou", "iou")
+# What says where a row stands and not how good it is: fewer copies than photos are no merit.
+_NO_MERIT = ("memorised", "leaked")
+_FLOORS = {"grey": "a constant grey image", "label colours": "the label map in its own colours"}
 _NAMED = 4
 
 
@@ -20,18 +24,25 @@ def warnings_of(rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*_failing_segmenter(rows), *_partial_rows(rows)]))
 
 
+def without_verdict(rows: Sequence[Row]) -> frozenset[str]:
+    """Return the metrics that rank no row of a table: all of a segmenter that fails on photos."""
+    return frozenset([*_NO_MERIT, *(_OF_SEGMENTER if _failing_segmenter(rows) else ())])
+
+
 def _failing_segmenter(rows: Sequence[Row]) -> list[str]:
-    miou = {row.kind: row.scores["miou"].value for row in rows if "miou" in row.scores}
-    real, grey = miou.get("real"), miou.get("grey")
-    if real is None or (real >= LEAST_REAL_MIOU and real > (grey or 0)):
+    miou = {row.kind: row.scores["miou"].value or 0.0 for row in rows if "miou" in row.scores}
+    real = miou.get("real")
+    floors = [(miou[kind], shown) for kind, shown in _FLOORS.items() if kind in miou]
+    floor, shown = max(floors, default=(0.0, "nothing"))
+    if real is None or (real >= LEAST_REAL_MIOU and real > floor):
         return []
     where = f"{100 * LEAST_REAL_MIOU:.0f}% are the least of one that works"
     if real >= LEAST_REAL_MIOU:
-        where = f"a constant grey image reaches {100 * (grey or 0):.1f}%"
+        where = f"{shown} reaches {100 * floor:.1f}%"
     return [
         f"The segmenter fails on the real photos: mIoU of real is {100 * real:.1f}%, {where}. mIoU "
-        "and accuracies of every row mean nothing; check its weights, the numbering of its classes "
-        "and the photos."
+        "and accuracies of every row mean nothing, and no row is called better by them; check its "
+        "weights, the numbering of its classes and the photos."
     ]
 
 

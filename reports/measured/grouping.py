@@ -19,6 +19,8 @@ from spade_eval.reports.measured.wording import said_once
 # Bounds rather than competitors: the real photos, photos rendered again from the same label maps,
 # and the floors, a grey image and the label map in its own colours.
 REFERENCE_KINDS = ("real", "oracle", "grey", "label colours")
+CHEAT = "cheat"
+"""The kind of rows of the red team, which compete with nobody."""
 # Of one configuration on two machines, between two commits: the most that was seen so far.
 _SEEN_POINTS = 2.8
 _NAMED = 5  # rows that a note names

@@ -16,6 +16,7 @@ _FACTS = {
     "source_kind": "kind of row",
     "source_sha256": "SHA-256 of the source",
     "style_input": "style input",
+    "file_format": "kind of file",
     "parameters": "parameters",
     "train_steps": "training steps",
     "train_batch_size": "training batch size",
@@ -101,6 +102,8 @@ def command_to_repeat(config: Mapping[str, Any], item: Measurement | None = None
             words += [flag, str(config[name])]
     if config.get("until"):
         words += ["--until", config["until"]]
+    for name in config.get("further_segmenters") or ():
+        words += ["--segmenter", str(name)]
     if config.get("samples"):
         words += ["--samples", str(config["samples"])]
     if config.get("filled_weights"):
@@ -113,7 +116,7 @@ def shared_provenance(measurements: Sequence[Measurement], models: Collection[st
     jobs = {(item.job_sha256, item.started): item for item in measurements}
     generators = [item for item in jobs.values() if item.source_kind == "generator"]
     trained = [item for item in generators if item.source in models]
-    return [*_times(trained), *_machines(trained)]
+    return [*_times(trained), *machines(trained)]
 
 
 def _budget_words(budget: Any) -> list[str]:
@@ -137,6 +140,8 @@ def _row_words(item: Measurement | None) -> list[str]:
         return []
     if item.source_kind == "generator":
         return ["--model", item.source]
+    if item.source_kind == "cheat":
+        return ["--red-team"]
     if item.source_kind in _OWN_FILES:
         flag, place = _OWN_FILES[item.source_kind]
         return [flag, f"{item.source}={place}"]
@@ -157,7 +162,8 @@ def _times(trained: Sequence[Measurement]) -> list[str]:
     ]
 
 
-def _machines(jobs: Sequence[Measurement]) -> list[str]:
+def machines(jobs: Sequence[Measurement]) -> list[str]:
+    """Return a line for each machine, version and commit that measured."""
     lines = dict.fromkeys(
         f"{item.device}, {item.platform}, {_versions(item)}, {_code(item)}" for item in jobs
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spade_eval.records import Measurement
-from spade_eval.reports.measured.failures import warnings_of
+from spade_eval.reports.measured.failures import warnings_of, without_verdict
 from spade_eval.reports.measured.grouping import (
     REFERENCE_KINDS,
     ProtocolGroup,
@@ -113,11 +113,21 @@ def spread_notes(seeded: Sequence[SeededRow]) -> list[str]:
 
 def warnings_of_seeds(seeded: Sequence[SeededRow]) -> list[str]:
     """Return what makes the table of these rows doubtful; see `warnings_of`."""
+    found = (warning for rows in _tables(seeded) for warning in warnings_of(rows))
+    return list(dict.fromkeys(found))
+
+
+def withheld_of_seeds(seeded: Sequence[SeededRow]) -> frozenset[str]:
+    """Return the metrics that rank no row; see `without_verdict`."""
+    return frozenset().union(*(without_verdict(rows) for rows in _tables(seeded)))
+
+
+def _tables(seeded: Sequence[SeededRow]) -> list[list[Row]]:
+    """Make a table of every seed; a row of fewer stands in them with its last."""
     most = max((len(row.versions) for row in seeded), default=0)
-    tables = [
+    return [
         [row.versions[min(place, len(row.versions) - 1)] for row in seeded] for place in range(most)
     ]
-    return list(dict.fromkeys(warning for rows in tables for warning in warnings_of(rows)))
 
 
 def metrics_of(seeded: Sequence[SeededRow]) -> dict[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ another matter. Several baselines are held together by Holm, classes by Benjamin
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from spade_eval.errors import UserError, lookup
 from spade_eval.metrics.count_influence import Floats, iou_influence
 from spade_eval.metrics.counts import StoredCounts, iou_of
 from spade_eval.metrics.stopping import sequence_margin
+from spade_eval.reports.measured.failures import warnings_of, without_verdict
 from spade_eval.reports.measured.grouping import (
     ProtocolGroup,
     metric_names,
@@ -67,9 +69,21 @@ def compare(
     return Comparison(
         title=f"{subject} against {', '.join(baselines)}: {group.title}",
         subject=subject,
-        pairs=tuple(pairs),
-        notes=(*comparison_notes(mine, others, pairs), *group.notes),
+        pairs=tuple(_without(without_verdict(group.rows), pair) for pair in pairs),
+        notes=(*warnings_of(group.rows), *comparison_notes(mine, others, pairs), *group.notes),
     )
+
+
+def _without(withheld: frozenset[str], pair: Pair) -> Pair:
+    """Take back the verdicts by metrics that rank no row."""
+    differences = [
+        replace(item, verdict="withheld") if item.metric in withheld else item
+        for item in pair.differences
+    ]
+    classes = [
+        replace(item, verdict="withheld") if "iou" in withheld else item for item in pair.classes
+    ]
+    return replace(pair, differences=tuple(differences), classes=tuple(classes))
 
 
 def _tests(subject: Side, baseline: Side) -> dict[str, Tested]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from spade_eval.reports.statistics.power import ERROR
 
-Verdict = Literal["better", "worse", "no difference shown", "no interval"]
+Verdict = Literal["better", "worse", "no difference shown", "no interval", "withheld"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,6 +44,9 @@ class SeedResults:
     smallest: tuple[float, float]  # detectable difference of the surest and of the least sure pair
 
 
+NO_RESULTS = SeedResults(NOTHING_TESTED, 0, _UNKNOWN)
+
+
 def values_by_seed(row: SeededRow, metric: str) -> dict[int | None, float]:
     """Return the value of a metric of every seed."""
     return {
@@ -69,7 +72,7 @@ def seed_results(values: BySeed, larger_is_better: bool) -> SeedResults:
     """Test all pairs of rows with three seeds or more, paired by seed."""
     tested = {title: of for title, of in values.items() if _count(of) >= FIRST_VERDICT}
     if len(tested) < 2:
-        return SeedResults(NOTHING_TESTED, 0, _UNKNOWN)
+        return NO_RESULTS
 
     def test(one: str, other: str) -> tuple[float, float]:
         mine, theirs = _aligned(tested[one], tested[other])

@@ -72,6 +72,11 @@ def require_block(page: Path, name: str) -> None:
     _block(page, name)
 
 
+def has_block(page: Path, name: str) -> bool:
+    """Return whether a page has the block of that name."""
+    return page.is_file() and f"\n<!-- {name} -->\n" in page.read_text(encoding="utf-8")
+
+
 def _block(page: Path, name: str) -> tuple[str, int, int]:
     """Return the page, and where the content of its block begins and ends."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"

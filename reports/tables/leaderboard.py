@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from spade_eval.reports.measured.grouping import REFERENCE_KINDS, ProtocolGroup, ProtocolKey
+from spade_eval.reports.measured.grouping import CHEAT, REFERENCE_KINDS, ProtocolGroup, ProtocolKey
 from spade_eval.reports.measured.provenance import Origin
 from spade_eval.reports.measured.seeds import (
     SeededRow,
@@ -20,8 +20,10 @@ from spade_eval.reports.measured.seeds import (
     seeded_rows,
     spread_notes,
     warnings_of_seeds,
+    withheld_of_seeds,
 )
 from spade_eval.reports.statistics.over_seeds import (
+    NO_RESULTS,
     ImageIntervals,
     SeedResults,
     results_of,
@@ -47,8 +49,10 @@ def leaderboard(group: ProtocolGroup, run_folders: Sequence[Path] = ()) -> pd.Da
     rows = seeded_rows(group)
     metrics = metrics_of(rows)
     rows = _ranked(rows, metrics)
-    models = {row.title: row for row in rows if row.kind not in REFERENCE_KINDS}
-    results = results_of(models, metrics)
+    models = {row.title: row for row in rows if row.kind not in (*REFERENCE_KINDS, CHEAT)}
+    withheld = withheld_of_seeds(rows)
+    tested = {name: about for name, about in metrics.items() if name not in withheld}
+    results = {**dict.fromkeys(metrics, NO_RESULTS), **results_of(models, tested)}
     images = ImageIntervals(run_folders)
     frame = pd.DataFrame([_line(row, results, images) for row in rows])
     whole = ("seeds", "parameters", "train_steps", "N")

@@ -44,11 +44,12 @@ from spade_eval.reports.tables.table import (
 )
 from spade_eval.reports.tables.writing import write_forms
 
-_NAMES = ("source", "kind", "style_input", "until")  # flush left
+_NAMES = ("source", "kind", "style_input", "file_format", "until")  # flush left
 _SPEED = ("seconds", "images_per_second")  # of the whole job, of the generator; in files only
 _PRINTED_NAMES = {
     "train_steps": "steps",
     "style_input": "style input",
+    "file_format": "file format",
     "until": "stopped by",
     "N_real": "N real",
     "seconds": "job, s",

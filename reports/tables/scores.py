@@ -21,6 +21,7 @@ ROW_COLUMNS = (
     "source",
     "kind",
     "style_input",
+    "file_format",
     "parameters",
     "train_steps",
     "trainings",
@@ -92,6 +93,7 @@ def _scores_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
             "kind": pd.Series([row.kind for row in table_rows], dtype="object"),
             # Nullable integers, so that a missing count does not turn the others into floats.
             "style_input": pd.Series([item.style_input for item in firsts], dtype="object"),
+            "file_format": pd.Series([item.file_format for item in firsts], dtype="object"),
             "parameters": pd.array([item.parameters for item in firsts], dtype="Int64"),
             "train_steps": pd.array([item.train_steps for item in firsts], dtype="Int64"),
             "trainings": pd.array([_trainings(row) for row in table_rows], dtype="Int64"),

@@ -94,6 +94,16 @@ class RowFlags:
         ),
         WITHOUT_TABLE,
     ] = None
+    red_team: Annotated[
+        bool,
+        typer.Option(
+            "--red-team",
+            help="Also score rows that try to cheat, under all in-domain segmenters; the report "
+            "says which column tells them.",
+            rich_help_panel=ROWS,
+        ),
+        OUTSIDE_STUDIES,
+    ] = False
     compare: Annotated[
         list[str] | None,
         typer.Option(
@@ -183,11 +193,15 @@ class ScoredFlags:
             options.style_inputs(self.style_input or (), folders),
             self.noise_per.value,
             None if self.test_mode is None else self.test_mode.value,
+            rows.red_team,
         )
 
-    def config(self, run: RunFlags, budget: BudgetFlags) -> "RunConfig":
-        """Return the configuration that the flags describe."""
-        return options.run_config(**vars(run), **budget.changes(), **vars(self.scoring))
+    def config(self, run: RunFlags, budget: BudgetFlags, *, red_team: bool = False) -> "RunConfig":
+        """Return the configuration that the flags describe; a red team meets every segmenter."""
+        scoring = vars(self.scoring)
+        if red_team:
+            scoring = {**scoring, "segmenter": options.red_team_segmenters(**scoring)}
+        return options.run_config(**vars(run), **budget.changes(), **scoring)
 
     def workplace(
         self, config: "RunConfig", out: Path | None, world: "World | None" = None
@@ -263,7 +277,7 @@ def _measure(
     from spade_eval.engine import Benchmark
 
     with options.processes(context, device=asked.place.device, **vars(asked.processes)) as world:
-        config = asked.config(run, budget)
+        config = asked.config(run, budget, red_team=rows.red_team)
         request = asked.request(rows)
         given = (*request.checkpoints, *request.images)
         compared = comparing(rows.compare, rows.more_baselines, given, rows.model)

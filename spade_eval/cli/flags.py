@@ -106,7 +106,7 @@ class ScoringFlags:
     """How images are synthesized and scored, and how many."""
 
     profile: options.Profile = None
-    segmenter: options.Segmenter = None
+    segmenter: options.Segmenters = None
     filled_weights: options.FilledWeights = False
     fid_profile: options.FIDProfile = None
     samples: Annotated[

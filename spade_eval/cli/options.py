@@ -98,13 +98,26 @@ Profile = Annotated[
         "spade-paper-b, oasis, imaginaire or modern; see `spade-eval protocol`.",
     ),
 ]
+_SEGMENTERS = (
+    "Instead of the profile's: in-domain[-dilated|-pyramid], deeplab-v2, "
+    "upernet101[-baseline][-single], drn-d-105[-ms], mmseg:CONFIG[:CHECKPOINT], hf:NAME. One of a "
+    "paper alone, with profile modern."
+)
 Segmenter = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
         rich_help_panel=SCORING,
-        help="Instead of the profile's: deeplab-v2, upernet101[-baseline][-single], "
-        "drn-d-105[-ms], mmseg:CONFIG[:CHECKPOINT], hf:NAME. Alone, with profile modern.",
+        help=_SEGMENTERS,
+    ),
+]
+Segmenters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--segmenter",
+        metavar="NAME",
+        rich_help_panel=SCORING,
+        help=f"{_SEGMENTERS} Repeatable: each looks at the same images, in a table of its own.",
     ),
 ]
 FIDProfile = Annotated[
@@ -185,7 +198,7 @@ def run_config(
     budget: str,
     seed: int,
     size: str | None,
-    segmenter: str | None = None,
+    segmenter: str | Sequence[str] | None = None,
     filled_weights: bool = False,
     fid_profile: str | None = None,
     samples: int = 0,
@@ -194,18 +207,29 @@ def run_config(
     until: str | None = None,
     **changes: Any,
 ) -> "RunConfig":
-    """Return the configuration that flags describe; `changes` are fields of the budget."""
+    """Return the configuration that flags describe; `changes` are fields of the budget.
+
+    Of several segmenters the first one decides the profile.
+    """
     from spade_eval.config import PRECISIONS, RunConfig, budget_for
     from spade_eval.errors import lookup
-    from spade_eval.protocol import profile_name, protocol_for
+    from spade_eval.protocol import further_protocol, profile_name, protocol_for
 
-    name = profile_name(profile, dataset, segmenter)
-    protocol = protocol_for(name, dataset, segmenter, fid_profile, until)
+    first, *further = _each_once([segmenter] if isinstance(segmenter, str) else segmenter or [None])
+    name = profile_name(profile, dataset, first)
+    protocol = protocol_for(name, dataset, first, fid_profile, until)
     if until is not None and samples:
         raise UserError(
             f"--samples {samples} with --until {until}: diversity is measured on the whole split; "
             "leave one of them out"
         )
+    if until is not None and further:
+        raise UserError(
+            f"--segmenter {further[0]} with --until {until}: each of several segmenters would stop "
+            "elsewhere; give one, or leave --until out"
+        )
+    for name_of_other in further:
+        further_protocol(protocol, dataset, str(name_of_other))  # refused now
     pixels = protocol.size if size is None else parse_size(size)
     changed = budget_for(dataset, budget, size=pixels, **changes)
     return RunConfig(
@@ -214,13 +238,39 @@ def run_config(
         budget_name=budget,
         budget=changed,
         seed=seed,
-        segmenter=segmenter,
+        segmenter=first,
+        further_segmenters=tuple(map(str, further)),
         filled_weights=filled_weights,
         fid_profile=fid_profile,
         until=protocol.until or None,
         samples=samples,
         synthesis_precision=lookup(PRECISIONS, synthesis_precision, "precision"),
     )
+
+
+def red_team_segmenters(
+    segmenter: Sequence[str] | None = None, profile: str | None = None, **_: Any
+) -> Sequence[str]:
+    """Return the segmenters that a red team meets: in-domain ones, all unless some are given."""
+    from spade_eval.protocol import IN_DOMAIN, is_in_domain
+    from spade_eval.scoring.in_domain import ARCHITECTURES
+
+    names = list(segmenter or ARCHITECTURES)
+    foreign = [name for name in names if not is_in_domain(name)]
+    if foreign or profile not in (None, IN_DOMAIN):
+        raise UserError(
+            f"--red-team with {foreign[0] if foreign else profile}: its rows deceive an in-domain "
+            f"segmenter; leave --profile out and expect one of {', '.join(ARCHITECTURES)}"
+        )
+    return names
+
+
+def _each_once(names: Sequence[str | None]) -> list[str | None]:
+    if len(set(names)) < len(names):
+        raise UserError(
+            f"--segmenter: {', '.join(map(str, names))} holds a name twice; expected each once"
+        )
+    return list(names)
 
 
 def workplace(

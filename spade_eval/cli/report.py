@@ -90,9 +90,9 @@ def report(
 
 
 def _fill(run: Path, page: Path) -> None:
-    from spade_eval.reports.run_report import fill_page_with_scores
+    from spade_eval.reports.run_report import fill_page_with_run
 
-    filled = fill_page_with_scores(run, page)
+    filled = fill_page_with_run(run, page)
     wrote(filled)
     for path in filled:
         show(f"  {path}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spade_eval.cli import options
-from spade_eval.cli.console.conditions import ON_GENERATORS, WITH_SCORE_EVERY
+from spade_eval.cli.console.conditions import ON_GENERATORS, ON_SEGMENTERS, WITH_SCORE_EVERY
 from spade_eval.cli.console.output import show, wrote
 from spade_eval.cli.console.topics import SCORING, TRAINING
 from spade_eval.cli.flags import BudgetFlags, PlaceFlags, ProcessFlags, RunFlags, grouped
@@ -141,6 +141,16 @@ Model = Annotated[
     typer.Option(metavar="NAME", help="Generator to train.", rich_help_panel=TRAINING),
     ON_GENERATORS,
 ]
+InDomain = Annotated[
+    str,
+    typer.Option(
+        "--segmenter",
+        metavar="in-domain[-dilated|-pyramid]",
+        help="In-domain segmenter to train.",
+        rich_help_panel=TRAINING,
+    ),
+    ON_SEGMENTERS,
+]
 ScoreBy = Annotated[
     By,
     typer.Option(
@@ -182,12 +192,13 @@ def train(
     score_every: ScoreEvery = None,
     score_images: ScoreImages = 50,
     score_by: ScoreBy = By.miou,
+    segmenter: InDomain = "in-domain",
     place: PlaceFlags,
     processes: ProcessFlags,
 ) -> None:
     """Train; started again, continues where it was stopped. Prints the checkpoint's path."""
     if what is What.segmenter:
-        _train_segmenter(run, budget, place, processes)
+        _train_segmenter(segmenter, run, budget, place, processes)
         return
     from spade_eval.engine import Benchmark
 
@@ -202,7 +213,7 @@ def train(
 
 
 def _train_segmenter(
-    run: RunFlags, budget: BudgetFlags, place: PlaceFlags, processes: ProcessFlags
+    name: str, run: RunFlags, budget: BudgetFlags, place: PlaceFlags, processes: ProcessFlags
 ) -> None:
     if processes.gpus is not None:
         raise UserError(
@@ -213,10 +224,10 @@ def _train_segmenter(
         **vars(run), segmenter_steps=budget.steps, segmenter_batch_size=budget.batch_size
     )
     workplace = options.workplace(config, **vars(place))
-    _train_and_show(config, workplace, place.out or workplace.weights_dir)
+    _train_and_show(name, config, workplace, place.out or workplace.weights_dir)
 
 
-def _train_and_show(config: "RunConfig", place: "Workplace", folder: Path) -> None:
+def _train_and_show(name: str, config: "RunConfig", place: "Workplace", folder: Path) -> None:
     from spade_eval.datasets import open_dataset
     from spade_eval.scoring.in_domain import (
         SHIPPED_SIZES,
@@ -230,7 +241,7 @@ def _train_and_show(config: "RunConfig", place: "Workplace", folder: Path) -> No
         [open_dataset(config.dataset, split, size, place.data_root) for size in sizes]
         for split in ("train", "val")
     )
-    settings = segmenter_config(config.dataset, config.budget, train_splits)
+    settings = segmenter_config(config.dataset, config.budget, train_splits, name)
     path = train_segmenter(settings, train_splits, folder, place.device)
     wrote([path])
     show(path, checkpoint=path)

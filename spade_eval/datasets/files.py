@@ -153,6 +153,12 @@ def read_size(path: Path) -> Size:
     return height, width
 
 
+def read_format(path: Path) -> str:
+    """Read what kind of file a photo's is, "PNG" or "JPEG", by its content."""
+    with header_of(path) as image:
+        return image.format or "unknown"
+
+
 @contextmanager
 def header_of(path: Path) -> Iterator[Image.Image]:
     """Open a photo of which size and tags are wanted alone (of a PNG: the size)."""

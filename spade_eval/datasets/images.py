@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from spade_eval.datasets.files import (
     PHOTO_EXTENSIONS,
     files_by_stem,
+    read_format,
     read_photo,
     read_size,
     shortened,
@@ -55,6 +56,10 @@ class ImageFolder:
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         """Read (H, W, 3) RGB exactly as stored."""
         return read_photo(self._paths[index])
+
+    def file_formats(self) -> str:
+        """Name the kinds of file that the images are, by their content: "JPEG, PNG"."""
+        return ", ".join(sorted({read_format(path) for path in self._paths}))
 
     def content_sha256(self) -> str:
         """Hash stem and SHA-256 of the bytes of every file by SHA-256, in the order of stems."""

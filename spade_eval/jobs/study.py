@@ -186,7 +186,7 @@ def missing(benchmark: Benchmark, names: Sequence[str], given: Request | None = 
         return list(names)
     models = tuple(name for name in names if name != REFERENCES)
     rows = benchmark.rows(replace(given or Request(), models=models))
-    unknown = [row.name for row in rows if benchmark.job_sha256(row) not in recorded]
+    unknown = [row.name for row in rows if not recorded.issuperset(benchmark.jobs(row))]
     named = [name for name in unknown if name in models]
     return [*([REFERENCES] if len(unknown) > len(named) else []), *named]
 

@@ -20,6 +20,7 @@ METRICS: dict[str, "str | type[Metric]"] = {
     "kid": "spade_eval.metrics.kid:KID",
     "precision_recall": "spade_eval.metrics.precision_recall:PrecisionRecall",
     "density_coverage": "spade_eval.metrics.density_coverage:DensityCoverage",
+    "memorisation": "spade_eval.metrics.memorisation:Memorisation",
     "lpips_diversity": "spade_eval.metrics.diversity:LPIPSDiversity",
     "ms_ssim_diversity": "spade_eval.metrics.diversity:MSSSIMDiversity",
 }

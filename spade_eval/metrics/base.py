@@ -109,6 +109,7 @@ class ScoredSplit:
     class_average: ClassAverage = "target"
     features: Mapping[str, FeatureSet] = field(default_factory=dict)  # by column of the distance
     references: Mapping[str, FeatureSet] = field(default_factory=dict)  # the same of the photos
+    train_thumbnails: Tensor | None = None  # of training photos, where there are any
 
 
 def merged(metrics: Iterable["Metric"]) -> dict[int, dict[str, Tensor]]:

@@ -19,6 +19,8 @@ from spade_eval.metrics.neighbours import squared_distances, squared_radii
 class PrecisionRecall(FeatureMetric):
     """Both with k = 3."""
 
+    networks = ("inception", "in-domain")
+
     columns: ClassVar = {
         "precision": Column(
             label="precision",

@@ -17,7 +17,7 @@ from spade_eval.protocol import Protocol as ScoringProtocol
 from spade_eval.scoring.distances import Distance
 from spade_eval.scoring.segmenter import ScoringSegmenter
 from spade_eval.scoring.segmenter_input import entering, target_maps
-from spade_eval.segmenters.in_domain import InDomainFeatures, InDomainSegmenter, logits_and_features
+from spade_eval.segmenters.in_domain import InDomainFeatures, InDomainNetwork, logits_and_features
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Batch:
         entered = entering(rule, self.images, (targets.shape[-2], targets.shape[-1]))
         shared = None
         if judges.share_an_encoder:
-            logits, shared = logits_and_features(cast(InDomainSegmenter, network), entered)
+            logits, shared = logits_and_features(cast(InDomainNetwork, network), entered)
         else:
             logits = network(entered)
         # As argmax, the first of equal values, but three times faster on a CPU.

@@ -28,7 +28,7 @@ from spade_eval.records import sha256_of_json
 from spade_eval.scoring.reference_statistics import expected_identity, load_statistics
 from spade_eval.scoring.segmenter import ScoringSegmenter
 from spade_eval.segmenters.filled import fill
-from spade_eval.segmenters.in_domain import InDomainFeatures, InDomainSegmenter
+from spade_eval.segmenters.in_domain import InDomainFeatures, InDomainNetwork
 from spade_eval.weights import installed, is_installed, sha256_of_weights
 
 
@@ -124,7 +124,7 @@ def open_distances(
     """Open FID by each profile, or FD on the features of an in-domain segmenter in its place."""
     if in_domain is not None:
         network = in_domain.network
-        assert isinstance(network, InDomainSegmenter)
+        assert isinstance(network, InDomainNetwork)
         features = InDomainFeatures(network)
         return (Distance("fd_in_domain", in_domain.title, in_domain.sha256, features),)
     return tuple(

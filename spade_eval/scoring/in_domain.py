@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The in-domain segmenter of a dataset: the shipped one for scenes, else trained on demand."""
+"""The in-domain segmenters of a dataset: those shipped for scenes, else trained on demand.
+
+`in-domain` is the U-Net; the others, of other architecture and seed, check its verdicts.
+"""
 
 import dataclasses
 import functools
@@ -12,7 +15,7 @@ import torch
 from spade_eval.batches import segmenter_batch
 from spade_eval.config import Budget
 from spade_eval.datasets.base import Dataset, require_labelled, segmenter_of
-from spade_eval.errors import UserError, as_user_error
+from spade_eval.errors import UserError, as_user_error, lookup
 from spade_eval.files import locked
 from spade_eval.metrics.segmentation import SegmentationScores
 from spade_eval.models.checkpoints.files import (
@@ -24,11 +27,35 @@ from spade_eval.models.checkpoints.files import (
 from spade_eval.models.labels import Size
 from spade_eval.models.training.loop import Loop, LoopSettings
 from spade_eval.models.training.order import DataOrder
+from spade_eval.protocol import IN_DOMAIN
 from spade_eval.records import sha256_of_json
-from spade_eval.segmenters.in_domain import InDomainSegmenter
+from spade_eval.segmenters.in_domain import InDomainConfig, InDomainNetwork, InDomainSegmenter
+from spade_eval.segmenters.in_domain_dilated import InDomainDilated
+from spade_eval.segmenters.in_domain_pyramid import InDomainPyramid
 from spade_eval.segmenters.training import SegmenterBatch, SegmenterTraining
 
-SHIPPED = {"scenes": Path(__file__).parents[1] / "segmenters" / "scenes.safetensors"}
+
+@dataclass(frozen=True)
+class Architecture:
+    """An in-domain network and the seed of its training."""
+
+    network: type[InDomainNetwork]
+    seed: int
+    stored_as: torch.dtype = torch.float16  # rounded once, before anything is scored
+
+
+ARCHITECTURES = {
+    IN_DOMAIN: Architecture(InDomainSegmenter, seed=0, stored_as=torch.float32),
+    "in-domain-dilated": Architecture(InDomainDilated, seed=1),
+    "in-domain-pyramid": Architecture(InDomainPyramid, seed=2),
+}
+_WEIGHTS = Path(__file__).parents[1] / "segmenters"
+SHIPPED = {"scenes": _WEIGHTS / "scenes.safetensors"}
+# Of the networks that check the verdicts of the U-Net, by dataset and name.
+SHIPPED_CHECKS = {
+    ("scenes", name): _WEIGHTS / f"scenes-{name.removeprefix(IN_DOMAIN + '-')}.safetensors"
+    for name in ("in-domain-dilated", "in-domain-pyramid")
+}
 # The shipped weights score every size of scenes, so they are trained on two.
 SHIPPED_SIZES: dict[str, tuple[Size, ...]] = {"scenes": ((128, 128), (64, 64))}
 
@@ -44,17 +71,29 @@ class SegmenterConfig:
     batch_size: int
     base_channels: int = 24
     seed: int = 0
+    architecture: str = IN_DOMAIN  # a row of ARCHITECTURES
 
     @property
     def sha256(self) -> str:
-        return sha256_of_json(dataclasses.asdict(self))
+        fields = dataclasses.asdict(self)
+        if self.architecture == IN_DOMAIN:  # the only one there was: its files keep their names
+            del fields["architecture"]
+        return sha256_of_json(fields)
+
+
+def shipped(dataset: Dataset, name: str = IN_DOMAIN) -> Path | None:
+    """Return the weights of an in-domain segmenter that ship for a dataset."""
+    of = segmenter_of(dataset)
+    return SHIPPED.get(of) if name == IN_DOMAIN else SHIPPED_CHECKS.get((of, name))
 
 
 def segmenter_config(
-    dataset_name: str, budget: Budget, splits: Sequence[Dataset]
+    dataset_name: str, budget: Budget, splits: Sequence[Dataset], name: str = IN_DOMAIN
 ) -> SegmenterConfig:
-    """Return how a budget trains the in-domain segmenter on a training split at some sizes."""
+    """Return how a budget trains an in-domain segmenter on a training split at some sizes."""
     return SegmenterConfig(
+        architecture=name,
+        seed=lookup(ARCHITECTURES, name, "in-domain segmenter").seed,
         dataset=dataset_name,
         dataset_sha256=sha256_of_json([split.fingerprint() for split in splits]),
         sizes=tuple(split.size for split in splits),
@@ -102,12 +141,17 @@ def _train(
         "segmenter": dataclasses.asdict(network.config),
         "train": dataclasses.asdict(config),
     }
-    save_network(path, network.state_dict(), description)
+    stored_as = ARCHITECTURES[config.architecture].stored_as
+    weights = {
+        key: tensor.to(stored_as) if tensor.is_floating_point() else tensor
+        for key, tensor in network.state_dict().items()
+    }
+    save_network(path, weights, description)
     for state in (state_file, previous_state(state_file)):
         state.unlink(missing_ok=True)
 
 
-def load_in_domain(path: Path, dataset: Dataset) -> InDomainSegmenter:
+def load_in_domain(path: Path, dataset: Dataset) -> InDomainNetwork:
     """Read a weight file of `train_segmenter`, refused where its classes are not the dataset's."""
     network, trained_on = open_in_domain(path)
     expected = dataset.label_space.num_classes
@@ -119,13 +163,15 @@ def load_in_domain(path: Path, dataset: Dataset) -> InDomainSegmenter:
     return network
 
 
-def open_in_domain(path: Path) -> tuple[InDomainSegmenter, str]:
+def open_in_domain(path: Path) -> tuple[InDomainNetwork, str]:
     """Read a weight file of `train_segmenter`: the network, and the dataset it was trained on."""
     with as_user_error("segmenter"):
         description = load_description(path)
-    network = InDomainSegmenter(InDomainSegmenter.Config(**description["segmenter"]))
-    network.load_state_dict(load_weights(path))
-    return network.eval(), description["train"]["dataset"]
+    train = description["train"]
+    kind = lookup(ARCHITECTURES, train.get("architecture", IN_DOMAIN), "in-domain segmenter")
+    network = kind.network(InDomainConfig(**description["segmenter"]))
+    network.load_state_dict(load_weights(path))  # halves become floats
+    return network.eval().requires_grad_(False), train["dataset"]
 
 
 @torch.inference_mode()
@@ -140,11 +186,11 @@ def real_scores(path: Path, dataset: Dataset, device: torch.device) -> dict[str,
     return counts.compute()
 
 
-def _network(config: SegmenterConfig, dataset: Dataset) -> InDomainSegmenter:
+def _network(config: SegmenterConfig, dataset: Dataset) -> InDomainNetwork:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return InDomainSegmenter(
-            InDomainSegmenter.Config(
+        return ARCHITECTURES[config.architecture].network(
+            InDomainConfig(
                 num_classes=dataset.label_space.num_classes, base_channels=config.base_channels
             )
         )

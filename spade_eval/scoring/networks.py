@@ -10,12 +10,15 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
+from torch import Tensor
+
 from spade_eval.config import RunConfig
-from spade_eval.datasets.base import Dataset, HasPhotoFiles, segmenter_of
+from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError
 from spade_eval.metrics.feature_set import FeatureSet
 from spade_eval.metrics.fid_profiles import FIDProfile
-from spade_eval.protocol import IN_DOMAIN, Protocol, ResolvedProtocol
+from spade_eval.metrics.memorisation import num_compared
+from spade_eval.protocol import Protocol, ResolvedProtocol, is_in_domain
 from spade_eval.records import sha256_of_json
 from spade_eval.scoring.distances import (
     Distance,
@@ -23,9 +26,10 @@ from spade_eval.scoring.distances import (
     profiles_at_hand,
     stored_references,
 )
-from spade_eval.scoring.in_domain import SHIPPED, segmenter_config, train_segmenter
-from spade_eval.scoring.scorer import Scorer, cached_features
+from spade_eval.scoring.in_domain import segmenter_config, shipped, train_segmenter
+from spade_eval.scoring.scorer import Photos, Scorer, cached_features
 from spade_eval.scoring.segmenter import ScoringSegmenter, open_segmenter
+from spade_eval.scoring.train_photos import contents_of, kept_thumbnails
 from spade_eval.sources.source import RealPhotos
 from spade_eval.workplace import Workplace
 
@@ -62,19 +66,20 @@ class ScoringNetworks:
     def _in_domain_segmenter(self) -> Path:
         """Trained by the first process alone: it is small, and its bits decide every score."""
         place = self.place
-        shipped = SHIPPED.get(segmenter_of(self.dataset))
-        return shipped or place.world.on_first(self._trained_segmenter)
+        ours = shipped(self.dataset, self.protocol.segmenter)
+        return ours or place.world.on_first(self._trained_segmenter)
 
     def _trained_segmenter(self) -> Path:
         splits = [self.train_split()]
-        config = segmenter_config(self.config.dataset, self.config.budget, splits)
+        name = self.protocol.segmenter
+        config = segmenter_config(self.config.dataset, self.config.budget, splits, name)
         return train_segmenter(config, splits, self.place.weights_dir, self.place.device)
 
     @cached_property
     def profiles(self) -> Mapping[str, FIDProfile]:
         """The FID profiles that are compared, whose weights are there; see `profiles_at_hand`."""
         # A segmenter that is not trained for it is opened now: its file is the first to be missed.
-        in_domain = self.protocol.segmenter == IN_DOMAIN or self.segmenter.weights == "in-domain"
+        in_domain = is_in_domain(self.protocol.segmenter) or self.segmenter.weights == "in-domain"
         return profiles_at_hand(
             self.protocol.fid_profiles,
             self.place.weights_dir,
@@ -156,6 +161,23 @@ class ScoringNetworks:
                 features[item.column] = cached_features(path, made_by, make, self.place.world)
         return features
 
+    @cached_property
+    def photos(self) -> Photos:
+        """What the images of this run are compared with."""
+        found = self.thumbnails
+        return Photos(self.references, None if found is None else found[1])
+
+    @cached_property
+    def thumbnails(self) -> tuple[str, Tensor] | None:
+        """Hash and thumbnails of training photos; None where there are none or they are damaged."""
+        try:
+            train = self.train_split()
+            count = num_compared(self.count, len(train))
+            folder = self.place.run_folder / "cache"
+            return kept_thumbnails(train, count, folder, self.place.world)
+        except UserError:  # of files that nothing else of this run needs
+            return None
+
     def keep_floors(self) -> None:
         """Keep features of as many train photos beside those of the split's, for each distance.
 
@@ -167,7 +189,7 @@ class ScoringNetworks:
             if len(train) < self.count:
                 return
             scorer = dataclasses.replace(self.scorer, dataset=train)
-            photos = self.place.world.on_first(lambda: _contents(train, self.count))
+            photos = self.place.world.on_first(lambda: contents_of(train, self.count))
             for item in self.distances:
                 made_by = self.reference_sha256(item)
                 path = self.place.run_folder / "cache" / f"floor-{made_by[:16]}.npz"
@@ -182,12 +204,3 @@ def numbers_of(scorer: Scorer, class_names: Iterable[str]) -> frozenset[Hashable
     """Return what a scorer's rows hold: the columns of all metrics, and IoU of every class."""
     columns = {metric.column_of(name) for metric in scorer.metrics() for name in metric.columns}
     return frozenset(columns | {("iou", name) for name in class_names})
-
-
-def _contents(dataset: Dataset, count: int) -> list[str]:
-    """Identify the first photos of a split; of files, the rest of a large split is not read."""
-    return (
-        dataset.photo_hashes(count)
-        if isinstance(dataset, HasPhotoFiles)
-        else [dataset.fingerprint()]
-    )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One source of images scored once: every batch goes through all metrics, then they compute."""
 
+import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,14 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class Photos:
+    """What images are compared with."""
+
+    references: Mapping[str, FeatureSet]  # of the split's photos, by column of the distance
+    train_thumbnails: Tensor | None = None  # of training photos, where there are any
+
+
+@dataclass(frozen=True)
 class Scorer(Judges):
     """A split, a protocol and the networks that score it, in all processes of a `world`.
 
@@ -75,21 +84,15 @@ class Scorer(Judges):
 
         `references` holds features of the photos for every distance's column.
         """
-        if any(distance.scores_floats for distance in self.distances):
-            require_floats(source)
-        metrics, names, stopping = self.metrics(), {}, Stopping(self.protocol)
-        for batch in self.batches(source):
-            for metric in metrics:
-                metric.update(batch)
-            names[batch.number] = batch.names
-            if writer is not None:
-                writer.write(batch.places, batch.samples, batch.images)
-            if stopping.is_met_with(batch):
-                break
+        (scores,) = score_together([self], source, [Photos(references)], writer)
+        return scores
+
+    def gathered(self, metrics: Sequence[Metric], names: Mapping[int, list[str]]) -> list[Part]:
+        """Return what the metrics of all processes kept, in the order of the batches."""
         parts = {number: (names[number], rows) for number, rows in merged(metrics).items()}
         num_batches = len(parts) if self.protocol.until else self.num_batches
         batches: list[Part] = self.world.gathered(parts, num_batches)
-        return self.world.on_first(lambda: self._scores(metrics, batches, references))
+        return batches
 
     def metrics(self) -> list[Metric]:
         """Return new ones: every row of METRICS that this run can compute."""
@@ -97,13 +100,10 @@ class Scorer(Judges):
         plain = [kind() for kind in kinds if not issubclass(kind, FeatureMetric)]
         return [*plain, *(metric for item in self.distances for metric in item.metrics)]
 
-    def _scores(
-        self,
-        metrics: Sequence[Metric],
-        batches: Sequence[Part],
-        references: Mapping[str, FeatureSet],
+    def scores_of(
+        self, metrics: Sequence[Metric], batches: Sequence[Part], photos: Photos
     ) -> Scores:
-        """Compute the scores of a split from the batches of all processes."""
+        """Compute the scores of a split from the batches of all processes; in the first one."""
         rows = in_order(kept for _, kept in batches)
         split = ScoredSplit(
             rows=rows,
@@ -112,7 +112,8 @@ class Scorer(Judges):
             features={
                 item.column: FeatureSet.of(rows[features_key(item)]) for item in self.distances
             },
-            references=references,
+            references=photos.references,
+            train_thumbnails=photos.train_thumbnails,
         )
         names = [name for of_batch, _ in batches for name in of_batch]
         per_image = stored_counts(names, rows["class_counts"], rows["num_ignored"])
@@ -177,6 +178,39 @@ class Scorer(Judges):
                 floats = source.floats(indices, samples).to(self.device).contiguous()
                 yield Batch(self, number, indices, samples, floats)
                 progress.advance(len(samples))
+
+
+def score_together(
+    scorers: Sequence[Scorer],
+    source: Source,
+    photos: Sequence[Photos],
+    writer: ImageWriter | None = None,
+) -> list[Scores]:
+    """Score a source by several scorers of one split and batch size: each image is made once."""
+    first = scorers[0]
+    if any(distance.scores_floats for scorer in scorers for distance in scorer.distances):
+        require_floats(source)
+    metrics, names = [scorer.metrics() for scorer in scorers], {}
+    stopping = Stopping(first.protocol)
+    for batch in first.batches(source):
+        for scorer, own in zip(scorers, metrics, strict=True):
+            judged = batch if scorer is first else dataclasses.replace(batch, judges=scorer)
+            for metric in own:
+                metric.update(judged)
+        names[batch.number] = batch.names
+        if writer is not None:
+            writer.write(batch.places, batch.samples, batch.images)
+        if stopping.is_met_with(batch):
+            break
+    gathered = [scorer.gathered(own, names) for scorer, own in zip(scorers, metrics, strict=True)]
+    return first.world.on_first(
+        lambda: [
+            scorer.scores_of(own, batches, against)
+            for scorer, own, batches, against in zip(
+                scorers, metrics, gathered, photos, strict=True
+            )
+        ]
+    )
 
 
 def cached_features(

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which network scores a run: its weights and their hash, and how label values become its classes.
 
-`in-domain` is the small U-Net of this suite; a name of `SEGMENTERS` is a paper's; `mmseg:CONFIG` or
+`in-domain` is the small U-Net of this suite, `in-domain-dilated` and `in-domain-pyramid` check its
+verdicts; a name of `SEGMENTERS` is a paper's; `mmseg:CONFIG` or
 `mmseg:CONFIG:CHECKPOINT` and `hf:NAME_OR_DIR` come from other libraries.
 """
 
@@ -23,9 +24,9 @@ from spade_eval.datasets.file_dataset import FileDataset
 from spade_eval.errors import UserError, as_user_error, lookup
 from spade_eval.models.checkpoints.safe_load import load_tensors
 from spade_eval.models.labels import IGNORE_INDEX
-from spade_eval.protocol import IN_DOMAIN
+from spade_eval.protocol import is_in_domain
 from spade_eval.records import sha256_of_file, sha256_of_json
-from spade_eval.scoring.in_domain import load_in_domain
+from spade_eval.scoring.in_domain import ARCHITECTURES, load_in_domain
 from spade_eval.segmenters import SEGMENTERS
 from spade_eval.segmenters.base import Segmenter
 from spade_eval.segmenters.entry import SegmenterEntry
@@ -67,7 +68,8 @@ def open_segmenter(
 
     `short_sides` are UperNet's scales where a protocol wants others than the segmenter's own.
     """
-    if name == IN_DOMAIN:
+    if is_in_domain(name):
+        lookup(ARCHITECTURES, name, "segmenter")
         return _in_domain(in_domain(), dataset, device)
     kind, _, rest = name.partition(":")
     if kind == "mmseg" and rest:
@@ -82,7 +84,7 @@ def _in_domain(path: Path, dataset: Dataset, device: torch.device) -> ScoringSeg
     names, labels = _own_classes(dataset)
     network = load_in_domain(path, dataset).to(device)
     return ScoringSegmenter(
-        "in-domain U-Net", network, sha256_of_file(path), "in-domain", names, labels
+        network.title, network, sha256_of_file(path), "in-domain", names, labels
     )
 
 
@@ -94,7 +96,7 @@ def _published(
     filled: bool,
     options: Mapping[str, Any],
 ) -> ScoringSegmenter:
-    entry = lookup({**SEGMENTERS, IN_DOMAIN: None}, name, "segmenter")
+    entry = lookup({**SEGMENTERS, **dict.fromkeys(ARCHITECTURES)}, name, "segmenter")
     assert entry is not None
     if entry.labels != _scored_labels(dataset):
         raise UserError(

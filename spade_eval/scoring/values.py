@@ -11,6 +11,8 @@ from spade_eval.metrics.base import FeatureMetric, Metric, ScoredSplit
 from spade_eval.records import Measurement
 from spade_eval.scoring.distances import Distance
 
+_OF_TRAIN_PHOTOS = ("memorised", "leaked")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
@@ -43,20 +45,24 @@ def computed(metric: Metric, split: ScoredSplit, fields: Mapping[str, Any]) -> I
 
 
 def with_provenance(
-    values: Sequence[Value], num_images: int, references_sha256: Mapping[str, str]
+    values: Sequence[Value],
+    num_images: int,
+    references_sha256: Mapping[str, str],
+    train_sha256: str | None = None,
 ) -> list[Value]:
-    """Say of the values of distances what was compared.
+    """Say of the values of distances what was compared, and of copies whose photos.
 
     `references_sha256` names, by column of the distance, the photos compared with.
     """
-    return [
-        value
-        if value.distance is None
-        else dataclasses.replace(
-            value, fields=_compared(value.distance, num_images, references_sha256)
-        )
-        for value in values
-    ]
+    made = []
+    for value in values:
+        fields = value.fields
+        if value.distance is not None:
+            fields = _compared(value.distance, num_images, references_sha256)
+        elif value.metric in _OF_TRAIN_PHOTOS:
+            fields = {**fields, "reference_sha256": train_sha256}
+        made.append(dataclasses.replace(value, fields=fields))
+    return made
 
 
 def _compared(

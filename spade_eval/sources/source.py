@@ -29,9 +29,12 @@ _GREY = 128
 class Source(Protocol):
     """A row of the table: a name, its provenance, and images in split order."""
 
-    name: str
-    # The fields of `Measurement` that say whose images these are.
-    provenance: Mapping[str, Any]
+    @property
+    def name(self) -> str: ...
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """The fields of `Measurement` that say whose images these are."""
+        ...
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -118,9 +121,14 @@ class SynthesizedFolder:
         self.name = name
         self.folder = ImageFolder(directory, dataset.names, dataset.size, count)
         digest = self.folder.content_sha256()
-        self.provenance: Mapping[str, Any] = {
+        # What decides which images these are.
+        self.identity: Mapping[str, Any] = {
             "source_kind": "images", "source_sha256": digest, "style_input": style_input
         }  # fmt: skip
+        self.provenance: Mapping[str, Any] = {
+            **self.identity,
+            "file_format": self.folder.file_formats(),
+        }
         self.notes = (*_notes_of_style(name, style_input), *self._notes_of_numbers())
 
     def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:

@@ -18,7 +18,7 @@ from spade_eval.models.losses.perceptual import (
 from spade_eval.models.losses.vgg19 import ALL, vgg16_trunk, vgg19_trunk
 from spade_eval.models.systems.base import System
 from spade_eval.scoring.in_domain import SHIPPED, open_in_domain
-from spade_eval.segmenters.in_domain import InDomainSegmenter
+from spade_eval.segmenters.in_domain import InDomainNetwork, InDomainSegmenter
 from spade_eval.weights import LITE0, VGG16, VGG19, WeightFile, installed, is_installed
 
 _FILES: dict[PerceptualNetwork, WeightFile] = {"vgg19": VGG19, "vgg16": VGG16, "lite0": LITE0}
@@ -80,7 +80,8 @@ def measure_of(
     if network == "none":
         return None
     if network == "in-domain":
-        return _in_domain_loss(open_in_domain(SHIPPED[dataset])[0])
+        segmenter, _ = open_in_domain(SHIPPED[dataset])
+        return _in_domain_loss(segmenter)
     weights = load_tensors(installed(_FILES[network], weights_dir))
     return system.measure(weights) if network in _TRUNKS else lite0_loss(weights)
 
@@ -97,14 +98,14 @@ def without_content(network: PerceptualNetwork, system: type[System]) -> nn.Modu
     return None
 
 
-def _in_domain_loss(segmenter: InDomainSegmenter) -> PerceptualLoss:
+def _in_domain_loss(segmenter: InDomainNetwork) -> PerceptualLoss:
     return PerceptualLoss(_Stages(segmenter), equal_weights(_IN_DOMAIN_DISTANCES))
 
 
 class _Stages(nn.Module):
     """What the in-domain segmenter's encoder makes of images, at three resolutions."""
 
-    def __init__(self, segmenter: InDomainSegmenter) -> None:
+    def __init__(self, segmenter: InDomainNetwork) -> None:
         super().__init__()
         self.segmenter = segmenter.requires_grad_(False).eval()
 

@@ -100,6 +100,7 @@ def test_a_record_tells_all_that_is_needed(trained_in: Make) -> None:
     names = benchmark.dataset.label_space.class_names
     assert {item.metric for item in items} == {
         "miou", "acc_valid", "acc_all", "mean_accuracy", "fwiou", "iou", "fd_in_domain",
+        "precision", "recall", "memorised", "leaked",
     }  # fmt: skip
     assert [item.class_name for item in items if item.metric == "iou"] == list(names)
     item: Measurement = next(item for item in items if item.metric == "fd_in_domain")
@@ -311,7 +312,7 @@ def test_one_image_has_no_distance_and_is_refused_before_any_is_made(benchmark_i
     assert not (benchmark.place.run_folder / "images").exists()
     assert not list(benchmark.store)
     benchmark.dataset = Scenes("val", (64, 64), length=1)
-    del benchmark.networks
+    del benchmark.panel
     with pytest.raises(UserError, match=r"the split holds no more: .* --fid-profile none"):
         benchmark.run(Request())
 

@@ -76,6 +76,7 @@ WITH_IMAGES = Effect(
     lambda values: any(not is_checkpoint(Path(item)) for item in values.get("images") or ()),
 )
 ON_GENERATORS = Effect("for generators", _is_generator, among="what")
+ON_SEGMENTERS = Effect("for segmenters", lambda values: not _is_generator(values), among="what")
 WITH_GPUS = Effect("with --gpus", lambda values: values.get("gpus") is not None)
 WITH_NODES = Effect("with several --nodes", lambda values: values.get("nodes", 1) > 1)
 WITH_SCORE_EVERY = Effect(

@@ -5,12 +5,14 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from counted import write_run
 from synthetic import group, job, run
 
-from spade_eval.records import Measurement
-from spade_eval.reports.measured.failures import warnings_of
+from spade_eval.records import Measurement, RecordStore
+from spade_eval.reports.measured.failures import warnings_of, without_verdict
 from spade_eval.reports.run_report import report_text
-from spade_eval.reports.statistics.intervals import Uncertainty
+from spade_eval.reports.statistics.intervals import Uncertainty, standings_of
+from spade_eval.reports.statistics.sides import Side
 from spade_eval.reports.tables.formats import as_markdown, as_text
 from spade_eval.reports.tables.latex import as_latex
 from spade_eval.reports.tables.leaderboard import leaderboard, leaderboard_table
@@ -80,3 +82,46 @@ def test_diversity_is_of_generators_alone() -> None:
     diverse = dataclasses.replace(job("spade")[0], metric="lpips", num_samples=10)
     items = [*run(["spade"]), diverse]
     assert warnings_of(group(items).rows) == ()
+
+
+def test_the_label_map_in_its_own_colours_is_a_floor_too() -> None:
+    items = [*with_miou(0.4), *job("label colours", "label colours")]
+    above = [
+        dataclasses.replace(item, value=0.5)
+        if (item.metric, item.source) == ("miou", "label colours")
+        else item
+        for item in items
+    ]
+    (warning,) = warnings_of(group(above).rows)
+    assert "the label map in its own colours reaches 50.0%" in warning
+
+
+@pytest.mark.parametrize(("real", "ranked"), [(0.9, True), (0.05, False)])
+def test_a_segmenter_that_fails_ranks_no_row(real: float, ranked: bool, tmp_path: Path) -> None:
+    write_run(tmp_path, {"real": 0.05, "mine": 0.3, "bad": 0.7})
+    measured = [
+        dataclasses.replace(item, value=real)
+        if (item.source, item.metric) == ("real", "miou")
+        else item
+        for item in RecordStore(tmp_path / "records.jsonl")
+    ]
+    rows = group(measured).rows
+    sides = {row.title: Side.open(row, tmp_path) for row in rows if row.title != "real"}
+    standings = standings_of(rows, sides)
+    assert ("miou" in standings) is ranked
+    assert standings["fd_in_domain"].marked == {"mine"}, "a distance does not ask its classes"
+
+
+def test_cheats_compete_with_nobody(tmp_path: Path) -> None:
+    write_run(tmp_path, {"real": 0.05, "mine": 0.3, "bad": 0.7, "cheat": 0.1})
+    measured = [
+        dataclasses.replace(item, source_kind="cheat") if item.source == "cheat" else item
+        for item in RecordStore(tmp_path / "records.jsonl")
+    ]
+    rows = group(measured).rows
+    sides = {row.title: Side.open(row, tmp_path) for row in rows if row.title != "real"}
+    assert standings_of(rows, sides)["miou"].marked == {"mine"}
+
+
+def test_few_copies_are_no_merit() -> None:
+    assert {"memorised", "leaked"} <= without_verdict(group(with_miou(0.9)).rows)

@@ -4,6 +4,7 @@
 import csv
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -60,6 +61,21 @@ def test_a_clear_difference_is_shown_and_none_is_not(run_folder: Path) -> None:
     assert [item.difference for item in bad.classes] == sorted(
         (item.difference for item in bad.classes), reverse=True
     )
+
+
+def test_a_segmenter_that_fails_on_photos_gives_no_verdict(run_folder: Path) -> None:
+    measurements = [
+        replace(item, value=0.05) if (item.source, item.metric) == ("real", "miou") else item
+        for item in RecordStore(run_folder / "records.jsonl")
+    ]
+    comparison = compare(group(measurements), "mine", ["bad"], run_folder)
+    assert comparison.notes[0].startswith("The segmenter fails on the real photos")
+    (pair,) = comparison.pairs
+    shown = {item.metric: item.verdict for item in pair.differences}
+    assert shown["miou"] == shown["acc_valid"] == "withheld"
+    assert shown["fd_in_domain"] == "better"
+    assert {item.verdict for item in pair.classes} == {"withheld"}
+    assert all(item.low > 0 for item in pair.differences if item.metric == "miou"), "kept"
 
 
 def test_a_row_against_itself_has_no_difference(run_folder: Path) -> None:

@@ -10,7 +10,7 @@ from synthetic import job
 from spade_eval.errors import UserError
 from spade_eval.papers.tables import paper_table_called
 from spade_eval.reports.measured.provenance import shared_provenance
-from spade_eval.reports.run_report import fill_page_with_scores, write_run_tables
+from spade_eval.reports.run_report import fill_page_with_run, write_run_tables
 from spade_eval.reports.runs import open_run
 from spade_eval.reports.tables.filled_page import fill_page, fill_with_figure, fill_with_table
 
@@ -41,7 +41,7 @@ def test_scores_of_a_run_fill_their_block(tmp_path: Path) -> None:
     write_run_tables(open_run(tmp_path / "run"))
     page = tmp_path / "README.md"
     page.write_text("# Title\n<!-- scores -->\n<!-- /scores -->\nEnd\n")
-    written = fill_page_with_scores(tmp_path / "run", page)
+    written = fill_page_with_run(tmp_path / "run", page)
     assert written == [page, tmp_path / "README-scores.csv"]
     text = page.read_text()
     assert text.startswith("# Title\n<!-- scores -->\n```text\nscenes val, 60 images")
@@ -52,7 +52,7 @@ def test_scores_of_a_run_fill_their_block(tmp_path: Path) -> None:
     assert written[1].read_bytes() == stored.read_bytes()
     write_run(tmp_path / "run", {"real": 0.2}, height=128, protocol_sha256="f" * 64)
     with pytest.raises(UserError, match="scored under 2 protocols"):
-        fill_page_with_scores(tmp_path / "run", page)
+        fill_page_with_run(tmp_path / "run", page)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,8 @@ def test_every_number_of_the_features_is_made(files: tuple[Path, Path]) -> None:
     extra = from_features(RecordedSpace("clean-fid", is_extra=True), *files)
     assert extra == {"fid_clean-fid": found["fid"]}
     in_domain = from_features(RecordedSpace(None, is_extra=False), *files)
-    assert in_domain == {"fd_in_domain": found["fid"]}
+    same = {name: found[name] for name in ("precision", "recall")}
+    assert in_domain == {"fd_in_domain": found["fid"], **same}
 
 
 def test_what_depends_on_the_machine_is_not_made(files: tuple[Path, Path]) -> None:
