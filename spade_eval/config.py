@@ -122,6 +122,7 @@ class RunConfig:
     further_segmenters: tuple[str, ...] = ()  # that look at the same images as well
     fid_profile: str | None = None  # None: those of the profile
     until: str | None = None  # rule by which scoring stops, as "miou+-0.5"; None: the whole split
+    features: tuple[str, ...] = ()  # of further networks that are compared, rows of FEATURES
     samples: int = 0  # images per label map whose diversity is measured; 0 measures none
     filled_weights: bool = False  # deterministic noise in the place of the segmenter's weights
     synthesis_precision: Precision = "float32"  # in which generators make the images to score
@@ -140,10 +141,9 @@ class RunConfig:
         for later in ("perceptual", "label_input"):
             if fields["budget"][later] is None:
                 del fields["budget"][later]
-        if self.until is None:
-            del fields["until"]
-        if not self.further_segmenters:
-            del fields["further_segmenters"]
+        for later in ("until", "further_segmenters", "features"):
+            if not fields[later]:
+                del fields[later]
         return fields
 
     @property

@@ -19,6 +19,7 @@ from spade_eval.records import Measurement
 from spade_eval.reports.measured.counts import average_of, counts_path, features_path
 from spade_eval.reports.measured.grouping import Row, rows_of
 from spade_eval.reports.statistics.bootstrap import RESAMPLED_METRICS, resampled
+from spade_eval.reports.statistics.stored_distances import is_frechet
 
 # Sums of 64-bit floats in another order than torch's.
 _SAME = 1e-9
@@ -123,13 +124,13 @@ def _from_features(
     from spade_eval.metrics.recomputed import RecordedSpace, from_features
 
     computed: dict[Key, float | None] = {}
-    networks = {(item.fid_profile, item.reference_sha256): item for item in items}
-    for (profile, reference), item in networks.items():
-        real, made = photos.get(reference), features_path(folder, item)
-        if reference is None or real is None or not (real.is_file() and made.is_file()):
+    for item in items:
+        real, made = photos.get(item.reference_sha256), features_path(folder, item)
+        if not is_frechet(item.metric) or real is None:
             continue
-        is_extra = any(other.metric == f"fid_{profile}" for other in items)
-        numbers = from_features(RecordedSpace(profile, is_extra), real, made)
+        if not (real.is_file() and made.is_file()):
+            continue
+        numbers = from_features(RecordedSpace(item.metric, item.fid_profile), real, made)
         computed |= {(metric, None): value for metric, value in numbers.items()}
     return computed
 

@@ -32,6 +32,8 @@ _METRIC_ORDER = (
     "mean_accuracy",
     "fid",
     "fd_in_domain",
+    "fd_lite0",
+    "fd_lite0_64",
 )
 
 

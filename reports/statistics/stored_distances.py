@@ -225,8 +225,8 @@ def _kept_path(cache: Path, item: Measurement, form: str) -> Path:
 
 
 def is_frechet(metric: str) -> bool:
-    """Return whether it is FID by any profile, or the distance of in-domain features."""
-    return metric == "fd_in_domain" or metric == "fid" or metric.startswith("fid_")
+    """Return whether it is FID by any profile, or the distance of another network's features."""
+    return metric == "fid" or metric.startswith(("fid_", "fd_"))
 
 
 def is_kernel(metric: str) -> bool:

@@ -109,6 +109,15 @@ class ScoringFlags:
     segmenter: options.Segmenters = None
     filled_weights: options.FilledWeights = False
     fid_profile: options.FIDProfile = None
+    features: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="lite0",
+            help="A further network whose features are compared, in columns of their own: "
+            "EfficientNet-Lite0. Repeatable.",
+            rich_help_panel=SCORING,
+        ),
+    ] = None
     samples: Annotated[
         int,
         typer.Option(

@@ -201,6 +201,7 @@ def run_config(
     segmenter: str | Sequence[str] | None = None,
     filled_weights: bool = False,
     fid_profile: str | None = None,
+    features: Sequence[str] | None = None,
     samples: int = 0,
     profile: str | None = None,
     synthesis_precision: str = "float32",
@@ -243,9 +244,22 @@ def run_config(
         filled_weights=filled_weights,
         fid_profile=fid_profile,
         until=protocol.until or None,
+        features=feature_networks(features or ()),
         samples=samples,
         synthesis_precision=lookup(PRECISIONS, synthesis_precision, "precision"),
     )
+
+
+def feature_networks(names: Sequence[str]) -> tuple[str, ...]:
+    """Return those of --features, each once; `UserError` for others."""
+    if not names:
+        return ()
+    from spade_eval.errors import lookup
+    from spade_eval.scoring.feature_networks import FEATURES
+
+    for name in names:
+        lookup(FEATURES, name, "feature network of --features")
+    return tuple(dict.fromkeys(names))
 
 
 def red_team_segmenters(

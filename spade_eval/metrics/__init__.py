@@ -17,6 +17,8 @@ METRICS: dict[str, "str | type[Metric]"] = {
     "segmentation": "spade_eval.metrics.segmentation:Segmentation",
     "fid": "spade_eval.metrics.fid:FID",
     "fd_in_domain": "spade_eval.metrics.fid:InDomainFD",
+    "fd_lite0": "spade_eval.metrics.fid:Lite0FD",
+    "fd_lite0_64": "spade_eval.metrics.fid:Lite0DirectionsFD",
     "kid": "spade_eval.metrics.kid:KID",
     "precision_recall": "spade_eval.metrics.precision_recall:PrecisionRecall",
     "density_coverage": "spade_eval.metrics.density_coverage:DensityCoverage",

@@ -34,9 +34,15 @@ class Column:
     description: str
 
 
+FeatureKind = Literal["inception", "in-domain", "lite0", "lite0-64"]
+"""Whose features a distance compares; `scoring.feature_networks` opens the last two."""
+
+
 class FeatureSpace(Protocol):
     """A network whose features are compared, and the column of its distance."""
 
+    @property
+    def kind(self) -> FeatureKind: ...
     @property
     def column(self) -> str: ...
     @property
@@ -179,7 +185,7 @@ class FeatureMetric(Metric):
     """A metric of two sets of features; there is an object for each feature space of a run."""
 
     # Of which networks it compares features.
-    networks: ClassVar[Sequence[Literal["inception", "in-domain"]]] = ("inception",)
+    networks: ClassVar[Sequence[FeatureKind]] = ("inception",)
     # Whether each FID profile of a run gets a column, or only the first.
     of_every_profile: ClassVar[bool] = False
     # Images a side: enough for neighbourhoods of five others (density and coverage), and for pairs
@@ -193,9 +199,7 @@ class FeatureMetric(Metric):
     @classmethod
     def applies_to(cls, space: FeatureSpace) -> bool:
         """Return whether these features are its own."""
-        network: Literal["inception", "in-domain"]
-        network = "in-domain" if space.profile is None else "inception"
-        return network in cls.networks and (cls.of_every_profile or not space.is_extra)
+        return space.kind in cls.networks and (cls.of_every_profile or not space.is_extra)
 
     def column_of(self, name: str) -> str:
         """Return what records call one of `columns`: each FID of a run by another name."""

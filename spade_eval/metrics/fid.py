@@ -31,7 +31,15 @@ class FID(FeatureMetric):
         return {self.space.column: distance}
 
 
-class InDomainFD(FeatureMetric):
+class FD(FeatureMetric):
+    """The distance of features of another network, at the head of a column of its own."""
+
+    def compare(self, real: FeatureSet, synthesized: FeatureSet) -> dict[str, float | None]:
+        """Compute the distance of two sets."""
+        return {self.space.column: frechet_distance(real.moments, synthesized.moments)}
+
+
+class InDomainFD(FD):
     """The distance of features of the segmenter that was trained on the dataset itself."""
 
     columns: ClassVar = {
@@ -44,6 +52,30 @@ class InDomainFD(FeatureMetric):
     }
     networks = ("in-domain",)
 
-    def compare(self, real: FeatureSet, synthesized: FeatureSet) -> dict[str, float | None]:
-        """Compute the distance of two sets."""
-        return {self.space.column: frechet_distance(real.moments, synthesized.moments)}
+
+class Lite0FD(FD):
+    """The distance of features of EfficientNet-Lite0, a classifier of ImageNet."""
+
+    columns: ClassVar = {
+        "fd_lite0": Column(
+            label="FD (EfficientNet-Lite0)",
+            unit="",
+            larger_is_better=False,
+            description="Fréchet distance of features of EfficientNet-Lite0, trained on ImageNet",
+        ),
+    }
+    networks = ("lite0",)
+
+
+class Lite0DirectionsFD(FD):
+    """The same along few directions, of which also few images tell the covariance."""
+
+    columns: ClassVar = {
+        "fd_lite0_64": Column(
+            label="FD (EfficientNet-Lite0, 64 directions)",
+            unit="",
+            larger_is_better=False,
+            description="the same along the first 64 principal directions of training photos",
+        ),
+    }
+    networks = ("lite0-64",)

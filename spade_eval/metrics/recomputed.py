@@ -10,27 +10,34 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spade_eval.metrics import columns, metric_classes
-from spade_eval.metrics.base import FeatureMetric
+from spade_eval.metrics.base import FeatureKind, FeatureMetric
 from spade_eval.metrics.feature_set import FeatureSet
 from spade_eval.metrics.fid_profiles import FID_PROFILES, FIDProfile
+
+_OF_COLUMN: dict[str, FeatureKind] = {
+    "fd_in_domain": "in-domain", "fd_lite0": "lite0", "fd_lite0_64": "lite0-64",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class RecordedSpace:
-    """A feature network as records name it: FD of the in-domain segmenter has no profile."""
+    """A feature network as records name it: by the column of its distance."""
 
-    profile_name: str | None
-    is_extra: bool  # whether its FID is not the first of the run
+    column: str
+    profile_name: str | None  # of FID
+
+    @property
+    def kind(self) -> FeatureKind:
+        return _OF_COLUMN.get(self.column, "inception")
+
+    @property
+    def is_extra(self) -> bool:
+        """Whether its FID is not the first of the run."""
+        return self.column.startswith("fid_")
 
     @property
     def profile(self) -> FIDProfile | None:
         return None if self.profile_name is None else FID_PROFILES[self.profile_name]
-
-    @property
-    def column(self) -> str:
-        if self.profile_name is None:
-            return "fd_in_domain"
-        return f"fid_{self.profile_name}" if self.is_extra else "fid"
 
 
 def from_features(

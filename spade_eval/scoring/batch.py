@@ -14,7 +14,7 @@ from spade_eval.datasets.base import Dataset, Sample
 from spade_eval.metrics.base import FeatureSpace
 from spade_eval.metrics.segmentation import class_counts
 from spade_eval.protocol import Protocol as ScoringProtocol
-from spade_eval.scoring.distances import Distance
+from spade_eval.scoring.distances import Distance, FeatureNetwork
 from spade_eval.scoring.segmenter import ScoringSegmenter
 from spade_eval.scoring.segmenter_input import entering, target_maps
 from spade_eval.segmenters.in_domain import InDomainFeatures, InDomainNetwork, logits_and_features
@@ -32,15 +32,15 @@ class Judges:
     device: torch.device
 
     @property
-    def share_an_encoder(self) -> bool:
-        """Whether the only distance compares maps that the segmenter makes on its way."""
-        networks = [distance.network for distance in self.distances]
-        return (
-            self.protocol.segmenter_input.filter == "none"
-            and len(networks) == 1
-            and isinstance(networks[0], InDomainFeatures)
-            and networks[0].segmenter is self.segmenter.network
-        )
+    def shares_an_encoder(self) -> Distance | None:
+        """The distance that compares maps which the segmenter makes on its way; None: none does."""
+        if self.protocol.segmenter_input.filter != "none":
+            return None
+        for distance in self.distances:
+            network = distance.network
+            if isinstance(network, InDomainFeatures):
+                return distance if network.segmenter is self.segmenter.network else None
+        return None
 
 
 @dataclass(frozen=True)
@@ -95,20 +95,30 @@ class Batch:
     @cached_property
     def _features(self) -> dict[str, Tensor]:
         """Features by column of every distance."""
-        if self.judges.share_an_encoder:
-            (distance,), (_, _, shared) = self.judges.distances, self._judged
+        shares, made = self.judges.shares_an_encoder, {}
+        if shares is not None:
+            shared = self._judged[2]
             assert shared is not None
-            return {distance.column: shared.cpu()}
-        return {item.column: self.features_for(item) for item in self.judges.distances}
+            made[shares.column] = shared.cpu()
+        others = [item for item in self.judges.distances if item is not shares]
+        return made | {item.column: self.features_for(item) for item in others}
 
     def features_for(self, distance: Distance) -> Tensor:
         """Return (M, D) features of those images of the batch that the profile uses."""
         places = self.places
         used = len(range(places.start, min(places.stop, distance.used_images(self.judges.count))))
         if not used:
-            return torch.empty(0, distance.network.feature_dim)
+            return torch.empty(0, distance.feature_dim)
         images = self.floats if distance.scores_floats else self._scaled
-        return distance.features(images[:used])
+        known = self._outputs.get(distance.network)
+        if known is None:
+            known = self._outputs[distance.network] = distance.all_features(images[:used])
+        return distance.along(known)
+
+    @cached_property
+    def _outputs(self) -> dict[FeatureNetwork, Tensor]:
+        """What networks have made of the batch, which several distances may compare."""
+        return {}
 
     @cached_property
     def _scaled(self) -> Tensor:
@@ -126,7 +136,7 @@ class Batch:
         ).to(judges.device)
         entered = entering(rule, self.images, (targets.shape[-2], targets.shape[-1]))
         shared = None
-        if judges.share_an_encoder:
+        if judges.shares_an_encoder is not None:
             logits, shared = logits_and_features(cast(InDomainNetwork, network), entered)
         else:
             logits = network(entered)

@@ -18,7 +18,7 @@ from torch import Tensor
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError, as_user_error, lookup
 from spade_eval.metrics import metric_classes
-from spade_eval.metrics.base import FeatureMetric
+from spade_eval.metrics.base import FeatureKind, FeatureMetric
 from spade_eval.metrics.feature_set import FeatureSet
 from spade_eval.metrics.fid_profiles import FID_PROFILES, FIDProfile
 from spade_eval.metrics.inception import InceptionFeatures
@@ -43,6 +43,21 @@ class FeatureNetwork(Protocol):
 
 
 @dataclass(frozen=True)
+class Directions:
+    """Directions in the space of features that are compared instead of all."""
+
+    axes: Tensor  # (D, K), orthonormal
+
+    @property
+    def count(self) -> int:
+        return self.axes.shape[1]
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Map (N, D) -> (N, K)."""
+        return features @ self.axes
+
+
+@dataclass(frozen=True)
 class Distance:
     """A feature network, and the column of the distance between its features."""
 
@@ -54,6 +69,8 @@ class Distance:
     profile: FIDProfile | None = None
     filled: bool = False  # noise stands in for the weights
     is_extra: bool = False  # another FID of the run is the column FID; this one has its own
+    kind: FeatureKind = "inception"
+    directions: Directions | None = None  # along which the features are compared; None: all
 
     @property
     def column(self) -> str:
@@ -69,10 +86,23 @@ class Distance:
         """Return how many of `count` images enter, the first ones."""
         return count if self.profile is None else self.profile.used_images(count)
 
-    @torch.inference_mode()
+    @property
+    def feature_dim(self) -> int:
+        """Number of features that are compared."""
+        return self.network.feature_dim if self.directions is None else self.directions.count
+
     def features(self, images: Tensor) -> Tensor:
         """Turn (N, 3, H, W) in [0, 1] into (N, D) on the CPU."""
+        return self.along(self.all_features(images))
+
+    @torch.inference_mode()
+    def all_features(self, images: Tensor) -> Tensor:
+        """Turn (N, 3, H, W) in [0, 1] into (N, D') on the CPU, all that the network gives."""
         return self.network(images).cpu()
+
+    def along(self, features: Tensor) -> Tensor:
+        """Keep of all features of the network, (N, D'), what is compared, (N, D)."""
+        return features if self.directions is None else self.directions(features)
 
     @property
     def metrics(self) -> list[FeatureMetric]:
@@ -126,7 +156,8 @@ def open_distances(
         network = in_domain.network
         assert isinstance(network, InDomainNetwork)
         features = InDomainFeatures(network)
-        return (Distance("fd_in_domain", in_domain.title, in_domain.sha256, features),)
+        title, sha256 = in_domain.title, in_domain.sha256
+        return (Distance("fd_in_domain", title, sha256, features, kind="in-domain"),)
     return tuple(
         _fid(name, profile, weights_dir, device, filled=filled, is_extra=index > 0)
         for index, (name, profile) in enumerate(profiles.items())

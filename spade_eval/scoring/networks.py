@@ -22,9 +22,16 @@ from spade_eval.protocol import Protocol, ResolvedProtocol, is_in_domain
 from spade_eval.records import sha256_of_json
 from spade_eval.scoring.distances import (
     Distance,
+    FeatureNetwork,
     open_distances,
     profiles_at_hand,
     stored_references,
+)
+from spade_eval.scoring.feature_networks import (
+    FEATURES,
+    IMAGES_A_DIRECTION,
+    NUM_DIRECTIONS,
+    along_directions,
 )
 from spade_eval.scoring.in_domain import segmenter_config, shipped, train_segmenter
 from spade_eval.scoring.scorer import Photos, Scorer, cached_features
@@ -91,13 +98,63 @@ class ScoringNetworks:
     def distances(self) -> tuple[Distance, ...]:
         """FID by each profile of the protocol, or FD in-domain."""
         is_replaced = bool(self.protocol.fid_profiles) and not self.profiles
-        return open_distances(
+        usual = open_distances(
             self.profiles,
             self.segmenter if is_replaced else None,
             self.place.weights_dir,
             self.place.device,
             filled=self.config.filled_weights,
         )
+        further = [
+            FEATURES[name](self.place.weights_dir, self.place.device)
+            for name in self.config.features
+        ]
+        return (*usual, *further, *(found for item in further for found in self._along(item)))
+
+    def _along(self, distance: Distance) -> list[Distance]:
+        """Return the distance along directions of train photos, of which there must be enough."""
+        photos = self._train_photos
+        if photos is None or self.count < NUM_DIRECTIONS * IMAGES_A_DIRECTION:
+            return []
+        features = self._photo_features(distance, of_train=True).features
+        assert features is not None
+        return [along_directions(distance, features, photos)]
+
+    @cached_property
+    def _train_photos(self) -> str | None:
+        """Hash of as many train photos as images are scored; None where there are fewer."""
+        try:
+            train = self.train_split()
+            if len(train) < self.count:
+                return None
+            size = self.config.budget.size
+            first = self.place.world.on_first(lambda: contents_of(train, self.count))
+            return sha256_of_json([first, self.count, size])
+        except UserError:  # of files that nothing else of this run needs
+            return None
+
+    def _photo_features(self, distance: Distance, *, of_train: bool = False) -> FeatureSet:
+        """Compute features of the first photos of a split: once for distances of one network."""
+        key = distance.network, of_train
+        if key not in self._of_photos:
+            whole = dataclasses.replace(distance, directions=None)
+            scorer = Scorer(
+                self.train_split() if of_train else self.dataset,
+                self.count, self.protocol, self.segmenter, (whole,),
+                self.place.device, self.place.world,
+            )  # fmt: skip
+            title = "train photos" if of_train else "reference"
+            self._of_photos[key] = scorer.features_of(RealPhotos(), whole, title)
+        known = self._of_photos[key]
+        if distance.directions is None:
+            return known
+        assert known.features is not None
+        return FeatureSet.of(distance.along(known.features))
+
+    @cached_property
+    def _of_photos(self) -> dict[tuple[FeatureNetwork, bool], FeatureSet]:
+        """All features of photos, by network, and whether they are the train split's."""
+        return {}
 
     @cached_property
     def resolved(self) -> ResolvedProtocol:
@@ -157,7 +214,7 @@ class ScoringNetworks:
             if item.column not in features:
                 made_by = self.reference_sha256(item)
                 path = self.place.run_folder / "cache" / f"reference-{made_by[:16]}.npz"
-                make = functools.partial(self.scorer.reference, item)
+                make = functools.partial(self._photo_features, item)
                 features[item.column] = cached_features(path, made_by, make, self.place.world)
         return features
 
@@ -184,20 +241,15 @@ class ScoringNetworks:
         Their distance is what independent photos of one dataset come to. There are none where the
         train split is not there or smaller.
         """
-        try:
-            train = self.train_split()
-            if len(train) < self.count:
-                return
-            scorer = dataclasses.replace(self.scorer, dataset=train)
-            photos = self.place.world.on_first(lambda: contents_of(train, self.count))
-            for item in self.distances:
-                made_by = self.reference_sha256(item)
-                path = self.place.run_folder / "cache" / f"floor-{made_by[:16]}.npz"
-                made_of = sha256_of_json([made_by, photos])
-                make = functools.partial(scorer.features_of, RealPhotos(), item, "train photos")
-                cached_features(path, made_of, make, self.place.world)
-        except UserError:  # of files that nothing else of this run needs
+        photos = self._train_photos
+        if photos is None:
             return
+        for item in self.distances:
+            made_by = self.reference_sha256(item)
+            path = self.place.run_folder / "cache" / f"floor-{made_by[:16]}.npz"
+            made_of = sha256_of_json([made_by, photos])
+            make = functools.partial(self._photo_features, item, of_train=True)
+            cached_features(path, made_of, make, self.place.world)
 
 
 def numbers_of(scorer: Scorer, class_names: Iterable[str]) -> frozenset[Hashable]:

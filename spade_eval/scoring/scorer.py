@@ -122,11 +122,10 @@ class Scorer(Judges):
 
     def references(self) -> dict[str, FeatureSet]:
         """Compute features of the split's real photos for every distance, by its column."""
-        return {distance.column: self.reference(distance) for distance in self.distances}
-
-    def reference(self, distance: Distance) -> FeatureSet:
-        """Compute features of the split's real photos; in the first process all of them."""
-        return self.features_of(RealPhotos(), distance, title="reference")
+        return {
+            item.column: self.features_of(RealPhotos(), item, "reference")
+            for item in self.distances
+        }
 
     def features_of(
         self, source: Source, distance: Distance, title: str | None = None
@@ -137,7 +136,7 @@ class Scorer(Judges):
             batch.number: {key: batch.features_for(distance)}
             for batch in self.batches(source, title)
         }
-        nothing = {key: torch.empty(0, distance.network.feature_dim)}  # of other processes
+        nothing = {key: torch.empty(0, distance.feature_dim)}  # of other processes
         batches = self.world.gathered(parts, self.num_batches)
         return FeatureSet.of(in_order([nothing, *batches])[key])
 

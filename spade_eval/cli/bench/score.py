@@ -77,7 +77,7 @@ def bench_score(
         ways = _ways(way, world)
         # A segmenter that nobody has trained yet takes as long as a trained one.
         config = options.run_config(
-            dataset, "default", 0, size, segmenter, filled_weights, fid_profile, 0, profile,
+            dataset, "default", 0, size, segmenter, filled_weights, fid_profile, profile=profile,
             segmenter_steps=1,
         )  # fmt: skip
         rows: list[Row] = []

@@ -30,15 +30,15 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def test_every_number_of_the_features_is_made(files: tuple[Path, Path]) -> None:
     real, made = map(FeatureSet.load, files)
-    found = from_features(RecordedSpace("pytorch-fid", is_extra=False), *files)
+    found = from_features(RecordedSpace("fid", "pytorch-fid"), *files)
     assert found.keys() == {"fid", "kid", "precision", "recall", "density", "coverage"}
     assert found["fid"] == frechet_distance(real.moments, made.moments)
     assert real.features is not None
     assert made.features is not None
     assert found["kid"] == kernel_distance(real.features, made.features).mean
-    extra = from_features(RecordedSpace("clean-fid", is_extra=True), *files)
+    extra = from_features(RecordedSpace("fid_clean-fid", "clean-fid"), *files)
     assert extra == {"fid_clean-fid": found["fid"]}
-    in_domain = from_features(RecordedSpace(None, is_extra=False), *files)
+    in_domain = from_features(RecordedSpace("fd_in_domain", None), *files)
     same = {name: found[name] for name in ("precision", "recall")}
     assert in_domain == {"fd_in_domain": found["fid"], **same}
 
@@ -46,8 +46,8 @@ def test_every_number_of_the_features_is_made(files: tuple[Path, Path]) -> None:
 def test_what_depends_on_the_machine_is_not_made(files: tuple[Path, Path]) -> None:
     for name in FID_PROFILES:
         assert is_repeatable(name) == (name != "oasis-train")
-    assert from_features(RecordedSpace("oasis-train", is_extra=False), *files) == {}
-    assert from_features(RecordedSpace("of a later version", is_extra=False), *files) == {}
+    assert from_features(RecordedSpace("fid", "oasis-train"), *files) == {}
+    assert from_features(RecordedSpace("fid", "of a later version"), *files) == {}
 
 
 def test_the_presentation_is_that_of_the_column() -> None:

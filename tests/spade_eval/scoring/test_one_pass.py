@@ -159,7 +159,11 @@ def test_a_distance_on_floats_takes_the_images_that_were_made(
     network = lambda images: entered.append(images) or images.flatten(1)[:, :4]  # noqa: E731
     network.feature_dim = 4
     on_floats = dataclasses.replace(
-        distance, metric="fid", network=network, profile=FID_PROFILES["oasis-train"]
+        distance,
+        metric="fid",
+        network=network,
+        profile=FID_PROFILES["oasis-train"],
+        kind="inception",
     )
     scorer = dataclasses.replace(benchmark.networks.scorer, distances=(on_floats,))
     references = scorer.references()
