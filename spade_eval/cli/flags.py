@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spade_eval.cli import options
+from spade_eval.cli import objectives, options
 from spade_eval.cli.console.conditions import (
     IN_TRAINING_PLACE,
     ON_GENERATORS,
@@ -59,6 +59,11 @@ def _value(name: str, kind: Any, flags: Mapping[str, Any]) -> Any:
     return kind(**values)  # type: ignore[operator]
 
 
+def plain(flags: object) -> dict[str, Any]:
+    """Return the flags of a group by name, choices by their text."""
+    return {name: getattr(value, "value", value) for name, value in vars(flags).items()}
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunFlags:
     """Which run: its data, its budget, its seed."""
@@ -88,6 +93,9 @@ class BudgetFlags:
     ] = None
     batch_size: options.BatchSize = None
     width: options.Width = None
+    settings: objectives.TrainingSettings = None
+    perceptual: objectives.Perceptual = None
+    ema_decay: objectives.EMA = None
     label_input: Annotated[
         LabelInputs | None,
         typer.Option(
@@ -98,7 +106,7 @@ class BudgetFlags:
 
     def changes(self) -> dict[str, Any]:
         """Return the fields of the budget that they name, in plain values."""
-        return {name: getattr(value, "value", value) for name, value in vars(self).items()}
+        return plain(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,14 @@ from spade_eval.cli import options
 from spade_eval.cli.console.conditions import ON_GENERATORS, ON_SEGMENTERS, WITH_SCORE_EVERY
 from spade_eval.cli.console.output import show, wrote
 from spade_eval.cli.console.topics import SCORING, TRAINING
-from spade_eval.cli.flags import BudgetFlags, PlaceFlags, ProcessFlags, RunFlags, grouped
+from spade_eval.cli.flags import (
+    BudgetFlags,
+    PlaceFlags,
+    ProcessFlags,
+    RunFlags,
+    grouped,
+    plain,
+)
 from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,13 +32,6 @@ class What(str, Enum):
 
     generator = "generator"
     segmenter = "segmenter"
-
-
-class Settings(str, Enum):
-    """Whose numbers a generator is trained with."""
-
-    paper = "paper"
-    release = "release"
 
 
 class Precision(str, Enum):
@@ -49,24 +49,6 @@ class By(str, Enum):
     fid = "fid"
 
 
-class PerceptualNetworks(str, Enum):
-    """The paper's network, what stands in for it, or none."""
-
-    vgg19 = "vgg19"
-    vgg16 = "vgg16"
-    lite0 = "lite0"
-    in_domain = "in-domain"
-    none = "none"
-
-
-TrainingSettings = Annotated[
-    Settings | None,
-    typer.Option(
-        help="Optimizers, initialisation and losses as printed, or as published code.",
-        rich_help_panel=TRAINING,
-    ),
-    ON_GENERATORS,
-]
 Accumulate = Annotated[
     int | None,
     typer.Option(
@@ -81,29 +63,9 @@ TrainingPrecision = Annotated[
     typer.Option(help="Of the computation [default: float32].", rich_help_panel=TRAINING),
     ON_GENERATORS,
 ]
-EMA = Annotated[
-    float | None,
-    typer.Option(
-        "--ema",
-        min=0.0,
-        max=1.0,
-        help="Keep and score an average of the weights.",
-        rich_help_panel=TRAINING,
-    ),
-    ON_GENERATORS,
-]
 TF32 = Annotated[
     bool,
     typer.Option("--tf32", help="Let CUDA multiply in TensorFloat-32.", rich_help_panel=TRAINING),
-    ON_GENERATORS,
-]
-Perceptual = Annotated[
-    PerceptualNetworks | None,
-    typer.Option(
-        help="Whose features the perceptual loss compares [default: vgg19 (MUNIT, UNIT: vgg16) "
-        "where its weights are, else lite0 where the extra `features` is installed, else none].",
-        rich_help_panel=TRAINING,
-    ),
     ON_GENERATORS,
 ]
 ChannelsLast = Annotated[
@@ -165,18 +127,15 @@ ScoreBy = Annotated[
 class TrainingFlags:
     """How a generator is trained; names are those of the budget's fields."""
 
-    settings: TrainingSettings = None
     accumulate: Accumulate = None
     precision: TrainingPrecision = None
-    ema_decay: EMA = None
-    perceptual: Perceptual = None
     tf32: TF32 = False
     channels_last: ChannelsLast = False
     compile: Compile = False
 
     def changes(self) -> dict[str, Any]:
         """Return what may differ from the budget; a switch that was not given does not."""
-        given = {name: getattr(value, "value", value) for name, value in vars(self).items()}
+        given = plain(self)
         return {name: value for name, value in given.items() if value is not False}
 
 
