@@ -24,6 +24,7 @@ METRICS: dict[str, "str | type[Metric]"] = {
     "density_coverage": "spade_eval.metrics.density_coverage:DensityCoverage",
     "memorisation": "spade_eval.metrics.memorisation:Memorisation",
     "lpips_diversity": "spade_eval.metrics.diversity:LPIPSDiversity",
+    "st_lpips_diversity": "spade_eval.metrics.diversity:STLPIPSDiversity",
     "ms_ssim_diversity": "spade_eval.metrics.diversity:MSSSIMDiversity",
 }
 

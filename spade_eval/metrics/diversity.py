@@ -82,6 +82,20 @@ class LPIPSDiversity(DiversityMetric):
     }
 
 
+class STLPIPSDiversity(DiversityMetric):
+    """By ST-LPIPS, where LPIPS's own weights are not there."""
+
+    columns: ClassVar = {
+        "st_lpips_diversity": Column(
+            label="ST-LPIPS diversity",
+            unit="",
+            larger_is_better=True,
+            description="mean ST-LPIPS of all pairs of samples of one label map, averaged over "
+            "label maps",
+        ),
+    }
+
+
 class MSSSIMDiversity(DiversityMetric):
     """By MS-SSIM; equal images have 1."""
 

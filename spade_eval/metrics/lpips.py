@@ -9,7 +9,7 @@ the code of StarGAN v2, by which the diversity of SDM and SCDM was measured, to 
 """
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,8 @@ class LPIPS(nn.Module):
 
     shift: Tensor
     scale: Tensor
+    title: ClassVar[str] = "LPIPS over AlexNet"
+    files: ClassVar[tuple[WeightFile, WeightFile]] = (ALEXNET, LPIPS_LINEAR)  # trunk, 1x1 layers
 
     def __init__(
         self,
@@ -46,22 +48,28 @@ class LPIPS(nn.Module):
         if form not in get_args(LPIPSForm):
             raise UserError(f"no LPIPS is called {form!r}. Known: {', '.join(get_args(LPIPSForm))}")
         self.form = form
-        with torchvision_that_fits():
-            from torchvision.models import alexnet
         with torch.device("meta"):
-            self.features = alexnet(weights=None).features[:_LAST_RECTIFIER]
+            self.features = self.trunk()
             self.linear = nn.ModuleList(nn.Conv2d(width, 1, 1, bias=False) for width in _CHANNELS)
         trunk = {name: value for name, value in backbone.items() if name.startswith("features.")}
-        _load(self.features, trunk, "features.", ALEXNET)
+        self._load(self.features, trunk, "features.", self.files[0])
         layers = {
             f"linear.{name.removeprefix('lin').replace('.model.1', '')}": value
             for name, value in linear.items()
         }
-        _load(self.linear, layers, "linear.", LPIPS_LINEAR)
+        self._load(self.linear, layers, "linear.", self.files[1])
         self.register_buffer("shift", torch.tensor(_SHIFT).view(3, 1, 1), persistent=False)
         self.register_buffer("scale", torch.tensor(_SCALE).view(3, 1, 1), persistent=False)
         self.requires_grad_(False)
         self.eval()
+
+    @staticmethod
+    def trunk() -> nn.Sequential:
+        """Return the layers of the backbone up to the fifth rectifier, without weights."""
+        with torchvision_that_fits():
+            from torchvision.models import alexnet
+        layers: nn.Sequential = alexnet(weights=None).features[:_LAST_RECTIFIER]
+        return layers
 
     def forward(self, images: Tensor, others: Tensor) -> Tensor:
         """Compare two (N, 3, H, W) in [0, 1] -> (N,) distances, 0 and up."""
@@ -101,14 +109,15 @@ class LPIPS(nn.Module):
             return x * (squared + _EPSILON).rsqrt()
         return x / (squared.sqrt() + _EPSILON)
 
-
-def _load(module: nn.Module, given: Mapping[str, Tensor], prefix: str, weights: WeightFile) -> None:
-    """Fill a module made on "meta"; what does not fit is named together."""
-    expected = {prefix + name: tensor for name, tensor in module.state_dict().items()}
-    if problem := mismatch(given, expected):
-        raise UserError(
-            f"weights do not fit LPIPS over AlexNet ({problem}); "
-            f"use {weights.file_name} from {weights.origin}"
-        )
-    module.to_empty(device="cpu")
-    module.load_state_dict({name.removeprefix(prefix): value for name, value in given.items()})
+    def _load(
+        self, module: nn.Module, given: Mapping[str, Tensor], prefix: str, weights: WeightFile
+    ) -> None:
+        """Fill a module made on "meta"; what does not fit is named together."""
+        expected = {prefix + name: tensor for name, tensor in module.state_dict().items()}
+        if problem := mismatch(given, expected):
+            raise UserError(
+                f"weights do not fit {self.title} ({problem}); "
+                f"use {weights.file_name} from {weights.origin}"
+            )
+        module.to_empty(device="cpu")
+        module.load_state_dict({name.removeprefix(prefix): value for name, value in given.items()})

