@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spade_eval.cli import objectives, options
+from spade_eval.cli import options
 from spade_eval.cli.console.conditions import (
     IN_TRAINING_PLACE,
     ON_GENERATORS,
@@ -59,6 +59,53 @@ def _value(name: str, kind: Any, flags: Mapping[str, Any]) -> Any:
     return kind(**values)  # type: ignore[operator]
 
 
+class Settings(str, Enum):
+    """Whose numbers a generator is trained with."""
+
+    paper = "paper"
+    release = "release"
+
+
+class PerceptualNetworks(str, Enum):
+    """The paper's network, what stands in for it, or none."""
+
+    vgg19 = "vgg19"
+    vgg16 = "vgg16"
+    lite0 = "lite0"
+    in_domain = "in-domain"
+    none = "none"
+
+
+TrainingSettings = Annotated[
+    Settings | None,
+    typer.Option(
+        help="Optimizers, initialisation and losses as printed, or as published code.",
+        rich_help_panel=TRAINING,
+    ),
+    ON_GENERATORS,
+]
+Perceptual = Annotated[
+    PerceptualNetworks | None,
+    typer.Option(
+        help="Whose features the perceptual loss compares [default: vgg19 (MUNIT, UNIT: vgg16) "
+        "where its weights are, else lite0 where the extra `features` is installed, else none].",
+        rich_help_panel=TRAINING,
+    ),
+    ON_GENERATORS,
+]
+EMA = Annotated[
+    float | None,
+    typer.Option(
+        "--ema",
+        min=0.0,
+        max=1.0,
+        help="Keep and score an average of the weights.",
+        rich_help_panel=TRAINING,
+    ),
+    ON_GENERATORS,
+]
+
+
 def plain(flags: object) -> dict[str, Any]:
     """Return the flags of a group by name, choices by their text."""
     return {name: getattr(value, "value", value) for name, value in vars(flags).items()}
@@ -93,9 +140,9 @@ class BudgetFlags:
     ] = None
     batch_size: options.BatchSize = None
     width: options.Width = None
-    settings: objectives.TrainingSettings = None
-    perceptual: objectives.Perceptual = None
-    ema_decay: objectives.EMA = None
+    settings: TrainingSettings = None
+    perceptual: Perceptual = None
+    ema_decay: EMA = None
     label_input: Annotated[
         LabelInputs | None,
         typer.Option(
