@@ -65,7 +65,7 @@ def photos(
     wrote([
         write_csv(table.frame, out / "photos.csv"), write_text(page, out / "photos.md"), picture
     ])  # fmt: skip
-    current().fields["photos"] = table.frame.to_dict("records")
+    current().fields["rows"] = table.frame.to_dict("records")
     say(as_text(table))
     for note in table.notes:
         say(f"Note: {note}")

@@ -82,7 +82,7 @@ def test_the_command_writes_table_pictures_and_json(
     with pytest.raises(SystemExit) as ended:
         main([*words, "--json"])
     assert not ended.value.code
-    lines = json.loads(capsys.readouterr().out)["photos"]
+    lines = json.loads(capsys.readouterr().out)["rows"]
     stored = pd.read_csv(tmp_path / "out" / "photos.csv")
     assert len(lines) == len(stored) == 21
     assert "does not see" in (tmp_path / "out" / "photos.md").read_text("utf-8")
