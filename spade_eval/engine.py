@@ -283,8 +283,13 @@ class Benchmark:
 
         def record() -> None:
             self._keep_counts(row, job, scores)
-            own = {**reversal.fields(row.name), "job_sha256": job, **_when(started, clock)}
-            common = {**self._common(row, row.open(), self.networks), **own}
+            common = {
+                **self._common(row, row.open(), self.networks),
+                **reversal.fields(row.name),
+                "num_images": len(scores.per_image),
+                "job_sha256": job,
+                **_when(started, clock),
+            }
             self.store.append(measurements(scores.values, common))
 
         world.on_first(record)

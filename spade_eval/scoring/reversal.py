@@ -56,6 +56,7 @@ class Reversal:
             "multiplications": None,
             "style_input": "none",
             "images_per_second": None,
+            "until": None,
             "profile": self.resolved.protocol.profile,
             "protocol_sha256": self.resolved.sha256,
             "segmenter": self.resolved.segmenter,
@@ -79,6 +80,7 @@ def open_reversal(file: Path, networks: ScoringNetworks) -> Reversal:
         short_sides=None,
         segmenter_input=AS_GENERATED,
         fid_profiles=(),
+        until="",  # the whole split, whatever ends the scoring of images
     )
     resolved = ResolvedProtocol(
         protocol=protocol,
