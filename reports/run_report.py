@@ -16,7 +16,6 @@ from spade_eval.reports.html.report_data import ReportData, Section
 from spade_eval.reports.measured.grouping import REFERENCE_KINDS, ProtocolGroup, own_folder
 from spade_eval.reports.measured.provenance import machines, shared_provenance
 from spade_eval.reports.measured.run_data import RunData
-from spade_eval.reports.panel_report import joined
 from spade_eval.reports.plots.bars import plot_metric_bars
 from spade_eval.reports.plots.classes import plot_per_class_iou
 from spade_eval.reports.plots.page import Palette, Plot
@@ -27,6 +26,7 @@ from spade_eval.reports.runs import open_run
 from spade_eval.reports.statistics.intervals import Uncertainties, Uncertainty, uncertainties_of
 from spade_eval.reports.tables.filled_page import fill_with_scores, has_block
 from spade_eval.reports.tables.formats import as_text
+from spade_eval.reports.tables.joined import Joined, joined
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.plain_rows import PlainRow, rows_of_groups
 from spade_eval.reports.tables.score_layout import classes, scores, write_tables
@@ -76,7 +76,7 @@ def write_report(
     page = ReportData(
         title=run.name,
         runs=(run,),
-        sections=(*group_sections(run.groups, known), *together.sections()),
+        sections=(*group_sections(run.groups, known), *_joined_sections(together)),
         plots=tuple(plots),
     )
     paths += write_page(page, run_folder / "html")
@@ -133,6 +133,17 @@ def group_sections(groups: Sequence[ProtocolGroup], known: Uncertainties) -> tup
             )
         )
     return tuple(sections)
+
+
+def _joined_sections(together: Joined) -> tuple[Section, ...]:
+    """Make sections of the page of what no single protocol has."""
+    return tuple(
+        Section(
+            anchor=name, nav=together.titles[name], title=together.titles[name],
+            lead=together.leads[name], tables=tuple(tables),
+        )
+        for name, tables in together.tables.items()
+    )  # fmt: skip
 
 
 def report_text(group: ProtocolGroup, uncertainty: Uncertainty) -> str:

@@ -44,6 +44,9 @@ def test_all_ways_of_the_bench_give_the_same_numbers(benchmark_in: Make) -> None
     assert rows[0]["numbers"] == rows[1]["numbers"] == three["numbers"]
     # Other sums may turn the truncation to 8 bit by a level here and there.
     for name, value in three["numbers"].items():
+        if value is None:  # the bench reads no training photos, whose copies it could find
+            assert dense["numbers"][name] is None
+            continue
         assert dense["numbers"][name] == pytest.approx(value, rel=0.02, abs=1e-3)
     assert three["ratio"] == 1
     for row in rows:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from spade_eval.reports.html.report_data import Section
 from spade_eval.reports.measured.grouping import CHEAT
 from spade_eval.reports.measured.panels import alone, panels_of
 from spade_eval.reports.measured.run_data import RunData
@@ -27,16 +26,6 @@ class Joined:
     tables: Mapping[str, Sequence[Table]]
     titles: Mapping[str, str]
     leads: Mapping[str, str]
-
-    def sections(self) -> tuple[Section, ...]:
-        """Return sections of the web page."""
-        return tuple(
-            Section(
-                anchor=name, nav=self.titles[name], title=self.titles[name],
-                lead=self.leads[name], tables=tuple(tables),
-            )
-            for name, tables in self.tables.items()
-        )  # fmt: skip
 
     def texts(self) -> list[str]:
         """Return the tables as text, each with its notes."""
