@@ -233,6 +233,8 @@ PAPER_TABLES: dict[str, PaperTable] = {
                 _row("OASIS", "oasis"),
                 _row("pix2pix", "pix2pix"),
                 _row("CycleGAN", "cyclegan"),
+                _row("UNIT", "unit"),
+                _row("MUNIT", "munit"),
             ),
         ),
         PaperTable(
