@@ -12,8 +12,14 @@ Precision = Literal["float32", "bf16", "fp16"]
 PerceptualNetwork = Literal["vgg19", "vgg16", "lite0", "in-domain", "none"]
 """Whose features a perceptual loss compares: the paper's network, a stand-in, or nobody's."""
 
-StyleInput = Literal["none", "random", "real image"]
-"""What a generator is given besides the label map; with a real image it is a reconstruction."""
+StyleInput = Literal[
+    "none", "random", "class means", "another photo", "real image (same)", "real image"
+]
+"""What a generator is given besides the label map.
+
+Class means are of training images; "real image (same)" is the photo that belongs to the label map,
+so that what comes out is a reconstruction. Of folders this was first called "real image".
+"""
 
 LabelInput = Literal["one-hot", "colours"]
 """How a generator that translates images reads a label map: one channel a label, or a picture."""

@@ -109,12 +109,24 @@ def _uniform(random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
 
 
 @dataclass(frozen=True)
+class Style:
+    """Photos whose look is to be taken, with the label maps that belong to them."""
+
+    photos: Tensor  # (N, 3, H, W) in [-1, 1]
+    semantics: SemanticMap
+
+    def to(self, dtype: torch.dtype) -> "Style":
+        """Return the same photos and maps as floats of another type."""
+        return Style(self.photos.to(dtype), self.semantics.to(dtype=dtype))
+
+
+@dataclass(frozen=True)
 class Inputs:
     """All that a system may look at to synthesize a batch; nothing else reaches it."""
 
     semantics: SemanticMap
     noise: Noise
-    style: Tensor | None = None  # (N, 3, H, W) in [-1, 1]; given only where the run allows it
+    style: Style | None = None  # one photo for each image; given only where the run allows it
     noise_per: NoisePer = "image"  # read by systems that name more in `noise_levels`
 
     def to(self, dtype: torch.dtype) -> "Inputs":

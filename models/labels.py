@@ -65,6 +65,8 @@ RELEASED_LAYOUTS: dict[str, SemanticLayout] = {
     "cityscapes": LAYOUTS["cityscapes"]["spade"],
     "cityscapes_without_edges": LAYOUTS["cityscapes"]["oasis"],
     "coco_stuff_unknown_first": LAYOUTS["cocostuff"]["oasis"],
+    # CelebAMask-HQ: 0 is the background, which is a class like the 18 parts of a face.
+    "celebamask_hq": SemanticLayout(num_classes=19),
 }
 """The layouts of released networks by the names under which a user chooses one of them."""
 

@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from spade_eval.batches import layout_for
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.base import Dataset, HasOracle, require_labelled
 from spade_eval.datasets.numbered_images import lines
 from spade_eval.errors import UserError, lookup
 from spade_eval.models.choices import NoisePer, StyleInput, TestMode
 from spade_eval.models.systems.presets import GENERATORS
+from spade_eval.models.systems.scaling import network_config
 from spade_eval.models.training.distributed import World
 from spade_eval.progress import tell
 from spade_eval.scoring.networks import ScoringNetworks
@@ -29,6 +33,7 @@ from spade_eval.sources.source import (
     SynthesizedFolder,
     require_floats,
 )
+from spade_eval.sources.style_photos import chosen_style
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 
 
@@ -52,7 +57,7 @@ class Request:
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
     images: Mapping[str, Path] = field(default_factory=dict)
     released: ReleasedOptions = field(default_factory=ReleasedOptions)
-    # What the generators of `images` were given besides label maps, by row, where it is stated.
+    # What generators are given besides label maps, by row: stated of `images`, else asked for.
     style_inputs: Mapping[str, StyleInput] = field(default_factory=dict)
     noise_per: NoisePer = "image"  # of the checkpoints
     test_mode: TestMode | None = None  # of the checkpoints; None: their own
@@ -84,7 +89,8 @@ class PlannedRows:
             Row("label colours", {"kind": "label colours"}, lambda: LabelColours(dataset)),
         ]
         given = [*self._folder_rows(request), *self._checkpoint_rows(request)]
-        rows += [*(self._model_row(model) for model in request.models), *given]
+        styles = request.style_inputs
+        rows += [*(self._model_row(model, styles.get(model)) for model in request.models), *given]
         rows += self._cheat_rows() if request.red_team else []
         names = [row.name for row in rows]
         for name in names:
@@ -144,20 +150,29 @@ class PlannedRows:
 
     def _checkpoint_rows(self, request: Request) -> Iterator[Row]:
         for name, file in request.checkpoints.items():
+            style = request.style_inputs.get(name)
             source = self._synthesized(
-                name, file, "checkpoint", request.released, request.noise_per, request.test_mode
+                name,
+                file,
+                "checkpoint",
+                request.released,
+                request.noise_per,
+                request.test_mode,
+                style,
             )
             yield Row(name, source.identity, _given(source), keep_images=True)
 
-    def _model_row(self, model: str) -> Row:
-        lookup(GENERATORS, model, "generator")
+    def _model_row(self, model: str, style: StyleInput | None) -> Row:
         identity = {"train_config": self.train_config(model).sha256}
+        if style is not None:
+            require_style(model, style, self.networks.dataset)
+            identity["style_input"] = style
         if self.networks.config.synthesis_precision != "float32":
             identity["precision"] = self.networks.config.synthesis_precision
         return Row(
             model,
             identity,
-            lambda: self._synthesized(model, self.train(model), "generator"),
+            lambda: self._synthesized(model, self.train(model), "generator", style=style),
             keep_images=True,
             reverse=self._reverse(model),
         )
@@ -176,9 +191,10 @@ class PlannedRows:
         released: ReleasedOptions | None = None,
         noise_per: NoisePer = "image",
         test_mode: TestMode | None = None,
+        style: StyleInput | None = None,
     ) -> SynthesizedByCheckpoint:
         networks = self.networks
-        return SynthesizedByCheckpoint(
+        source = SynthesizedByCheckpoint(
             name,
             file,
             networks.dataset,
@@ -190,7 +206,20 @@ class PlannedRows:
             precision=networks.config.synthesis_precision,
             noise_per=noise_per,
             test_mode=test_mode,
+            style_input=style,
+            training=networks.train_split,
         )
+        source.require_styles(networks.dataset, networks.count)
+        return source
+
+
+def require_style(model: str, style: StyleInput, dataset: Dataset) -> None:
+    """Refuse a style that the generator of a model cannot be given; nothing is trained for that."""
+    preset = lookup(GENERATORS, model, "generator")
+    layout = layout_for(preset.system, dataset)
+    with torch.device("meta"):
+        network = preset.network(network_config(preset, layout.num_labels, dataset.size))
+    chosen_style(model, model, style, preset.system.style_inputs(network))
 
 
 def require_given(request: Request, dataset: Dataset, count: int) -> None:

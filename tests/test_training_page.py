@@ -61,6 +61,9 @@ def test_every_flag_that_is_told_of_is_shown_by_help(capsys: pytest.CaptureFixtu
         ("oasis", "paper", "ade20k", (200, 0, 32)),
         ("oasis", "paper", "cocostuff", (100, 0, 32)),
         ("oasis", "release", "cityscapes", (200, 0, 20)),
+        ("sean", "paper", "ade20k", (50, 0, 32)),
+        ("sean", "release", "cityscapes", (50, 50, 32)),
+        ("ace", "paper", "cocostuff", (100, 0, 32)),
     ],
 )
 def test_epochs_are_those_of_the_page(

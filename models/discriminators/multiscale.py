@@ -36,6 +36,7 @@ class MultiscaleDiscriminator(nn.Module):
         num_layers: int = 4  # convolutions before the last; pix2pixHD's "n_layers_D=3" is 4 here
         num_scales: int = 2
         norm: DiscriminatorNorm = "spectralinstance"
+        last_stride: int = 1  # of the last of these layers; SEAN's halves its input as all before
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -60,7 +61,7 @@ class MultiscaleDiscriminator(nn.Module):
 
 
 class PatchDiscriminator(nn.Module):
-    """One scale: convolutions with 4x4 kernels, padding 2; the last two keep the size (+1)."""
+    """One scale: convolutions with 4x4 kernels, padding 2; those of stride 1 keep the size (+1)."""
 
     def __init__(self, config: MultiscaleDiscriminator.Config) -> None:
         super().__init__()
@@ -68,7 +69,7 @@ class PatchDiscriminator(nn.Module):
         widths = [config.num_labels + 3, *(min(width, MAX_CHANNELS) for width in widths)]
         self.layers = nn.ModuleList([PatchLayer(widths[0], widths[1], stride=2)])
         for i in range(1, config.num_layers):
-            stride = 1 if i == config.num_layers - 1 else 2
+            stride = config.last_stride if i == config.num_layers - 1 else 2
             self.layers.append(PatchLayer(widths[i], widths[i + 1], stride, config.norm))
         self.layers.append(PatchLayer(widths[-1], 1, stride=1, activation=False))
 
@@ -159,12 +160,16 @@ def _sizes(tensors: Shapes, names: tuple[str, str], norm: Any) -> MultiscaleDisc
     scale, layer = names
     first = tensors[f"{scale}0{layer}0.0.weight"]
     parts = [name.removeprefix(scale).split(layer) for name in tensors]
+    num_layers = max(int(rest.partition(".")[0]) for _, rest in parts)
+    # Shapes cannot tell strides. Of the released spectral ones SEAN's alone have three layers.
+    is_sean = num_layers == 3 and norm.startswith("spectral")
     return MultiscaleDiscriminator.Config(
         num_labels=first.shape[1] - 3,
         base_channels=first.shape[0],
-        num_layers=max(int(rest.partition(".")[0]) for _, rest in parts),
+        num_layers=num_layers,
         num_scales=1 + max(int(number) for number, _ in parts),
         norm=norm,
+        last_stride=2 if is_sean else 1,
     )
 
 

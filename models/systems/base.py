@@ -178,6 +178,21 @@ class System(nn.Module):
         return "none"
 
     @classmethod
+    def style_inputs(cls, network: nn.Module) -> tuple[StyleInput, ...]:
+        """Return what it may be given, the first of them unless another is asked for."""
+        return (cls.style_input(network),)
+
+    @classmethod
+    def is_stochastic(cls, network: nn.Module) -> bool:
+        """Return whether one label map and style give other images with other noise."""
+        return cls.style_input(network) == "random"
+
+    @classmethod
+    def absent_styles(cls, network: nn.Module) -> tuple[int, ...]:
+        """Return the labels (channels) whose mean style the network should keep and does not."""
+        return ()
+
+    @classmethod
     def noise_levels(cls, network: nn.Module) -> tuple[NoisePer, ...]:
         """Return what may have a latent of its own when the scored network synthesizes."""
         return ("image",)

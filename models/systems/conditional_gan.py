@@ -7,7 +7,7 @@ on the same batch, as the published code does.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -78,7 +78,7 @@ class ConditionalGAN(System):
         objective = settings.objective
         if objective.kld_images is None:
             objective = replace(objective, kld_images=settings.batch_size)
-        critic = _discriminator_config(data, settings, width)
+        critic = cls.discriminator_config(data, settings, width)
         return cls(
             build(preset.network, config, scheme, seed),
             build(MultiscaleDiscriminator, critic, scheme, seed + 1),
@@ -87,6 +87,19 @@ class ConditionalGAN(System):
             else build(ImageEncoder, _encoder_config(data, z_dim, width), scheme, seed + 2),
             Objective(objective, measure),
             z_dim,
+        )
+
+    @classmethod
+    def discriminator_config(
+        cls, data: Data, settings: Any, width: float
+    ) -> MultiscaleDiscriminator.Config:
+        """Return what the settings say of the discriminators."""
+        return MultiscaleDiscriminator.Config(
+            num_labels=data.num_labels,
+            base_channels=max(8, round(64 * width)),
+            num_layers=settings.discriminator_layers,
+            num_scales=settings.discriminator_scales,
+            norm=settings.discriminator_norm,
         )
 
     @classmethod
@@ -160,18 +173,6 @@ class ConditionalGAN(System):
 def _z_dim(network: nn.Module) -> int | None:
     z_dim: int | None = getattr(network.config, "z_dim", None)
     return z_dim
-
-
-def _discriminator_config(
-    data: Data, settings: ConditionalGANSettings, width: float
-) -> MultiscaleDiscriminator.Config:
-    return MultiscaleDiscriminator.Config(
-        num_labels=data.num_labels,
-        base_channels=max(8, round(64 * width)),
-        num_layers=settings.discriminator_layers,
-        num_scales=settings.discriminator_scales,
-        norm=settings.discriminator_norm,
-    )
 
 
 def _encoder_config(data: Data, z_dim: int, width: float) -> ImageEncoder.Config:

@@ -19,6 +19,7 @@ from spade_eval.models.generators.munit import MUNITGenerator
 from spade_eval.models.generators.oasis import OASISGenerator
 from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator
 from spade_eval.models.generators.resnet import ResNetGenerator
+from spade_eval.models.generators.sean import SEANGenerator
 from spade_eval.models.generators.spade import SPADEGenerator
 from spade_eval.models.generators.unet import UNetGenerator
 from spade_eval.models.generators.unit import UNITGenerator
@@ -32,6 +33,7 @@ from spade_eval.models.systems.munit import MUNIT
 from spade_eval.models.systems.oasis import OASIS
 from spade_eval.models.systems.pix2pix import Pix2Pix
 from spade_eval.models.systems.scaling import network_config
+from spade_eval.models.systems.sean import SEAN, ACEDecoder
 from spade_eval.models.systems.settings import resolved
 from spade_eval.models.systems.spade import SPADE, Pix2PixHD
 from spade_eval.models.systems.unit import UNIT
@@ -253,6 +255,19 @@ GENERATORS: dict[str, Preset] = {
         config={"norm": "clade_icpe"},
         source="Tan et al., TPAMI 2021: CLADE-ICPE",
         description="CLADE that varies with the place in the region of a class",
+    ),
+    "sean": Preset(
+        system=SEAN,
+        network=SEANGenerator,
+        source="Zhu et al., CVPR 2020: SEAN",
+        description="a style for each region, by default the class means of training images",
+    ),
+    "decoder_ace": Preset(
+        system=ACEDecoder,
+        network=SEANGenerator,
+        source="Zhu et al., CVPR 2020: ACE",
+        description="SPADE's decoder with ACE in place of SPADE: styles of an encoder that learns "
+        "along, class means at test; trained as SPADE",
     ),
     "pix2pix": Preset(
         system=Pix2Pix,

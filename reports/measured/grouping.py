@@ -81,6 +81,12 @@ class Row:
         return self.kind in REFERENCE_KINDS
 
     @property
+    def competes(self) -> bool:
+        """Whether it may be marked: no bound, no cheat, nothing made from the very photos."""
+        style = self.measurements[0].style_input or ""
+        return not (self.is_reference or self.kind == CHEAT or style.startswith("real image"))
+
+    @property
     def is_trained(self) -> bool:
         """Whether the images are of a generator whose training is known."""
         return not self.is_reference and self.measurements[0].train_steps is not None

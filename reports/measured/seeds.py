@@ -49,6 +49,11 @@ class SeededRow:
         return self.versions[0].measurements[0]
 
     @property
+    def competes(self) -> bool:
+        """Whether it may be marked; see `Row.competes`."""
+        return self.versions[0].competes
+
+    @property
     def kind(self) -> str:
         return self.versions[0].kind
 

@@ -12,7 +12,6 @@ from spade_eval.metrics.stopping import half_width
 from spade_eval.reports.measured.counts import counts_path
 from spade_eval.reports.measured.failures import without_verdict
 from spade_eval.reports.measured.grouping import (
-    CHEAT,
     ProtocolGroup,
     ProtocolKey,
     Row,
@@ -75,12 +74,8 @@ def row_uncertainty(table_rows: Sequence[Row], run_folders: Sequence[Path]) -> U
 
 
 def standings_of(table_rows: Sequence[Row], sides: Mapping[str, Side]) -> dict[str, Standing]:
-    """Test all pairs of models in every metric that ranks, paired by image; no cheat competes."""
-    competing = [
-        row
-        for row in table_rows
-        if not row.is_reference and row.kind != CHEAT and row.title in sides
-    ]
+    """Test all pairs of competing models in every metric that ranks, paired by image."""
+    competing = [row for row in table_rows if row.competes and row.title in sides]
     standings, withheld = {}, without_verdict(table_rows)
     for metric in metric_names(competing):
         if metric in withheld:

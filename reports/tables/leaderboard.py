@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from spade_eval.reports.measured.grouping import CHEAT, REFERENCE_KINDS, ProtocolGroup, ProtocolKey
+from spade_eval.reports.measured.grouping import ProtocolGroup, ProtocolKey
 from spade_eval.reports.measured.provenance import Origin
 from spade_eval.reports.measured.seeds import (
     SeededRow,
@@ -49,7 +49,7 @@ def leaderboard(group: ProtocolGroup, run_folders: Sequence[Path] = ()) -> pd.Da
     rows = seeded_rows(group)
     metrics = metrics_of(rows)
     rows = _ranked(rows, metrics)
-    models = {row.title: row for row in rows if row.kind not in (*REFERENCE_KINDS, CHEAT)}
+    models = {row.title: row for row in rows if row.competes}
     withheld = withheld_of_seeds(rows)
     tested = {name: about for name, about in metrics.items() if name not in withheld}
     results = {**dict.fromkeys(metrics, NO_RESULTS), **results_of(models, tested)}

@@ -52,6 +52,7 @@ FACTS = (
     "row",
     "group",
     "kind",
+    "style_input",
     "model",
     "seeds",
     "train_steps",
@@ -153,7 +154,9 @@ class _Block:
         rows = {title: self.by_model[model] for title, model in models.items()
                 if model in self.by_model}  # fmt: skip
         others = [] if group else self.others
-        return results_of(rows | {row.title: row for row in others}, self.metrics)
+        rows |= {row.title: row for row in others}
+        competing = {title: row for title, row in rows.items() if row.competes}
+        return results_of(competing, self.metrics)
 
     def lines(self) -> list[dict[str, Any]]:
         """Return bounds first, then the rows in the paper's order, then other methods."""
@@ -185,6 +188,7 @@ class _Block:
             "row": row.title if row else measured.title if measured else "",
             "group": row.group if row else "",
             "kind": measured.kind if measured else "paper",
+            "style_input": first.style_input if first else None,
             "model": row.model if row else None,
             "seeds": len(measured.versions) if measured else 0,
             "train_steps": first.train_steps if first else None,
@@ -319,4 +323,6 @@ def _metrics(
 def _typed(frame: pd.DataFrame, numbers: Iterable[str]) -> pd.DataFrame:
     whole = ("seeds", "train_steps", "parameters", "parameters_paper", "N")
     types = {**dict.fromkeys(whole, "Int64"), **dict.fromkeys(numbers, "float64")}
-    return frame.astype({**dict.fromkeys(("row", "group", "kind"), "object"), **types})
+    return frame.astype(
+        {**dict.fromkeys(("row", "group", "kind", "style_input"), "object"), **types}
+    )

@@ -13,7 +13,7 @@ from spade_eval.cli import options, tables
 from spade_eval.cli.console.conditions import (
     OUTSIDE_STUDIES,
     WITH_CHECKPOINT,
-    WITH_IMAGES,
+    WITH_ROWS,
     WITHOUT_TABLE,
     is_checkpoint,
 )
@@ -148,11 +148,12 @@ class ScoredFlags:
         list[str] | None,
         typer.Option(
             metavar="NAME=STYLE",
-            help="STYLE is none, random or 'real image': what the generator of the images called "
-            "NAME was given besides the label map. Repeatable.",
+            help="What the generator of a row is given besides label maps. SEAN takes 'class "
+            "means' (the default), 'another photo' or 'real image (same)'; of folders you say it: "
+            "these, none, random or 'real image'. Repeatable.",
             rich_help_panel=ROWS,
         ),
-        WITH_IMAGES,
+        WITH_ROWS,
     ] = None
     noise_per: Annotated[
         NoisePer,
@@ -184,13 +185,15 @@ class ScoredFlags:
         from spade_eval.rows import Request
 
         folders = options.named_paths("--images", rows.images or (), "folder")
+        files = options.named_paths("--checkpoint", rows.checkpoint or (), "file")
         models = rows.model if models is None else models
+        named = [name for name in models or () if name != REFERENCES]
         return Request(
-            FIRST_THREE if models is None else tuple(name for name in models if name != REFERENCES),
-            options.named_paths("--checkpoint", rows.checkpoint or (), "file"),
+            FIRST_THREE if models is None else tuple(named),
+            files,
             folders,
             options.released_options(**vars(self.released)),
-            options.style_inputs(self.style_input or (), folders),
+            options.style_inputs(self.style_input or (), [*folders, *files, *named]),
             self.noise_per.value,
             None if self.test_mode is None else self.test_mode.value,
             rows.red_team,
@@ -234,6 +237,7 @@ def benchmark(
         _measure(context, run, budget, rows, asked)
         return
     given = asked.request(rows)
+    _require_usual_styles(given)
     models = given.models if table is None else tuple(rows.model or ())
     of_jobs = tables.Asked(
         table=table, datasets=tables.datasets_of(run.dataset), models=models,
@@ -246,6 +250,17 @@ def benchmark(
         lambda name, seed: asked.config(replace(run, dataset=name, seed=seed), budget),
         asked.workplace,
     )
+
+
+def _require_usual_styles(given: "Request") -> None:
+    """Refuse styles of the models of several jobs, which all have the same flags."""
+    for name in given.style_inputs:
+        if name in given.models:
+            raise UserError(
+                f"--style-input {name}=...: --table and --seeds score models in their usual style; "
+                f"give another to the checkpoints afterwards: `spade-eval score {name}=FILE "
+                f"--style-input {name}=STYLE`"
+            )
 
 
 @grouped

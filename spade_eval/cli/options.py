@@ -2,7 +2,7 @@
 """Single flags that commands share, and what flags mean together."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -354,8 +354,8 @@ def released_options(
     )
 
 
-def style_inputs(pairs: Sequence[str], folders: Mapping[str, Path]) -> "dict[str, StyleInput]":
-    """Parse NAME=STYLE flags; names are rows of `--images`."""
+def style_inputs(pairs: Sequence[str], rows: Sequence[str]) -> "dict[str, StyleInput]":
+    """Parse NAME=STYLE flags; names are those of folders, checkpoints and models."""
     from spade_eval.errors import lookup
     from spade_eval.sources.source import STYLE_INPUTS
 
@@ -363,10 +363,10 @@ def style_inputs(pairs: Sequence[str], folders: Mapping[str, Path]) -> "dict[str
     stated = {}
     for pair in pairs:
         name, _, style = pair.partition("=")
-        if name not in folders:
+        if name not in rows:
             raise UserError(
-                f"--style-input {pair!r}: expected NAME=STYLE with a NAME of --images "
-                f"({', '.join(folders) or 'there is none'}); of checkpoints it is known"
+                f"--style-input {pair!r}: expected NAME=STYLE with a NAME of --images, "
+                f"--checkpoint or --model ({', '.join(rows) or 'there is none'})"
             )
         stated[name] = lookup(known, style, "style input")
     return stated

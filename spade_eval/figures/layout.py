@@ -92,10 +92,10 @@ def layout_lines(
     num_maps: int,
     of: str,
 ) -> list[str]:
-    """Return the numbers as text: `own` gives each map its latent, `shared` is (k, z_dim)."""
+    """Return the numbers as text: `own` gives each map its latent, `shared` is (k, ...)."""
 
     def same(number: int, indices: Sequence[int]) -> Tensor:
-        return shared[number].expand(len(indices), -1)
+        return shared[number].expand(len(indices), *shared.shape[1:])
 
     each = latent_scores(generator, dataset, own, len(shared), num_maps)
     one = latent_scores(generator, dataset, same, len(shared), num_maps)

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures 1 and 9: one label map with several latents, drawn from N(0, 1) or encoded from photos.
 
-Section 3, "Multi-modal synthesis", of Park et al.: the generator's input is a latent z, which an
-image encoder makes of a style photo, z = mu + exp(logvar / 2) * noise, at test time too. MUNIT's
-generator holds its own encoder, which gives the style itself.
+Section 3, "Multi-modal synthesis", of Park et al. In the place of encoded latents there may be
+SEAN's codes of regions.
 """
 
 from collections.abc import Sequence
@@ -11,27 +10,31 @@ from itertools import combinations
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from spade_eval.batches import coloured, photos, semantic_map
+from spade_eval.batches import coloured, semantic_map
 from spade_eval.datasets.base import Dataset, Sample
 from spade_eval.datasets.files import read_photo
 from spade_eval.errors import UserError
+from spade_eval.figures.encodings import (
+    Encoding,
+    LatentEncoding,
+    RegionEncoding,
+    StylePhoto,
+    of_samples,
+)
 from spade_eval.figures.guidance import guidance_line
 from spade_eval.figures.layout import LatentsOf, has_segmenter, layout_lines
 from spade_eval.figures.networks import (
     RANDOM,
     FigureGenerator,
     from_checkpoint,
-    open_encoder,
-    own_style_encoder,
-    random_encoder,
     random_generator,
     require_latent,
     synthesize,
 )
 from spade_eval.figures.pictures import Column, save_figure
-from spade_eval.models.encoders.variational import ImageEncoder, reparametrise
+from spade_eval.models.generators.sean import SEANGenerator
 from spade_eval.models.inputs import Noise
 from spade_eval.sources.checkpoints import ReleasedOptions
 
@@ -88,37 +91,35 @@ def style(
 ) -> tuple[list[str], Path]:
     """Make Figure 1: label maps (rows) x style photos (columns) through the encoder.
 
-    A generator that holds its own takes no `encoder`.
-
-    Styles are the given image files, or photos of the dataset that follow the label maps' own.
-    `score` is as in `multimodal`; there label maps take the styles in turn.
+    Styles are the given image files, or photos of the dataset that follow the label maps' own; for
+    SEAN, whose encoder is in its file, always the latter. `score` is as in `multimodal`; there
+    label maps take the styles in turn.
     """
-    if checkpoint is None and encoder is not None:
-        raise _missing("--encoder", "--checkpoint")
     generator = _generator(checkpoint, dataset, released, seed)
-    z_dim = require_latent(generator, checkpoint)
-    network = _encoder(generator, encoder, z_dim, seed)
+    encoding = _encoding(generator, checkpoint, encoder, style_images, seed)
     samples = _samples(dataset, num_maps)
     titles, shown = _styles(dataset, style_images, num_maps, num_styles)
-    z = _encoded(network, shown, seed)
+    z = encoding.of(shown)
     images = _each_with_each(generator, samples, z)
 
     def in_turn(number: int, indices: Sequence[int]) -> Tensor:
         return z[[(index + number) % len(z) for index in indices]]
 
+    what = encoding.symbol
     lines = [
         f"Figure 1, styles: {len(samples)} label maps of {dataset.name} (rows) x {len(shown)} "
         f"style photos (columns), seed {seed}, {_weights(checkpoint)}",
-        f"largest |z| {float(z.abs().max()):.3g}; mean distance between two styles' z "
+        f"largest |{what}| {float(z.abs().max()):.3g}; mean distance between two styles' {what} "
         f"{_mean_distance(list(z)):.3g}",
+        *encoding.lines(samples, shown),
         *_spread_lines(samples, images, "styles"),
         *_layout_lines(generator, dataset, in_turn, z, score, "styles"),
-        *_guidance_lines(generator, network, dataset, score, seed),
+        *_guidance_lines(generator, encoding, dataset, score),
     ]
     mark = "" if checkpoint else f" ({RANDOM})"
     columns: dict[str, Column] = {"label map": [None, *coloured(samples, dataset)]}
-    for title, photo, column in zip(titles, shown, images, strict=True):
-        columns[f"{title}{mark}"] = [photo, *column]
+    for title, style_photo, column in zip(titles, shown, images, strict=True):
+        columns[f"{title}{mark}"] = [style_photo.pixels, *column]
     return lines, save_figure(folder, "style", columns, ". ".join(lines) + ".")
 
 
@@ -128,27 +129,6 @@ def _generator(
     if checkpoint is None:
         return random_generator(RANDOM, _RANDOM_PRESET, dataset, seed)
     return from_checkpoint(checkpoint.stem, checkpoint, dataset, released)
-
-
-def _encoder(generator: FigureGenerator, file: Path | None, z_dim: int, seed: int) -> nn.Module:
-    """Return the encoder of styles: the generator's own, that of the file, or a random one."""
-    own = own_style_encoder(generator.network)
-    if own is not None:
-        if file is not None:
-            raise UserError(f"--encoder {file}: this generator holds its own; leave the flag out")
-        return own
-    if file is not None:
-        return open_encoder(file, z_dim)
-    if not generator.is_random:
-        raise _missing("--checkpoint", "--encoder")
-    return random_encoder(z_dim, seed)
-
-
-def _missing(given: str, missing: str) -> UserError:
-    return UserError(
-        f"{given} was given without {missing}; expected both, which were trained together, or "
-        f"neither for {RANDOM}"
-    )
 
 
 def _weights(checkpoint: Path | None) -> str:
@@ -167,31 +147,34 @@ def _samples(dataset: Dataset, count: int, first: int = 0) -> list[Sample]:
 
 def _styles(
     dataset: Dataset, files: Sequence[Path], num_maps: int, num_styles: int
-) -> tuple[list[str], list[Tensor]]:
-    """Titles and photos (3, H, W) uint8."""
+) -> tuple[list[str], list[StylePhoto]]:
+    """Titles and photos, with their samples where they are the dataset's."""
     if files:
         read = [torch.tensor(read_photo(path)).permute(2, 0, 1) for path in files]
-        return [f"{number} {path.stem}" for number, path in enumerate(files, 1)], read
+        titles = [f"{number} {path.stem}" for number, path in enumerate(files, 1)]
+        return titles, [StylePhoto(pixels) for pixels in read]
     samples = _samples(dataset, num_styles, first=num_maps)
-    return [f"style of {sample.name}" for sample in samples], list(photos(samples))
+    return [f"style of {sample.name}" for sample in samples], of_samples(samples)
 
 
-def _encoded(encoder: nn.Module, shown: Sequence[Tensor], seed: int) -> Tensor:
-    """(styles, z_dim): each photo encoded alone, because their sizes may differ."""
-    with torch.inference_mode():
-        encoded = [encoder(photo[None].float() / 127.5 - 1) for photo in shown]
-    if not isinstance(encoder, ImageEncoder):
-        return torch.cat(encoded)
-    noise = Noise.of_images(seed, range(len(shown))).normal("z", encoder.config.z_dim)
-    mu, logvar = (torch.cat(parts) for parts in zip(*encoded, strict=True))
-    return reparametrise(mu, logvar, noise)
+def _encoding(
+    generator: FigureGenerator,
+    checkpoint: Path | None,
+    encoder: Path | None,
+    files: Sequence[Path],
+    seed: int,
+) -> Encoding:
+    """Return how the generator's styles are made; `UserError` for a file that does not fit it."""
+    if isinstance(generator.network, SEANGenerator):
+        return RegionEncoding(generator, checkpoint, encoder, files)
+    return LatentEncoding(generator, checkpoint, encoder, seed)
 
 
 def _each_with_each(generator: FigureGenerator, samples: list[Sample], z: Tensor) -> Tensor:
-    """(latents, maps, 3, H, W): every label map with every latent."""
+    """(latents, maps, 3, H, W): every label map with every latent, or code of each label."""
     semantics = semantic_map(samples, generator.layout, torch.device("cpu"))
-    columns = [synthesize(generator, semantics, row.expand(len(samples), -1)) for row in z]
-    return torch.stack(columns)
+    each = (row.expand(len(samples), *row.shape) for row in z)
+    return torch.stack([synthesize(generator, semantics, same) for same in each])
 
 
 def _spread_lines(samples: Sequence[Sample], images: Tensor, of: str) -> list[str]:
@@ -220,14 +203,14 @@ def _layout_lines(
 
 
 def _guidance_lines(
-    generator: FigureGenerator, encoder: nn.Module, dataset: Dataset, score: int, seed: int
+    generator: FigureGenerator, encoding: Encoding, dataset: Dataset, score: int
 ) -> list[str]:
     """Needs at least three photos: two always correlate."""
     if score < 3 or generator.is_random:
         return []
     indices = range(score)
-    shown = [photos([dataset[index]])[0] for index in indices]
-    return [guidance_line(generator, dataset, _encoded(encoder, shown, seed), indices)]
+    shown = of_samples([dataset[index] for index in indices])
+    return [guidance_line(generator, dataset, encoding.of(shown), indices)]
 
 
 def _mean_distance(items: Sequence[Tensor]) -> float:

@@ -165,9 +165,14 @@ def _notes_of_style(name: str, style_input: StyleInput | None) -> tuple[str, ...
             f"{name}: its style input is not stated; say --style-input {name}=none, random or "
             '"real image", since images made from a real image are reconstructions.',
         )
-    if style_input == "real image":
-        return (
-            f"{name}: synthesized with the real image as style input, which is reconstruction and "
-            "not label-to-image; not comparable with rows that have no such input.",
-        )
-    return ()
+    return reconstruction_notes(name, style_input)
+
+
+def reconstruction_notes(name: str, style_input: StyleInput) -> tuple[str, ...]:
+    """Say of images whose generator saw the photo they are compared with what they are."""
+    if style_input not in ("real image", "real image (same)"):
+        return ()
+    return (
+        f"{name}: synthesized with the real image as style input, which is reconstruction and "
+        "not label-to-image; not comparable with rows that have no such input.",
+    )

@@ -4,7 +4,7 @@
 import copy
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from spade_eval.datasets.base import Dataset, Sample
 from spade_eval.errors import UserError, as_user_error
 from spade_eval.json_fields import require_types
 from spade_eval.models.checkpoints.files import has_description
-from spade_eval.models.choices import NoisePer, Precision, TestMode
+from spade_eval.models.choices import NoisePer, Precision, StyleInput, TestMode
 from spade_eval.models.cost import multiplications
 from spade_eval.models.inputs import Inputs, Noise
 from spade_eval.models.systems.base import System
@@ -25,13 +25,20 @@ from spade_eval.models.training.precision import DTYPES
 from spade_eval.protocol import Protocol as ScoringProtocol
 from spade_eval.records import Measurement, sha256_of_file
 from spade_eval.sources.checkpoints import Checkpoint, ReleasedOptions, open_generator
+from spade_eval.sources.style_photos import (
+    chosen_style,
+    require_class_means,
+    style_notes,
+    style_photos,
+)
 
 
 class SynthesizedByCheckpoint:
     """Images that a generator makes from the split's label maps.
 
-    Generators with a latent get z ~ N(0, 1), drawn for each image from `seed` and its index. In a
-    `precision` other than float32 a note says so, and how far that is from float32.
+    Generators with a latent get z ~ N(0, 1), drawn for each image from `seed` and its index; those
+    with styles the `style_input` that is asked for, or their usual one, other photos being those of
+    `training`. In a `precision` other than float32 a note says so, and how far it is from that.
     """
 
     def __init__(
@@ -48,6 +55,8 @@ class SynthesizedByCheckpoint:
         precision: Precision = "float32",
         noise_per: NoisePer = "image",
         test_mode: TestMode | None = None,
+        style_input: StyleInput | None = None,
+        training: Callable[[], Dataset] | None = None,
     ) -> None:
         self.name, self.protocol, self.device = name, protocol, device
         self._seconds, self._num_synthesized = 0.0, 0
@@ -59,7 +68,9 @@ class SynthesizedByCheckpoint:
         if test_mode is not None:
             _set_test_mode(file, self.generator, test_mode)
         self.system = system_of(self.generator)
-        style_input = self.system.style_input(self.generator)
+        known = self.system.style_inputs(self.generator)
+        style = chosen_style(name, f"the generator of {file}", style_input, known)
+        self.styles = style_photos(style, training, self.layout, device, seed)
         self.noise_per = noise_per
         _require_noise(file, noise_per, self.system.noise_levels(self.generator))
         self._half = None
@@ -68,7 +79,7 @@ class SynthesizedByCheckpoint:
         self.provenance: Mapping[str, Any] = {
             "source_kind": source_kind,
             "source_sha256": sha256_of_file(file),
-            "style_input": style_input,
+            "style_input": style,
             "parameters": sum(weight.numel() for weight in self.generator.parameters()),
             "multiplications": multiplications(self.system, self.generator, dataset.size),
             **_training_record(checkpoint),
@@ -76,7 +87,8 @@ class SynthesizedByCheckpoint:
         self._notes = tuple(map(str, checkpoint.description["notes"]))
         self._notes += _notes_of_choice(name, self.provenance.get("checkpoint_rule"), self._notes)
         self._notes += tuple(f"{name}: {note}" for note in self.system.notes(self.generator))
-        is_drawn = style_input == "random"
+        is_drawn = self.system.is_stochastic(self.generator)
+        self._notes += style_notes(name, style, seed, completed="class means" in known)
         if is_drawn:
             self._notes += (
                 f"{name}: {self.system.drawn} for each {_DRAWN[noise_per]}, from seed {seed} and "
@@ -86,6 +98,7 @@ class SynthesizedByCheckpoint:
         self.identity: Mapping[str, Any] = {
             "checkpoint": self.provenance["source_sha256"],
             **({"z_seed": seed} if is_drawn else {}),
+            **({"style_input": style} if len(known) > 1 else {}),
             **({} if noise_per == "image" else {"noise_per": noise_per}),
             **({} if test_mode is None else {"test_mode": test_mode}),
             **({} if self._half is None else {"precision": precision}),
@@ -97,11 +110,20 @@ class SynthesizedByCheckpoint:
         """Sentences below a table with this row."""
         return self._notes if self._half is None else (*self._notes, self._half.note(self.name))
 
+    def require_styles(self, dataset: Dataset, count: int) -> None:
+        """Refuse label maps (the first `count`) that have labels without a class mean."""
+        if self.provenance["style_input"] == "class means":
+            absent = self.system.absent_styles(self.generator)
+            require_class_means(self.file, absent, self.layout, dataset, count)
+
     def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
         return to_unit_range(self._synthesized(indices, samples))
 
     def samples(self, index: int, sample: Sample, count: int) -> Tensor:
-        """Synthesize (count, 3, H, W) uint8: one label map, each time with another latent."""
+        """Synthesize (count, 3, H, W) uint8: one label map, each time with other noise.
+
+        With another photo as well, where styles come from other photos.
+        """
         drawn = [self._synthesized([index], [sample], draw) for draw in range(count)]
         return to_8_bit(to_unit_range(torch.cat(drawn)), self.protocol)
 
@@ -114,7 +136,8 @@ class SynthesizedByCheckpoint:
         with as_user_error(f"{self.name}: {self.file}"):
             semantics = semantic_map(samples, self.layout, self.device)
             noise = Noise.of_images(self.seed, indices, draw, self.device)
-            inputs = Inputs(semantics, noise, noise_per=self.noise_per)
+            style = None if self.styles is None else self.styles.of(indices, samples, draw)
+            inputs = Inputs(semantics, noise, style, self.noise_per)
             if self._half is None:
                 synthesized = self.system.synthesized_by(self.generator, inputs)
             else:

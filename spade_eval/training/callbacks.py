@@ -14,7 +14,7 @@ from spade_eval.batches import coloured, layout_for, photos, semantic_map, tiled
 from spade_eval.datasets.base import Dataset
 from spade_eval.files import replaced
 from spade_eval.json_fields import parsed_json
-from spade_eval.models.inputs import Inputs, Noise
+from spade_eval.models.inputs import Inputs, Noise, Style
 from spade_eval.models.training.loop import Callback
 from spade_eval.models.training.trainer import Trainer
 from spade_eval.progress import tell
@@ -72,8 +72,12 @@ class GridWriter:
         self.folder, self.trainer = folder, trainer
         samples = [dataset[index] for index in range(min(count, len(dataset)))]
         semantics = semantic_map(samples, layout_for(type(trainer.system), dataset), device)
-        self.inputs = Inputs(semantics, Noise.of_images(0, range(len(samples)), device=device))
-        self.above = torch.cat([coloured(samples, dataset), photos(samples)])
+        shown = photos(samples)
+        # Systems that take styles are shown doing what they learn: reconstructing the photo.
+        style = Style(shown.to(device).float() / 127.5 - 1, semantics)
+        noise = Noise.of_images(0, range(len(samples)), device=device)
+        self.inputs = Inputs(semantics, noise, style)
+        self.above = torch.cat([coloured(samples, dataset), shown])
         self.columns = len(samples)
 
     def __call__(self, step: int) -> None:

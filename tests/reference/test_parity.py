@@ -28,8 +28,10 @@ CASES = [
 ]
 # Whose networks have layers with a fast twin.
 _TWINS = (
-    "clade_generator", "oasis_generator", "spade_", "pix2pixhd_encoder", "pix2pixhd_global",
+    "clade_generator", "oasis_generator", "pix2pixhd_encoder", "pix2pixhd_global",
     "pix2pixhd_local",
+    "sean_generator",
+    "spade_",
     "pix2pixhdpp_",
 )  # fmt: skip
 ACCELERATED = [path for path in FILES if path.stem.startswith(_TWINS)]
@@ -42,7 +44,7 @@ def test_folder_has_files() -> None:
 @pytest.mark.skipif(FOLDER != DATA, reason="PARITY_DIR names the cases")
 @pytest.mark.parametrize(
     "kind",
-    ["preprocess_", "oasis_", "clade_", "pix2pix_", "cyclegan_", "munit_", "unit_"],
+    ["preprocess_", "oasis_", "clade_", "sean_", "pix2pix_", "cyclegan_", "munit_", "unit_"],
 )
 def test_cases_from_outside_are_there(kind: str) -> None:
     """Says in the default run what was not compared, where it was not."""

@@ -216,6 +216,27 @@ def test_styles_come_from_photos(tmp_path: Path, scenes: Dataset) -> None:
     assert picture.is_file()
 
 
+def test_styles_of_regions_come_from_photos_and_their_labels(
+    tmp_path: Path, scenes: Dataset
+) -> None:
+    file = checkpoint(tmp_path / "sean.safetensors", "sean")
+    lines, picture = style(tmp_path, scenes, file, None, NONE, 2, (), 3, seed=0, score=4)
+    assert "2 label maps of scenes (rows) x 3 style photos" in lines[0]
+    assert lines[1].startswith("largest |code| ")
+    assert lines[2].startswith("regions: on average ")
+    assert "the rest has its class means. The noise of the layers is off" in lines[2]
+    assert lines[-1].startswith("guidance: over 4 style photos")
+    folder = tmp_path / "style"
+    assert len(list(folder.iterdir())) == (1 + 2) * (1 + 3) - 1
+    assert (pixels(folder / "01_00.png") == scenes[2].photo).all()
+    assert (pixels(folder / "01_01.png") != pixels(folder / "02_01.png")).any()
+    assert picture.is_file()
+    with pytest.raises(UserError, match="own label map, which an image file lacks"):
+        style(tmp_path, scenes, file, None, NONE, 1, [picture], 1, seed=0)
+    with pytest.raises(UserError, match="has its encoder in its own file"):
+        style(tmp_path, scenes, file, file, NONE, 1, (), 1, seed=0)
+
+
 def test_munit_takes_styles_by_its_own_encoder(tmp_path: Path, scenes: Dataset) -> None:
     file = checkpoint(tmp_path / "munit.safetensors", "munit")
     lines, picture = style(tmp_path, scenes, file, None, NONE, 2, (), 3, seed=0)

@@ -71,9 +71,10 @@ OUTSIDE_STUDIES = Effect(
     "without --table and several --seeds", lambda values: not _is_study(values)
 )
 ON_SLURM = Effect("with --launcher slurm", lambda values: _plain(values, "launcher") == "slurm")
-WITH_IMAGES = Effect(
-    "with folders of images",
-    lambda values: any(not is_checkpoint(Path(item)) for item in values.get("images") or ()),
+WITH_ROWS = Effect(
+    "with folders of images, checkpoints or named models",
+    lambda values: any(values.get(name) for name in ("images", "checkpoint", "model")),
+    among="model",  # of other commands all rows are given
 )
 ON_GENERATORS = Effect("for generators", _is_generator, among="what")
 ON_SEGMENTERS = Effect("for segmenters", lambda values: not _is_generator(values), among="what")

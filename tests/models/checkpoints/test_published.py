@@ -35,6 +35,8 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("clade", {"param_free_norm": "instance"}, {"upsampling": "normal"}),
     ("clade", {"edges": True, "z_dim": 8, "image_size": (64, 64)}, {"image_size": (64, 64)}),
     ("clade_icpe", {"edges": True}, {"upsampling": "normal"}),
+    ("sean", {"class_means": False}, {"upsampling": "normal"}),
+    ("sean", {"class_means": False, "upsampling": "more"}, {"upsampling": "more"}),
     ("pix2pixhd", {"num_blocks": 3, "num_downsamplings": 3}, {}),
     ("pix2pixhd", {"num_blocks": 3, "num_downsamplings": 2}, {}),
     ("pix2pix", {}, {}),
@@ -87,6 +89,37 @@ def test_the_label_order_of_clade_is_known(
     assert loaded.layout.edges == edges
     with pytest.raises(ValueError, match="holds a clade generator, not spade"):
         load_published_generator(to_published(ours), arch="spade")
+
+
+def test_the_released_file_of_sean_leaves_nothing_open() -> None:
+    """CelebAMask-HQ: 19 classes from the background on, none unlabelled, five upsamplings."""
+    ours = build_generator("sean", 19, width=1 / 64, class_means=False)
+    file = to_published(ours)
+    assert "Zencoder.model.14.weight" in file
+    assert {"up_3.ace_1.blending_beta", "head_0.ace_0.fc_mu18.bias"} <= set(file)
+    loaded = load_published_generator(file)
+    assert (loaded.arch, loaded.layout_name) == ("sean", "celebamask_hq")
+    assert loaded.layout == SemanticLayout(num_classes=19)
+    assert loaded.generator.config == ours.config
+    file["up_4.conv_0.bias"] = torch.zeros(1)
+    with pytest.raises(ValueError, match=r'upsampling is "most".*never calls it'):
+        load_published_generator(file, upsampling="most")
+
+
+def test_sean_files_of_other_data_are_asked_for_their_labels() -> None:
+    """The released code reads any folder, so their channels alone do not tell their order."""
+    file = to_published(build_generator("sean", 151, width=1 / 64, class_means=False))
+    with pytest.raises(ValueError, match="151 label channels, whose order its shapes cannot tell"):
+        load_published_generator(file, upsampling="normal")
+    loaded = load_published_generator(file, "ade20k_raw", upsampling="normal")
+    assert loaded.layout_name == "ade20k_raw"
+
+
+def test_means_of_classes_are_in_no_released_file() -> None:
+    generator = build_generator("sean", 19, width=1 / 64)
+    file = to_published(build_generator("sean", 19, width=1 / 64, class_means=False))
+    with pytest.raises(ValueError, match=r"2 missing: class_means\.codes, class_means\.images"):
+        load_published(generator, file)
 
 
 def _spade_file() -> dict[str, Tensor]:

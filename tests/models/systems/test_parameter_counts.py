@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 import torch
 
+from spade_eval.models.discriminators.multiscale import MultiscaleDiscriminator
 from spade_eval.models.discriminators.patch import PatchGANDiscriminator
+from spade_eval.models.generators.sean import SEANGenerator
 from spade_eval.models.systems.presets import count_parameters
 
 CHANNELS = (151, 150, 182, 183, 184, 35, 36)  # ADE20K twice, COCO-Stuff three times, Cityscapes
@@ -64,6 +66,33 @@ def test_table_4_on_ade20k(name: str, overrides: dict[str, Any], millions: float
 def test_cityscapes_with_latent_input() -> None:
     count = count_parameters("spade_vae", 36, image_size=(256, 512), upsampling="more")
     assert count == 101_136_579
+
+
+@pytest.mark.parametrize(
+    ("num_labels", "upsampling", "count"),
+    [
+        (19, "normal", 266_907_367),
+        (151, "normal", 790_919_911),
+        (184, "normal", 921_923_047),
+        (36, "more", 334_393_831),
+    ],
+)
+def test_sean_with_a_layer_for_each_label(num_labels: int, upsampling: str, count: int) -> None:
+    """CelebAMask-HQ as released, and the code with other numbers of labels, edges among them."""
+    assert count_parameters("sean", num_labels, upsampling=upsampling) == count
+
+
+def test_parts_of_sean() -> None:
+    with torch.device("meta"):
+        network = SEANGenerator(SEANGenerator.Config(num_labels=19))
+        critic = MultiscaleDiscriminator.Config(num_labels=19, num_layers=3, last_stride=2)
+        discriminator = MultiscaleDiscriminator(critic)
+    parts = {"encoder": 0, "fc_mu": 0}
+    for name, weight in network.named_parameters():
+        for part in parts:
+            parts[part] += weight.numel() * (part in name)
+    assert parts == {"encoder": 1_568_576, "fc_mu": 74_856_960}
+    assert sum(weight.numel() for weight in discriminator.parameters()) == 1_364_098
 
 
 @pytest.mark.parametrize(

@@ -169,8 +169,15 @@ def test_two_processes_of_four_images_are_one_of_eight(train: Train, model: str)
     ("model", "steps"),
     # CycleGAN's pools are full after seven steps and swap from then on.
     [
-        *(("spade", 20), ("pix2pixhd", 20), ("oasis", 3), ("pix2pix", 5), ("cyclegan", 10)),
-        *(("munit", 2), ("unit", 2)),
+        *(
+            ("spade", 20),
+            ("pix2pixhd", 20),
+            ("oasis", 3),
+            ("sean", 3),
+            ("pix2pix", 5),
+            ("cyclegan", 10),
+        ),
+        *(("munit", 2), ("unit", 2), ("sean", 3)),
     ],
 )
 def test_every_step_of_two_processes_is_that_of_one(model: str, steps: int, tmp_path: Path) -> None:

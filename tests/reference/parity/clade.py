@@ -8,13 +8,14 @@ from parity.case import INSTANCE_NORM_TOLERANCE, TOLERANCE, Case, layout_of, nor
 from parity.spade import published_size, spade_discriminator
 from torch import Tensor
 
+from spade_eval.models.discriminators.multiscale import MultiscaleDiscriminator
 from spade_eval.models.generators.clade import CLADEGenerator
 from spade_eval.models.layers.clade import CLADE
 from spade_eval.models.positions import positional_map
 from spade_eval.models.semantics import SemanticMap
 
 
-class _GivenEdges(SemanticMap):
+class GivenEdges(SemanticMap):
     """The semantic map of a case, which stores edges, not instances."""
 
     def __init__(self, case: Case) -> None:
@@ -40,7 +41,7 @@ def _norm(options: dict[str, Any]) -> Any:
 
 def check_layer(case: Case) -> None:
     options = {"norm_G": case.options["config"], **case.options}
-    semantics = _GivenEdges(case)
+    semantics = GivenEdges(case)
     layer = CLADE(
         options["norm_nc"],
         semantics.num_labels - semantics.has_edges,
@@ -76,7 +77,7 @@ def check_generator(case: Case) -> None:
     tolerance = TOLERANCE
     if made["param_free_norm"] == "instance":
         tolerance = INSTANCE_NORM_TOLERANCE
-    semantics = _GivenEdges(case)
+    semantics = GivenEdges(case)
     z = case.tensor("z") if "z" in case.arrays else None
     for name, map_ in (("image", semantics), ("image of a soft map", _soft(semantics, case))):
         with torch.no_grad():
@@ -87,8 +88,12 @@ def check_generator(case: Case) -> None:
 
 
 def check_discriminator(case: Case) -> None:
-    """On normal numbers in place of map and image."""
-    discriminator = case.prepare(spade_discriminator(case.options))
+    compare_on_noise(case, spade_discriminator(case.options))
+
+
+def compare_on_noise(case: Case, network: MultiscaleDiscriminator) -> None:
+    """Compare features and predictions on normal numbers in place of map and image."""
+    discriminator = case.prepare(network)
     x = case.normal_input()
     with torch.no_grad():
         scales = discriminator(x[:, :-3], x[:, -3:])

@@ -22,7 +22,8 @@ def draw(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
 def filled(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Weights, biases and statistics by the last part of the name (rules 1 to 5).
 
-    CLADE's tables of scales and shifts are filled like the weights and biases of a norm.
+    CLADE's tables of scales and shifts are filled like the weights and biases of a norm, SEAN's
+    weights of noise and of mixing like biases.
     """
     leaf = name.rpartition(".")[2]
     d = draw(name, shape)
@@ -31,6 +32,8 @@ def filled(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     if leaf in ("running_mean", "stored_mean") or (leaf in ("bias", "beta") and len(shape) == 1):
         return np.float32(0.1) * d
     if name.endswith("class_specified_affine.bias"):
+        return np.float32(0.1) * d
+    if leaf == "noise_var" or leaf.startswith("blending_"):
         return np.float32(0.1) * d
     if len(shape) >= 2 and not name.endswith("class_specified_affine.weight"):
         return d * np.float32(1 / np.sqrt(np.prod(shape[1:])))

@@ -231,6 +231,13 @@ def test_unequal_counts_and_style_inputs_are_said() -> None:
     assert not any("against" in note for note in group(equal).notes)
 
 
+def test_images_made_from_the_very_photos_compete_with_nobody() -> None:
+    styles = {"means": "class means", "same": "real image (same)", "theirs": "real image"}
+    items = [item for name, style in styles.items() for item in job(name, style_input=style)]
+    rows = {row.title: row for row in group([*items, *job("real", "real")]).rows}
+    assert [name for name, row in rows.items() if row.competes] == ["means"]
+
+
 def test_parquet_holds_the_frame(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     table = scores_table(group(run()))

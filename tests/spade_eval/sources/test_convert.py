@@ -34,6 +34,8 @@ GENERATORS: list[tuple[str, int, dict[str, Any], ReleasedOptions]] = [
     ("oasis", 151, {}, ReleasedOptions(arch="oasis")),
     ("oasis", 20, {}, ReleasedOptions(label_layout="19+unknown-first")),
     ("oasis_without_noise", 35, {}, ReleasedOptions()),
+    ("sean", 19, {"class_means": False}, ReleasedOptions(arch="sean")),
+    ("sean", 5, {"class_means": False}, ReleasedOptions(upsampling="normal", label_layout="5")),
 ]
 
 
@@ -90,6 +92,14 @@ def test_a_network_without_released_layout_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no released layout holds this network"):
         convert(ours, tmp_path / "back.pth", ReleasedOptions())
     assert not (tmp_path / "back.pth").exists()
+
+
+def test_class_means_are_not_lost_on_the_way(tmp_path: Path) -> None:
+    ours, network = tmp_path / "ours.safetensors", build_generator("sean", 9, SIZE, width=1 / 32)
+    described = description(network, SemanticLayout(num_classes=9), "nine", "a test")
+    save_network(ours, network.state_dict(), described)
+    with pytest.raises(UserError, match="class_means=True, read back as False"):
+        convert(ours, tmp_path / "back.pth", ReleasedOptions(upsampling="normal"))
 
 
 def test_statistics_of_one_process_are_written_as_of_all(tmp_path: Path) -> None:

@@ -82,9 +82,18 @@ def test_differences_of_oasis() -> None:
     assert any("3D noise" in line for line in lines)
 
 
+def test_differences_of_sean() -> None:
+    lines = settings_differences("sean")
+    place = lines.index("  decay_epochs")
+    assert lines[place + 1 : place + 3] == ["    paper    0", "    release  50"]
+    assert "    release  19 in each, whatever the data" in lines
+    assert not any("class_mean_images" in line for line in lines), "the suite's own"
+
+
 def test_parameters_are_counted_on_the_methods_own_channels(models: list[ListedModel]) -> None:
     counted = {model.name: list(model.parameters.values()) for model in models}
     assert counted["oasis"] == [74_314_691, 75_199_427, 71_107_523]
+    assert counted["sean"] == [790_919_911, 921_923_047, 334_393_831]
     assert counted["oasis_without_noise"] == [72_545_219, 73_429_955, 69_338_051]
 
 
