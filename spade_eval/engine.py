@@ -98,8 +98,8 @@ class Benchmark:
         world.on_first(self.dataset.fingerprint)  # others then find hashes of files remembered
         rows = self.rows(request)
         world.on_first(lambda: claim_folder(self.place.run_folder, self.config))
-        with at_work(self.place.run_folder, [row.name for row in self._missing(rows)], world):
-            missing = self._missing(rows)  # again: who was at work may have ended meanwhile
+        with at_work(self.place.run_folder, [row.name for row in self.missing(rows)], world):
+            missing = self.missing(rows)  # again: who was at work may have ended meanwhile
             if missing:
                 world.on_first(functools.partial(_warn_of_labels, self.dataset))
             if is_writable(self.place.run_folder):
@@ -113,7 +113,7 @@ class Benchmark:
                     self._measure_reversal(row, row.reverse)
         return [row.name for row in missing]
 
-    def _missing(self, rows: list[Row]) -> list[Row]:
+    def missing(self, rows: list[Row]) -> list[Row]:
         """Return the rows of which not every number that this configuration makes is recorded."""
         recorded = self.place.world.on_first(self._recorded)
         return [row for row in rows if self._lacking(row, recorded)]
@@ -228,10 +228,6 @@ class Benchmark:
         """Return how this run trains a model."""
         self.place.world.on_first(self._train_split.fingerprint)
         return train_config(model, self.config, self._train_split, self.place.weights_dir)
-
-    def jobs(self, row: Row) -> list[str]:
-        """Identify the measurements of a row, one under each segmenter."""
-        return [self.job_sha256(row, networks) for networks in self.panel]
 
     def job_sha256(self, row: Row, networks: ScoringNetworks | None = None) -> str:
         """Identify a measurement: these images under this protocol on this data."""

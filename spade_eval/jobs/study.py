@@ -180,13 +180,12 @@ def missing(benchmark: Benchmark, names: Sequence[str], given: Request | None = 
 
     Other rows are the references and the `given` ones.
     """
-    recorded = {measurement.job_sha256 for measurement in benchmark.store}
-    if not recorded:
+    if not list(benchmark.store):
         # Asking for a row's identity opens the segmenter, which may still have to be trained.
         return list(names)
     models = tuple(name for name in names if name != REFERENCES)
     rows = benchmark.rows(replace(given or Request(), models=models))
-    unknown = [row.name for row in rows if not recorded.issuperset(benchmark.jobs(row))]
+    unknown = [row.name for row in benchmark.missing(rows)]
     named = [name for name in unknown if name in models]
     return [*([REFERENCES] if len(unknown) > len(named) else []), *named]
 

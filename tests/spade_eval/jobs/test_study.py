@@ -124,6 +124,9 @@ def test_what_is_missing_is_known_from_the_records(benchmark_in) -> None:
     benchmark.run(Request(("spade",)))
     assert missing(benchmark, names) == ["concat"]
     assert missing(benchmark_in("other", seed=1), names) == [REFERENCES, "spade", "concat"]
+    # A later version measures more of every row, the references among them.
+    benchmark.networks.__dict__["numbers"] = benchmark.networks.numbers | {"a new column"}
+    assert missing(benchmark, names) == [REFERENCES, "spade", "concat"]
 
 
 def test_a_second_command_of_a_table_says_who_is_at_work_and_starts_no_job(
