@@ -110,7 +110,7 @@ class System(nn.Module):
     # Where `ema_decay` is set: whether the average begins with the first weights, or after a step.
     averages_first_weights: ClassVar[bool] = False
     compares: ClassVar[PerceptualNetwork] = "vgg19"  # whose features, if it has a perceptual loss
-    takes_style_photo: ClassVar[bool] = False  # whether a style may be that of a photo
+    styles_regions: ClassVar[bool] = False  # whether a style is a code for each region of a photo
     takes_stand_in: ClassVar[bool] = True  # whether its perceptual loss may be of another network
     # What is random where `style_input` is "random", as a note says it.
     drawn: ClassVar[str] = "latent z drawn from N(0, 1)"
@@ -183,9 +183,9 @@ class System(nn.Module):
         return (cls.style_input(network),)
 
     @classmethod
-    def is_stochastic(cls, network: nn.Module) -> bool:
+    def is_stochastic(cls, network: nn.Module, style: StyleInput) -> bool:
         """Return whether one label map and style give other images with other noise."""
-        return cls.style_input(network) == "random"
+        return style == "random"
 
     @classmethod
     def absent_styles(cls, network: nn.Module) -> tuple[int, ...]:

@@ -56,7 +56,6 @@ class MUNIT(DomainTranslation):
         licence="CC BY-NC-SA 4.0",
         released=("gen_*.pt", "dis_*.pt", "edges2shoes.pt"),
     )
-    takes_style_photo = True
     generator: MUNITGenerator
     inverse: MUNITGenerator
     # Cityscapes as the street scenes of both.
@@ -77,12 +76,17 @@ class MUNIT(DomainTranslation):
         return "random"
 
     @classmethod
+    def style_inputs(cls, network: nn.Module) -> tuple[StyleInput, ...]:
+        """Return N(0, 1) and photos."""
+        return ("random", "another photo", "real image (same)")
+
+    @classmethod
     def synthesized_by(cls, network: nn.Module, inputs: Inputs, *, quick: bool = False) -> Tensor:
         """Return (N, 3, H, W) in [-1, 1], in the style of a photo or of N(0, 1)."""
         assert isinstance(network, MUNITGenerator)
         z = inputs.noise.normal("z", network.config.z_dim)
         if inputs.style is not None:
-            z = network.style(inputs.style)
+            z = network.style(inputs.style.photos)
         images: Tensor = network(inputs.semantics, z)
         return images
 

@@ -24,7 +24,7 @@ from spade_eval.models.inputs import Batch, Inputs
 from spade_eval.models.labels import Size
 from spade_eval.models.layers.ace import NoiseAt
 from spade_eval.models.losses.objective import ObjectiveConfig
-from spade_eval.models.systems.base import Data, Difference, Optimizer, Preset
+from spade_eval.models.systems.base import Data, Difference, Optimizer, Original, Preset
 from spade_eval.models.systems.conditional_gan import (
     ConditionalGAN,
     ConditionalGANSettings,
@@ -92,6 +92,15 @@ class SEAN(ConditionalGAN):
     """The method of Zhu et al.; its encoder is a part of the generator and learns with it."""
 
     name = "sean"
+    original = Original(
+        paper="Zhu et al., SEAN: Image Synthesis with Semantic Region-Adaptive Normalization, "
+        "CVPR 2020",
+        objective="SPADE's, on styles of the photo itself",
+        protocol="mIoU and accuracy of reconstructions, styled by the true photo; FID against "
+        "train photos",
+        licence="CC BY-NC-SA 4.0",
+        released=("latest_net_G.pth",),
+    )
     drawn = "noise of every layer drawn from N(0, 1)"
     settings: ClassVar = _by_dataset({("paper", ""): _PAPER, ("release", ""): _RELEASE})
     setting_notes: ClassVar = {
@@ -116,6 +125,7 @@ class SEAN(ConditionalGAN):
         ),
     )
 
+    styles_regions = True
     class_mean_images = 0
 
     @classmethod
@@ -162,7 +172,7 @@ class SEAN(ConditionalGAN):
         return network.class_means.absent() if network.config.class_means else ()
 
     @classmethod
-    def is_stochastic(cls, network: nn.Module) -> bool:
+    def is_stochastic(cls, network: nn.Module, style: StyleInput) -> bool:
         """Return True: every layer adds noise, at test time too."""
         return True
 

@@ -80,13 +80,19 @@ def style_photos(
     return StylePhotos(training(), layout, device, seed)
 
 
-def style_notes(name: str, style: StyleInput, seed: int, *, completed: bool) -> tuple[str, ...]:
-    """Return the sentences without which no number of images in that style is shown."""
+def style_notes(
+    name: str, style: StyleInput, seed: int, completed: bool | None = None
+) -> tuple[str, ...]:
+    """Return the sentences without which no number of images in that style is shown.
+
+    Of styles of regions `completed` says whether class means stand in where a photo lacks a label.
+    """
     if style == "another photo":
         lacking = "its mean over training images" if completed else "a code of zeros"
+        rest = "" if completed is None else f"; a label that this photo lacks has {lacking}"
         return (
-            f"{name}: each image has the styles of another photo, a training image drawn from seed "
-            f"{seed} and the image's index; a label that this photo lacks has {lacking}.",
+            f"{name}: each image has the style of another photo, a training image drawn from seed "
+            f"{seed} and the image's index{rest}.",
         )
     if style == "class means":
         return (

@@ -87,8 +87,9 @@ class SynthesizedByCheckpoint:
         self._notes = tuple(map(str, checkpoint.description["notes"]))
         self._notes += _notes_of_choice(name, self.provenance.get("checkpoint_rule"), self._notes)
         self._notes += tuple(f"{name}: {note}" for note in self.system.notes(self.generator))
-        is_drawn = self.system.is_stochastic(self.generator)
-        self._notes += style_notes(name, style, seed, completed="class means" in known)
+        is_drawn = self.system.is_stochastic(self.generator, style)
+        completed = "class means" in known if self.system.styles_regions else None
+        self._notes += style_notes(name, style, seed, completed)
         if is_drawn:
             self._notes += (
                 f"{name}: {self.system.drawn} for each {_DRAWN[noise_per]}, from seed {seed} and "

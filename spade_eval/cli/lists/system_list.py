@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every system as a row of facts: what its classes know, and what its file says of the original.
 
-A system is shown by its first row of GENERATORS, with the settings of its release.
+A publication is shown by the first row of GENERATORS that is of it, with the settings of its release.
 """
 
 from typing import Any
@@ -18,12 +18,15 @@ from spade_eval.reports.tables.systems import SystemFacts
 
 
 def listed_systems() -> list[SystemFacts]:
-    """Return the facts of every system, in the order of GENERATORS."""
-    return [_facts(system) for system in systems().values()]
+    """Return the facts of every publication, in the order of GENERATORS."""
+    firsts: dict[str, type[System]] = {}
+    for system in systems().values():
+        firsts.setdefault(system.original.paper, system)
+    return [_facts(system) for system in firsts.values()]
 
 
 def _facts(system: type[System]) -> SystemFacts:
-    names = [name for name, preset in GENERATORS.items() if preset.system is system]
+    names = [name for name, row in GENERATORS.items() if row.system.original is system.original]
     preset = GENERATORS[names[0]]
     (listed,) = listed_models(names[:1])
     own = system.original
@@ -54,8 +57,12 @@ def _seen(system: type[System], preset: Preset) -> list[str]:
     if style == "random":
         size = getattr(config, "z_dim", None)
         seen.append(system.drawn if size is None else f"noise of {size} numbers")
-    if style == "real image" or system.takes_style_photo:
-        seen.append("style photo" if style == "real image" else "or a style photo in its place")
+    if style == "class means":
+        seen.append("a style for each label, by default class means of training images")
+    if "another photo" in system.style_inputs(network):
+        seen.append("or a style photo in its place")
+    elif style == "real image":
+        seen.append("style photo")
     return seen
 
 

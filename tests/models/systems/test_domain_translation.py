@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from spade_eval.models.checkpoints.files import load_state
 from spade_eval.models.checkpoints.published import to_published
 from spade_eval.models.generators.munit import MUNITGenerator
-from spade_eval.models.inputs import Batch, Inputs, Noise
+from spade_eval.models.inputs import Batch, Inputs, Noise, Style
 from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.losses.vgg19 import vgg16_trunk
 from spade_eval.models.semantics import SemanticMap
@@ -246,7 +246,9 @@ def test_munit_is_stochastic_through_its_style_and_unit_is_not() -> None:
 def test_a_style_can_be_taken_from_a_photo() -> None:
     (batch,) = batch_at(0)
     network = trainer("munit").system.generator.eval()
-    inputs = Inputs(batch.semantics, Noise.of_images(0, [0, 1]), style=batch.photos)
+    inputs = Inputs(
+        batch.semantics, Noise.of_images(0, [0, 1]), style=Style(batch.photos, batch.semantics)
+    )
     expected = network(batch.semantics, network.style(batch.photos))
     assert torch.equal(MUNIT.synthesized_by(network, inputs), expected)
     assert not torch.equal(network.style(batch.photos), network.style(batch.photos.flip(0)))

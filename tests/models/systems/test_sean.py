@@ -207,7 +207,7 @@ def test_images_are_stochastic_through_noise_of_every_layer() -> None:
     one, again, other = (SEAN.synthesized_by(network, given) for given in inputs)
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
-    assert SEAN.is_stochastic(network)
+    assert SEAN.is_stochastic(network, "class means")
 
 
 def test_photos_and_label_maps_of_different_sizes_are_refused() -> None:

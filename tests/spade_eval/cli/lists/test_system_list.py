@@ -37,12 +37,13 @@ def test_every_system_states_what_no_class_can_know(name: str) -> None:
 
 
 def test_papers_are_told_apart() -> None:
-    papers = [system.original.paper for system in systems().values()]
-    assert len(set(papers)) == len(papers)
+    originals = {id(system.original): system.original for system in systems().values()}
+    assert len({original.paper for original in originals.values()}) == len(originals)
 
 
 def test_facts_are_those_of_the_classes(facts: dict[str, SystemFacts]) -> None:
-    assert [GENERATORS[model].system.name for model in facts] == list(systems())
+    shown = [GENERATORS[model].system.name for model in facts]
+    assert shown == [name for name in systems() if name != "ace"]  # a row of SEAN's paper
     assert {name for item in facts.values() for name in (item.model, *item.others)} == set(
         GENERATORS
     )
