@@ -227,6 +227,7 @@ class ACEDecoder(SEAN):
     """SEAN's networks trained as SPADE: the same settings and discriminators, to compare norms."""
 
     name = "ace"
+    original = SEAN.original
     settings: ClassVar = _by_dataset(
         {
             key: SEANSettings(**vars(settings), discriminator_last_stride=1)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every system as a row of facts: what its classes know, and what its file says of the original.
 
-A publication is shown by the first row of GENERATORS that is of it, with the settings of its release.
+A publication is shown by its first row of GENERATORS, with the settings of its release.
 """
 
 from typing import Any
