@@ -104,6 +104,20 @@ def over_seeds(row: SeededRow, metric: str) -> Interval:
     return (low, high) if math.isnan(low) else (max(low, 0.0), min(high, 1.0 if is_share else high))
 
 
+def difference_over_seeds(
+    mine: SeededRow, other: SeededRow, metric: str
+) -> tuple[float, Interval, int]:
+    """Return the mean difference of a metric paired by seed, its 95% interval, and the seeds.
+
+    Of one difference that was asked for beforehand: no other pair is tested with it.
+    """
+    one, against = _aligned(values_by_seed(mine, metric), values_by_seed(other, metric))
+    differences = one - against
+    differences = differences[~np.isnan(differences)]
+    mean = float(differences.mean()) if len(differences) else math.nan
+    return mean, seed_interval(differences), len(differences)
+
+
 class ImageIntervals:
     """Intervals over images of the mean of a row's trainings, from what their runs kept."""
 

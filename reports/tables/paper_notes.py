@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Footnotes of a paper's table: every way in which a measured number's protocol differs from it."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 from spade_eval.papers.publications import Paper
 from spade_eval.papers.tables import PaperRow, PaperTable, Untrained
 from spade_eval.records import Measurement
+from spade_eval.reports.measured.seeds import SeededRow
+from spade_eval.reports.statistics.over_seeds import difference_over_seeds
 from spade_eval.reports.tables.published import RECALLED, paper_dataset
 
 IN_DOMAIN = "in-domain"
@@ -112,6 +115,26 @@ def quoted_notes(rows: Sequence[PaperRow]) -> list[str]:
         f"({paper.protocol})."
         for key, paper in papers.items()
     ]
+
+
+def question_notes(
+    questions: Sequence[tuple[str, str]], rows: Mapping[str, SeededRow], titles: Mapping[str, str]
+) -> list[str]:
+    """Answer what a table asks of pairs of its rows, each in a sentence; rows are by model."""
+    notes = []
+    for model, baseline in questions:
+        if model not in rows or baseline not in rows:
+            continue
+        mean, (low, high), count = difference_over_seeds(rows[model], rows[baseline], "miou")
+        if math.isnan(low):
+            continue
+        answer = "not told apart" if low <= 0 <= high else "ahead" if mean > 0 else "behind"
+        notes.append(
+            f"{titles[model]} against {titles[baseline]}, asked beforehand: {answer}, mIoU "
+            f"{100 * mean:+.1f} points, 95% [{100 * low:+.1f}, {100 * high:+.1f}] over {count} "
+            "seeds, paired."
+        )
+    return notes
 
 
 def unmeasured_notes(

@@ -34,6 +34,7 @@ from spade_eval.reports.statistics.over_seeds import (
 from spade_eval.reports.tables.paper_notes import (
     comparable,
     protocol_notes,
+    question_notes,
     quoted_notes,
     recalled_note,
     unmeasured_notes,
@@ -169,9 +170,11 @@ class _Block:
         paper = self.table.paper
         measured = [*self.references, *self.by_model.values(), *self.others]
         items = [row.first for row in measured]
+        titles = {row.model: row.title for row in self.rows if row.model is not None}
         return [
             *(protocol_notes(paper, self.dataset, items, self.metrics) if paper.numbers else ()),
             *(quoted_notes(self.rows) if self.paper_name else ()),
+            *question_notes(self.table.questions, self.by_model, titles),
             *seeded_notes(measured),
             *unmeasured_notes(self.table, set(self.by_model), UNTRAINED),
         ]

@@ -48,6 +48,8 @@ class PaperTable:
     # Methods that the paper could not know, and what their own papers print: shown where they were
     # measured, trained where --model asks for them.
     later: tuple[PaperRow, ...] = ()
+    # Pairs of models whose difference the notes state: (the one asked about, against whom).
+    questions: tuple[tuple[str, str], ...] = ()
     metrics: tuple[str, ...] = ("miou",)  # that it prints
     open_to_others: bool = False  # shows further methods that were measured
     slopes: bool = False  # its groups are drawn as lines from variant to variant
@@ -222,6 +224,13 @@ PAPER_TABLES: dict[str, PaperTable] = {
             paper=SUITE,
             called="systems",
             title="Systems",
+            # As OASIS's paper says, and as pairs should help.
+            questions=(
+                ("oasis", "spade"),
+                ("pix2pix", "cyclegan"),
+                ("pix2pix", "unit"),
+                ("pix2pix", "munit"),
+            ),
             rows=(
                 _row("CRN", "crn"),
                 _row("pix2pixHD", "pix2pixhd"),

@@ -233,6 +233,27 @@ def test_a_table_of_another_paper_is_one_row(
     assert "![Table 1](page-tablesushko2021-1.png)" in page.read_text()
 
 
+def test_a_table_answers_what_it_asks(tmp_path: Path) -> None:
+    changes = {"dataset": "scenes"}
+    items = [
+        item
+        for seed, (mine, other) in enumerate([(0.30, 0.50), (0.34, 0.52), (0.29, 0.53)])
+        for model, value in (("oasis", mine), ("spade", other), ("pix2pix", mine + 0.2 * seed),
+                             ("cyclegan", other))
+        for item in valued(model, value, seed=seed, source_sha256=f"{seed}" * 64, **changes)
+    ]  # fmt: skip
+    RecordStore(tmp_path / "run" / "records.jsonl").append(items)
+    text = write_paper_table(paper_table_called("systems"), [tmp_path / "run"], tmp_path).text
+    half = 4.302653 * np.std([-20, -18, -24], ddof=1) / np.sqrt(3)  # Student's, 2 degrees
+    mean = np.mean([-20, -18, -24])
+    assert (
+        f"OASIS against SPADE, asked beforehand: behind, mIoU {mean:+.1f} points, 95% "
+        f"[{mean - half:+.1f}, {mean + half:+.1f}] over 3 seeds, paired."
+    ) in text
+    assert "pix2pix against CycleGAN, asked beforehand: not told apart" in text
+    assert "against UNIT" not in text
+
+
 def test_later_methods_stand_beside_what_their_own_papers_print(tmp_path: Path) -> None:
     methods = paper_table_called("1")
     measured = write_paper_table(methods, _run_of(tmp_path / "a", "spade"), tmp_path / "a")
