@@ -44,6 +44,7 @@ SHORT = {
     "bench generator": ["--size", "64", "--batch", "1", "--width", "0.1", "--repeats", "1"],
     "bench score": ["--size", "64", "--images", "4", "--width", "0.1", "--repeats", "1"],
     "bench train": ["--budget", "smoke", "--steps", "1", "--warm-up", "0"],
+    "validate intervals": ["--replications", "4", "--n", "40", "--scenes", "80"],
     "benchmark --table": ["--model", "spade", "--seeds", "1"],
 }
 

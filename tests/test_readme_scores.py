@@ -28,15 +28,17 @@ METRICS = [name for name in ROWS[0] if name in columns()]
 def shown(row: dict[str, str]) -> list[str]:
     """The numbers of a row as the table prints them."""
     parameters, steps = row["parameters"], row["train_steps"]
-    numbers = [f"{int(parameters) / 1e6:.2f}M" if parameters else "-", steps or "-", row["N"]]
+    numbers = [f"{int(parameters) / 1e6:.2f}M" if parameters else "-", steps or "-"]
+    numbers += ["1" if steps else "-", row["N"]]  # trainings
     for name in METRICS:
         factor = 100 if columns()[name].unit == "%" else 1
         numbers.append(_rounded(factor * float(row[name])))
-    return [*numbers, *_corrected(row).split()]
+        numbers += _corrected(row).split() if name == "fd_in_domain" else []
+    return numbers
 
 
 def _corrected(row: dict[str, str]) -> str:
-    """The distance without its bias, as the last column prints it."""
+    """The distance without its bias, as the column beside it prints it."""
     value, low, high, remark = (
         row[f"fd_in_domain_corrected{part}"] for part in ("", "_low", "_high", "_remark")
     )

@@ -225,8 +225,9 @@ class ReleasedFlags:
     arch: Annotated[
         str | None,
         typer.Option(
-            metavar="spade|pix2pixhd|pix2pixhdpp|crn|oasis|clade|pix2pix|cyclegan|unit|munit",
-            help="The architecture, checked against the file.",
+            metavar="NAME",
+            help="The architecture, checked against the file: spade, pix2pixhd, pix2pixhdpp, crn, "
+            "oasis, clade, sean, pix2pix, cyclegan, unit or munit.",
             rich_help_panel=RELEASED,
         ),
         WITH_RELEASED,

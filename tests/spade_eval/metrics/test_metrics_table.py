@@ -13,7 +13,16 @@ def test_import_leaves_torch_alone() -> None:
 
 def test_only_distances_likeness_and_copies_are_better_smaller() -> None:
     smaller = {name for name, column in columns().items() if not column.larger_is_better}
-    assert smaller == {"fid", "fd_in_domain", "kid", "memorised", "leaked", "ms_ssim_diversity"}
+    assert smaller == {
+        "fid",
+        "fd_in_domain",
+        "fd_lite0",
+        "fd_lite0_64",
+        "kid",
+        "memorised",
+        "leaked",
+        "ms_ssim_diversity",
+    }
 
 
 def test_labels_head_one_column_each() -> None:

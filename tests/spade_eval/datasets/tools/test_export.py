@@ -144,7 +144,7 @@ def test_the_command_and_the_scores(
         main(("data", "export", str(target), "--dataset", "scenes", "--size", "32"))
     assert f"--dataset folder --data-root {target}" in capsys.readouterr().out
     if not is_shipped:
-        monkeypatch.setattr("spade_eval.scoring.networks.SHIPPED", {})
+        monkeypatch.setattr("spade_eval.scoring.in_domain.SHIPPED", {})
         path = target / "dataset.toml"
         path.write_text(path.read_text().replace('segmenter = "scenes"\n', ""))
     scores = []
