@@ -16,6 +16,7 @@ from spade_eval.papers.publications import (
     SUSHKO_2021,
     TAN_2021,
     TANG_2020,
+    ZHU_2020,
     Paper,
 )
 
@@ -110,6 +111,12 @@ def _variant(title: str, model: str, variant: str, group: str = "") -> PaperRow:
 _LATER = (
     _quoted("CLADE", "clade", TAN_2021),
     _quoted("CLADE-ICPE", "clade_icpe", TAN_2021),
+    _quoted(
+        "SEAN",
+        "sean",
+        ZHU_2020,
+        "reconstruction with the true image as style; FID against the training images",
+    ),
 )
 
 PAPER_TABLES: dict[str, PaperTable] = {
