@@ -38,6 +38,8 @@ class Budget:
     tf32: bool = False  # TensorFloat-32 on CUDA
     channels_last: bool = False
     compile: bool = False  # torch.compile
+    # The images of G's update are those that D learns from, where a method makes them anew for it.
+    one_synthesis: bool = False
     perceptual: PerceptualNetwork | None = None  # None: the best whose weights are there
     label_input: LabelInput | None = None  # None: as the settings say
     segmenter_steps: int
@@ -103,10 +105,14 @@ class TrainConfig:
     channels_last: bool
     compile: bool
     seed: int
+    one_synthesis: bool = False  # of methods that else make a step's images twice
 
     @property
     def sha256(self) -> str:
-        return sha256_of_json(dataclasses.asdict(self))
+        fields = dataclasses.asdict(self)
+        if not self.one_synthesis:  # added later: what was trained before keeps its hash
+            del fields["one_synthesis"]
+        return sha256_of_json(fields)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,8 +144,8 @@ class RunConfig:
     def _plain(self) -> dict[str, Any]:
         """Return all fields; what a later version added is left out where it changes nothing."""
         fields = dataclasses.asdict(self)
-        for later in ("perceptual", "label_input"):
-            if fields["budget"][later] is None:
+        for later in ("perceptual", "label_input", "one_synthesis"):
+            if not fields["budget"][later]:
                 del fields["budget"][later]
         for later in ("until", "further_segmenters", "features"):
             if not fields[later]:

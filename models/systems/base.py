@@ -111,6 +111,10 @@ class System(nn.Module):
     averages_first_weights: ClassVar[bool] = False
     compares: ClassVar[PerceptualNetwork] = "vgg19"  # whose features, if it has a perceptual loss
     styles_regions: ClassVar[bool] = False  # whether a style is a code for each region of a photo
+    # Whether a step makes its images twice: for G's update and, with the new G, for D's. With
+    # `one_synthesis` D's update takes those of G's.
+    synthesizes_twice: ClassVar[bool] = False
+    one_synthesis: bool = False
     takes_stand_in: ClassVar[bool] = True  # whether its perceptual loss may be of another network
     # What is random where `style_input` is "random", as a note says it.
     drawn: ClassVar[str] = "latent z drawn from N(0, 1)"

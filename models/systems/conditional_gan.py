@@ -3,9 +3,11 @@
 
 Park et al., CVPR 2019, Sec. 3 and 4 and Appendix A; Wang et al., CVPR 2018, Sec. 3. One step is G
 against D, then D against the updated G: the discriminator's half makes the synthesized images anew
-on the same batch, as the published code does.
+on the same batch, as the published code does. With `one_synthesis` it takes those that G made
+before its update, which saves a pass through G.
 """
 
+from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -42,6 +44,7 @@ class ConditionalGANSettings(Settings):
 class ConditionalGAN(System):
     """A generator, its discriminators and, for the variational model, an image encoder."""
 
+    synthesizes_twice = True
     networks = (MultiscaleDiscriminator, ImageEncoder, InstanceFeatureEncoder)
 
     def __init__(
@@ -57,6 +60,7 @@ class ConditionalGAN(System):
         if encoder is not None:
             self.encoder = encoder
         self.objective, self.z_dim = objective, z_dim
+        self._made: deque[Tensor] = deque()  # of this step's batches, with `one_synthesis`
 
     @classmethod
     def build(
@@ -140,6 +144,8 @@ class ConditionalGAN(System):
     def generator_terms(self, batch: Batch) -> dict[str, Tensor]:
         """Return weighted terms of the generator's and the encoder's loss."""
         fake, posterior = self._synthesized(batch, "generator")
+        if self.one_synthesis:
+            self._made.append(fake.detach())
         mu, logvar = posterior or (None, None)
         return self.objective.generator_terms(
             self.discriminator, batch.semantics, fake, batch.photos, mu, logvar
@@ -147,8 +153,11 @@ class ConditionalGAN(System):
 
     def discriminator_terms(self, batch: Batch) -> dict[str, Tensor]:
         """Return weighted terms of the discriminators, on images of the updated generator."""
-        with torch.no_grad():
-            fake, _ = self._synthesized(batch, "discriminator")
+        if self.one_synthesis:
+            fake = self._made.popleft()
+        else:
+            with torch.no_grad():
+                fake, _ = self._synthesized(batch, "discriminator")
         return self.objective.discriminator_terms(
             self.discriminator, batch.semantics, fake, batch.photos
         )

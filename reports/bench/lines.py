@@ -150,7 +150,9 @@ def _threads(line: Line) -> str:
 def _settings(budget: Line) -> str:
     """Return what changes the speed of a training."""
     parts = [f"network width {budget['width']:g}", budget["precision"]]
-    parts += [name for name in ("tf32", "channels_last", "compile") if budget.get(name)]
+    parts += [
+        name for name in ("tf32", "channels_last", "compile", "one_synthesis") if budget.get(name)
+    ]
     if budget["accumulate"] > 1:
         parts.append(f"accumulate {budget['accumulate']}")
     return ", ".join(parts)

@@ -84,6 +84,16 @@ Compile = Annotated[
     ),
     ON_GENERATORS,
 ]
+OneSynthesis = Annotated[
+    bool,
+    typer.Option(
+        "--one-synthesis",
+        help="Let D learn from the images of G's update, where the method makes them anew for it "
+        "(SPADE, pix2pixHD, CLADE, SEAN): a step is faster, and not the published one.",
+        rich_help_panel=TRAINING,
+    ),
+    ON_GENERATORS,
+]
 ScoreEvery = Annotated[
     int | None,
     typer.Option(
@@ -132,6 +142,7 @@ class TrainingFlags:
     tf32: TF32 = False
     channels_last: ChannelsLast = False
     compile: Compile = False
+    one_synthesis: OneSynthesis = False
 
     def changes(self) -> dict[str, Any]:
         """Return what may differ from the budget; a switch that was not given does not."""

@@ -39,6 +39,10 @@ from spade_eval.training.setup import (
 )
 
 CHECKPOINT_NAME = "generator.safetensors"
+_ONE_SYNTHESIS = (
+    "trained with one synthesis a step: D learned from the images of G's update, where the method "
+    "makes them anew"
+)
 
 
 def train_generator(
@@ -185,6 +189,8 @@ def _export(
     """Write every exported network; the scored one last: it says that all is there."""
     if config.perceptual != "none" or lacks_perceptual_loss(config):
         notes = (*perceptual.notes(config.perceptual), *notes)
+    if config.one_synthesis:
+        notes = (_ONE_SYNTHESIS, *notes)
     known: dict[str, Any] = {
         "model": config.model,
         "train": dataclasses.asdict(config),

@@ -37,7 +37,7 @@ class Schedule:
 
 def train_config(model: str, run: RunConfig, split: Dataset, weights_dir: Path) -> TrainConfig:
     """Resolve how a run trains a model on the training split."""
-    budget = run.budget
+    budget, preset = run.budget, lookup(GENERATORS, model, "generator")
     _require_size(model, budget.size)
     schedule = schedule_of(model, run.dataset, budget, len(split))
     method = method_of(model, run.dataset, budget, schedule.batch_size)
@@ -58,6 +58,7 @@ def train_config(model: str, run: RunConfig, split: Dataset, weights_dir: Path) 
         tf32=budget.tf32,
         channels_last=budget.channels_last,
         compile=budget.compile,
+        one_synthesis=budget.one_synthesis and preset.system.synthesizes_twice,
         seed=run.seed,
     )
 
@@ -180,6 +181,7 @@ def build_system(
     system = preset.system.build(
         preset, data, config.method, width=config.width, seed=config.seed, measure=measure
     )
+    system.one_synthesis = config.one_synthesis
     return (accelerate(system) if fast else system).to(device)
 
 

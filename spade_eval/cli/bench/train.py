@@ -16,6 +16,7 @@ from spade_eval.cli.train import (
     Accumulate,
     ChannelsLast,
     Compile,
+    OneSynthesis,
     TrainingPrecision,
 )
 
@@ -46,6 +47,7 @@ def bench_train(
     tf32: TF32 = False,
     channels_last: ChannelsLast = False,
     compile: Compile = False,
+    one_synthesis: OneSynthesis = False,
     device: options.Device = "auto",
     weights_dir: options.WeightsDir = None,
     save: Save = None,
@@ -61,6 +63,7 @@ def bench_train(
         dataset, budget, 0, size, steps=steps + warm_up, batch_size=batch_size, width=width,
         accumulate=accumulate, precision=None if precision is None else precision.value,
         tf32=tf32 or None, channels_last=channels_last or None, compile=compile or None,
+        one_synthesis=one_synthesis or None,
     )  # fmt: skip
     place = options.workplace(config, Path("."), data_root, weights_dir, device)
     train_config = Benchmark(config, place).train_config(model)

@@ -41,8 +41,8 @@ def test_every_option_reaches_the_training(
     four_scenes: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--settings", "paper", "--accumulate", "2", "--precision", "bf16", "--ema", "0.9",
-             "--tf32", "--channels-last", "--score-every", "2", "--score-images", "3",
-             "--out", str(tmp_path / "run")]  # fmt: skip
+             "--tf32", "--channels-last", "--one-synthesis", "--score-every", "2",
+             "--score-images", "3", "--out", str(tmp_path / "run")]  # fmt: skip
     before = torch.backends.cudnn.allow_tf32
     assert run(*flags) == 0
     printed = capsys.readouterr()
@@ -51,10 +51,12 @@ def test_every_option_reaches_the_training(
     assert torch.backends.cudnn.allow_tf32 is before or not torch.backends.cudnn.allow_tf32
     description = load_description(checkpoint_in(tmp_path / "run"))
     wanted = {"settings": "paper", "accumulate": 2, "precision": "bf16", "ema_decay": 0.9,
-              "tf32": True, "channels_last": True, "compile": False}  # fmt: skip
+              "tf32": True, "channels_last": True, "one_synthesis": True,
+              "compile": False}  # fmt: skip
     assert {name: description["train"][name] for name in wanted} == wanted
     assert description["weights"] == "EMA 0.9"
     assert any("without the perceptual loss" in note for note in description["notes"])
+    assert any("one synthesis" in note for note in description["notes"])
     folder = checkpoint_in(tmp_path / "run").parent
     scores = (folder / "scores.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in scores] == [2, 4]

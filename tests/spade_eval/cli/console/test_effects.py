@@ -67,7 +67,14 @@ VALUES = {"--table": "3", "--style-input": "mine=none", "--precision": "bf16", "
           "--settings": "paper", "--ema": "0.5", "--launcher": "local",
           "--noise-per": "class", "--test-mode": "eval", "--label-input": "colours",
           "--perceptual": "lite0", "--score-by": "fid"}  # fmt: skip
-SWITCHES = {"--unverified", "--thorough", "--tf32", "--channels-last", "--compile"}
+SWITCHES = {
+    "--unverified",
+    "--thorough",
+    "--tf32",
+    "--channels-last",
+    "--compile",
+    "--one-synthesis",
+}
 
 
 def test_many_flags_have_a_condition() -> None:
