@@ -106,9 +106,34 @@ EMA = Annotated[
 ]
 
 
+ChannelsLast = Annotated[
+    bool,
+    typer.Option(
+        "--channels-last",
+        help="Another order in memory, faster on many devices.",
+        rich_help_panel=TRAINING,
+    ),
+    ON_GENERATORS,
+]
+OneSynthesis = Annotated[
+    bool,
+    typer.Option(
+        "--one-synthesis",
+        help="Let D learn from the images of G's update, where the method makes them anew for it "
+        "(SPADE, pix2pixHD, CLADE, SEAN): a step is faster, and not the published one.",
+        rich_help_panel=TRAINING,
+    ),
+    ON_GENERATORS,
+]
+
+
 def plain(flags: object) -> dict[str, Any]:
-    """Return the flags of a group by name, choices by their text."""
-    return {name: getattr(value, "value", value) for name, value in vars(flags).items()}
+    """Return what the flags of a group change by name, choices by their text.
+
+    A switch that was not given changes nothing.
+    """
+    given = {name: getattr(value, "value", value) for name, value in vars(flags).items()}
+    return {name: value for name, value in given.items() if value is not False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +168,18 @@ class BudgetFlags:
     settings: TrainingSettings = None
     perceptual: Perceptual = None
     ema_decay: EMA = None
+    rate_scale: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            max=1000,
+            help="Times the method's learning rates, instead of the budget's factor.",
+            rich_help_panel=TRAINING,
+        ),
+        ON_GENERATORS,
+    ] = None
+    channels_last: ChannelsLast = False
+    one_synthesis: OneSynthesis = False
     label_input: Annotated[
         LabelInputs | None,
         typer.Option(

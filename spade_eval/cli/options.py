@@ -68,7 +68,7 @@ BudgetName = Annotated[
     str,
     typer.Option(
         "--budget",
-        metavar="smoke|default|large|paper",
+        metavar="smoke|default|miniature|large|paper",
         help="Size, steps, batch and width together.",
         rich_help_panel=TRAINING,
     ),

@@ -68,29 +68,10 @@ TF32 = Annotated[
     typer.Option("--tf32", help="Let CUDA multiply in TensorFloat-32.", rich_help_panel=TRAINING),
     ON_GENERATORS,
 ]
-ChannelsLast = Annotated[
-    bool,
-    typer.Option(
-        "--channels-last",
-        help="Another order in memory, faster on many devices.",
-        rich_help_panel=TRAINING,
-    ),
-    ON_GENERATORS,
-]
 Compile = Annotated[
     bool,
     typer.Option(
         "--compile", help="Compile the networks (torch.compile).", rich_help_panel=TRAINING
-    ),
-    ON_GENERATORS,
-]
-OneSynthesis = Annotated[
-    bool,
-    typer.Option(
-        "--one-synthesis",
-        help="Let D learn from the images of G's update, where the method makes them anew for it "
-        "(SPADE, pix2pixHD, CLADE, SEAN): a step is faster, and not the published one.",
-        rich_help_panel=TRAINING,
     ),
     ON_GENERATORS,
 ]
@@ -140,14 +121,11 @@ class TrainingFlags:
     accumulate: Accumulate = None
     precision: TrainingPrecision = None
     tf32: TF32 = False
-    channels_last: ChannelsLast = False
     compile: Compile = False
-    one_synthesis: OneSynthesis = False
 
     def changes(self) -> dict[str, Any]:
-        """Return what may differ from the budget; a switch that was not given does not."""
-        given = plain(self)
-        return {name: value for name, value in given.items() if value is not False}
+        """Return what may differ from the budget."""
+        return plain(self)
 
 
 @grouped

@@ -11,14 +11,8 @@ from spade_eval.cli import options
 from spade_eval.cli.bench.flags import Model, Save
 from spade_eval.cli.bench.lines import Column, print_lines, print_table
 from spade_eval.cli.console.output import say
-from spade_eval.cli.train import (
-    TF32,
-    Accumulate,
-    ChannelsLast,
-    Compile,
-    OneSynthesis,
-    TrainingPrecision,
-)
+from spade_eval.cli.flags import ChannelsLast, OneSynthesis
+from spade_eval.cli.train import TF32, Accumulate, Compile, TrainingPrecision
 
 if TYPE_CHECKING:
     from spade_eval.bench.timing import Row
