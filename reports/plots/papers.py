@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 # Ours: quality of the layout, and a distance between sets of images.
 _DISTANCES = ("fid", "fd_in_domain")
+_PAPER = "miou_paper"  # the panel of the paper's numbers, where it prints any
 _OURS, _OURS_LIGHT = "#0072B2", "#56B4E9"
 _PAPER_STYLES = (("#D55E00", "o"), ("#009E73", "s"), ("#CC79A7", "^"), ("#E69F00", "D"))
 _GAP, _HEAD, _FOOT, _LEGEND = 0.2, 0.24, 0.34, 0.42
@@ -47,6 +48,7 @@ def plot_paper_table(
     The file's ending chooses the format as far as `Page.save` knows it.
     """
     published = table if published is None else published
+    published = published[published[_PAPER].notna()]
     blocks = [block for _, block in table.groupby("dataset", sort=False)]
     notes = [
         "Bars: mean over seeds; lines at their ends: one sample standard deviation to each side, "
@@ -58,7 +60,8 @@ def plot_paper_table(
         left = text_width(lines, 7.5) + MARGIN + 0.1
         heights = [_LINE * len(block) + _HEAD + _FOOT for block in blocks]
         warnings = table.attrs["warnings"]
-        page = Page(_title(table, blocks), notes, sum(heights) + _LEGEND, warnings)
+        legend = 0.0 if published.empty else _LEGEND
+        page = Page(_title(table, blocks), notes, sum(heights) + legend, warnings)
         top = 0.0
         for block, height in zip(blocks, heights, strict=True):
             is_last = block is blocks[-1]
@@ -82,14 +85,15 @@ def _draw_block(
 ) -> None:
     ours = ["miou", *[name for name in _DISTANCES if name in metrics]]
     ours = [name for name in ours if block[name].notna().any()]
-    width = (WIDTH - left - MARGIN - _GAP * len(ours)) / (len(ours) + 1)
+    panels = [*ours, *([] if published.empty else [_PAPER])]
+    width = (WIDTH - left - MARGIN - _GAP * (len(panels) - 1)) / len(panels)
     names = [_wrapped(name) for name in block["row"]]
-    for place in range(len(ours) + 1):
+    for place, panel in enumerate(panels):
         x = left + place * (width + _GAP)
         axes = page.axes(x, top + _HEAD, width, _LINE * len(block))
-        if place < len(ours):
-            about = metrics[ours[place]]
-            _draw_measured(axes, block, ours[place], about)
+        if panel != _PAPER:
+            about = metrics[panel]
+            _draw_measured(axes, block, panel, about)
             where = f"{block['dataset'].iloc[0]}: " if place == 0 else ""
             title = f"{where}{about['label']} {_arrow(about)}"
         else:
@@ -140,19 +144,13 @@ def _draw_published(
     axes: "Axes", block: pd.DataFrame, published: pd.DataFrame, legend: bool
 ) -> None:
     """Draw the paper's numbers of the same rows, one mark for each of its datasets."""
-    known = published[published["miou_paper"].notna()]
     axes.set_xlim(0, 100)
     for place in range(len(block)):
         axes.axhline(place, color=FAINT, linewidth=0.5, zorder=0.5)
-    if known.empty:
-        axes.annotate("no verified numbers", (4, 0), va="center", fontsize=7, color=INK)
-        return
     for (color, marker), (dataset, rows) in zip(
-        _PAPER_STYLES, known.groupby("dataset", sort=False), strict=False
+        _PAPER_STYLES, published.groupby("dataset", sort=False), strict=False
     ):
-        values = dict(
-            zip(zip(rows["group"], rows["row"], strict=True), rows["miou_paper"], strict=True)
-        )
+        values = dict(zip(zip(rows["group"], rows["row"], strict=True), rows[_PAPER], strict=True))
         points = [
             100 * values.get((group, row), float("nan"))
             for group, row in zip(block["group"], block["row"], strict=True)
