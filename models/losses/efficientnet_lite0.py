@@ -87,7 +87,7 @@ class EfficientNetLite0(nn.Module):
         return tapped
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """An inverted residual: widen, filter each channel, narrow; plus the input where it fits."""
 
     def __init__(self, in_channels: int, stage: _Stage, stride: int) -> None:
@@ -133,10 +133,10 @@ def _norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=_NORM_EPS)
 
 
-def _blocks() -> list[_Block]:
+def _blocks() -> list[Block]:
     blocks, channels = [], _STEM_CHANNELS
     for stage in _STAGES:
         for index in range(stage.blocks):
-            blocks.append(_Block(channels, stage, stage.stride if index == 0 else 1))
+            blocks.append(Block(channels, stage, stage.stride if index == 0 else 1))
             channels = stage.channels
     return blocks
