@@ -43,7 +43,7 @@ def test_a_size_is_height_by_width(text: str, size: tuple[int, int]) -> None:
 RUN_NAMES = [
     "scenes-smoke-64x64-e92f6165",
     "scenes-default-64x64-453d0dca",
-    "scenes-miniature-64x64-a124606e",
+    "scenes-miniature-64x64-6ad004fb",
     "scenes-large-128x128-f6351ee7",
     "cocostuff-smoke-128x128-466ecfce",
     "cocostuff-default-128x128-a88c14c2",
