@@ -58,6 +58,8 @@ class Measurement:
     train_steps: int | None = None
     train_batch_size: int | None = None
     train_config_sha256: str | None = None
+    train_way_sha256: str | None = None  # of the same without the seed
+    train_perceptual: str | None = None  # whose features the perceptual loss compares, or "none"
     # The method's settings as they were used: rates, betas, loss weights, initialisation...
     train_settings: Mapping[str, Any] | None = None
     checkpoint_rule: str | None = None  # how the scored weights were chosen, e.g. "last"

@@ -21,6 +21,8 @@ _FACTS = {
     "train_steps": "training steps",
     "train_batch_size": "training batch size",
     "train_config_sha256": "SHA-256 of the training configuration",
+    "train_way_sha256": "SHA-256 of the training configuration without its seed",
+    "train_perceptual": "network of the perceptual loss",
     "checkpoint_rule": "checkpoint chosen by",
     "seed": "seed",
     "dataset": "dataset",

@@ -153,6 +153,8 @@ def _way(item: Measurement) -> Hashable:
     """Return what must agree for two measurements to be seeds of one row."""
     if item.source_kind in REFERENCE_KINDS:
         return item.source_kind, item.source
+    if item.train_way_sha256 is not None:
+        return item.source_kind, item.source, item.train_way_sha256, item.checkpoint_rule
     known_training = item.train_steps is not None
     return (
         item.source_kind,
@@ -189,6 +191,7 @@ def _told_apart(row: Row) -> str:
     first = row.measurements[0]
     facts = [row.kind]
     facts += [f"{first.train_steps} steps"] if first.train_steps is not None else []
+    facts += [f"perceptual loss: {first.train_perceptual}"] if first.train_perceptual else []
     if first.train_steps is None and first.source_sha256:
         facts.append(first.source_sha256[:8])
     return f"{row.source} ({', '.join(facts)})"

@@ -23,7 +23,7 @@ from spade_eval.models.systems.base import System
 from spade_eval.models.systems.presets import system_of
 from spade_eval.models.training.precision import DTYPES
 from spade_eval.protocol import Protocol as ScoringProtocol
-from spade_eval.records import Measurement, sha256_of_file
+from spade_eval.records import Measurement, sha256_of_file, sha256_of_json
 from spade_eval.sources.checkpoints import Checkpoint, ReleasedOptions, open_generator
 from spade_eval.sources.style_photos import (
     chosen_style,
@@ -244,6 +244,10 @@ def _training_record(checkpoint: Checkpoint) -> dict[str, Any]:
         "train_steps": train.get("steps"),
         "train_batch_size": train.get("batch_size"),
         "train_config_sha256": checkpoint.description["train_config_sha256"],
+        "train_way_sha256": sha256_of_json(
+            {name: value for name, value in train.items() if name != "seed"}
+        ),
+        "train_perceptual": train.get("perceptual"),
         "checkpoint_rule": checkpoint.description["checkpoint_rule"],
         "seed": train.get("seed"),
         "train_settings": train.get("method"),

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from counted import write_run
 from synthetic import group, job
 
@@ -108,6 +109,22 @@ def test_rows_of_one_name_that_were_made_otherwise_stay_apart() -> None:
         "spade (generator, 400 steps)", "spade (generator, 9 steps)",
         "mine (checkpoint, 11111111)", "mine (checkpoint, 22222222)",
     ]  # fmt: skip
+
+
+def test_seeds_of_two_ways_to_train_are_two_rows() -> None:
+    """Loss, rates, steps: whatever differs besides the seed, though the steps are the same."""
+    measurements = [
+        item
+        for way, values in (("lite0", (0.5, 0.6)), ("none", (0.3, 0.4)))
+        for seed, value in enumerate(values)
+        for item in valued("spade", value, seed=seed, train_steps=1000, train_way_sha256=way * 2,
+                           train_perceptual=way)
+    ]  # fmt: skip
+    table = leaderboard(group(measurements)).set_index("row")
+    assert table["seeds"].tolist() == [2, 2]
+    means = table["miou"].to_dict()
+    assert means["spade (generator, 1000 steps, perceptual loss: lite0)"] == pytest.approx(0.55)
+    assert means["spade (generator, 1000 steps, perceptual loss: none)"] == pytest.approx(0.35)
 
 
 def test_profiles_are_never_one_column() -> None:

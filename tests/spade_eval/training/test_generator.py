@@ -14,6 +14,7 @@ from spade_eval.engine import Benchmark
 from spade_eval.models.checkpoints.files import load_description, load_weights
 from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.models.training.distributed import World
+from spade_eval.records import sha256_of_json
 from spade_eval.rows import Request
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 from spade_eval.training.generator import batches_at
@@ -46,7 +47,11 @@ def test_every_row_is_listed_trained_exported_described_opened_and_synthesizes(
     images = source.floats([0, 1], [dataset[0], dataset[1]])
     assert images.shape == (2, 3, *dataset.size)
     assert 0 <= images.min() <= images.max() <= 1
-    assert source.provenance["train_config_sha256"] == benchmark.train_config(model).sha256
+    config = benchmark.train_config(model)
+    assert source.provenance["train_config_sha256"] == config.sha256
+    assert source.provenance["train_perceptual"] == config.perceptual
+    unseeded = {name: value for name, value in description["train"].items() if name != "seed"}
+    assert source.provenance["train_way_sha256"] == sha256_of_json(unseeded)
 
 
 def test_unpaired_systems_see_photos_of_other_scenes(
