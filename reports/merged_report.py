@@ -20,7 +20,6 @@ from spade_eval.reports.run_report import (
 )
 from spade_eval.reports.runs import Merged, merged
 from spade_eval.reports.statistics.intervals import uncertainties_of
-from spade_eval.reports.statistics.over_seeds import SeedResults
 from spade_eval.reports.tables.formats import text_with_notes
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.leaderboard import different, leaderboard, leaderboard_table
@@ -81,10 +80,11 @@ def _board_section(table: Table, number: int) -> Section:
     )
 
 
-def results_of_runs(runs: Sequence[RunData]) -> list[SeedResults]:
-    """Test the rows of each protocol over seeds in the metric that comes first."""
+def decided_pairs(runs: Sequence[RunData]) -> tuple[int, int]:
+    """Count the pairs of rows that the seeds tell apart in the first metric, and all that exist."""
     boards = [leaderboard(group) for group in by_protocol(merged(runs).measurements)]
-    return [next(iter(board.attrs["results"].values())) for board in boards]
+    standings = [next(iter(board.attrs["results"].values())).standing for board in boards]
+    return sum(len(item.shown) for item in standings), sum(item.num_pairs for item in standings)
 
 
 def _about_the_merge(runs: Sequence[RunData], together: Merged) -> list[str]:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A table of a paper over given runs, in every form: frame, text, Markdown, LaTeX, plots."""
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,8 +16,7 @@ from spade_eval.reports.plots.papers import plot_paper_table
 from spade_eval.reports.plots.slopes import plot_ablation_slopes
 from spade_eval.reports.run_report import RunReport, files_of, has_plots, write_page
 from spade_eval.reports.runs import merged, open_run
-from spade_eval.reports.statistics.ordering import ordering_lines
-from spade_eval.reports.statistics.over_seeds import SeedResults
+from spade_eval.reports.statistics.ordering import num_ordered, ordered_pairs, ordering_lines
 from spade_eval.reports.tables.formats import as_markdown, markdown_escaped, text_with_notes
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.paper_layout import measured_table, published_table
@@ -74,10 +75,32 @@ def write_table_of_runs(
     return RunReport(tuple(paths), text, rows_of_frame(measured), notes)
 
 
-def results_of_table(table: PaperTable, runs: Sequence[RunData]) -> list[SeedResults]:
-    """Test the rows of each dataset and group over seeds in the first metric that it prints."""
+def pairs_of(table: PaperTable) -> int:
+    """Count the differences that a table is about before anything is measured."""
+    if table.paper.numbers:
+        return num_ordered(paper_table(table, []), table.metrics[0])
+    groups = Counter(row.group for row in table.rows if row.model is not None)
+    return sum(math.comb(size, 2) for size in groups.values())
+
+
+def decided_pairs(table: PaperTable, runs: Sequence[RunData]) -> tuple[int, int]:
+    """Count the differences that a table is about, decided ones and all; of its first metric.
+
+    Of a paper's table these are the pairs that the paper orders, else all pairs of a group.
+    """
     measured = paper_table(table, by_protocol(merged(runs).measurements))
-    return [found[table.metrics[0]] for found in measured.attrs["results"].values()]
+    if not table.paper.numbers:
+        standings = [
+            found[table.metrics[0]].standing for found in measured.attrs["results"].values()
+        ]
+        return sum(len(item.shown) for item in standings), sum(item.num_pairs for item in standings)
+    published = paper_table(table, [])
+    pairs = [
+        pair
+        for _, rows in measured.groupby("dataset", sort=False)
+        for pair in ordered_pairs(rows, published, table.metrics[0])
+    ]
+    return sum(pair.is_decided for pair in pairs), len(pairs)
 
 
 def _text(table: Table) -> str:

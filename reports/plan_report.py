@@ -8,6 +8,7 @@ from dataclasses import asdict
 from spade_eval.errors import UserError
 from spade_eval.papers.tables import PaperTable
 from spade_eval.reports.measured.run_data import RunData
+from spade_eval.reports.paper_report import pairs_of
 from spade_eval.reports.run_report import RunReport
 from spade_eval.reports.runs import merged
 from spade_eval.reports.statistics.planning import (
@@ -49,7 +50,8 @@ def plan_comparison(
 def plan_seeds(table: PaperTable, runs: Sequence[RunData], hours: float) -> RunReport:
     """Plan the trainings of a paper's table."""
     measurements = merged(runs).measurements if runs else ()
-    plan = plan_of_table(table, measurements, hours)
+    pairs = pairs_of(table)
+    plan = plan_of_table(table, measurements, hours, pairs)
     shown = _seeds_table(f"{table.name}: what {hours:g} h can show", plan.lines, plan.num_pairs)
     notes = [
         f"{plan.num_models} models, one after another; detectable: differences of mIoU between "

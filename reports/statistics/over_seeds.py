@@ -7,7 +7,7 @@ other label maps; an interval over seeds holds the images fixed and asks for oth
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,10 @@ class SeedResults:
     standing: Standing
     num_seeds: int  # of the row with the fewest that is tested; 0 where none is
     smallest: tuple[float, float]  # detectable difference of the surest and of the least sure pair
+    values: BySeed  # of every row
 
 
-NO_RESULTS = SeedResults(NOTHING_TESTED, 0, _UNKNOWN)
+NO_RESULTS = SeedResults(NOTHING_TESTED, 0, _UNKNOWN, {})
 
 
 def values_by_seed(row: SeededRow, metric: str) -> dict[int | None, float]:
@@ -72,10 +73,10 @@ def seed_results(values: BySeed, larger_is_better: bool) -> SeedResults:
     """Test all pairs of rows with three seeds or more, paired by seed."""
     tested = {title: of for title, of in values.items() if _count(of) >= FIRST_VERDICT}
     if len(tested) < 2:
-        return NO_RESULTS
+        return replace(NO_RESULTS, values=values)
 
     def test(one: str, other: str) -> tuple[float, float]:
-        mine, theirs = _aligned(tested[one], tested[other])
+        mine, theirs = aligned(tested[one], tested[other])
         p_value = seed_p_value(mine, theirs)
         return (math.nan if math.isnan(p_value) else float(np.nanmean(mine - theirs))), p_value
 
@@ -83,12 +84,13 @@ def seed_results(values: BySeed, larger_is_better: bool) -> SeedResults:
     standing = standing_of(means, larger_is_better, test)
     sizes = list(_detectable(tested, standing.num_pairs))
     counts = [_count(of) for of in tested.values()]
-    return SeedResults(standing, min(counts), (min(sizes), max(sizes)) if sizes else _UNKNOWN)
+    ends = (min(sizes), max(sizes)) if sizes else _UNKNOWN
+    return SeedResults(standing, min(counts), ends, values)
 
 
 def _detectable(values: BySeed, num_pairs: int) -> Iterable[float]:
     for one, other in combinations(values, 2):
-        mine, theirs = _aligned(values[one], values[other])
+        mine, theirs = aligned(values[one], values[other])
         count = int((~np.isnan(mine - theirs)).sum())
         yield smallest_between_seeds(paired_deviation(mine, theirs), count, max(num_pairs, 1))
 
@@ -111,7 +113,7 @@ def difference_over_seeds(
 
     Of one difference that was asked for beforehand: no other pair is tested with it.
     """
-    one, against = _aligned(values_by_seed(mine, metric), values_by_seed(other, metric))
+    one, against = aligned(values_by_seed(mine, metric), values_by_seed(other, metric))
     differences = one - against
     differences = differences[~np.isnan(differences)]
     mean = float(differences.mean()) if len(differences) else math.nan
@@ -160,9 +162,10 @@ def _estimate(side: Side, metric: str) -> tuple[float, Floats] | None:
     return None if influence is None else (value_of(side.row.scores[metric]), influence)
 
 
-def _aligned(
+def aligned(
     mine: Mapping[int | None, float], other: Mapping[int | None, float]
 ) -> tuple[Floats, Floats]:
+    """Return the values of all seeds of either, in one order; NaN where a seed has none."""
     seeds = list(dict.fromkeys([*mine, *other]))
     values = [[of.get(seed, math.nan) for seed in seeds] for of in (mine, other)]
     return np.array(values[0]), np.array(values[1])

@@ -119,14 +119,18 @@ class SeedPlan:
     assumed: tuple[str, ...]
 
 
-def plan_of_table(table: PaperTable, measurements: Sequence[Measurement], hours: float) -> SeedPlan:
-    """Plan the trainings of a table: seeds that fit into the hours, and what they will show."""
+def plan_of_table(
+    table: PaperTable, measurements: Sequence[Measurement], hours: float, pairs: int
+) -> SeedPlan:
+    """Plan the trainings of a table: seeds that fit into the hours, and what they will show.
+
+    `pairs` are those whose differences the table is about, held together.
+    """
     seconds = _seconds_per_step(measurements)
     steps = statistics.mode(
         [item.train_steps for item in measurements if item.train_steps] or [ASSUMED_STEPS]
     )
     deviation, assumed = _seed_deviation(measurements)
-    pairs = _pairs(table)
     # Another row's network, or of a loss whose weights are mostly not there.
     models = [model for model in table.models if model in seconds or model not in UNTRAINED]
     unknown = [model for model in models if model not in seconds]
@@ -178,14 +182,6 @@ def _paired_values(
     for group in by_protocol(measurements):
         rows = [row for row in seeded_rows(group) if row.kind == "generator"]
         yield from combinations([values_by_seed(row, "miou") for row in rows], 2)
-
-
-def _pairs(table: PaperTable) -> int:
-    """Count the pairs of the largest group of rows, which are held together."""
-    groups = {row.group for row in table.rows}
-    sizes = [sum(row.group == group and row.model is not None for row in table.rows)
-             for group in groups]  # fmt: skip
-    return max(math.comb(size, 2) for size in sizes)
 
 
 def _assumed_times(unknown: Sequence[str], count: int, usual: float) -> list[str]:

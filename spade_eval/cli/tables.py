@@ -191,15 +191,13 @@ def _look_by_look(
 
 def _decided(study: "Study") -> tuple[int, int]:
     """Count the pairs of rows whose difference is shown over seeds, and all that are tested."""
-    from spade_eval.reports.merged_report import results_of_runs
-    from spade_eval.reports.paper_report import results_of_table
+    from spade_eval.reports import merged_report, paper_report
     from spade_eval.reports.runs import open_run
 
     runs = [open_run(folder) for folder in study.run_folders]
-    table = study.table
-    results = results_of_runs(runs) if table is None else results_of_table(table, runs)
-    standings = [found.standing for found in results]
-    return sum(len(item.shown) for item in standings), sum(item.num_pairs for item in standings)
+    if study.table is None:
+        return merged_report.decided_pairs(runs)
+    return paper_report.decided_pairs(study.table, runs)
 
 
 def _study(

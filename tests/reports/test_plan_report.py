@@ -14,6 +14,7 @@ from spade_eval.metrics.count_influence import count_influence
 from spade_eval.papers.tables import paper_table_called
 from spade_eval.records import RecordStore
 from spade_eval.reports.measured.counts import stored_counts
+from spade_eval.reports.paper_report import pairs_of
 from spade_eval.reports.plan_report import plan_comparison, plan_seeds
 from spade_eval.reports.runs import open_run
 from spade_eval.reports.statistics.comparison import compare
@@ -87,11 +88,11 @@ def test_a_table_is_planned_from_the_times_and_seeds_at_hand() -> None:
         for seed in range(3)
         for item in job(model, metrics=["miou"], seed=seed, seconds=40.0)  # 0.1 s a step
     ]
-    plan = plan_of_table(paper_table_called("3"), measurements, 2.0)
+    plan = plan_of_table(paper_table_called("3"), measurements, 2.0, 15)
     assert [line.steps for line in plan.lines] == [200, 400, 800, 1600]
     assert plan.lines[1].hours == pytest.approx(8 * 400 * 0.1 / 3600)
     assert plan.lines[1].seeds == int(2 / plan.lines[1].hours) == 22
-    assert (plan.num_models, plan.num_pairs) == (8, 28)
+    assert (plan.num_models, plan.num_pairs) == (8, 15)
     # `job` draws the value from the name alone, so seeds do not differ.
     assert plan.lines[1].smallest == 0
     (said,) = plan.assumed
@@ -99,9 +100,15 @@ def test_a_table_is_planned_from_the_times_and_seeds_at_hand() -> None:
     assert " spade," not in said
 
 
+def test_a_paper_s_table_is_about_the_pairs_that_it_orders() -> None:
+    assert pairs_of(paper_table_called("3")) == 15
+    # A table of the suite is about every pair of it.
+    rows = [row for row in paper_table_called("norms").rows if row.model is not None]
+    assert pairs_of(paper_table_called("norms")) == len(rows) * (len(rows) - 1) // 2
+
+
 def test_few_seeds_are_no_verdict_and_longer_trainings_leave_fewer() -> None:
-    plan = plan_of_table(paper_table_called("4"), [], 1.0)
-    assert plan.num_pairs == 3, "of a group; the rows of two groups are not compared"
+    plan = plan_of_table(paper_table_called("4"), [], 1.0, 3)
     seeds = [line.seeds for line in plan.lines]
     assert seeds == sorted(seeds, reverse=True)
     for line in plan.lines:
