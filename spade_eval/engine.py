@@ -8,40 +8,29 @@ started again computes only what is missing and ends with the records of an undi
 import dataclasses
 import functools
 import sys
-import time
-from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from spade_eval.config import RunConfig, TrainConfig
 from spade_eval.datasets import open_dataset
-from spade_eval.datasets.base import Dataset, label_doubts_of, photo_notes_of, set_name_of
-from spade_eval.devices import device_name
+from spade_eval.datasets.base import Dataset, label_doubts_of
 from spade_eval.errors import UserError, lookup
 from spade_eval.files import is_writable
 from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.models.training.distributed import ALONE
 from spade_eval.protocol import further_protocol, protocol_for
-from spade_eval.records import Measurement, RecordStore, provenance, sha256_of_json
+from spade_eval.records import sha256_of_json
 from spade_eval.rows import PlannedRows, Request, Row, require_given
-from spade_eval.scoring.diversity import Comparison, diversity, left_out, open_comparisons
-from spade_eval.scoring.footnotes import footnotes, notes_of_scores
+from spade_eval.scoring.diversity import diversity
+from spade_eval.scoring.kept_images import KeptImages
 from spade_eval.scoring.networks import ScoringNetworks
+from spade_eval.scoring.recording import Job, Recorder, Started
 from spade_eval.scoring.reversal import open_reversal, reversal_job, reversal_numbers
-from spade_eval.scoring.scorer import Scores, score_together
-from spade_eval.scoring.stopping import notes_of_rule, order_of
-from spade_eval.scoring.values import Value, measurements, with_provenance
-from spade_eval.sources.image_files import (
-    ImageWriter,
-    lacks_images,
-    num_written,
-    write_images,
-    write_inputs,
-)
+from spade_eval.scoring.scorer import score_together
+from spade_eval.scoring.values import Value
 from spade_eval.sources.source import RealPhotos, Source
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 from spade_eval.training.generator import train_generator, with_store
@@ -66,11 +55,15 @@ class Benchmark:
                 f"--until {self.protocol.until} looks at images one batch after another, found "
                 f"{place.world.size} processes; leave --gpus and --nodes out"
             )
-        self.store = RecordStore(place.run_folder / "records.jsonl")
         self.dataset = dataset or open_dataset(
             config.dataset, self.protocol.split, config.budget.size, place.data_root
         )
         self.count = min(len(self.dataset), config.budget.val_limit or len(self.dataset))
+        self.recorder = Recorder(config, place, self.dataset, self.count)
+        self.store = self.recorder.store
+        self.kept = KeptImages(
+            place, self.protocol, self.dataset, self.count, lambda: self.networks.scorer
+        )
 
     @property
     def networks(self) -> ScoringNetworks:
@@ -103,19 +96,19 @@ class Benchmark:
             if missing:
                 world.on_first(functools.partial(_warn_of_labels, self.dataset))
             if is_writable(self.place.run_folder):
-                world.on_first(self._write_inputs)
+                world.on_first(self.kept.write_inputs)
             for row in rows:
                 if row in missing:
                     self._measure(row)
                 elif world.on_first(functools.partial(self._lacks_images, row)):
-                    self._write_images(row)
+                    self.kept.write_again(row.open(), self._kept_of(row))
                 if row.reverse is not None:
                     self._measure_reversal(row, row.reverse)
         return [row.name for row in missing]
 
     def missing(self, rows: list[Row]) -> list[Row]:
         """Return the rows of which not every number that this configuration makes is recorded."""
-        recorded = self.place.world.on_first(self._recorded)
+        recorded = self.place.world.on_first(self.recorder.numbers)
         return [row for row in rows if self._lacking(row, recorded)]
 
     def _lacking(
@@ -127,13 +120,6 @@ class Benchmark:
             for networks in self.panel
             if not networks.numbers <= recorded.get(self.job_sha256(row, networks), set())
         ]
-
-    def _recorded(self) -> dict[str, set[Hashable]]:
-        """Return the numbers of every job."""
-        present: dict[str, set[Hashable]] = defaultdict(set)
-        for item in self.store:
-            present[item.job_sha256] |= {item.metric, (item.metric, item.class_name)}
-        return dict(present)
 
     def recorded(self, names: Sequence[str]) -> set[str]:
         """Return which of these rows are recorded of this data under this very protocol.
@@ -156,17 +142,13 @@ class Benchmark:
         """
         world, places = self.place.world, {name: i for i, name in enumerate(self.dataset.names)}
         wanted = {places[name] for name in names}
-        if not self._num_kept or not wanted:
+        if not self.kept.number or not wanted:
             return
-        folder = self.place.run_folder
-        world.on_first(lambda: write_inputs(folder, self.dataset, sorted(wanted)))
+        world.on_first(lambda: self.kept.write_inputs(sorted(wanted)))
         for row in self.rows(request):
-            lacks = functools.partial(lacks_images, self._image_folder(row), names)
+            lacks = functools.partial(self.kept.lacks, row.name, sorted(wanted))
             if row.keep_images and world.on_first(lacks):
-                for batch in self.networks.scorer.batches(row.open(), "keeping", wanted):
-                    shown = [i for i, index in enumerate(batch.indices) if index in wanted]
-                    samples = [batch.samples[i] for i in shown]
-                    write_images(self._image_folder(row), samples, batch.images[shown])
+                self.kept.write_these(row.open(), wanted)
 
     def train(
         self,
@@ -214,7 +196,7 @@ class Benchmark:
 
         Files that a row or the measurements need are read, so that errors come first.
         """
-        _ = [networks.stored for networks in self.panel], self._comparisons
+        _ = [networks.stored for networks in self.panel], self.recorder.comparisons
         return PlannedRows(self.networks, self._train, self.train_config).of(request)
 
     def require(self, request: Request) -> None:
@@ -232,6 +214,7 @@ class Benchmark:
     def job_sha256(self, row: Row, networks: ScoringNetworks | None = None) -> str:
         """Identify a measurement: these images under this protocol on this data."""
         networks = networks or self.networks
+        compared = [item.metric for item in self.recorder.comparisons]
         return sha256_of_json(
             {
                 "row": row.name,
@@ -239,7 +222,7 @@ class Benchmark:
                 "dataset": self.dataset.fingerprint(),
                 "num_images": self.count,
                 "protocol": networks.resolved.sha256,
-                "samples": [self.config.samples, [item.metric for item in self._comparisons]],
+                "samples": [self.config.samples, compared],
             }
         )
 
@@ -249,13 +232,12 @@ class Benchmark:
         return open_dataset(self.config.dataset, "train", budget.size, self.place.data_root)
 
     def _measure(self, row: Row) -> None:
-        panel = self._lacking(row, self.place.world.on_first(self._recorded))
+        panel = self._lacking(row, self.place.world.on_first(self.recorder.numbers))
         if row.identity.get("kind") == "real":
             for networks in panel:
                 networks.keep_floors()
-        started, clock = datetime.now(timezone.utc), time.perf_counter()
-        source = row.open()
-        with self._writer(row) as writer:
+        started, source = Started(), row.open()
+        with self.kept.writer(row.name, keep=row.keep_images) as writer:
             scores = score_together(
                 [networks.scorer for networks in panel],
                 source,
@@ -263,185 +245,45 @@ class Benchmark:
                 writer,
             )
         diverse = self._diversity(source) if self.networks in panel else []
-        self.place.world.on_first(
-            lambda: self._record(row, source, panel, scores, diverse, started, clock)
-        )
+        jobs = [Job(row.name, source, item, self.job_sha256(row, item)) for item in panel]
+        self.place.world.on_first(lambda: self.recorder.record(jobs, scores, diverse, started))
 
     def _measure_reversal(self, row: Row, trained: Callable[[], Path]) -> None:
         """Score the other direction of a method, photos to label maps, unless it is recorded."""
-        world, job = self.place.world, reversal_job(self.job_sha256(row))
-        recorded = world.on_first(self._recorded)
-        if reversal_numbers(self.networks) <= recorded.get(job, set()):
+        world, digest = self.place.world, reversal_job(self.job_sha256(row))
+        recorded = world.on_first(self.recorder.numbers)
+        if reversal_numbers(self.networks) <= recorded.get(digest, set()):
             return
         reversal = open_reversal(trained(), self.networks)
-        started, clock = datetime.now(timezone.utc), time.perf_counter()
+        started = Started()
         scores = reversal.scorer.score(RealPhotos(), {})
 
         def record() -> None:
-            self._keep_counts(row, job, scores)
-            common = {
-                **self._common(row, row.open(), self.networks),
-                **reversal.fields(row.name),
-                "num_images": len(scores.per_image),
-                "job_sha256": job,
-                **_when(started, clock),
-            }
-            self.store.append(measurements(scores.values, common))
+            job = Job(row.name, row.open(), self.networks, digest)
+            self.recorder.record_reversal(job, reversal, scores, started)
 
         world.on_first(record)
 
-    def _keep_counts(self, row: Row, job_sha256: str, scores: Scores) -> str:
-        """Store the counts of every image; returns the name of the job's files."""
-        name = f"{row.name}-{job_sha256[:8]}"
-        counts = self.place.run_folder / "counts" / f"{name}.npz"
-        counts.parent.mkdir(exist_ok=True)
-        scores.per_image.save(counts)
-        return name
-
-    def _record(
-        self,
-        row: Row,
-        source: Source,
-        panel: Sequence[ScoringNetworks],
-        scores: Sequence[Scores],
-        diverse: list[Value],
-        started: datetime,
-        clock: float,
-    ) -> None:
-        """Record what each segmenter measured; of samples, the first row holds the diversity."""
-        times = _when(started, clock)
-        found = [
-            item
-            for networks, own in zip(panel, scores, strict=True)
-            for item in self._measured(
-                row, source, networks, own, diverse if networks is self.networks else [], times
-            )
-        ]
-        self.store.append(found)
-
-    def _measured(
-        self,
-        row: Row,
-        source: Source,
-        networks: ScoringNetworks,
-        scores: Scores,
-        diverse: list[Value],
-        times: Mapping[str, Any],
-    ) -> list[Measurement]:
-        """Keep counts and features of a job; return its measurements."""
-        name = self._keep_counts(row, self.job_sha256(row, networks), scores)
-        identities = {item.column: networks.reference_sha256(item) for item in networks.distances}
-        # Kept for intervals of distances; reports find them by the photos they were compared with.
-        for column, features in scores.features.items():
-            file = f"{name}-{identities[column][:8]}.npz"
-            features.save(self.place.run_folder / "features" / file)
-        known = networks.thumbnails
-        train = None if known is None else known[0]
-        count = len(scores.per_image)
-        values = with_provenance(scores.values, count, identities, train)
-        values += diverse
-        common = self._common(row, source, networks)
-        by_rule = notes_of_rule(networks.protocol, row.name, scores.per_image)
-        own = (*common["notes"], *by_rule, *notes_of_scores(self.config.dataset, scores))
-        return measurements(values, {**common, "num_images": count, "notes": own, **times})
-
-    @cached_property
-    def _comparisons(self) -> list[Comparison]:
-        if not self.config.samples:
-            return []
-        return open_comparisons(self.dataset.size, self.place.weights_dir, self.place.device)
-
     def _diversity(self, source: Source) -> list[Value]:
-        if not self._comparisons or not isinstance(source, SynthesizedByCheckpoint):
+        comparisons, samples = self.recorder.comparisons, self.config.samples
+        if not comparisons or not isinstance(source, SynthesizedByCheckpoint):
             return []
-        samples = self.config.samples
         world = self.place.world
-        return diversity(source, self.dataset, self.count, samples, self._comparisons, world)
-
-    def _common(self, row: Row, source: Source, networks: ScoringNetworks) -> dict[str, Any]:
-        """Return the fields that all measurements of a job share."""
-        resolved, (height, width) = networks.resolved, networks.resolved.size
-        return {
-            "source": source.name,
-            "dataset": set_name_of(self.dataset),
-            "dataset_sha256": self.dataset.fingerprint(),
-            "split": resolved.protocol.split,
-            "height": height,
-            "width": width,
-            "until": resolved.protocol.until or None,
-            "profile": resolved.protocol.profile,
-            "protocol_version": resolved.protocol.version,
-            "protocol_sha256": resolved.sha256,
-            "segmenter": resolved.segmenter,
-            "segmenter_sha256": resolved.segmenter_sha256,
-            "segmenter_weights": resolved.segmenter_weights,
-            "notes": (*self._footnotes(networks), *source.notes),
-            "job_sha256": self.job_sha256(row, networks),
-            "device": device_name(self.place.device),
-            "seed": self.config.seed,
-            "images_per_second": _speed(source),
-            **source.provenance,
-            **provenance(),
-        }
-
-    def _footnotes(self, networks: ScoringNetworks) -> tuple[str, ...]:
-        notes = footnotes(networks.resolved, networks.distances, self.count)
-        notes = (*label_doubts_of(self.dataset), *notes, *photo_notes_of(self.dataset))
-        if not self.config.samples:
-            return notes
-        return (*notes, *left_out(self.dataset.size, self._comparisons))
-
-    def _write_inputs(self) -> None:
-        write_inputs(self.place.run_folder, self.dataset, self._kept)
-
-    @property
-    def _num_kept(self) -> int:
-        """Images of a row that are kept as PNG, the first ones that are scored."""
-        return num_written(range(self.count), self.place.save_images)
-
-    @property
-    def _kept(self) -> Sequence[int]:
-        """Their indices in the split."""
-        return order_of(self.protocol, self.count)[: self._num_kept]
+        return diversity(source, self.dataset, self.count, samples, comparisons, world)
 
     def _kept_of(self, row: Row) -> Sequence[int]:
-        """Those of a recorded row, which a rule may have ended before all were scored."""
+        """Return which images of a recorded row are kept; a rule may have ended it early."""
         if not self.protocol.until:
-            return self._kept
+            return self.kept.indices()
         job = self.job_sha256(row)
-        return self._kept[: max(item.num_images for item in self.store if item.job_sha256 == job)]
-
-    def _writer(self, row: Row) -> ImageWriter:
-        return ImageWriter(self._image_folder(row), self._num_kept if row.keep_images else 0)
-
-    def _image_folder(self, row: Row) -> Path:
-        return self.place.run_folder / "images" / row.name
+        return self.kept.indices(
+            max(item.num_images for item in self.store if item.job_sha256 == job)
+        )
 
     def _lacks_images(self, row: Row) -> bool:
-        names = [self.dataset.names[index] for index in self._kept_of(row)]
-        return row.keep_images and lacks_images(self._image_folder(row), names)
-
-    def _write_images(self, row: Row) -> None:
-        """Images that are asked for after their row was recorded, bit for bit those scored."""
-        with self._writer(row) as writer:
-            kept = self._kept_of(row)
-            batches = self.networks.scorer.batches(row.open(), "writing", kept)
-            for batch in batches:
-                writer.write(batch.places, batch.samples, batch.images)
+        return row.keep_images and self.kept.lacks(row.name, self._kept_of(row))
 
 
 def _warn_of_labels(dataset: Dataset) -> None:
     for doubt in label_doubts_of(dataset):
         print(f"warning: {doubt}", file=sys.stderr)
-
-
-def _when(started: datetime, clock: float) -> dict[str, Any]:
-    return {
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round(time.perf_counter() - clock, 3),
-    }
-
-
-def _speed(source: Source) -> float | None:
-    """Images a second of a generator; None where images are given."""
-    return source.images_per_second if isinstance(source, SynthesizedByCheckpoint) else None

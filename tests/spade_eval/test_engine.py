@@ -20,7 +20,7 @@ from spade_eval.datasets.scenes import Scenes
 from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
 from spade_eval.models.checkpoints.files import load_description, load_weights, save_network
-from spade_eval.records import Measurement
+from spade_eval.records import Measurement, RecordStore
 from spade_eval.rows import Request
 from spade_eval.sources.image_files import LABEL_MAP_FOLDER
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
@@ -187,12 +187,12 @@ def _kill(patch: pytest.MonkeyPatch, moment: str) -> None:
     elif moment == "scoring":
         patch.setattr(SynthesizedByCheckpoint, "floats", die)
     else:
-        append = engine.RecordStore.append
+        append = RecordStore.append
 
-        def only_others(self: engine.RecordStore, items: list[Measurement]) -> None:
+        def only_others(self: RecordStore, items: list[Measurement]) -> None:
             append(self, items) if items[0].source != "spade" else die()
 
-        patch.setattr(engine.RecordStore, "append", only_others)
+        patch.setattr(RecordStore, "append", only_others)
 
 
 def test_another_configuration_does_not_mix_into_a_run(

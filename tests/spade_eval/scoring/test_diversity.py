@@ -25,15 +25,14 @@ def mean_difference(samples: torch.Tensor) -> torch.Tensor:
 
 
 def with_samples(benchmark: Benchmark, samples: int) -> Benchmark:
-    benchmark.config = dataclasses.replace(benchmark.config, samples=samples)
-    return benchmark
+    return Benchmark(dataclasses.replace(benchmark.config, samples=samples), benchmark.place)
 
 
 def test_latent_models_vary_and_others_do_not(
     benchmark_in: Callable[..., Benchmark], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     comparison = Comparison("lpips_diversity", mean_difference, "mean difference", "0" * 64)
-    monkeypatch.setattr("spade_eval.engine.open_comparisons", lambda *_: [comparison])
+    monkeypatch.setattr("spade_eval.scoring.recording.open_comparisons", lambda *_: [comparison])
     benchmark = with_samples(benchmark_in(), 3)
     request = Request(("spade",), {"varied": loud(benchmark.train("spade_random"))})
     benchmark.run(request)
@@ -65,7 +64,8 @@ def test_damaged_lpips_weights_are_refused_before_a_segmenter_is_there(
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"damaged")
     benchmark = with_samples(benchmark_in(), 2)
-    benchmark.place = dataclasses.replace(benchmark.place, weights_dir=tmp_path)
+    place = dataclasses.replace(benchmark.place, weights_dir=tmp_path)
+    benchmark = Benchmark(benchmark.config, place)
     with pytest.raises(UserError, match=ALEXNET.file_name):
         benchmark.run(Request())
     assert "segmenter" not in vars(benchmark.networks), "refused after work"
@@ -83,7 +83,7 @@ def test_one_sample_has_no_pairs(
     benchmark_in: Callable[..., Benchmark], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     comparison = Comparison("lpips_diversity", mean_difference)
-    monkeypatch.setattr("spade_eval.engine.open_comparisons", lambda *_: [comparison])
+    monkeypatch.setattr("spade_eval.scoring.recording.open_comparisons", lambda *_: [comparison])
     with pytest.raises(UserError, match="expected at least 2"):
         with_samples(benchmark_in(), 1).run(Request(("spade",)))
 
