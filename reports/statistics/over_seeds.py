@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from spade_eval.reports.measured.grouping import value_of
-from spade_eval.reports.measured.seeds import SeededRow
+from spade_eval.reports.measured.seeds import SeededRow, withheld_of_seeds
 from spade_eval.reports.statistics.frechet_influence import standard_error_of
 from spade_eval.reports.statistics.intervals import home_of
 from spade_eval.reports.statistics.jackknife import Floats
@@ -57,11 +57,20 @@ def values_by_seed(row: SeededRow, metric: str) -> dict[int | None, float]:
 
 
 def results_of(
-    rows: Mapping[str, SeededRow], metrics: Mapping[str, Mapping[str, Any]]
+    rows: Mapping[str, SeededRow],
+    metrics: Mapping[str, Mapping[str, Any]],
+    table_rows: Sequence[SeededRow],
 ) -> dict[str, SeedResults]:
-    """Test all pairs of these rows, by title, in each metric; `metrics` say which is better."""
+    """Test all pairs of these rows, by title, in each metric; `metrics` say which is better.
+
+    `table_rows` are those and the bounds that they stand beside: of a metric which ranks no row of
+    such a table, `NO_RESULTS`.
+    """
+    withheld = withheld_of_seeds(table_rows)
     return {
-        metric: seed_results(
+        metric: NO_RESULTS
+        if metric in withheld
+        else seed_results(
             {title: values_by_seed(row, metric) for title, row in rows.items()},
             about["larger_is_better"],
         )

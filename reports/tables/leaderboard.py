@@ -20,10 +20,8 @@ from spade_eval.reports.measured.seeds import (
     seeded_rows,
     spread_notes,
     warnings_of_seeds,
-    withheld_of_seeds,
 )
 from spade_eval.reports.statistics.over_seeds import (
-    NO_RESULTS,
     ImageIntervals,
     SeedResults,
     results_of,
@@ -50,9 +48,7 @@ def leaderboard(group: ProtocolGroup, run_folders: Sequence[Path] = ()) -> pd.Da
     metrics = metrics_of(rows)
     rows = _ranked(rows, metrics)
     models = {row.title: row for row in rows if row.competes}
-    withheld = withheld_of_seeds(rows)
-    tested = {name: about for name, about in metrics.items() if name not in withheld}
-    results = {**dict.fromkeys(metrics, NO_RESULTS), **results_of(models, tested)}
+    results = results_of(models, metrics, rows)
     images = ImageIntervals(run_folders)
     frame = pd.DataFrame([_line(row, results, images) for row in rows])
     whole = ("seeds", "parameters", "train_steps", "N")

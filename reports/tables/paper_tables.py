@@ -143,6 +143,7 @@ class _Block:
         self.by_model = _by_model(models, table)
         shown = list(self.by_model.values())
         self.others = [row for row in models if row not in shown] if table.open_to_others else []
+        self.measured = [*self.references, *shown, *self.others]
         self.rows = [*table.rows, *(row for row in table.later if row.model in self.by_model)]
         self.results = {
             (dataset, group): self._results(group)
@@ -157,7 +158,7 @@ class _Block:
         others = [] if group else self.others
         rows |= {row.title: row for row in others}
         competing = {title: row for title, row in rows.items() if row.competes}
-        return results_of(competing, self.metrics)
+        return results_of(competing, self.metrics, self.measured)
 
     def lines(self) -> list[dict[str, Any]]:
         """Return bounds first, then the rows in the paper's order, then other methods."""
@@ -168,21 +169,19 @@ class _Block:
     def notes(self) -> list[str]:
         """Return footnotes of this dataset: how its protocol differs from the paper's."""
         paper = self.table.paper
-        measured = [*self.references, *self.by_model.values(), *self.others]
-        items = [row.first for row in measured]
+        items = [row.first for row in self.measured]
         titles = {row.model: row.title for row in self.rows if row.model is not None}
         return [
             *(protocol_notes(paper, self.dataset, items, self.metrics) if paper.numbers else ()),
             *(quoted_notes(self.rows) if self.paper_name else ()),
             *question_notes(self.table.questions, self.by_model, titles),
-            *seeded_notes(measured),
+            *seeded_notes(self.measured),
             *unmeasured_notes(self.table, set(self.by_model), UNTRAINED),
         ]
 
     def warnings(self) -> list[str]:
         """Return what makes the scores of this dataset doubtful."""
-        measured = [*self.references, *self.by_model.values(), *self.others]
-        return [f"{self.dataset}: {warning}" for warning in warnings_of_seeds(measured)]
+        return [f"{self.dataset}: {warning}" for warning in warnings_of_seeds(self.measured)]
 
     def _line(self, row: PaperRow | None, measured: SeededRow | None) -> dict[str, Any]:
         first = measured.first if measured else None

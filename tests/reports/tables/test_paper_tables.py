@@ -19,6 +19,7 @@ from spade_eval.papers.tables import PAPER_TABLES, PaperRow, PaperTable, paper_t
 from spade_eval.records import Measurement, RecordStore
 from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.paper_report import write_paper_table
+from spade_eval.reports.statistics.ordering import ordered_pairs
 from spade_eval.reports.tables import published
 from spade_eval.reports.tables.paper_layout import measured_table
 from spade_eval.reports.tables.paper_tables import FACTS, paper_table
@@ -38,8 +39,14 @@ PAPER_COCO = {
 
 def valued(source: str, miou: float, **changes: object) -> list[Measurement]:
     kind = source if source in ("real", "oracle") else "generator"
-    (item,) = job(source, kind, metrics=["miou"], **{**PAPER_COCO, **changes})
-    return [dataclasses.replace(item, value=miou)]
+    return scored(source, kind, {"miou": miou}, **changes)
+
+
+def scored(
+    source: str, kind: str, values: dict[str, float], **changes: object
+) -> list[Measurement]:
+    items = job(source, kind, metrics=list(values), **{**PAPER_COCO, **changes})
+    return [dataclasses.replace(item, value=values[item.metric]) for item in items]
 
 
 def test_golden_table_3() -> None:
@@ -72,6 +79,30 @@ def test_golden_table_3() -> None:
     assert spade["miou_spread"] == pytest.approx(np.std([0.36, 0.34], ddof=1))
     assert spade["miou_difference"] == pytest.approx(0.35 - 0.352)
     assert "Table 3" in spade["source"]
+
+
+@pytest.mark.parametrize(
+    ("real", "grey", "ranked"), [(0.9, 0.1, True), (0.05, 0.01, False), (0.6, 0.6, False)]
+)
+def test_a_segmenter_that_fails_on_photos_ranks_no_row(
+    real: float, grey: float, ranked: bool
+) -> None:
+    """As in tables of runs: no mark, no verdict of the order; a distance does not ask it."""
+    methods = {"spade": (0.36, 20.0), "concat": (0.3, 30.0)}
+    rows = [*valued("real", real), *scored("grey", "grey", {"miou": grey})]
+    for seed in range(3):
+        for name, (miou, distance) in methods.items():
+            values = {"miou": miou + seed / 999, "fd_in_domain": distance - seed / 99}
+            rows += scored(name, "generator", values, seed=seed)
+    table = paper_table(paper_table_called("3"), by_protocol(rows))
+    best = table.set_index("model")
+    assert [*best.index[best["miou_best"]]] == (["spade"] if ranked else [])
+    assert [*best.index[best["fd_in_domain_best"]]] == ["spade"]
+    assert ("mIoU: decoder w/ SPADE above" in table.attrs["shown"]) is ranked
+    assert "FD (in-domain): decoder w/ SPADE above" in table.attrs["shown"]
+    (pair,) = ordered_pairs(table, table)
+    assert pair.verdict == ("as in the paper" if ranked else "not tested")
+    assert any("no row is called better" in text for text in table.attrs["warnings"]) is not ranked
 
 
 def test_the_papers_own_tables_need_no_measurements() -> None:
