@@ -19,6 +19,7 @@ from spade_eval.datasets import open_dataset
 from spade_eval.datasets.base import Dataset, label_doubts_of
 from spade_eval.errors import UserError, lookup
 from spade_eval.files import is_writable
+from spade_eval.metrics.stopping import require_one_process
 from spade_eval.models.systems.presets import GENERATORS
 from spade_eval.models.training.distributed import ALONE
 from spade_eval.protocol import further_protocol, protocol_for
@@ -50,11 +51,7 @@ class Benchmark:
         self.protocol = protocol_for(
             config.profile, config.dataset, config.segmenter, config.fid_profile, config.until
         )
-        if self.protocol.until and place.world.size > 1:
-            raise UserError(
-                f"--until {self.protocol.until} looks at images one batch after another, found "
-                f"{place.world.size} processes; leave --gpus and --nodes out"
-            )
+        require_one_process(self.protocol.until, place.world.size)
         self.dataset = dataset or open_dataset(
             config.dataset, self.protocol.split, config.budget.size, place.data_root
         )

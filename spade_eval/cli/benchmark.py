@@ -232,6 +232,7 @@ def benchmark(
     if rows.more_baselines and not rows.compare:
         words = " ".join(rows.more_baselines)
         raise UserError(f"unexpected {words!r}; expected flags, or names behind --compare")
+    _require_one_process(asked)
     plan = tables.SeedPlan.parse(seeds)
     if table is None and plan == tables.SeedPlan(1):
         _measure(context, run, budget, rows, asked)
@@ -250,6 +251,14 @@ def benchmark(
         lambda name, seed: asked.config(replace(run, dataset=name, seed=seed), budget),
         asked.workplace,
     )
+
+
+def _require_one_process(asked: ScoredFlags) -> None:
+    """Refuse a rule for processes that are still to be started, by this command or by its jobs."""
+    from spade_eval.metrics.stopping import require_one_process
+
+    processes = asked.processes
+    require_one_process(asked.scoring.until or "", (processes.gpus or 1) * processes.nodes)
 
 
 def _require_usual_styles(given: "Request") -> None:
@@ -275,6 +284,7 @@ def score(
     asked: ScoredFlags,
 ) -> None:
     """Score folders of images or checkpoints; trains no generator."""
+    _require_one_process(asked)
     named = options.named_paths("score", images, "file or folder")
     files = [f"{name}={path}" for name, path in named.items() if is_checkpoint(path)]
     folders = [f"{name}={path}" for name, path in named.items() if not is_checkpoint(path)]

@@ -98,6 +98,15 @@ class StoppingRule:
         return half_width(influence) <= self.points / 100
 
 
+def require_one_process(rule: str, num_processes: int) -> None:
+    """Refuse a rule where several processes would share the images of a row."""
+    if rule and num_processes > 1:
+        raise UserError(
+            f"--until {rule} looks at images one batch after another, found {num_processes} "
+            "processes; leave --gpus and --nodes out"
+        )
+
+
 def random_order(count: int, seed: int) -> NDArray[np.int64]:
     """Return the order in which `count` images are scored, a function of count and seed alone."""
     return np.random.default_rng([seed, count]).permutation(count)

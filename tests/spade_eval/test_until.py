@@ -11,13 +11,14 @@ import torch
 from few_scenes import few_scenes
 
 from spade_eval import datasets
-from spade_eval.cli import main, options
+from spade_eval.cli import main, options, tables
 from spade_eval.config import RunConfig
 from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
+from spade_eval.jobs import processes
 from spade_eval.metrics.count_influence import count_influence
 from spade_eval.metrics.counts import StoredCounts
-from spade_eval.metrics.stopping import half_width, random_order
+from spade_eval.metrics.stopping import half_width, random_order, require_one_process
 from spade_eval.models.training.distributed import World
 from spade_eval.protocol import protocol_for
 from spade_eval.reports.measured.grouping import by_protocol
@@ -170,3 +171,30 @@ def test_what_does_not_go_with_a_rule_is_refused(
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("words", [["benchmark"], ["benchmark", "--seeds", "3"], ["score", "a=."]])
+def test_several_processes_are_refused_before_they_are_started(
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def started(*_: object) -> int:
+        raise AssertionError("a process or a job was started")
+
+    monkeypatch.setattr(processes, "launch", started)
+    monkeypatch.setattr(tables, "_run", started)
+    flags = ["--until", "miou+-1", "--gpus", "2", "--device", "cpu", "--out", str(tmp_path / "x")]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, *flags])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "--until miou+-1 looks at images one batch after another, found 2 processes" in error
+    assert not (tmp_path / "x").exists()
+
+
+def test_one_process_may_be_asked_for_by_name() -> None:
+    require_one_process("miou+-1", 1)
+    require_one_process("", 8)
