@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from spade_eval.errors import UserError
+from spade_eval.reports.measured.grouping import ProtocolGroup
 from spade_eval.reports.plots.validation import plot_validation
 from spade_eval.reports.run_report import NO_PLOTS, RunReport, files_of, has_plots
 from spade_eval.reports.runs import open_run
@@ -16,6 +17,8 @@ from spade_eval.reports.tables.formats import as_text
 from spade_eval.reports.tables.validation import validation_table
 from spade_eval.reports.tables.writing import write_forms
 
+BLOCK = "validation"
+"""Of a page, and the name of table and figure."""
 _SAME_FEATURES = "KID (same features)"
 
 
@@ -31,13 +34,7 @@ def write_validation(
 ) -> RunReport:
     """Draw from the images of a run folder; write `validation` in every form into a folder."""
     require_sizes(sizes)
-    run = open_run(run_folder)
-    if len(run.groups) != 1:
-        raise UserError(
-            f"{run_folder} holds rows of {len(run.groups)} protocols, expected one population; "
-            "give a run folder of one"
-        )
-    group = run.groups[0]
+    group = only_group(run_folder)
     population = population_of(group, run_folder, titles)
     items = list(
         validate(population, sizes, replications, seed, workers=workers, progress=progress)
@@ -47,11 +44,22 @@ def write_validation(
     classes = next(list(row.class_iou) for row in group.rows if row.class_iou)
     table = validation_table(items, labels, classes, replications)
     about = f"Population: {population.size:,} label maps of {group.title}."
-    paths = write_forms(table, folder, "validation")
+    paths = write_forms(table, folder, BLOCK)
     plots = [plot_validation(items, labels, folder, [about])] if has_plots() else []
     lines = [table.title, about, "", as_text(table), *(f"Note: {note}" for note in table.notes)]
     lines += [] if plots else [NO_PLOTS]
     return RunReport((*paths, *files_of(plots)), "\n".join(lines))
+
+
+def only_group(run_folder: Path) -> ProtocolGroup:
+    """Open the run folder of a population; `UserError` where it has several protocols or none."""
+    run = open_run(run_folder)
+    if len(run.groups) != 1:
+        raise UserError(
+            f"{run_folder} holds rows of {len(run.groups)} protocols, expected one population; "
+            "give a run folder of one"
+        )
+    return run.groups[0]
 
 
 def require_sizes(sizes: Sequence[int]) -> None:
@@ -65,7 +73,7 @@ def require_sizes(sizes: Sequence[int]) -> None:
 
 def fill_with_validation(page: Path, written: RunReport) -> list[Path]:
     """Put table and figure into the block `validation` of a page."""
-    (picture,) = (path for path in written.paths if path.name == "validation.png")
+    (picture,) = (path for path in written.paths if path.name == f"{BLOCK}.png")
     text = picture.with_suffix(".md").read_text(encoding="utf-8")
     filled = fill_with_figure(page, picture, [])
     shown = f"![Coverage]({filled[1].name})\n\n{text}"

@@ -24,6 +24,23 @@ from spade_eval.reports.statistics.stored_distances import is_frechet, stored_fe
 KERNEL = "kid"
 
 
+def drawn_counts(counts: StoredCounts, places: NDArray[np.int64]) -> StoredCounts:
+    """Return the counts of the images at `places`, in that order, some perhaps twice."""
+    names = tuple(counts.names[place] for place in places)
+    return StoredCounts(names, counts.counts[places], counts.num_ignored[places])
+
+
+def counts_where(
+    chosen: NDArray[np.bool_], mine: StoredCounts, other: StoredCounts
+) -> StoredCounts:
+    """Return the counts of one row where `chosen`, those of another elsewhere."""
+    return StoredCounts(
+        mine.names,
+        np.where(chosen[:, None, None], mine.counts, other.counts),
+        np.where(chosen, mine.num_ignored, other.num_ignored),
+    )
+
+
 @dataclass(frozen=True)
 class Images:
     """What one row's images are judged by, and the photos of their label maps."""
@@ -35,21 +52,12 @@ class Images:
 
     def drawn(self, places: NDArray[np.int64]) -> "Images":
         """Return the images at `places`, in that order, some perhaps twice."""
-        counts = StoredCounts(
-            tuple(self.counts.names[place] for place in places),
-            self.counts.counts[places],
-            self.counts.num_ignored[places],
-        )
+        counts = drawn_counts(self.counts, places)
         return Images(counts, self.average, self.photos[places], self.features[places])
 
     def where(self, chosen: NDArray[np.bool_], other: "Images") -> "Images":
         """Return these images where `chosen`, those of another row elsewhere."""
-        mine, theirs = self.counts, other.counts
-        counts = StoredCounts(
-            mine.names,
-            np.where(chosen[:, None, None], mine.counts, theirs.counts),
-            np.where(chosen, mine.num_ignored, theirs.num_ignored),
-        )
+        counts = counts_where(chosen, self.counts, other.counts)
         features = np.where(chosen[:, None], self.features, other.features)
         return Images(counts, self.average, self.photos, features)
 
@@ -96,8 +104,7 @@ def population_of(group: ProtocolGroup, folder: Path, titles: Sequence[str] = ()
     """
     found: dict[str, Images] = {}
     metric = ""
-    known = {row.title: row for row in group.rows if row.kind != "real"}
-    for row in known.values() if not titles else [lookup(known, name, "row") for name in titles]:
+    for row in _rows_of(group, titles):
         metric = next((name for name in row.scores if is_frechet(name)), metric)
         images = _images(row, metric, folder)
         if images is not None:
@@ -108,6 +115,46 @@ def population_of(group: ProtocolGroup, folder: Path, titles: Sequence[str] = ()
             "what a run with a distance keeps; score the images again in a new --out folder"
         )
     return Population(found, metric)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What one row's images are judged by where no distance is looked at."""
+
+    counts: StoredCounts
+    average: ClassAverage
+
+
+def counted_of(
+    group: ProtocolGroup, folder: Path, titles: Sequence[str] = ()
+) -> dict[str, Counted]:
+    """Read the counts of the rows of these titles (all but the photos' own, without any), in order.
+
+    `UserError` where none has any, or where they are not of the same images.
+    """
+    found: dict[str, Counted] = {}
+    for row in _rows_of(group, titles):
+        counts = stored_counts(folder, row.measurements[0])
+        if counts is not None:
+            found[row.title] = Counted(counts, average_of(row, counts))
+    if not found:
+        raise UserError(
+            f"{folder} holds no row with per-image counts; score the images again in a new --out "
+            "folder"
+        )
+    first, *others = found
+    for title in others:
+        if found[title].counts.names != found[first].counts.names:
+            raise UserError(
+                f"{first} and {title} were scored on other images, expected one population; "
+                "name rows of the same images with --row"
+            )
+    return found
+
+
+def _rows_of(group: ProtocolGroup, titles: Sequence[str]) -> list[Row]:
+    known = {row.title: row for row in group.rows if row.kind != "real"}
+    return [lookup(known, name, "row") for name in titles or known]
 
 
 def _images(row: Row, metric: str, folder: Path) -> Images | None:

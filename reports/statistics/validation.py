@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def validate(
     Each draw has a seed of its own, so processes (`workers`) change no number.
     """
     truths = _truths(population)
-    with _mapped(workers) as map_draws:
+    with mapped(workers) as map_draws:
         for num_images in sizes:
             found: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
             draw = partial(_draw, population, num_images, seed)
@@ -78,7 +79,7 @@ def validate(
 
 
 @contextmanager
-def _mapped(workers: int) -> Iterator[Callable[..., Iterable[list[tuple[str, Estimates]]]]]:
+def mapped(workers: int) -> Iterator[Callable[..., Iterable[Any]]]:
     """Give `map`, or that of so many processes, which start anew: others may hold threads."""
     if workers == 1:
         yield map

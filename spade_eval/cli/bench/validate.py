@@ -14,50 +14,59 @@ from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
     from spade_eval.datasets.scenes.dataset import Scenes
+    from spade_eval.reports.run_report import RunReport
 
 validate_app = App(help="Measure whether intervals and verdicts hold.", no_args_is_help=True)
 
 
-@validate_app.callback()
-def _group() -> None:
-    """Keep `intervals` a command of its own name."""
+Replications = Annotated[int, typer.Option(min=2, help="Draws of each N.")]
+Checkpoints = Annotated[
+    list[str] | None,
+    typer.Option("--checkpoint", metavar="NAME=FILE", help="A generator to score. Repeatable."),
+]
+Population = Annotated[
+    Path | None,
+    typer.Option(
+        callback=checked("folder"),
+        help="A run folder whose images are the population [default: fresh scenes].",
+    ),
+]
+FreshScenes = Annotated[int, typer.Option(min=40, help="Fresh scenes of the population.")]
+Rows = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--row",
+        metavar="ROW",
+        help="Rows to validate [default: oracle and checkpoints; of --population, all]. "
+        "Repeatable.",
+    ),
+]
+Workers = Annotated[int, typer.Option(min=1, help="Processes; they change no number.")]
+Out = Annotated[
+    Path,
+    typer.Option(
+        callback=checked("folder", written=True), help="Folder of table, figure and population."
+    ),
+]
+_OUT = Path("validation")
 
 
 @validate_app.command()
 def intervals(
-    replications: Annotated[int, typer.Option(min=2, help="Draws of each N.")] = 400,
+    replications: Replications = 400,
     n: Annotated[
         list[int] | None,
         typer.Option(min=2, help="Images of a draw [default: 500, 200, 50]. Repeatable."),
     ] = None,
-    checkpoint: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=FILE", help="A generator to score. Repeatable."),
-    ] = None,
-    population: Annotated[
-        Path | None,
-        typer.Option(
-            callback=checked("folder"),
-            help="A run folder whose images are the population [default: fresh scenes].",
-        ),
-    ] = None,
-    scenes: Annotated[int, typer.Option(min=40, help="Fresh scenes of the population.")] = 3500,
-    row: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ROW", help="Rows to validate [default: oracle and checkpoints]. Repeatable."
-        ),
-    ] = None,
+    checkpoint: Checkpoints = None,
+    population: Population = None,
+    scenes: FreshScenes = 3500,
+    row: Rows = None,
     size: options.ImageSize = None,
     seed: options.Seed = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Processes; they change no number.")] = 1,
+    workers: Workers = 1,
     device: options.Device = "auto",
-    out: Annotated[
-        Path,
-        typer.Option(
-            callback=checked("folder", written=True), help="Folder of table, figure and population."
-        ),
-    ] = Path("validation"),
+    out: Out = _OUT,
     into: Annotated[
         Path | None,
         typer.Option(
@@ -68,7 +77,9 @@ def intervals(
 ) -> None:
     """Draw label maps from a known population and count how often intervals hold the truth."""
     from spade_eval.progress import Progress
+    from spade_eval.reports.tables.filled_page import require_block
     from spade_eval.reports.validation_report import (
+        BLOCK,
         fill_with_validation,
         require_sizes,
         write_validation,
@@ -76,19 +87,90 @@ def intervals(
 
     sizes = n or [500, 200, 50]
     require_sizes(sizes)
-    checkpoints = options.named_paths("--checkpoint", checkpoint or (), "file")
-    if population is not None and checkpoints:
-        raise UserError("--checkpoint is scored on fresh scenes; give it without --population")
-    if population is None:
-        population = out / "population"
-        _score_fresh_scenes(population, checkpoints, scenes, size, device)
-        row = row or ["oracle", *checkpoints]
+    if into is not None:
+        require_block(into, BLOCK)
+    population, rows = _population(population, row, checkpoint, scenes, size, device, out)
     with Progress("validating", len(sizes) * replications, "draw") as progress:
         written = write_validation(
-            population, out, row or [], sizes, replications, seed, workers,
+            population, out, rows, sizes, replications, seed, workers,
             lambda _: progress.advance(),
         )  # fmt: skip
-    filled = fill_with_validation(into, written) if into is not None else []
+    _show(written, fill_with_validation(into, written) if into is not None else [])
+
+
+@validate_app.command()
+def stopping(
+    until: Annotated[
+        str,
+        typer.Option(
+            metavar="METRIC+-POINTS", help="The rule: what is looked at, and where rows stop."
+        ),
+    ] = "miou+-2",
+    replications: Replications = 400,
+    n: Annotated[int, typer.Option(min=2, help="Images of a draw.")] = 1000,
+    every: Annotated[
+        int, typer.Option(min=1, help="Images from one look to the next, after the first at 100.")
+    ] = 20,
+    checkpoint: Checkpoints = None,
+    population: Population = None,
+    scenes: FreshScenes = 3500,
+    row: Rows = None,
+    size: options.ImageSize = None,
+    seed: options.Seed = 0,
+    workers: Workers = 1,
+    device: options.Device = "auto",
+    out: Out = _OUT,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            callback=checked("file", written=True),
+            help="Fill the block `stopping` of this Markdown page as well.",
+        ),
+    ] = None,
+) -> None:
+    """Look at draws again and again, as --until does, and count who leaves out the truth."""
+    from spade_eval.metrics.stopping import StoppingRule
+    from spade_eval.progress import Progress
+    from spade_eval.reports.stopping_report import (
+        BLOCK,
+        fill_with_stopping,
+        looks_at,
+        write_stopping,
+    )
+    from spade_eval.reports.tables.filled_page import require_block
+
+    rule, looks = StoppingRule.parse(until), looks_at(n, every)
+    if into is not None:
+        require_block(into, BLOCK)
+    population, rows = _population(population, row, checkpoint, scenes, size, device, out)
+    with Progress("validating", replications, "draw") as progress:
+        written = write_stopping(
+            population, out, rows, rule, looks, replications, seed, workers, progress.advance
+        )
+    _show(written, fill_with_stopping(into, written) if into is not None else [])
+
+
+def _population(
+    given: Path | None,
+    rows: list[str] | None,
+    checkpoint: list[str] | None,
+    scenes: int,
+    size: str | None,
+    device: str,
+    out: Path,
+) -> tuple[Path, list[str]]:
+    """Return the run folder to draw from, scored where it is of fresh scenes, and its rows."""
+    checkpoints = options.named_paths("--checkpoint", checkpoint or (), "file")
+    if given is not None:
+        if checkpoints:
+            raise UserError("--checkpoint is scored on fresh scenes; give it without --population")
+        return given, rows or []
+    folder = out / "population"
+    _score_fresh_scenes(folder, checkpoints, scenes, size, device)
+    return folder, rows or ["oracle", *checkpoints]
+
+
+def _show(written: "RunReport", filled: list[Path]) -> None:
     show(written.text)
     wrote([*written.paths, *filled])
     for path in (*written.paths, *filled):
