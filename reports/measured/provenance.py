@@ -57,9 +57,15 @@ _BUDGET_FLAGS = {
     "steps": "--steps",
     "batch_size": "--batch-size",
     "width": "--width",
+    "settings": "--settings",
+    "rate_scale": "--rate-scale",
+    "ema_decay": "--ema",
+    "perceptual": "--perceptual",
+    "label_input": "--label-input",
     "segmenter_steps": "--segmenter-steps",
     "val_limit": "--limit",
 }
+_BUDGET_SWITCHES = {"channels_last": "--channels-last", "one_synthesis": "--one-synthesis"}
 _OWN_FILES = {"checkpoint": ("--checkpoint", "FILE"), "images": ("--images", "DIR")}
 
 
@@ -129,7 +135,7 @@ def _budget_words(budget: Any) -> list[str]:
     for name, flag in _BUDGET_FLAGS.items():
         if budget.get(name) is not None:
             words += [flag, str(budget[name])]
-    return words
+    return [*words, *(flag for name, flag in _BUDGET_SWITCHES.items() if budget.get(name))]
 
 
 def _is_implied(name: str, config: Mapping[str, Any]) -> bool:

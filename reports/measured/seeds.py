@@ -9,7 +9,7 @@ are rows of their own. References (real photos, oracle, floors) have no seed: on
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -179,19 +179,44 @@ def _versions(measurements: list[Measurement]) -> list[Row]:
 
 def _titles(firsts: list[Row]) -> list[str]:
     """Names of rows; where two share one, each says how it differs."""
-    names = [row.source for row in firsts]
-    titles = [_told_apart(row) if names.count(row.source) > 1 else row.source for row in firsts]
+    titles = []
+    for row in firsts:
+        others = [other for other in firsts if other.source == row.source and other is not row]
+        titles.append(_told_apart(row, others) if others else row.source)
     return [
         f"{title} #{titles[:place].count(title) + 1}" if titles.count(title) > 1 else title
         for place, title in enumerate(titles)
     ]
 
 
-def _told_apart(row: Row) -> str:
+def _told_apart(row: Row, others: Sequence[Row]) -> str:
+    """Name what is known of a row, and those settings in which the others differ from it."""
     first = row.measurements[0]
     facts = [row.kind]
     facts += [f"{first.train_steps} steps"] if first.train_steps is not None else []
     facts += [f"perceptual loss: {first.train_perceptual}"] if first.train_perceptual else []
     if first.train_steps is None and first.source_sha256:
         facts.append(first.source_sha256[:8])
-    return f"{row.source} ({', '.join(facts)})"
+    mine = _settings(first)
+    for other in others:
+        theirs = _settings(other.measurements[0])
+        facts += [
+            f"{name}: {value}"
+            for name, value in mine.items()
+            if name in theirs and value != theirs[name]
+        ]
+    return f"{row.source} ({', '.join(dict.fromkeys(facts))})"
+
+
+def _settings(item: Measurement) -> dict[str, Any]:
+    """Return the settings of a training by dotted name."""
+    flat: dict[str, Any] = {}
+    waiting = [("", item.train_settings or {})]
+    while waiting:
+        prefix, settings = waiting.pop()
+        for name, value in settings.items():
+            if isinstance(value, Mapping):
+                waiting.append((f"{prefix}{name}.", value))
+            else:
+                flat[prefix + name] = value
+    return dict(sorted(flat.items()))

@@ -58,6 +58,15 @@ def fill_with_figure(page: Path, picture: Path, lines: Sequence[str]) -> list[Pa
     return [fill_page(page, name, "\n".join([f"![{name}]({copy.name})\n", *said])), copy]
 
 
+def fill_with_leaderboard(
+    page: Path, block: str, written: Sequence[Path], lines: Sequence[str]
+) -> list[Path]:
+    """Put the leaderboards among the files that `write_merged_report` wrote into a block."""
+    boards = [path for path in written if path.name == "leaderboard.md"]
+    text = "\n\n".join(path.read_text(encoding="utf-8").strip() for path in boards)
+    return [fill_page(page, block, "\n".join([text, "", *(f"- {line}" for line in lines)]))]
+
+
 def fill_page(page: Path, name: str, text: str) -> Path:
     """Put `text` into the block of that name; `UserError` for a page without it."""
     before, start, end = _block(page, name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spade_eval.cli.console.conditions import OF_ONE_RUN, WITH_TABLE
+from spade_eval.cli.console.conditions import OF_LEADERBOARD, OF_ONE_RUN, WITH_TABLE
 from spade_eval.cli.console.output import current, note, say, show, wrote
 from spade_eval.cli.console.paths import checked
 from spade_eval.errors import UserError
@@ -54,10 +54,16 @@ def report(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Put the table of a run, or of --table, into its block of this Markdown page.",
+            help="Put the table of a run, of --table or of several runs into its block of this "
+            "Markdown page.",
             callback=checked("file", written=True),
         ),
     ] = None,
+    block: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="The block of a leaderboard in the page of --into."),
+        OF_LEADERBOARD,
+    ] = "leaderboard",
     columns: Annotated[
         str | None,
         typer.Option(
@@ -81,12 +87,8 @@ def report(
         if into is not None:
             _fill(runs[0], into)
         return
-    if into is not None and table is None:
-        raise UserError(
-            "--into was given with a leaderboard, expected the table of one run folder or --table N"
-        )
     with tempfile.TemporaryDirectory() as scratch:
-        _show_together(runs, table, unverified, out, into, latex, Path(scratch))
+        _show_together(runs, table, unverified, out, into, block, latex, Path(scratch))
 
 
 def _fill(run: Path, page: Path) -> None:
@@ -143,6 +145,7 @@ def _show_together(
     unverified: bool,
     out: Path | None,
     into: Path | None,
+    block: str,
     latex: "LatexForm",
     scratch: Path,
 ) -> None:
@@ -154,22 +157,26 @@ def _show_together(
     opened = open_runs(places, scratch)
     table = None if name is None else paper_table_called(name)
     folder = out or _default_folder(places, table)
-    if into is not None and table is not None:
+    if into is not None:
         from spade_eval.reports.tables.filled_page import require_block
 
-        require_block(into, table.stem)
+        require_block(into, block if table is None else table.stem)
     if table is None:
         written = write_merged_report(opened, folder, latex)
     else:
         written = write_table_of_runs(table, opened, folder, unverified=unverified, latex=latex)
     filled: list[Path] = []
-    if into is not None and table is not None:
+    if into is not None:
         from spade_eval.reports.measured.provenance import shared_provenance
-        from spade_eval.reports.tables.filled_page import fill_with_table
+        from spade_eval.reports.tables.filled_page import fill_with_leaderboard, fill_with_table
 
         measurements = [item for run in opened for item in run.measurements]
-        lines = shared_provenance(measurements, table.models)
-        filled = fill_with_table(into, table, folder, lines)
+        models = {item.source for item in measurements} if table is None else table.models
+        lines = shared_provenance(measurements, models)
+        if table is None:
+            filled = fill_with_leaderboard(into, block, written.paths, lines)
+        else:
+            filled = fill_with_table(into, table, folder, lines)
     show_written(written, folder, "Written into")
     wrote(filled)
     for path in filled:

@@ -83,6 +83,10 @@ WITH_NODES = Effect("with several --nodes", lambda values: values.get("nodes", 1
 WITH_SCORE_EVERY = Effect(
     "with --score-every", lambda values: values.get("score_every") is not None
 )
+OF_LEADERBOARD = Effect(
+    "with --into and without --table",
+    lambda values: values.get("into") is not None and values.get("table") is None,
+)
 OF_ONE_RUN = Effect(
     "for one run folder, without --table and --out",
     lambda values: (

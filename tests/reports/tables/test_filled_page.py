@@ -7,6 +7,7 @@ import pytest
 from counted import write_run
 from synthetic import job
 
+from spade_eval.cli import main
 from spade_eval.errors import UserError
 from spade_eval.papers.tables import paper_table_called
 from spade_eval.reports.measured.provenance import shared_provenance
@@ -53,6 +54,26 @@ def test_scores_of_a_run_fill_their_block(tmp_path: Path) -> None:
     write_run(tmp_path / "run", {"real": 0.2}, height=128, protocol_sha256="f" * 64)
     with pytest.raises(UserError, match="scored under 2 protocols"):
         fill_page_with_run(tmp_path / "run", page)
+
+
+def test_a_leaderboard_fills_its_block(tmp_path: Path) -> None:
+    for seed in range(2):
+        write_run(tmp_path / f"run{seed}", {"real": 0.1, "spade": 0.5}, seed=seed)
+    page = tmp_path / "page.md"
+    page.write_text("# Title\n<!-- pilots -->\nold\n<!-- /pilots -->\nEnd\n")
+    runs = [str(tmp_path / f"run{seed}") for seed in range(2)]
+    words = ["report", *runs, "--out", str(tmp_path / "out"), "--into", str(page)]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--block", "other"])
+    assert ended.value.code == 2
+    assert not (tmp_path / "out").exists(), "refused before anything is written"
+    with pytest.raises(SystemExit):
+        main([*words, "--block", "pilots"])
+    text = page.read_text()
+    assert text.startswith("# Title\n<!-- pilots -->\n**Leaderboard: scenes val")
+    assert "| spade | generator | 2 |" in text
+    assert "- measured on " in text
+    assert text.endswith("<!-- /pilots -->\nEnd\n")
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,18 @@ def test_seeds_of_two_ways_to_train_are_two_rows() -> None:
     assert means["spade (generator, 1000 steps, perceptual loss: none)"] == pytest.approx(0.35)
 
 
+def test_rows_of_one_name_say_in_which_settings_they_differ() -> None:
+    def made(rate: float, way: str) -> list[Measurement]:
+        settings = {"batch_size": 8, "optimizers": {"G": {"rate": rate, "betas": [0, 1]}}}
+        return valued("spade", rate, train_settings=settings, train_way_sha256=way)
+
+    rows = seeded_rows(group([*made(0.1, "a"), *made(0.2, "b")]))
+    assert [row.title for row in rows] == [
+        "spade (generator, 400 steps, optimizers.G.rate: 0.1)",
+        "spade (generator, 400 steps, optimizers.G.rate: 0.2)",
+    ]
+
+
 def test_profiles_are_never_one_column() -> None:
     mixed = [*valued("spade", 0.3), *valued("spade", 0.5, profile="modern")]
     groups = by_protocol(mixed)
@@ -171,12 +183,16 @@ def test_the_command_of_a_number_is_one_that_can_be_typed() -> None:
         "dataset": "scenes", "profile": "in-domain", "segmenter": "in-domain", "seed": 3,
         "budget_name": "default", "samples": 0, "fid_profile": "pytorch-fid",
         "budget": {"size": [64, 128], "steps": 5, "batch_size": 8, "width": 0.5,
-                   "segmenter_steps": 7, "val_limit": None, "rate_scale": 4.0},
+                   "segmenter_steps": 7, "val_limit": None, "rate_scale": 4.0,
+                   "perceptual": "lite0", "one_synthesis": True, "channels_last": False},
     }  # fmt: skip
     (item,) = valued("it's; rm -rf", 0.5, kind="checkpoint")
     command = command_to_repeat(config, item)
     assert command.startswith("python run_benchmark.py --dataset scenes --budget default --seed 3")
     assert "--size 64x128 --steps 5" in command
+    assert "--rate-scale 4.0 --perceptual lite0" in command
+    assert "--one-synthesis" in command
+    assert "--channels-last" not in command
     assert "--segmenter in-domain" not in command
     ruled = command_to_repeat({**config, "until": "miou+-1"}, item)
     assert "--until miou+-1" in ruled
