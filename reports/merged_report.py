@@ -80,11 +80,18 @@ def _board_section(table: Table, number: int) -> Section:
     )
 
 
-def decided_pairs(runs: Sequence[RunData]) -> tuple[int, int]:
-    """Count the pairs of rows that the seeds tell apart in the first metric, and all that exist."""
+def decided_pairs(runs: Sequence[RunData]) -> tuple[int, int, str]:
+    """Count the pairs of rows that the seeds tell apart in the metric that comes first, and all.
+
+    With the label of the metric; where protocols differ in it, their labels.
+    """
     boards = [leaderboard(group) for group in by_protocol(merged(runs).measurements)]
-    standings = [next(iter(board.attrs["results"].values())).standing for board in boards]
-    return sum(len(item.shown) for item in standings), sum(item.num_pairs for item in standings)
+    firsts = [next(iter(board.attrs["results"])) for board in boards]
+    named = list(zip(boards, firsts, strict=True))
+    standings = [board.attrs["results"][name].standing for board, name in named]
+    labels = dict.fromkeys(board.attrs["metrics"][name]["label"] for board, name in named)
+    shown = sum(len(item.shown) for item in standings)
+    return shown, sum(item.num_pairs for item in standings), " and ".join(labels)
 
 
 def _about_the_merge(runs: Sequence[RunData], together: Merged) -> list[str]:

@@ -83,24 +83,25 @@ def pairs_of(table: PaperTable) -> int:
     return sum(math.comb(size, 2) for size in groups.values())
 
 
-def decided_pairs(table: PaperTable, runs: Sequence[RunData]) -> tuple[int, int]:
-    """Count the differences that a table is about, decided ones and all; of its first metric.
+def decided_pairs(table: PaperTable, runs: Sequence[RunData]) -> tuple[int, int, str]:
+    """Count the differences that a table is about, decided ones and all, in its first metric.
 
-    Of a paper's table these are the pairs that the paper orders, else all pairs of a group.
+    With the metric's label. Of a paper's table these are the pairs that the paper orders, else all
+    pairs of a group.
     """
-    measured = paper_table(table, by_protocol(merged(runs).measurements))
+    measured, metric = paper_table(table, by_protocol(merged(runs).measurements)), table.metrics[0]
+    label = measured.attrs["metrics"][metric]["label"]
     if not table.paper.numbers:
-        standings = [
-            found[table.metrics[0]].standing for found in measured.attrs["results"].values()
-        ]
-        return sum(len(item.shown) for item in standings), sum(item.num_pairs for item in standings)
+        standings = [found[metric].standing for found in measured.attrs["results"].values()]
+        shown = sum(len(item.shown) for item in standings)
+        return shown, sum(item.num_pairs for item in standings), label
     published = paper_table(table, [])
     pairs = [
         pair
         for _, rows in measured.groupby("dataset", sort=False)
-        for pair in ordered_pairs(rows, published, table.metrics[0])
+        for pair in ordered_pairs(rows, published, metric)
     ]
-    return sum(pair.is_decided for pair in pairs), len(pairs)
+    return sum(pair.is_decided for pair in pairs), len(pairs), label
 
 
 def _text(table: Table) -> str:

@@ -25,7 +25,7 @@ from spade_eval.reports.tables.table import Cell, Column, Table, count_cell, nam
 
 _ASSUMED = (
     "the spread of spade - concat on 500 scenes of 64x64 after 300 steps (docs/statistics.md, "
-    "section 8); another pair or dataset has another: give a run folder that holds both rows"
+    "section 10); another pair or dataset has another: give a run folder that holds both rows"
 )
 _POWER = "Detectable: shown at 5% with a chance of 80%, both rows scored on the same images."
 
@@ -56,7 +56,7 @@ def plan_seeds(table: PaperTable, runs: Sequence[RunData], hours: float) -> RunR
     notes = [
         f"{plan.num_models} models, one after another; detectable: differences of mIoU between "
         f"methods, in points, shown at 5% with a chance of 80%. A verdict takes {FIRST_VERDICT} "
-        "seeds, and may be read after each (docs/statistics.md, section 9).",
+        "seeds, and may be read after each (docs/statistics.md, section 11).",
         f"From seed to seed a difference of mIoU deviates by {100 * plan.deviation:.1f} points.",
         *(f"Assumed: {text}." for text in plan.assumed),
     ]

@@ -5,6 +5,7 @@ Files and pipes get whole lines, at most one every `SECONDS` seconds, so that a 
 """
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 
 SECONDS = 30.0
+_LINE = re.compile(r".+: [\d,]+( of [\d,]+)? \w+( \(\d+%\))? after \d")
 _quiet = False
 
 
@@ -104,6 +106,11 @@ class Progress:
             unit_scale=self._unit == "byte", delay=delay, leave=not delay, file=sys.stderr,
             **_width(),
         )  # fmt: skip
+
+
+def is_progress(line: str) -> bool:
+    """Return whether a line of a log says how far the work is."""
+    return _LINE.match(line) is not None
 
 
 def followed(

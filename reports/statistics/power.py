@@ -2,8 +2,8 @@
 """What can be shown: the smallest difference, and the images or seeds that another would need.
 
 A difference is detectable where it is shown with a chance of 80% by a test of two sides at 5%:
-(1.960 + 0.842) standard errors for images (docs/statistics.md, section 8). Seeds are few, so theirs
-is of Student's non-central t, and the level falls from look to look (`seed_tests.py`).
+(1.960 + 0.842) standard errors for images (docs/statistics.md, section 10). Seeds are few, so
+theirs is of Student's non-central t, and the level falls from look to look (`seed_tests.py`).
 """
 
 import math

@@ -182,15 +182,22 @@ def _look_by_look(
         outcome = _run(study, asked)
         if not asked.seeds.is_auto or outcome.failures or outcome.submitted:
             break
-        decided, pairs = _decided(study)
-        say(f"{count} seeds: {decided} of {pairs} pairs of rows are decided")
-        if decided == pairs:
+        decided, pairs, metrics = _decided(study)
+        if not pairs:
+            say(f"{count} seeds: {metrics} ranks no row here, as the table warns; no seed is added")
             break
+        so_far = f"{count} seeds: {decided} of {pairs} pairs of rows are decided by {metrics}"
+        if decided == pairs:
+            say(so_far)
+            break
+        is_last = count == asked.seeds.most
+        rest = f"{count} is the most" if is_last else f"seed {seeds[-1] + 1} is added"
+        say(f"{so_far}; {rest}")
     return study, outcome
 
 
-def _decided(study: "Study") -> tuple[int, int]:
-    """Count the pairs of rows whose difference is shown over seeds, and all that are tested."""
+def _decided(study: "Study") -> tuple[int, int, str]:
+    """Count the pairs that the seeds decide and all that the table is about; name the metric."""
     from spade_eval.reports import merged_report, paper_report
     from spade_eval.reports.runs import open_run
 

@@ -15,6 +15,7 @@ from types import FrameType
 
 from spade_eval.jobs.job import Job, last_lines, start, stop
 from spade_eval.jobs.launch import Failure, Launch, Outcome, shares
+from spade_eval.progress import is_progress
 
 _POLL_SECONDS = 0.2
 _PROGRESS_SECONDS = 60.0
@@ -70,9 +71,10 @@ class _Running:
         return places
 
     def say_progress(self) -> None:
-        for job, _, _ in self.processes.values():
-            for line in last_lines(job.log, 1):
-                self.launch.say(f"{job.title}: {line}")
+        for job, _, began in self.processes.values():
+            how_far = [line for line in last_lines(job.log, 1) if is_progress(line)]
+            running = f"running for {_minutes(time.monotonic() - began)}"
+            self.launch.say(f"{job.title}: {'; '.join([running, *how_far])}")
 
     def stop(self) -> None:
         stop(process for _, process, _ in self.processes.values())

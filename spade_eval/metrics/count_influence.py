@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each image does to a score that is a function of pooled class counts.
 
-Linearised in the counts (docs/statistics.md, section 8): a score of N images is off by the mean of
+Linearised in the counts (docs/statistics.md, section 10): a score of N images is off by the mean of
 these values, so that their standard deviation over sqrt(N) is its standard error, and two methods
 on the same images differ by that of the difference. No resampling is needed. I, T, P are pixels of
 hits, target and prediction, U = T + P - I; without an index of the image they are sums.

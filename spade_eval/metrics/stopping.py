@@ -24,7 +24,7 @@ from spade_eval.metrics.counts import ClassAverage, StoredCounts
 
 FIRST_LOOK = 100
 """Images before the first look: the sequence is asymptotic, and below N = 100 standard errors of
-mIoU are short by a tenth (docs/statistics.md, section 7)."""
+mIoU are short by a tenth (docs/statistics.md, section 9)."""
 FEWEST_OF_A_CLASS = 10
 """Images that every class must have been seen in: while rarer ones turn up, others, unseen, would
 change the mean (Good, 1953)."""

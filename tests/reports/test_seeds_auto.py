@@ -28,7 +28,8 @@ def pretend(monkeypatch: pytest.MonkeyPatch, values: dict[str, tuple[float, ...]
             store = RecordStore(place.run_folder / "records.jsonl")
             if not store.path.is_file():
                 for source, of_seeds in values.items():
-                    (item,) = job(source, metrics=["miou"], seed=config.seed)
+                    kind = "real" if source == "real" else "generator"
+                    (item,) = job(source, kind, metrics=["miou"], seed=config.seed)
                     store.append([dataclasses.replace(item, value=of_seeds[config.seed])])
         return Outcome()
 
@@ -50,7 +51,7 @@ def test_clear_differences_end_at_the_third_seed(
     assert benchmark(tmp_path, "--seeds", "auto") == 0
     out = capsys.readouterr().out
     assert looks == [3]
-    assert "3 seeds: 1 of 1 pairs of rows are decided" in out
+    assert "3 seeds: 1 of 1 pairs of rows are decided by mIoU\n" in out
     assert "mIoU: spade above concat" in out
     assert "Detectable with 3 seeds: mIoU" in out
 
@@ -62,7 +63,8 @@ def test_close_ones_go_on_until_the_seeds_end(
     assert benchmark(tmp_path, "--seeds", "auto:5") == 0
     out = capsys.readouterr().out
     assert looks == [3, 4, 5]
-    assert "5 seeds: 0 of 1 pairs of rows are decided" in out
+    assert "3 seeds: 0 of 1 pairs of rows are decided by mIoU; seed 3 is added" in out
+    assert "5 seeds: 0 of 1 pairs of rows are decided by mIoU; 5 is the most" in out
     assert "mIoU: nothing; not shown: spade and concat" in out
 
 
@@ -73,6 +75,18 @@ def test_a_table_of_a_paper_is_decided_by_its_own_rows(
     assert benchmark(tmp_path, "--table", "3", "--seeds", "auto:4") == 0
     assert looks == [3]
     assert "decoder w/ SPADE above decoder w/ Concat" in capsys.readouterr().out
+
+
+def test_no_seed_is_added_where_the_segmenter_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks = pretend(monkeypatch, {**CLOSE, "real": (0.05,) * 6})
+    for flags in ([], ["--table", "3"]):
+        assert benchmark(tmp_path / str(len(flags)), *flags, "--seeds", "auto:5") == 0
+        out = capsys.readouterr().out
+        assert "3 seeds: mIoU ranks no row here, as the table warns; no seed is added" in out
+        assert "The segmenter fails on the real photos" in out
+    assert looks == [3, 3]
 
 
 def test_a_number_of_seeds_has_one_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

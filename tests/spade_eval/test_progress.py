@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from spade_eval import progress
-from spade_eval.progress import Progress, be_quiet, followed, tell
+from spade_eval.progress import Progress, be_quiet, followed, is_progress, tell
 
 
 class Clock:
@@ -49,6 +49,21 @@ def test_a_log_gets_a_line_every_30_seconds_and_the_end(
         "scoring spade: 900 of 1,000 images (90%) after 90 s, about 10 s left",
         "scoring spade: 1,000 of 1,000 images (100%) after 2 min",
     ]
+
+
+@pytest.mark.parametrize("total", [0, 90_000])
+def test_a_line_that_says_how_far_it_is_is_known(
+    clock: Clock, capsys: pytest.CaptureFixture[str], total: int
+) -> None:
+    with Progress("spade: a name", total, "image") as work:
+        work.state({"G/gan": "0.3"})
+        clock.now += 3700
+        work.advance(45_000)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert is_progress(line)
+    assert not is_progress("batch            20 images")
+    assert not is_progress("measured now: spade")
+    assert not is_progress("error: 3 images are too few")
 
 
 def test_the_rate_is_that_of_this_process(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:

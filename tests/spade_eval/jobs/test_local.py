@@ -10,6 +10,7 @@ import pytest
 from processes import Fork
 from shell_jobs import launch_of, shell_job
 
+from spade_eval.jobs import local
 from spade_eval.jobs.launch import num_cpus, shares, visible_gpus
 from spade_eval.jobs.local import run_here
 
@@ -58,6 +59,26 @@ def test_a_failure_stops_nobody_and_shows_its_last_lines(tmp_path: Path) -> None
     assert "13" not in told.split("\n    ")
     assert any(line.startswith("[3/3] good") for line in said)
     assert any(line.startswith("good, scenes, seed 0: done in 0:0") for line in said)
+
+
+def test_of_a_long_job_it_is_said_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_PROGRESS_SECONDS", 0.3)
+    said: list[str] = []
+    scripts = {
+        "far": "echo 'batch  20 images'; echo 'far: 8 of 24 images (33%) after 31 s, loss 1'",
+        "new": "echo 'batch  20 images'",
+    }
+    jobs = [shell_job(tmp_path, name, f"{text}; sleep 1") for name, text in scripts.items()]
+    run_here(launch_of(tmp_path, jobs, at_once=2, said=said))
+    lines = [line for line in said if "running for" in line]
+    assert any(
+        line.endswith("running for 0:00; far: 8 of 24 images (33%) after 31 s, loss 1")
+        for line in lines
+    )
+    assert "new, scenes, seed 0: running for 0:00" in lines
+    assert not any("batch" in line for line in lines)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
