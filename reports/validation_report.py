@@ -1,24 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `spade-eval validate intervals` leaves: a table in every form and a figure."""
+"""What `spade-eval validate` leaves: of intervals a table in every form and a figure, of stopping
+a table."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from spade_eval.errors import UserError
+from spade_eval.metrics.stopping import FIRST_LOOK, StoppingRule
 from spade_eval.reports.measured.grouping import ProtocolGroup
 from spade_eval.reports.plots.validation import plot_validation
 from spade_eval.reports.run_report import NO_PLOTS, RunReport, files_of, has_plots
 from spade_eval.reports.runs import open_run
 from spade_eval.reports.statistics.jackknife import FEWEST_IMAGES
-from spade_eval.reports.statistics.population import KERNEL, population_of
+from spade_eval.reports.statistics.population import KERNEL, counted_of, population_of
+from spade_eval.reports.statistics.stopping_validation import validate_stopping
 from spade_eval.reports.statistics.validation import validate
 from spade_eval.reports.tables.filled_page import fill_page, fill_with_figure
 from spade_eval.reports.tables.formats import as_text
+from spade_eval.reports.tables.stopping import stopping_table
+from spade_eval.reports.tables.table import Table
 from spade_eval.reports.tables.validation import validation_table
 from spade_eval.reports.tables.writing import write_forms
 
-BLOCK = "validation"
-"""Of a page, and the name of table and figure."""
+INTERVALS, STOPPING = "validation", "stopping"
+"""Blocks of a page, and the names of tables and figures."""
 _SAME_FEATURES = "KID (same features)"
 
 
@@ -44,10 +49,9 @@ def write_validation(
     classes = next(list(row.class_iou) for row in group.rows if row.class_iou)
     table = validation_table(items, labels, classes, replications)
     about = f"Population: {population.size:,} label maps of {group.title}."
-    paths = write_forms(table, folder, BLOCK)
+    paths = write_forms(table, folder, INTERVALS)
     plots = [plot_validation(items, labels, folder, [about])] if has_plots() else []
-    lines = [table.title, about, "", as_text(table), *(f"Note: {note}" for note in table.notes)]
-    lines += [] if plots else [NO_PLOTS]
+    lines = [*_lines(table, about), *([] if plots else [NO_PLOTS])]
     return RunReport((*paths, *files_of(plots)), "\n".join(lines))
 
 
@@ -73,8 +77,53 @@ def require_sizes(sizes: Sequence[int]) -> None:
 
 def fill_with_validation(page: Path, written: RunReport) -> list[Path]:
     """Put table and figure into the block `validation` of a page."""
-    (picture,) = (path for path in written.paths if path.name == f"{BLOCK}.png")
+    (picture,) = (path for path in written.paths if path.name == f"{INTERVALS}.png")
     text = picture.with_suffix(".md").read_text(encoding="utf-8")
     filled = fill_with_figure(page, picture, [])
     shown = f"![Coverage]({filled[1].name})\n\n{text}"
     return [fill_page(page, picture.stem, shown), *filled[1:]]
+
+
+def write_stopping(
+    run_folder: Path,
+    folder: Path,
+    titles: Sequence[str],
+    rule: StoppingRule,
+    looks: Sequence[int],
+    replications: int,
+    seed: int,
+    workers: int,
+    progress: Callable[[], None],
+) -> RunReport:
+    """Draw from the counts of a run folder; write `stopping` in every form into a folder."""
+    group = only_group(run_folder)
+    population = counted_of(group, run_folder, titles)
+    items = list(
+        validate_stopping(
+            population, rule, looks, replications, seed, workers=workers, progress=progress
+        )
+    )
+    table = stopping_table(items, rule, looks, replications)
+    size = len(next(iter(population.values())).counts)
+    about = f"Population: {size:,} label maps of {group.title}."
+    paths = write_forms(table, folder, STOPPING)
+    return RunReport(tuple(paths), "\n".join(_lines(table, about)))
+
+
+def looks_at(num_images: int, every: int) -> list[int]:
+    """Return the numbers of images looked at: `FIRST_LOOK`, and all `every` more up to the end."""
+    if num_images < FIRST_LOOK:
+        raise UserError(
+            f"--n {num_images}: the first look is after {FIRST_LOOK} images; give as many or more"
+        )
+    return [*range(FIRST_LOOK, num_images, every), num_images]
+
+
+def fill_with_stopping(page: Path, written: RunReport) -> list[Path]:
+    """Put the table into the block `stopping` of a page."""
+    (text,) = (path for path in written.paths if path.name == f"{STOPPING}.md")
+    return [fill_page(page, STOPPING, text.read_text(encoding="utf-8"))]
+
+
+def _lines(table: Table, about: str) -> list[str]:
+    return [table.title, about, "", as_text(table), *(f"Note: {note}" for note in table.notes)]

@@ -79,7 +79,7 @@ def intervals(
     from spade_eval.progress import Progress
     from spade_eval.reports.tables.filled_page import require_block
     from spade_eval.reports.validation_report import (
-        BLOCK,
+        INTERVALS,
         fill_with_validation,
         require_sizes,
         write_validation,
@@ -88,7 +88,7 @@ def intervals(
     sizes = n or [500, 200, 50]
     require_sizes(sizes)
     if into is not None:
-        require_block(into, BLOCK)
+        require_block(into, INTERVALS)
     population, rows = _population(population, row, checkpoint, scenes, size, device, out)
     with Progress("validating", len(sizes) * replications, "draw") as progress:
         written = write_validation(
@@ -131,17 +131,17 @@ def stopping(
     """Look at draws again and again, as --until does, and count who leaves out the truth."""
     from spade_eval.metrics.stopping import StoppingRule
     from spade_eval.progress import Progress
-    from spade_eval.reports.stopping_report import (
-        BLOCK,
+    from spade_eval.reports.tables.filled_page import require_block
+    from spade_eval.reports.validation_report import (
+        STOPPING,
         fill_with_stopping,
         looks_at,
         write_stopping,
     )
-    from spade_eval.reports.tables.filled_page import require_block
 
     rule, looks = StoppingRule.parse(until), looks_at(n, every)
     if into is not None:
-        require_block(into, BLOCK)
+        require_block(into, STOPPING)
     population, rows = _population(population, row, checkpoint, scenes, size, device, out)
     with Progress("validating", replications, "draw") as progress:
         written = write_stopping(
