@@ -240,18 +240,24 @@ def _training_record(checkpoint: Checkpoint) -> dict[str, Any]:
     train = checkpoint.description["train"]
     if train is None:
         return {}
-    record = {
-        "train_steps": train.get("steps"),
-        "train_batch_size": train.get("batch_size"),
-        "train_config_sha256": checkpoint.description["train_config_sha256"],
-        "train_way_sha256": sha256_of_json(
-            {name: value for name, value in train.items() if name != "seed"}
-        ),
-        "train_perceptual": train.get("perceptual"),
-        "checkpoint_rule": checkpoint.description["checkpoint_rule"],
-        "seed": train.get("seed"),
-        "train_settings": train.get("method"),
-    }
     with as_user_error(f"checkpoint {checkpoint.file}"):
+        unseeded = {name: value for name, value in train.items() if name != "seed"}
+        record = {
+            "train_steps": train.get("steps"),
+            "train_batch_size": train.get("batch_size"),
+            "train_config_sha256": checkpoint.description["train_config_sha256"],
+            "train_way_sha256": sha256_of_json(unseeded),
+            "train_perceptual": _perceptual(train.get("perceptual")),
+            "checkpoint_rule": checkpoint.description["checkpoint_rule"],
+            "seed": train.get("seed"),
+            "train_settings": train.get("method"),
+        }
         require_types(Measurement, record)
     return record
+
+
+def _perceptual(said: Any) -> Any:
+    """Name the network of the loss; old files say whether they had that of VGG-19."""
+    if isinstance(said, bool):
+        return "vgg19" if said else "none"
+    return said

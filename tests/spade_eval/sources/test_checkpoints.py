@@ -395,6 +395,18 @@ def test_a_trained_checkpoint_says_all_that_is_needed(trained_in: Make) -> None:
     assert set(load_weights(file)) == set(open_checkpoint(file).network.state_dict())
 
 
+@pytest.mark.parametrize(("said", "named"), [(True, "vgg19"), (False, "none"), ("lite0", "lite0")])
+def test_old_files_that_say_whether_there_was_a_perceptual_loss_are_scored(
+    said: object, named: str, tmp_path: Path, scenes: Dataset
+) -> None:
+    train = {"dataset": "scenes", "perceptual": said, "steps": 9}
+    file = own(tmp_path / "old.safetensors", generator(), train=train)
+    source = SynthesizedByCheckpoint(
+        "old", file, scenes, PROFILES["in-domain"], torch.device("cpu")
+    )
+    assert (source.provenance["train_perceptual"], source.provenance["train_steps"]) == (named, 9)
+
+
 OASIS_DATA = {"ade20k": (150, 151), "cocostuff": (182, 183), "cityscapes": (34, 35)}
 
 
