@@ -18,7 +18,17 @@ COMMANDS = [
     for block in re.findall(r"^```bash\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
     for line in block.splitlines()
 ]
-BLOCKS = ("table3", "table4", "table5", "tablesystems", "tablenorms", "multimodal", "style")
+BLOCKS = (
+    "pilots",
+    "perceptual",
+    "table3",
+    "table4",
+    "table5",
+    "tablesystems",
+    "tablenorms",
+    "multimodal",
+    "style",
+)
 TINY = ["--budget", "smoke", "--steps", "1", "--batch-size", "2", "--width", "0.0625"]
 
 

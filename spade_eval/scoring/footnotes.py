@@ -42,6 +42,16 @@ def notes_of_scores(dataset: str, scores: Scores) -> list[str]:
     return []
 
 
+def notes_of_training(perceptual: str | None, distances: Sequence[Distance]) -> list[str]:
+    """Return what a row was trained with that the distances of its images look at, too."""
+    if perceptual == "lite0" and any(item.kind.startswith("lite0") for item in distances):
+        return [
+            "trained with the features of EfficientNet-Lite0, so the distance of these features is "
+            "suspect"
+        ]
+    return []
+
+
 def _of_valid_share(acc_all: float | None, acc_valid: float | None) -> list[str]:
     """Say that the ratio is the share of scored pixels, whatever the images are."""
     if (

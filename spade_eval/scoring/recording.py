@@ -14,7 +14,7 @@ from spade_eval.datasets.base import Dataset, label_doubts_of, photo_notes_of, s
 from spade_eval.devices import device_name
 from spade_eval.records import Measurement, RecordStore, provenance
 from spade_eval.scoring.diversity import Comparison, left_out, open_comparisons
-from spade_eval.scoring.footnotes import footnotes, notes_of_scores
+from spade_eval.scoring.footnotes import footnotes, notes_of_scores, notes_of_training
 from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.scoring.reversal import Reversal
 from spade_eval.scoring.scorer import Scores
@@ -113,7 +113,9 @@ class Recorder:
         values = with_provenance(scores.values, count, identities, train)
         common = self._common(job)
         by_rule = notes_of_rule(networks.protocol, job.row, scores.per_image)
-        own = (*common["notes"], *by_rule, *notes_of_scores(self.config.dataset, scores))
+        of_loss = notes_of_training(common.get("train_perceptual"), networks.distances)
+        of_scores = notes_of_scores(self.config.dataset, scores)
+        own = (*common["notes"], *by_rule, *of_loss, *of_scores)
         common |= {"num_images": count, "notes": own, **times}
         return measurements([*values, *diverse], common)
 

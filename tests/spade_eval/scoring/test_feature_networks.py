@@ -24,6 +24,7 @@ from spade_eval.scoring.feature_networks import (
     open_lite0,
     principal_directions,
 )
+from spade_eval.scoring.footnotes import notes_of_training
 from spade_eval.weights import LITE0, is_installed
 
 Make = Callable[..., Benchmark]
@@ -51,6 +52,16 @@ def test_a_distance_along_all_directions_is_the_distance() -> None:
     whole = frechet_distance(moments(real), moments(made))
     turned = frechet_distance(moments(along(real)), moments(along(made)))
     assert turned == pytest.approx(whole, rel=1e-5)  # directions are float32
+
+
+def test_rows_that_learned_from_the_compared_features_say_so() -> None:
+    of_lite0 = Distance("fd_lite0", "", "", Lite0Features(EfficientNetLite0()), kind="lite0")
+    others = dataclasses.replace(of_lite0, kind="inception")
+    (note,) = notes_of_training("lite0", [others, of_lite0])
+    assert "suspect" in note
+    assert notes_of_training("lite0", [others]) == []
+    assert notes_of_training("vgg19", [of_lite0]) == []
+    assert notes_of_training(None, [of_lite0]) == []
 
 
 def test_images_of_any_size_enter_at_224(monkeypatch: pytest.MonkeyPatch) -> None:
