@@ -46,11 +46,10 @@ class Joined:
     def fill(self, page: Path, lines: Sequence[str]) -> list[Path]:
         """Put the tables, then `lines`, into those blocks of a page that it has."""
         said = "\n".join(f"- {line}" for line in lines)
-        return [
+        named = {name: tables for name, tables in self.tables.items() if has_block(page, name)}
+        for name, tables in named.items():
             fill_page(page, name, "\n".join([*map(as_markdown, tables), said]))
-            for name, tables in self.tables.items()
-            if has_block(page, name)
-        ]
+        return [page] if named else []
 
 
 def joined(run: RunData, known: Uncertainties) -> Joined:

@@ -92,7 +92,7 @@ def _gain(rows: Sequence[Row], models: Sequence[Sequence[Row]]) -> str:
     if len(lasting) == len(ahead):
         return f"{gain} under all {len(rows)} segmenters"
     still = ", ".join(model[0].title for model in lasting)
-    return f"{gain}, under all {len(rows)} segmenters of {still or 'none'}"
+    return f"{gain}; under all {len(rows)} segmenters ahead of {still or 'none'}"
 
 
 def _ahead(row: Row, model: Row) -> bool:

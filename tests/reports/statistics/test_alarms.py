@@ -17,6 +17,7 @@ from spade_eval.reports.statistics.alarms import RULES, Alarms, alarms_of
 from spade_eval.reports.statistics.intervals import Uncertainty
 from spade_eval.reports.statistics.stored_distances import Corrected
 from spade_eval.reports.tables.formats import as_text
+from spade_eval.reports.tables.joined import Joined
 from spade_eval.reports.tables.red_team import red_team_table
 
 KINDS = {"real": "real", "spade": "generator", "cheat": "cheat"}
@@ -124,3 +125,36 @@ def test_the_table_says_what_nothing_tells(tmp_path: Path) -> None:
     assert "told by no column, which is a finding" in " ".join(table.notes)
     assert [column.heading for column in table.columns][3:-1] == [rule.name for rule in RULES]
     assert as_text(table).splitlines()[-1].endswith("none")
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "said"),
+    [
+        (0.5, "cheat: ahead of spade in mIoU under all 2 segmenters; told"),
+        (0.3, "cheat: ahead of spade in mIoU; under all 2 segmenters ahead of none; told"),
+    ],
+)
+def test_the_table_says_whom_a_cheat_leaves_behind(
+    elsewhere: float, said: str, tmp_path: Path
+) -> None:
+    rows = [
+        item
+        for segmenter, cheat in (("c", 0.5), ("d", elsewhere))
+        for name, miou in {"real": 0.9, "spade": 0.4, "cheat": cheat}.items()
+        for item in _row(name, segmenter, miou=miou)
+    ]
+    (panel,) = panels_of(by_protocol(rows))
+    table = red_team_table(panel, alarms_of(panel, tmp_path, [UNKNOWN, UNKNOWN]))
+    assert said in " ".join(table.notes)
+
+
+def test_a_page_with_two_blocks_is_written_once(tmp_path: Path) -> None:
+    panel = _panel(tmp_path, {"real": 0.1, "spade": 0.1, "cheat": 0.1})
+    table = red_team_table(panel, alarms_of(panel, tmp_path, [UNKNOWN, UNKNOWN]))
+    both = Joined({"red-team": [table], "segmenters": [table]}, {}, {})
+    page = tmp_path / "page.md"
+    page.write_text("\n".join(f"<!-- {name} -->\n<!-- /{name} -->" for name in ("x", *both.tables)))
+    assert both.fill(page, ["of here"]) == [page]
+    assert page.read_text().count("of here") == 2
+    page.write_text("no block\n")
+    assert both.fill(page, []) == []
