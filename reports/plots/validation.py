@@ -18,6 +18,8 @@ from spade_eval.reports.plots.page import (
 from spade_eval.reports.statistics.validation import IOU, Validated
 
 _HEIGHT = 2.4
+_BESIDE = 1.05  # of N, from one metric to the next
+_LINES = "Points: means over rows; upright lines: from the least row to the most."
 _PANELS = {
     "coverage": ("intervals that hold the truth, %", 95),
     "false_verdicts": ("false verdicts, %", 5),
@@ -32,19 +34,22 @@ def plot_validation(
     palette = Palette(metrics)
     looks = [palette.of(metric) for metric in metrics]
     with settings():
-        page = Page("Intervals of 95% against a known population", list(notes), _HEIGHT + 0.45)
+        page = Page("Intervals of 95% against a known population", [_LINES, *notes], _HEIGHT + 0.45)
         width = (WIDTH - 2.6) / 2
         for place, (field, (title, aim)) in enumerate(_PANELS.items()):
             axes = page.axes(0.5 + place * (width + 0.45), 0.2, width, _HEIGHT)
             axes.axhline(aim, color=INK, linewidth=0.7, linestyle=(0, (4, 3)))
-            for metric, (color, marker) in zip(metrics, looks, strict=True):
+            for number, (metric, (color, marker)) in enumerate(zip(metrics, looks, strict=True)):
                 found = _by_count(items, metric, field)
+                # Side by side: at one N the lines of several metrics would hide each other.
+                beside = _BESIDE ** (number - (len(metrics) - 1) / 2)
+                places = [beside * count for count in found]
                 means = [sum(values) / len(values) for values in found.values()]
                 style = marker_style(color, marker) | {"linestyle": "-"}
                 name = labels.get(metric, metric)
-                axes.plot(list(found), means, **style, linewidth=1.1, markersize=4.5, label=name)
-                for count, values in found.items():
-                    axes.plot([count] * 2, [min(values), max(values)], color=color, lw=1.4)
+                axes.plot(places, means, **style, linewidth=1.1, markersize=4.5, label=name)
+                for place_of_count, values in zip(places, found.values(), strict=True):
+                    axes.plot([place_of_count] * 2, [min(values), max(values)], color=color, lw=1.4)
             axes.set_title(title, fontsize=8, loc="left", color=INK)
             axes.set_xscale("log")
             ticks = sorted({item.num_images for item in items})
