@@ -9,7 +9,7 @@ Within a table one row is one source; where a source was measured again after it
 
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -182,10 +182,34 @@ def footnotes(table_rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def shared_notes(table_rows: Sequence[Row]) -> list[str]:
-    """Return what was recorded with the numbers, and what they were compared with."""
-    recorded = (note for row in table_rows for item in row.measurements for note in item.notes)
+def shared_notes(table_rows: Sequence[Row], titles: Sequence[str] | None = None) -> list[str]:
+    """Return what was recorded with the numbers, and what they were compared with.
+
+    What is true of some of the trained rows alone is said of them by name, by their `titles` where
+    these are not the rows' own.
+    """
+    names = [row.title for row in table_rows] if titles is None else titles
+    of_rows: dict[str, dict[str, None]] = defaultdict(dict)
+    for name, row in zip(names, table_rows, strict=True):
+        for note in dict.fromkeys(note for item in row.measurements for note in item.notes):
+            of_rows[note][name] = None
+    trained = {name: row.source for name, row in zip(names, table_rows, strict=True)
+               if row.is_trained}  # fmt: skip
+    recorded = (_of_whom(note, found, trained) for note, found in of_rows.items())
     return [*said_once(recorded), *_reference_notes(table_rows)]
+
+
+def _of_whom(note: str, titles: Collection[str], trained: Mapping[str, str]) -> str:
+    """Name the rows of a note that holds for some trained ones alone; `trained` are sources."""
+    holds_for_some = trained.keys() > set(titles)
+    if not holds_for_some or any(note.startswith(f"{trained[title]}: ") for title in titles):
+        return note
+    return f"{_listed(list(titles))}: {note}"
+
+
+def _listed(titles: Sequence[str]) -> str:
+    named = ", ".join(titles[:_NAMED])
+    return named + (f" and {len(titles) - _NAMED} more" if len(titles) > _NAMED else "")
 
 
 def training_notes(once: Iterable[Row]) -> list[str]:
@@ -193,10 +217,8 @@ def training_notes(once: Iterable[Row]) -> list[str]:
     titles = list(dict.fromkeys(row.title for row in once))
     if not titles:
         return []
-    named = ", ".join(titles[:_NAMED])
-    named += f" and {len(titles) - _NAMED} more" if len(titles) > _NAMED else ""
     return [
-        f"{named}: one training each. The same training at another commit or another "
+        f"{_listed(titles)}: one training each. The same training at another commit or another "
         f"machine may end some points of mIoU away ({_SEEN_POINTS} were seen at 300 steps of the "
         "default benchmark); only several seeds tell a difference of that size from chance."
     ]

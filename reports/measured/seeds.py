@@ -94,7 +94,7 @@ def seeded_rows(group: ProtocolGroup) -> list[SeededRow]:
 def seeded_notes(seeded: Sequence[SeededRow]) -> list[str]:
     """Return footnotes of rows over all seeds, none once a seed."""
     versions = [version for row in seeded for version in row.versions]
-    notes = shared_notes(versions)
+    notes = shared_notes(versions, [row.title for row in seeded for _ in row.versions])
     for row in seeded:
         older = sum(version.num_superseded for version in row.versions)
         if older:

@@ -139,6 +139,19 @@ def test_rows_of_one_name_say_in_which_settings_they_differ() -> None:
     ]
 
 
+def test_notes_of_some_trained_rows_name_them() -> None:
+    common, own, named = "scored by a segmenter", "trained without a loss", "concat: reads colours"
+    measurements = [
+        *valued("real", 0.9, kind="real", notes=(common,)),
+        *valued("spade", 0.3, notes=(common, own)), *valued("mine", 0.3, notes=(common, own)),
+        *valued("concat", 0.2, notes=(common, named)),
+    ]  # fmt: skip
+    notes = leaderboard(group(measurements)).attrs["notes"]
+    assert notes[:3] == [common, f"spade, mine: {own}", named]
+    every = [*valued("spade", 0.3, notes=(own,)), *valued("concat", 0.3, notes=(own,))]
+    assert leaderboard(group(every)).attrs["notes"][0] == own
+
+
 def test_profiles_are_never_one_column() -> None:
     mixed = [*valued("spade", 0.3), *valued("spade", 0.5, profile="modern")]
     groups = by_protocol(mixed)
