@@ -114,7 +114,7 @@ def test_one_name_for_a_model_and_a_folder_makes_two_rows() -> None:
 def test_footnotes_come_once_in_order() -> None:
     measurements = [*run(), *job("spade", notes=(IN_DOMAIN, TOO_FEW))]
     *notes, training = group(measurements).notes
-    assert notes == [IN_DOMAIN, DISTANCE, TOO_FEW]
+    assert notes == [IN_DOMAIN, DISTANCE, f"spade: {TOO_FEW}"]
     assert training.startswith("spade, concat, pix2pixhdpp: one training each.")
     assert not any("training" in note for note in group(job("real", "real")).notes)
 
