@@ -86,8 +86,8 @@ def pairs_of(table: PaperTable) -> int:
 def decided_pairs(table: PaperTable, runs: Sequence[RunData]) -> tuple[int, int, str]:
     """Count the differences that a table is about, decided ones and all, in its first metric.
 
-    With the metric's label. Of a paper's table these are the pairs that the paper orders, else all
-    pairs of a group.
+    With the metric's label. Of a paper's table these are the tested ones of the pairs that the
+    paper orders, else all tested pairs of a group.
     """
     measured, metric = paper_table(table, by_protocol(merged(runs).measurements)), table.metrics[0]
     label = measured.attrs["metrics"][metric]["label"]
@@ -101,7 +101,8 @@ def decided_pairs(table: PaperTable, runs: Sequence[RunData]) -> tuple[int, int,
         for _, rows in measured.groupby("dataset", sort=False)
         for pair in ordered_pairs(rows, published, metric)
     ]
-    return sum(pair.is_decided for pair in pairs), len(pairs), label
+    tested = [pair for pair in pairs if pair.verdict != "not tested"]
+    return sum(pair.is_decided for pair in tested), len(tested), label
 
 
 def _text(table: Table) -> str:

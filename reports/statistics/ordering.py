@@ -4,7 +4,7 @@
 Two rows are ordered by the paper where one is ahead of the other on every one of its datasets. Of
 these pairs, which are known before anything is trained, each is tested over seeds, paired, and all
 of a dataset are held together by Holm: with 95% none of the verdicts is false (docs/statistics.md,
-sections 9 and 10). Rows that are not trained three times are not tested, so nothing is concluded
+sections 11 and 12). Rows that are not trained three times are not tested, so nothing is concluded
 from them.
 """
 
