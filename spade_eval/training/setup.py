@@ -13,8 +13,7 @@ from spade_eval.config import Budget, RunConfig, TrainConfig
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError, lookup
 from spade_eval.models.choices import LabelInput, PerceptualNetwork
-from spade_eval.models.fast.accelerate import accelerate
-from spade_eval.models.fast.frozen import folded
+from spade_eval.models.fast.accelerate import accelerate, accelerate_frozen
 from spade_eval.models.labels import Size
 from spade_eval.models.systems.base import Data, Settings, System
 from spade_eval.models.systems.presets import GENERATORS
@@ -180,7 +179,7 @@ def build_system(
     preset = lookup(GENERATORS, config.model, "generator")
     measure = perceptual.measure_of(config.perceptual, preset.system, config.dataset, weights_dir)
     if fast and measure is not None:
-        measure = folded(measure)
+        measure = accelerate_frozen(measure)
     system = preset.system.build(
         preset, data, config.method, width=config.width, seed=config.seed, measure=measure
     )
