@@ -16,6 +16,8 @@ def lite0(kind: type[EfficientNetLite0] = EfficientNetLite0) -> EfficientNetLite
     random = torch.Generator().manual_seed(0)
     network = kind().double()
     for module in network.modules():
+        if isinstance(module, nn.Conv2d):  # of the size that keeps variances
+            module.weight.data.normal_(0, module.weight[0].numel() ** -0.5, generator=random)
         if isinstance(module, nn.BatchNorm2d):
             for tensor in (module.weight, module.running_var):
                 tensor.data.uniform_(0.5, 2, generator=random)
@@ -49,4 +51,5 @@ def test_the_loss_and_its_gradient_stay() -> None:
         found.append((value.detach(), gradient))
     for plain, fast in zip(*found, strict=True):
         assert plain.abs().sum() > 0
-        torch.testing.assert_close(fast, plain, rtol=1e-9, atol=1e-12)
+        # The loss takes its means in float32: some of its roundings of 6e-8.
+        torch.testing.assert_close(fast, plain, rtol=1e-6, atol=1e-12)
