@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from spade_eval.errors import lookup
+from spade_eval.json_fields import require_types
 from spade_eval.models.choices import LabelInput, PerceptualNetwork, Precision, SettingSet
 from spade_eval.models.labels import Size
 from spade_eval.records import sha256_of_json
@@ -136,6 +137,18 @@ class RunConfig:
     def as_json(self) -> dict[str, Any]:
         """Return the configuration as plain values, saved in the run folder."""
         return {**self._plain(), "sha256": self.sha256}
+
+    @classmethod
+    def from_json(cls, stated: Mapping[str, Any]) -> "RunConfig":
+        """Read what `as_json` wrote; `ValueError` where its hash is not that of its values."""
+        fields = {name: value for name, value in stated.items() if name != "sha256"}
+        require_types(Budget, fields["budget"])
+        budget = Budget(**{**fields["budget"], "size": tuple(fields["budget"]["size"])})
+        lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+        config = cls(**{**fields, **lists, "budget": budget})
+        if config.sha256 != stated.get("sha256"):
+            raise ValueError("its values do not have the hash in it")
+        return config
 
     @property
     def sha256(self) -> str:

@@ -25,6 +25,7 @@ from spade_eval.cli.data import data_app
 from spade_eval.cli.figures import figures_app
 from spade_eval.cli.files import bundle, convert
 from spade_eval.cli.lists import models, protocol, weights_app
+from spade_eval.cli.lists.baselines import baselines_app
 from spade_eval.cli.report import report
 from spade_eval.cli.stats import stats_app
 from spade_eval.cli.train import train
@@ -50,6 +51,7 @@ app.command()(convert)
 app.add_typer(figures_app, name="figures")
 app.add_typer(data_app, name="data")
 app.add_typer(weights_app, name="weights")
+app.add_typer(baselines_app, name="baselines")
 app.add_typer(stats_app, name="stats")
 app.add_typer(bench_app, name="bench")
 app.add_typer(validate_app, name="validate")

@@ -64,6 +64,16 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return benchmark.place.run_folder
 
 
+@pytest.fixture(scope="session")
+def second_seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of `concat` with the next seed; only to be copied."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(datasets.DATASETS, "scenes", few_scenes(4))
+        benchmark = _benchmark(tmp_path_factory.mktemp("second"), "run", 1)
+        benchmark.run(Request(("concat",)))
+    return benchmark.place.run_folder
+
+
 @pytest.fixture
 def trained_in(benchmark_in: Make, trained_run: Path) -> Make:
     """Makes a benchmark like `benchmark_in`, but with `TRAINED` measured already."""
