@@ -50,7 +50,9 @@ class Measurement:
     larger_is_better: bool
     # Whose images.
     source: str  # row name
-    source_kind: str  # "real", "oracle", "generator", "checkpoint", "images" or "cheat"
+    # "real", "oracle", "grey", "label colours", "generator" (trained in this run), "shipped" (with
+    # the suite), "checkpoint", "images" or "cheat".
+    source_kind: str
     source_sha256: str | None  # of the checkpoint file or of the image folder's content
     parameters: int | None = None  # of the generator
     # Its multiplications for one image, in convolutions and linear layers as the equations stand.

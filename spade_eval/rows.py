@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from spade_eval.baselines import SHIPPED, shipped
 from spade_eval.batches import layout_for
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.base import Dataset, HasOracle, require_labelled
@@ -62,6 +63,7 @@ class Request:
     noise_per: NoisePer = "image"  # of the checkpoints
     test_mode: TestMode | None = None  # of the checkpoints; None: their own
     red_team: bool = False  # the rows of CHEATS as well
+    shipped: tuple[str, ...] = ()  # names of baselines, none of which is trained
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class PlannedRows:
         ]
         given = [*self._folder_rows(request), *self._checkpoint_rows(request)]
         styles = request.style_inputs
+        rows += self._shipped_rows(request)
         rows += [*(self._model_row(model, styles.get(model)) for model in request.models), *given]
         rows += self._cheat_rows() if request.red_team else []
         names = [row.name for row in rows]
@@ -161,6 +164,13 @@ class PlannedRows:
                 style,
             )
             yield Row(name, source.identity, _given(source), keep_images=True)
+
+    def _shipped_rows(self, request: Request) -> Iterator[Row]:
+        known = shipped() if request.shipped else {}
+        for name in request.shipped:
+            baseline = lookup(known, name, "baseline that ships")
+            source = self._synthesized(baseline.row, baseline.path(), SHIPPED)
+            yield Row(baseline.row, source.identity, _given(source), keep_images=True)
 
     def _model_row(self, model: str, style: StyleInput | None) -> Row:
         identity = {"train_config": self.train_config(model).sha256}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from spade_eval.reports.measured.grouping import ProtocolGroup, Row
 
-MODELS = ("generator", "checkpoint", "images")
+MODELS = ("generator", "shipped", "checkpoint", "images")
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,8 @@ def _row_words(item: Measurement | None) -> list[str]:
         return []
     if item.source_kind == "generator":
         return ["--model", item.source]
+    if item.source_kind == "shipped":
+        return ["--train", "none"]
     if item.source_kind == "cheat":
         return ["--red-team"]
     if item.source_kind in _OWN_FILES:

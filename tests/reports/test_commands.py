@@ -12,7 +12,7 @@ import typer.main
 from counted import write_run
 
 from spade_eval.cli import app, main
-from spade_eval.cli.benchmark import Comparing, comparing
+from spade_eval.cli.benchmark.chosen import Comparing, comparing
 from spade_eval.errors import UserError
 from spade_eval.records import RecordStore
 
@@ -102,13 +102,13 @@ def test_a_tampered_bundle_ends_with_code_2(
 def test_who_is_compared_with_whom() -> None:
     found = comparing(["spade"], ["concat"], ["mine"], None)
     assert found == Comparing(("mine",), ("spade", "concat"))
-    assert found.models(None, ["mine"]) == ["spade", "concat"]
-    assert found.models(["spade"], ["mine"]) == ["spade"]
+    assert found.unplanned(["mine"]) == ["spade", "concat"]
+    assert found.unplanned(["mine", "concat"]) == ["spade"]
     assert (
-        comparing(["real", "other"], None, ["mine", "other"], None).models(None, ["mine", "other"])
+        comparing(["real", "other"], None, ["mine", "other"], None).unplanned(["mine", "other"])
         == []
     )
-    assert comparing(None, None, ["mine"], None).models(None, ["mine"]) is None
+    assert comparing(None, None, ["mine"], None).unplanned(["mine"]) == []
     assert comparing(["concat"], None, [], ["spade", "concat"]).subjects == ("spade",)
     with pytest.raises(UserError, match="has nothing to compare"):
         comparing(["spade"], None, [], None)

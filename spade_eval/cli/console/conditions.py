@@ -70,10 +70,14 @@ IN_STUDIES = Effect("with --table or several --seeds", _is_study)
 OUTSIDE_STUDIES = Effect(
     "without --table and several --seeds", lambda values: not _is_study(values)
 )
+BESIDE_SHIPPED = Effect(
+    "without --model, --table and several --seeds",
+    lambda values: not _is_study(values) and not values.get("model"),
+)
 ON_SLURM = Effect("with --launcher slurm", lambda values: _plain(values, "launcher") == "slurm")
 WITH_ROWS = Effect(
     "with folders of images, checkpoints or named models",
-    lambda values: any(values.get(name) for name in ("images", "checkpoint", "model")),
+    lambda values: any(values.get(name) for name in ("images", "checkpoint", "model", "train")),
     among="model",  # of other commands all rows are given
 )
 ON_GENERATORS = Effect("for generators", _is_generator, among="what")

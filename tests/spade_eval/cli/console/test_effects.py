@@ -44,6 +44,7 @@ CONDITIONED = [
 FAILING = {
     "without --table": ["--table", "3"],
     "without --table and several --seeds": ["--seeds", "2"],
+    "without --model, --table and several --seeds": ["--model", "spade"],
     "for generators": ["segmenter"],
     "without --out for segmenters": ["segmenter", "--out", "x"],
     "without --verify": ["--verify", "x.zip"],
@@ -129,6 +130,7 @@ def write_own(path: Path) -> None:
         ("with folders of images, checkpoints or named models", {"images": ["a=b"]}),
         ("with folders of images, checkpoints or named models", {"checkpoint": ["a=b"]}),
         ("with folders of images, checkpoints or named models", {"model": ["spade"]}),
+        ("with folders of images, checkpoints or named models", {"train": ["spade"]}),
         ("with --gpus", {"gpus": 1}),
         ("with several --nodes", {"nodes": 2}),
         ("with a released file", {"checkpoint": ["mine=absent.pth"]}),

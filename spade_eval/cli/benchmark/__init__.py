@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`spade-eval benchmark` and `score`: measure what is missing, show the table, compare rows."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spade_eval.cli import options, tables
+from spade_eval.cli.benchmark.chosen import Comparing, chosen_rows, comparing
 from spade_eval.cli.console.conditions import (
+    BESIDE_SHIPPED,
     OUTSIDE_STUDIES,
     WITH_CHECKPOINT,
     WITH_ROWS,
@@ -39,7 +41,16 @@ if TYPE_CHECKING:
     from spade_eval.rows import Request
     from spade_eval.workplace import Workplace
 
-_BOUNDS = ("real", "oracle", "grey", "label colours")
+Compare = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ROW...",
+        help="Rows that the given checkpoints and image folders are compared with, as in --compare "
+        "spade concat: baselines that ship; others are trained where they are missing, by "
+        "`benchmark` alone.",
+        rich_help_panel=ROWS,
+    ),
+]
 
 
 class NoisePer(str, Enum):
@@ -70,10 +81,20 @@ class RowFlags:
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Model to train and score, or none [default: spade, concat, pix2pixhdpp; with "
-            "--table, all of it]. Repeatable.",
+            help="Model to train and score, or none [default: the baselines that ship, without a "
+            "training; where none fits: spade, concat, pix2pixhdpp; with --table, all of it]. "
+            "Repeatable.",
             rich_help_panel=ROWS,
         ),
+    ] = None
+    train: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Model to train and score beside the baselines that ship, or none. Repeatable.",
+            rich_help_panel=ROWS,
+        ),
+        BESIDE_SHIPPED,
     ] = None
     images: Annotated[
         list[str] | None,
@@ -104,16 +125,7 @@ class RowFlags:
         ),
         OUTSIDE_STUDIES,
     ] = False
-    compare: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ROW...",
-            help="Rows that the given checkpoints and image folders are compared with, as in "
-            "--compare spade concat; they are trained where they are missing.",
-            rich_help_panel=ROWS,
-        ),
-        OUTSIDE_STUDIES,
-    ] = None
+    compare: Annotated[Compare, OUTSIDE_STUDIES] = None
     report: tables.Report = True
 
 
@@ -178,15 +190,17 @@ class ScoredFlags:
     place: ScoredPlaceFlags
     processes: ProcessFlags
 
-    def request(self, rows: RowFlags, models: Sequence[str] | None = None) -> "Request":
-        """Return the rows that are asked for; `models` instead of those of `--model`."""
+    def request(
+        self, rows: RowFlags, models: Sequence[str] | None = None, shipped: Sequence[str] = ()
+    ) -> "Request":
+        """Return the rows that are asked for; `models` instead of those of the flags."""
         from spade_eval.config import FIRST_THREE
         from spade_eval.jobs.job import REFERENCES
         from spade_eval.rows import Request
 
         folders = options.named_paths("--images", rows.images or (), "folder")
         files = options.named_paths("--checkpoint", rows.checkpoint or (), "file")
-        models = rows.model if models is None else models
+        models = (rows.train or rows.model) if models is None else models
         named = [name for name in models or () if name != REFERENCES]
         return Request(
             FIRST_THREE if models is None else tuple(named),
@@ -197,6 +211,7 @@ class ScoredFlags:
             self.noise_per.value,
             None if self.test_mode is None else self.test_mode.value,
             rows.red_team,
+            tuple(shipped),
         )
 
     def config(self, run: RunFlags, budget: BudgetFlags, *, red_team: bool = False) -> "RunConfig":
@@ -280,15 +295,22 @@ def score(
         list[str],
         typer.Argument(metavar="NAME=PATH", help="Folders of images, or checkpoints."),
     ],
+    compare: Compare = None,
     run: RunFlags,
     asked: ScoredFlags,
 ) -> None:
     """Score folders of images or checkpoints; trains no generator."""
     _require_one_process(asked)
-    named = options.named_paths("score", images, "file or folder")
+    # An option takes one word: the second baseline and all after it arrive as arguments.
+    more = [word for word in images if compare and "=" not in word]
+    named = options.named_paths(
+        "score", [word for word in images if word not in more], "file or folder"
+    )
     files = [f"{name}={path}" for name, path in named.items() if is_checkpoint(path)]
     folders = [f"{name}={path}" for name, path in named.items() if not is_checkpoint(path)]
-    rows = RowFlags(model=[], images=folders, checkpoint=files)
+    rows = RowFlags(
+        model=[], images=folders, checkpoint=files, compare=compare, more_baselines=more
+    )
     _measure(context, run, BudgetFlags(), rows, asked)
 
 
@@ -305,13 +327,15 @@ def _measure(
         config = asked.config(run, budget, red_team=rows.red_team)
         request = asked.request(rows)
         given = (*request.checkpoints, *request.images)
-        compared = comparing(rows.compare, rows.more_baselines, given, rows.model)
-        request = asked.request(rows, compared.models(rows.model, given))
+        compared = comparing(rows.compare, rows.more_baselines, given, rows.train or rows.model)
+        chosen = chosen_rows(config, rows.model, rows.train, compared, given)
+        request = asked.request(rows, chosen.models, tuple(chosen.shipped))
+        compared = chosen.compared
         place = asked.workplace(config, asked.place.out, world)
         suite = Benchmark(config, place)
-        compared.require({*given, *request.models}, suite.recorded)
+        compared.require({*given, *request.models, *chosen.shipped.values()}, suite.recorded)
         if world.is_first:
-            say("\n".join([*suite.protocol.lines(), ""]))
+            say("\n".join([*suite.protocol.lines(), *chosen.lines(), ""]))
         measured = suite.run(request)
         if compared.baselines:
             suite.keep_images(request, world.on_first(lambda: _shown(place.run_folder, compared)))
@@ -330,55 +354,6 @@ def _show(run_folder: Path, compared: "Comparing", report: bool, measured: list[
     if comparison is not None:
         say("")
         show_written(comparison, run_folder, "The comparison is in")
-
-
-@dataclass(frozen=True)
-class Comparing:
-    """Who is compared with whom; nobody where --compare was not given."""
-
-    subjects: tuple[str, ...]
-    baselines: tuple[str, ...]
-
-    def models(self, asked: Sequence[str] | None, given: Collection[str]) -> Sequence[str] | None:
-        """Return models to train: those of --model, else the baselines that are no given rows."""
-        if asked is not None or not self.baselines:
-            return asked
-        return [name for name in self.baselines if name not in (*given, *_BOUNDS)]
-
-    def require(
-        self, planned: Collection[str], recorded: Callable[[Sequence[str]], set[str]]
-    ) -> None:
-        """Refuse a baseline that is neither planned, nor a bound, nor a comparable recorded row."""
-        expected = {*planned, *_BOUNDS}
-        others = [name for name in self.baselines if name not in expected]
-        known = recorded(others) if others else set()
-        for name in others:
-            if name not in known:
-                raise UserError(
-                    f"--compare {name!r}: no row under this protocol has that name; expected one "
-                    f"of {', '.join(sorted(expected | known))}, or add it with --model, "
-                    "--checkpoint NAME=FILE or --images NAME=DIR"
-                )
-
-
-def comparing(
-    compare: Sequence[str] | None,
-    more: Sequence[str] | None,
-    given: Collection[str],
-    models: Sequence[str] | None,
-) -> Comparing:
-    """Tell whom the flags compare; `given` are the rows of --checkpoint and --images."""
-    if not compare:
-        return Comparing((), ())
-    baselines = tuple(dict.fromkeys([*compare, *(more or ())]))
-    subjects = tuple(name for name in given if name not in baselines)
-    subjects = subjects or tuple(name for name in models or () if name not in baselines)
-    if not subjects:
-        raise UserError(
-            f"--compare {' '.join(baselines)} has nothing to compare with them; give --checkpoint "
-            "NAME=FILE, --images NAME=DIR or --model NAME"
-        )
-    return Comparing(subjects, baselines)
 
 
 def _shown(run_folder: Path, compared: Comparing) -> list[str]:
