@@ -20,6 +20,7 @@ from spade_eval.reports.measured.grouping import (
 )
 from spade_eval.reports.statistics.bootstrap import RESAMPLED_METRICS, interval
 from spade_eval.reports.statistics.floors import Floor, floors_of
+from spade_eval.reports.statistics.normalised import Normalised, Part, normalised_scores
 from spade_eval.reports.statistics.sides import Side, tested
 from spade_eval.reports.statistics.standings import Standing, standing_of
 from spade_eval.reports.statistics.stored_distances import Corrected
@@ -36,6 +37,7 @@ class Uncertainty:
     corrected: Mapping[Place, Corrected]  # of distances alone
     floors: Mapping[str, Floor] = field(default_factory=dict)  # of distances, by metric
     standings: Mapping[str, Standing] = field(default_factory=dict)  # of the models, by metric
+    normalised: Mapping[str, Normalised] = field(default_factory=dict)  # mIoU, by row title
 
 
 Uncertainties = Mapping[ProtocolKey, Uncertainty]
@@ -54,6 +56,7 @@ def row_uncertainty(table_rows: Sequence[Row], run_folders: Sequence[Path]) -> U
     intervals: dict[Place, Interval] = {}
     corrected: dict[Place, Corrected] = {}
     sides: dict[str, Side] = {}
+    parts: dict[str, Part] = {}
     num_models = sum(not row.is_reference for row in table_rows)
     for row in table_rows:
         folder = home_of(row, run_folders)
@@ -62,6 +65,8 @@ def row_uncertainty(table_rows: Sequence[Row], run_folders: Sequence[Path]) -> U
         side = Side.open(row, folder)
         for metric, ends in _of_counts(side).items():
             intervals[row.title, metric] = ends
+        if (part := Part.of(side)) is not None:
+            parts[row.title] = part
         for metric, distance in side.distances.items():
             found = corrected[row.title, metric] = distance.corrected
             if not math.isnan(found.low):
@@ -70,7 +75,8 @@ def row_uncertainty(table_rows: Sequence[Row], run_folders: Sequence[Path]) -> U
             sides[row.title] = side.settled()
     floors = [floors_of(table_rows, folder) for folder in run_folders]
     standings = standings_of(table_rows, sides)
-    return Uncertainty(intervals, corrected, dict(ChainMap(*floors)), standings)
+    normalised = normalised_scores(table_rows, parts)
+    return Uncertainty(intervals, corrected, dict(ChainMap(*floors)), standings, normalised)
 
 
 def standings_of(table_rows: Sequence[Row], sides: Mapping[str, Side]) -> dict[str, Standing]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from spade_eval.reports.measured.grouping import ProtocolGroup
 from spade_eval.reports.statistics.intervals import Uncertainties, Uncertainty
+from spade_eval.reports.statistics.normalised import METRIC
 from spade_eval.reports.statistics.standings import NOTHING_TESTED
 
 PlainRow = Mapping[str, Any]
@@ -37,6 +38,10 @@ def _rows_of_group(group: ProtocolGroup, known: Uncertainty) -> Iterator[PlainRo
             values[metric] = {"value": item.value, "low": low, "high": high, **about}
             standing = known.standings.get(metric, NOTHING_TESTED)
             values[metric]["best"] = row.title in standing.marked
+            if metric == METRIC and row.title in known.normalised:
+                share = known.normalised[row.title]
+                values[metric] |= {"normalised": share.value, "normalised_low": share.low,
+                                   "normalised_high": share.high}  # fmt: skip
             if corrected is not None:
                 values[metric] |= {"corrected": corrected.value, "remark": corrected.remark or None}
         first = row.measurements[0]

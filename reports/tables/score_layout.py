@@ -14,6 +14,7 @@ from spade_eval.reports.measured.grouping import ProtocolGroup, Row
 from spade_eval.reports.measured.provenance import Origin
 from spade_eval.reports.measured.wording import wordings
 from spade_eval.reports.statistics.intervals import Interval, Uncertainty
+from spade_eval.reports.statistics.normalised import METRIC
 from spade_eval.reports.statistics.standings import NOTHING_TESTED, sentence_of
 from spade_eval.reports.tables.corrected import (
     corrected_column,
@@ -22,6 +23,7 @@ from spade_eval.reports.tables.corrected import (
     with_row,
 )
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
+from spade_eval.reports.tables.normalised import normalised_column, normalised_frame
 from spade_eval.reports.tables.scores import (
     ROW_COLUMNS,
     per_class_table,
@@ -75,7 +77,8 @@ _FLOOR = {"source": "train photos", "kind": "real"}
 def scores(group: ProtocolGroup, uncertainty: Uncertainty = _UNKNOWN) -> Table:
     """Lay out the scores of a protocol; columns of facts that no row has are left out.
 
-    Of its `uncertainty` intervals are for the web page, corrected distances for every form.
+    Of its `uncertainty` intervals are for the web page, corrected distances for every form; mIoU
+    between floor and oracle is for the web page and for files.
     """
     facts, rows = scores_table(group), group.rows
     kinds = facts["kind"].tolist()
@@ -96,6 +99,8 @@ def scores(group: ProtocolGroup, uncertainty: Uncertainty = _UNKNOWN) -> Table:
         values = [row.scores[name].value for row in rows if name in row.scores]
         decimals = decimals_of(values, about["unit"])
         beside = corrected_column(name, about["label"], rows, corrected, decimals)
+        if name == METRIC:
+            beside = normalised_column(rows, uncertainty.normalised)
         columns += [column, *([beside] if beside else [])]
         floor += floor_cells(uncertainty.floors.get(name), decimals)[: 2 if beside else 1]
     if uncertainty.floors and "real" in kinds:
@@ -113,6 +118,7 @@ def scores(group: ProtocolGroup, uncertainty: Uncertainty = _UNKNOWN) -> Table:
         frame=pd.concat(
             [
                 facts,
+                normalised_frame(rows, uncertainty.normalised),
                 corrected_frame(list(facts.attrs["metrics"]), rows, corrected),
                 provenance_frame(rows),
             ],

@@ -93,7 +93,7 @@ def _label_maps(num_images: int) -> Tensor:
 def _measurements(
     source: str, scores: SegmentationScores, distance: float, seed: int, changes: dict[str, object]
 ) -> list[Measurement]:
-    kind = source if source in ("real", "oracle") else "generator"
+    kind = source if source in ("real", "oracle", "label colours") else "generator"
     rows: Sequence[tuple[str, str, bool, str | None, float | None]] = [
         *((name, "%", True, None, value) for name, value in scores.compute().items()),
         ("fd_in_domain", "", False, None, distance),
