@@ -4,7 +4,7 @@
     s = (m - f) / (o - f),    psi_i = [ (m_i - f_i) - s (o_i - f_i) ] / (o - f)
 
 m, f, o are the mIoU of a row, of `label colours` (the higher of the two floors) and of `oracle`;
-with an index, the influence of an image on them (docs/statistics.md, section 12). All three are of
+with an index, the influence of an image on them (docs/statistics.md, section 14). All three are of
 the same label maps: what these do to floor and oracle cancels where it does the same to the row.
 """
 

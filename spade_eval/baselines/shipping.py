@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from spade_eval import baselines
-from spade_eval.baselines import LIST, MOST_BYTES, SHIPPED, Baseline, shipped
+from spade_eval.baselines import LIST, MOST_BYTES, Baseline, shipped
 from spade_eval.baselines.measuring import Measured, measured
 from spade_eval.config import RunConfig
 from spade_eval.errors import UserError, as_user_error
@@ -155,18 +155,16 @@ def half_weights(file: Path) -> dict[str, Tensor]:
 
 
 def _note(best: Trained, rows: Sequence[Trained]) -> str:
-    """Say below every table what the row is worth; equal for rows that differ in numbers alone."""
-    steps, images = best.record.train_steps, best.record.num_images
-    chosen = "of one seed"
+    """Say below every table what the row is worth; one note for all rows that it holds for."""
+    record, chosen = best.record, "of one seed"
     if len(rows) > 1:
-        mean = 100 * sum(item.score for item in rows) / len(rows)
         chosen = (
-            f"the best of {len(rows)} seeds by mIoU on the same {images} {best.record.split} "
-            f"images, which is too good by the choice (mean of the seeds: {mean:.2f}%)"
+            f"the best of {len(rows)} seeds by mIoU on the same {record.num_images} {record.split} "
+            "images, which is too good by the choice"
         )
     return (
-        f"{SHIPPED}: ships with the suite, trained {steps} steps, {chosen}, weights in half "
-        "precision; `spade-eval baselines list` says by which command."
+        f"ships with the suite: trained {record.train_steps} steps, {chosen}, weights in half "
+        "precision; `spade-eval baselines list` says by which command, and what each seed scored"
     )
 
 

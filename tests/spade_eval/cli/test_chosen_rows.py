@@ -164,7 +164,7 @@ def test_the_default_run_scores_what_ships_with_its_note_and_trains_nothing(
     }  # fmt: skip
     assert not (run / "checkpoints").exists()
     assert "rows that ship with the suite, not trained now: concat" in out
-    assert "ships with the suite, trained 1 steps, of one seed, weights in half precision" in out
+    assert "ships with the suite: trained 1 steps, of one seed, weights in half precision" in out
     assert len(list((run / "images" / "concat (shipped)").glob("*.png"))) == 4
     assert (run / "samples.png").is_file()
     item = record(run, "concat (shipped)")
