@@ -47,7 +47,7 @@ def test_every_table_and_figure_has_its_commands_and_block() -> None:
 
 
 def test_every_file_of_the_page_exists() -> None:
-    for name in re.findall(r"\]\(([^)]+)\)", TEXT):
+    for name in re.findall(r"\]\(([^)#]+)", TEXT):
         assert (PAGE.parent / name).is_file(), name
 
 

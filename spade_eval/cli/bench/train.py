@@ -11,7 +11,7 @@ from spade_eval.cli import options
 from spade_eval.cli.bench.flags import Model, Save
 from spade_eval.cli.bench.lines import Column, print_lines, print_table
 from spade_eval.cli.console.output import say
-from spade_eval.cli.flags import ChannelsLast, OneSynthesis
+from spade_eval.cli.flags import ChannelsLast, OneSynthesis, Perceptual
 from spade_eval.cli.train import TF32, Accumulate, Compile, TrainingPrecision
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def bench_train(
     channels_last: ChannelsLast = False,
     compile: Compile = False,
     one_synthesis: OneSynthesis = False,
+    perceptual: Perceptual = None,
     device: options.Device = "auto",
     weights_dir: options.WeightsDir = None,
     save: Save = None,
@@ -58,6 +59,7 @@ def bench_train(
         accumulate=accumulate, precision=None if precision is None else precision.value,
         tf32=tf32 or None, channels_last=channels_last or None, compile=compile or None,
         one_synthesis=one_synthesis or None,
+        perceptual=None if perceptual is None else perceptual.value,
     )  # fmt: skip
     place = options.workplace(config, Path("."), data_root, weights_dir, device)
     train_config = Benchmark(config, place).train_config(model)
