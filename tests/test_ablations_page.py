@@ -55,6 +55,7 @@ def test_numbers_stand_in_filled_blocks_only() -> None:
     """A score or a time outside of a block would have been typed by hand."""
     written = re.sub(r"^<!-- (\w+) -->$.*?^<!-- /\1 -->$", "", TEXT, flags=re.DOTALL | re.MULTILINE)
     written = re.sub(r"^```.*?^```", "", written, flags=re.DOTALL | re.MULTILINE)
+    written = re.sub(r"`[^`\n]+`", "", written)  # flags
     assert not re.findall(r"\d+\.\d+", written)
 
 
