@@ -31,6 +31,7 @@ from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.scoring.recording import Job, Recorder, Started
 from spade_eval.scoring.reversal import open_reversal, reversal_job, reversal_numbers
 from spade_eval.scoring.scorer import score_together
+from spade_eval.scoring.train_photos import fill_first
 from spade_eval.scoring.values import Value
 from spade_eval.sources.source import RealPhotos, Source
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
@@ -52,8 +53,9 @@ class Benchmark:
             config.profile, config.dataset, config.segmenter, config.fid_profile, config.until
         )
         require_one_process(self.protocol.until, place.world.size)
-        self.dataset = dataset or open_dataset(
-            config.dataset, self.protocol.split, config.budget.size, place.data_root
+        self.dataset = dataset or with_store(
+            open_dataset(config.dataset, self.protocol.split, config.budget.size, place.data_root),
+            place.run_folder / "cache",
         )
         self.count = min(len(self.dataset), config.budget.val_limit or len(self.dataset))
         self.recorder = Recorder(config, place, self.dataset, self.count)
@@ -94,6 +96,8 @@ class Benchmark:
                 world.on_first(functools.partial(_warn_of_labels, self.dataset))
             if is_writable(self.place.run_folder):
                 world.on_first(self.kept.write_inputs)
+                if len(missing) > 1:  # each of them reads all samples
+                    world.on_first(functools.partial(fill_first, self.dataset, self.count))
             for row in rows:
                 if row in missing:
                     self._measure(row)

@@ -36,11 +36,16 @@ def contents_of(dataset: Dataset, count: int) -> list[str]:
     return [dataset.fingerprint()]
 
 
+def fill_first(dataset: Dataset, count: int) -> None:
+    """Compute the first samples of a split, where there is a file for them."""
+    if isinstance(dataset, StoredScenes):
+        dataset.fill(followed(range(count), "rendering samples", count, "image"))
+
+
 def _keep(path: Path, made_of: str, train: Dataset, count: int) -> None:
     if is_cached(path, made_of):
         return
-    if isinstance(train, StoredScenes):  # trainings need most of them anyway
-        train.fill(followed(range(count), "rendering samples", count, "image"))
+    fill_first(train, count)  # trainings need most of them anyway
     starts = range(0, count, _AT_ONCE)
     parts = [
         thumbnails(photos([train[i] for i in range(start, min(start + _AT_ONCE, count))]))
