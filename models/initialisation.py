@@ -8,6 +8,8 @@ does not change the output but does change the effective step size. "pix2pixhd":
 "normal": the same with biases 0 (Isola et al., CVPR 2017, Appendix; Zhu et al., ICCV 2017).
 "glorot": Glorot uniform, norms at one and zero, as TensorFlow's layers begin.
 "kaiming": Kaiming normal of the inputs, biases 0 (He et al., ICCV 2015; MUNIT, UNIT).
+"pytorch": PyTorch's defaults, norms at one and zero, and zeros where a convolution is to begin so
+(Dhariwal & Nichol, NeurIPS 2021, published code; SDM).
 """
 
 import math
@@ -19,12 +21,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spade_eval.models.layers.clade import ClassAffine
+from spade_eval.models.layers.diffusion import ZeroConv1d, ZeroConv2d
 from spade_eval.models.layers.domains import ImageNorm
 from spade_eval.models.layers.norms import AdaptiveInstanceNorm
 from spade_eval.models.layers.spectral import is_spectral
 from spade_eval.models.layers.weight_norm import is_weight_normed
 
-Scheme = Literal["as_printed", "as_trained", "pix2pixhd", "normal", "glorot", "kaiming"]
+Scheme = Literal["as_printed", "as_trained", "pix2pixhd", "normal", "glorot", "kaiming", "pytorch"]
 
 _GAIN = 0.02
 
@@ -45,11 +48,15 @@ def initialise(module: nn.Module, scheme: Scheme, seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for layer in module.modules():
-            if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            if scheme == "pytorch" and isinstance(layer, (ZeroConv1d, ZeroConv2d)):
+                nn.init.zeros_(layer.weight)
+                assert layer.bias is not None
+                nn.init.zeros_(layer.bias)
+            elif isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
                 _initialise_weight(layer, scheme, random)
                 _initialise_bias(layer, scheme, random)
             elif isinstance(layer, (nn.BatchNorm2d, nn.GroupNorm)) and layer.affine:
-                if scheme == "glorot":
+                if scheme in ("glorot", "pytorch"):
                     nn.init.ones_(layer.weight)
                 else:
                     _draw(layer.weight, lambda w: w.normal_(1.0, 0.02, generator=random))
@@ -81,7 +88,7 @@ def _initialise_weight(layer: nn.Module, scheme: Scheme, random: torch.Generator
         _draw(weight, lambda w: nn.init.xavier_uniform_(w, generator=random))
     elif scheme == "kaiming":
         _draw(weight, lambda w: nn.init.kaiming_normal_(w, generator=random))
-    elif scheme == "as_trained" and is_spectral(layer):
+    elif scheme == "pytorch" or (scheme == "as_trained" and is_spectral(layer)):
         _draw(weight, lambda w: nn.init.kaiming_uniform_(w, a=math.sqrt(5), generator=random))
     else:
         _draw(weight, lambda w: nn.init.xavier_normal_(w, gain=_GAIN, generator=random))
@@ -98,7 +105,7 @@ def _initialise_bias(layer: nn.Module, scheme: Scheme, random: torch.Generator) 
     if bias is None:
         return
     assert isinstance(bias, Tensor)
-    if scheme != "pix2pixhd":
+    if scheme not in ("pix2pixhd", "pytorch"):
         nn.init.zeros_(bias)
         return
     # PyTorch's default: uniform in +-1/sqrt(fan_in), fan_in counted on the stored weight.

@@ -65,8 +65,10 @@ RELEASED_LAYOUTS: dict[str, SemanticLayout] = {
     "cityscapes": LAYOUTS["cityscapes"]["spade"],
     "cityscapes_without_edges": LAYOUTS["cityscapes"]["oasis"],
     "coco_stuff_unknown_first": LAYOUTS["cocostuff"]["oasis"],
+    "coco_stuff_without_edges": replace(LAYOUTS["cocostuff"]["sdm"], edges=False),
     # CelebAMask-HQ: 0 is the background, which is a class like the 18 parts of a face.
     "celebamask_hq": SemanticLayout(num_classes=19),
+    "celebamask_hq_with_edges": SemanticLayout(num_classes=19, edges=True),
 }
 """The layouts of released networks by the names under which a user chooses one of them."""
 

@@ -6,6 +6,7 @@ from typing import TypeVar
 from torch import nn
 from torch.nn.utils.spectral_norm import SpectralNorm
 
+from spade_eval.models.fast.attention import FastAttention
 from spade_eval.models.fast.clade import FastCLADE
 from spade_eval.models.fast.frozen import folded
 from spade_eval.models.fast.resblocks import FastConvNorm, FastSPADEResBlock
@@ -15,6 +16,7 @@ from spade_eval.models.fast.spectral import FoldedSpectralNorm
 from spade_eval.models.fast.winograd import FastConv2d
 from spade_eval.models.generators.spade import SPADEGenerator
 from spade_eval.models.layers.clade import CLADE
+from spade_eval.models.layers.diffusion import Attention
 from spade_eval.models.layers.resblocks import ConvNorm, SPADEResBlock
 from spade_eval.models.layers.semantic_convolution import SemanticConv2d
 from spade_eval.models.layers.spade import SPADE
@@ -24,6 +26,7 @@ Network = TypeVar("Network", bound=nn.Module)
 _TWINS: dict[type[nn.Module], type[nn.Module]] = {
     SPADE: FastSPADE,
     CLADE: FastCLADE,
+    Attention: FastAttention,
     SPADEResBlock: FastSPADEResBlock,
     ConvNorm: FastConvNorm,
     SemanticConv2d: FastSemanticConv2d,

@@ -18,7 +18,7 @@ NormKind = Literal[
     "spade", "batch", "syncbatch", "instance", "instance_exact", "layer", "group",
     "conditional_batch", "adain", "sft", "clade", "clade_icpe", "weight", "local_response",
 ]  # fmt: skip
-ParamFreeNorm = Literal["instance", "batch", "syncbatch"]
+ParamFreeNorm = Literal["instance", "batch", "syncbatch", "group"]
 
 SFT_CHANNELS = 32
 STYLE_CHANNELS = 64
@@ -64,7 +64,10 @@ def param_free_norm(kind: ParamFreeNorm, channels: int) -> nn.Module:
         return LocalBatchNorm2d(channels, affine=False)
     if kind == "syncbatch":
         return nn.BatchNorm2d(channels, affine=False)
-    raise ValueError(f"param_free_norm is {kind!r}, expected instance, batch or syncbatch")
+    if kind == "group":
+        return nn.GroupNorm(_groups(channels), channels, affine=False)
+    known = ", ".join(get_args(ParamFreeNorm))
+    raise ValueError(f"param_free_norm is {kind!r}, expected one of {known}")
 
 
 class ClassConditionalBatchNorm(ConditionalNorm):
@@ -170,11 +173,16 @@ def unconditional_norm(kind: NormKind, channels: int) -> nn.Module:
         return ShiftExactInstanceNorm2d()
     if kind == "layer":  # over channels and pixels of one image
         return nn.GroupNorm(1, channels)
-    if kind == "group":  # 32 groups (Wu & He, 2018), fewer where 32 does not divide the width
-        return nn.GroupNorm(math.gcd(32, channels), channels)
+    if kind == "group":
+        return nn.GroupNorm(_groups(channels), channels)
     if kind == "local_response":
         # Over 5 channels as Krizhevsky et al. (2012) set it; torch divides their 1e-4 by the 5.
         return nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
     if kind == "weight":  # of the convolutions instead; see `models/layers/weight_norm.py`
         return nn.Identity()
     raise ValueError(f"norm is {kind!r}, expected one of {', '.join(get_args(NormKind))}")
+
+
+def _groups(channels: int) -> int:
+    """Return 32 (Wu & He, 2018), or fewer where 32 does not divide the width."""
+    return math.gcd(32, channels)

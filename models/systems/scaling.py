@@ -40,13 +40,14 @@ def network_config(
     if "edges" in known:
         given["edges"] = edges
     if hasattr(config_class, "scaled"):
-        return dataclasses.replace(config_class(**given).scaled(width), **overrides)
-    base = given.get("base_channels", known["base_channels"])
-    given["base_channels"] = max(1, round(base * width))
-    if (given | overrides).get("norm", known.get("norm")) == "spade":
-        hidden = given.get("hidden_channels", known["hidden_channels"])
-        given["hidden_channels"] = max(MIN_HIDDEN_CHANNELS, round(hidden * width))
-    config = config_class(**given)
+        config = config_class(**given).scaled(width)
+    else:
+        base = given.get("base_channels", known["base_channels"])
+        given["base_channels"] = max(1, round(base * width))
+        if (given | overrides).get("norm", known.get("norm")) == "spade":
+            hidden = given.get("hidden_channels", known["hidden_channels"])
+            given["hidden_channels"] = max(MIN_HIDDEN_CHANNELS, round(hidden * width))
+        config = config_class(**given)
     if hasattr(config_class, "fitted"):
         config = config.fitted(image_size)
     return dataclasses.replace(config, **overrides)

@@ -17,7 +17,7 @@ from spade_eval.models.released import Hints
 FILES = sorted((Path(__file__).parent / "data" / "keys").glob("*.json"))
 # Lists that need not be in this repository, by the beginnings of their names.
 OUTSIDE = Path(__file__).resolve().parents[3] / "shared" / "parity" / "keys"
-FAMILIES = ("oasis_", "pix2pix_", "cyclegan_", "munit_", "unit_", "sean_")
+FAMILIES = ("oasis_", "pix2pix_", "cyclegan_", "munit_", "unit_", "sean_", "sdm_")
 
 
 def _network(stem: str, meta: dict[str, Any], tensors: dict[str, torch.Tensor]) -> nn.Module:

@@ -30,7 +30,7 @@ CASES = [
 _TWINS = (
     "clade_generator", "oasis_generator", "pix2pixhd_encoder", "pix2pixhd_global",
     "pix2pixhd_local",
-    "sean_generator",
+    "sdm_", "sean_generator",
     "spade_",
     "pix2pixhdpp_",
 )  # fmt: skip
@@ -44,7 +44,17 @@ def test_folder_has_files() -> None:
 @pytest.mark.skipif(FOLDER != DATA, reason="PARITY_DIR names the cases")
 @pytest.mark.parametrize(
     "kind",
-    ["preprocess_", "oasis_", "clade_", "sean_", "pix2pix_", "cyclegan_", "munit_", "unit_"],
+    [
+        "preprocess_",
+        "oasis_",
+        "clade_",
+        "sean_",
+        "pix2pix_",
+        "cyclegan_",
+        "munit_",
+        "unit_",
+        "sdm_",
+    ],
 )
 def test_cases_from_outside_are_there(kind: str) -> None:
     """Says in the default run what was not compared, where it was not."""

@@ -113,7 +113,7 @@ def test_local_and_synchronised_batch_norm_are_told_apart() -> None:
 
 
 def test_unknown_kinds_are_refused() -> None:
-    with pytest.raises(ValueError, match="expected instance, batch or syncbatch"):
-        SPADE(3, 4, param_free="group")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="expected one of instance, batch, syncbatch"):
+        SPADE(3, 4, param_free="power")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="expected one of spade, batch"):
         unconditional_norm("power", 3)  # type: ignore[arg-type]
