@@ -28,7 +28,8 @@ def multiplications(system: type[System], network: nn.Module, size: Size) -> int
         )
         noise = Noise.of_images(0, [0], device=meta)
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            system.synthesized_by(plain, Inputs(semantics, noise))
+            system.synthesized_by(plain, Inputs(semantics, noise), quick=True)
     except (RuntimeError, ValueError, NotImplementedError):
         return None
-    return int(counter.get_total_flops()) // 2  # it counts additions as well
+    passes = system.passes(plain) / system.passes(plain, quick=True)
+    return int(counter.get_total_flops() * passes) // 2  # it counts additions as well

@@ -128,6 +128,7 @@ class Inputs:
     noise: Noise
     style: Style | None = None  # one photo for each image; given only where the run allows it
     noise_per: NoisePer = "image"  # read by systems that name more in `noise_levels`
+    shows_progress: bool = False  # of methods whose images take many passes through a network
 
     def to(self, dtype: torch.dtype) -> "Inputs":
         """Return the same inputs as floats of another type."""

@@ -30,7 +30,8 @@ class Optimizer:
     kind: Literal["adam", "adamw"] = "adam"
     # Constant and then linear to zero as the run's schedule says, halved every so many steps, or
     # constant to the end.
-    decay: Literal["linear", "halving", "constant"] = "linear"
+    # "fine-tuning": constant, and a fifth of it in the schedule's second part.
+    decay: Literal["linear", "halving", "constant", "fine-tuning"] = "linear"
     halve_every: int | None = None
 
 
@@ -115,6 +116,8 @@ class System(nn.Module):
     # `one_synthesis` D's update takes those of G's.
     synthesizes_twice: ClassVar[bool] = False
     one_synthesis: bool = False
+    # Whether the schedule's second part has begun; the trainer says so before every step.
+    fine_tuning: bool = False
     takes_stand_in: ClassVar[bool] = True  # whether its perceptual loss may be of another network
     # What is random where `style_input` is "random", as a note says it.
     drawn: ClassVar[str] = "latent z drawn from N(0, 1)"
@@ -205,6 +208,11 @@ class System(nn.Module):
     def notes(cls, network: nn.Module) -> tuple[str, ...]:
         """Return what has to be said with every number of the scored network, in sentences."""
         return ()
+
+    @classmethod
+    def passes(cls, network: nn.Module, *, quick: bool = False) -> int:
+        """Return how often an image in the making goes through the scored network."""
+        return 1
 
     @classmethod
     def synthesized_by(cls, network: nn.Module, inputs: Inputs, *, quick: bool = False) -> Tensor:

@@ -19,6 +19,7 @@ from spade_eval.models.generators.munit import MUNITGenerator
 from spade_eval.models.generators.oasis import OASISGenerator
 from spade_eval.models.generators.pix2pixhd import Pix2PixHDGenerator
 from spade_eval.models.generators.resnet import ResNetGenerator
+from spade_eval.models.generators.sdm import SDMGenerator
 from spade_eval.models.generators.sean import SEANGenerator
 from spade_eval.models.generators.spade import SPADEGenerator
 from spade_eval.models.generators.unet import UNetGenerator
@@ -33,6 +34,7 @@ from spade_eval.models.systems.munit import MUNIT
 from spade_eval.models.systems.oasis import OASIS
 from spade_eval.models.systems.pix2pix import Pix2Pix
 from spade_eval.models.systems.scaling import network_config
+from spade_eval.models.systems.sdm import SDM
 from spade_eval.models.systems.sean import SEAN, ACEDecoder
 from spade_eval.models.systems.settings import resolved
 from spade_eval.models.systems.spade import SPADE, Pix2PixHD
@@ -292,6 +294,12 @@ GENERATORS: dict[str, Preset] = {
         network=MUNITGenerator,
         source="Huang et al., ECCV 2018: MUNIT",
         description="label maps as pictures to photos of any style, without pairs",
+    ),
+    "sdm": Preset(
+        system=SDM,
+        network=SDMGenerator,
+        source="Wang et al., 2022: SDM",
+        description="a diffusion model: from noise to a photo in many steps, guided by the map",
     ),
     **{
         f"decoder_{name}": Preset(

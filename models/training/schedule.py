@@ -3,6 +3,8 @@
 
 from dataclasses import dataclass
 
+FINE_TUNING = 0.2  # of the rate before (Wang et al., 2022, published code: 1e-4, then 2e-5)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RateSchedule:
@@ -20,10 +22,13 @@ class RateSchedule:
     def factor(self, step: int, decay: str = "linear", halve_every: int | None = None) -> float:
         """Return the multiplier at `step`, counted from 0; nothing depends on earlier steps.
 
-        `decay` is "linear" (to zero), "halving" (every `halve_every` steps) or "constant".
+        `decay` is "linear" (to zero), "halving" (every `halve_every` steps), "constant", or
+        "fine-tuning" (a fifth where the linear one falls).
         """
         if decay == "constant":
             return 1.0
+        if decay == "fine-tuning":
+            return FINE_TUNING if self.is_second_part(step) else 1.0
         if decay == "halving":
             if not halve_every:
                 raise ValueError(f"a rate halved every {halve_every}, expected a number of steps")
@@ -31,3 +36,7 @@ class RateSchedule:
         period = step // self.every
         into_decay = max(0, period - self.constant // self.every)
         return max(0.0, 1.0 - into_decay / max(1, self.decay // self.every))
+
+    def is_second_part(self, step: int) -> bool:
+        """Return whether the constant part is over at `step`."""
+        return step >= self.constant

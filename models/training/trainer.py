@@ -77,6 +77,7 @@ class Trainer:
         Gradients and terms are means over micro batches, which have equal numbers of images.
         """
         self.system.train()
+        self.system.fine_tuning = self.schedule.is_second_part(step)
         terms: dict[str, Tensor] = {}
         for update in self.updates.values():
             terms |= self._update(update, micro_batches, step)
