@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a configuration chooses by name, for networks and command line alike; without torch."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 SettingSet = Literal["paper", "release"]
@@ -29,3 +30,23 @@ TestMode = Literal["train", "eval"]
 
 NoisePer = Literal["image", "class", "region"]
 """What has a latent of its own; generators without 3D noise know images alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How images of a diffusion model are sampled; None leaves it to the model."""
+
+    steps: int | None = None
+    guidance: float | None = None  # 1 is none
+
+    @property
+    def identity(self) -> dict[str, float]:
+        """What of it decides which images are made, besides the model."""
+        values = {"sampling_steps": self.steps, "guidance": self.guidance}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def flags(self) -> dict[str, str]:
+        """What the user said, by flag."""
+        values = {"--sampling-steps": self.steps, "--guidance": self.guidance}
+        return {flag: f"{value:g}" for flag, value in values.items() if value is not None}

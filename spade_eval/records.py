@@ -69,6 +69,9 @@ class Measurement:
     # What a generator is given besides the label map: "none", "random", or "real image", which
     # makes the row a reconstruction; None where nobody stated it.
     style_input: str | None = None
+    # Of a diffusion model: through how many steps an image went, and how strongly it was guided.
+    sampling_steps: int | None = None
+    guidance: float | None = None
     file_format: str | None = None  # of images that were given as files, as "JPEG, PNG"
     # On which data.
     dataset: str

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from spade_eval.baselines import SHIPPED, shipped
 from spade_eval.batches import layout_for
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.base import Dataset, HasOracle, require_labelled
 from spade_eval.datasets.numbered_images import lines
-from spade_eval.errors import UserError, lookup
-from spade_eval.models.choices import NoisePer, StyleInput, TestMode
-from spade_eval.models.systems.presets import GENERATORS
+from spade_eval.errors import UserError
+from spade_eval.models.choices import NoisePer, Sampling, StyleInput, TestMode
+from spade_eval.models.systems.presets import GENERATORS, preset_of
 from spade_eval.models.systems.scaling import network_config
 from spade_eval.models.training.distributed import World
 from spade_eval.progress import tell
@@ -25,6 +26,7 @@ from spade_eval.sources.checkpoints import ReleasedOptions, open_generator
 from spade_eval.sources.image_files import LABEL_MAP_FOLDER
 from spade_eval.sources.red_team import cheat_classes
 from spade_eval.sources.red_team.base import Cheat, Loot
+from spade_eval.sources.sampling import is_diffusion, sampled_as
 from spade_eval.sources.source import (
     Grey,
     LabelColours,
@@ -62,6 +64,8 @@ class Request:
     style_inputs: Mapping[str, StyleInput] = field(default_factory=dict)
     noise_per: NoisePer = "image"  # of the checkpoints
     test_mode: TestMode | None = None  # of the checkpoints; None: their own
+    # Of the checkpoints, and of those of the models that are diffusion models.
+    sampling: Sampling = field(default_factory=Sampling)
     red_team: bool = False  # the rows of CHEATS as well
     shipped: tuple[str, ...] = ()  # names of baselines, none of which is trained
 
@@ -93,7 +97,9 @@ class PlannedRows:
         given = [*self._folder_rows(request), *self._checkpoint_rows(request)]
         styles = request.style_inputs
         rows += self._shipped_rows(request)
-        rows += [*(self._model_row(model, styles.get(model)) for model in request.models), *given]
+        sampling = request.sampling
+        models = (self._model_row(model, styles.get(model), sampling) for model in request.models)
+        rows += [*models, *given]
         rows += self._cheat_rows() if request.red_team else []
         names = [row.name for row in rows]
         for name in names:
@@ -162,6 +168,7 @@ class PlannedRows:
                 request.noise_per,
                 request.test_mode,
                 style,
+                request.sampling,
             )
             yield Row(name, source.identity, _given(source), keep_images=True)
 
@@ -172,17 +179,23 @@ class PlannedRows:
             source = self._synthesized(baseline.row, baseline.path(), SHIPPED)
             yield Row(baseline.row, source.identity, _given(source), keep_images=True)
 
-    def _model_row(self, model: str, style: StyleInput | None) -> Row:
-        identity = {"train_config": self.train_config(model).sha256}
+    def _model_row(self, model: str, style: StyleInput | None, sampling: Sampling) -> Row:
+        identity: dict[str, Any] = {"train_config": self.train_config(model).sha256}
         if style is not None:
             require_style(model, style, self.networks.dataset)
             identity["style_input"] = style
+        if not is_diffusion(preset_of(model).network):
+            sampling = Sampling()
+        require_sampling(model, sampling, self.networks.dataset)
+        identity |= sampling.identity
         if self.networks.config.synthesis_precision != "float32":
             identity["precision"] = self.networks.config.synthesis_precision
         return Row(
             model,
             identity,
-            lambda: self._synthesized(model, self.train(model), "generator", style=style),
+            lambda: self._synthesized(
+                model, self.train(model), "generator", style=style, sampling=sampling
+            ),
             keep_images=True,
             reverse=self._reverse(model),
         )
@@ -202,6 +215,7 @@ class PlannedRows:
         noise_per: NoisePer = "image",
         test_mode: TestMode | None = None,
         style: StyleInput | None = None,
+        sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
     ) -> SynthesizedByCheckpoint:
         networks = self.networks
         source = SynthesizedByCheckpoint(
@@ -217,7 +231,9 @@ class PlannedRows:
             noise_per=noise_per,
             test_mode=test_mode,
             style_input=style,
+            sampling=sampling,
             training=networks.train_split,
+            shown=networks.place.world.is_first,
         )
         source.require_styles(networks.dataset, networks.count)
         return source
@@ -225,11 +241,21 @@ class PlannedRows:
 
 def require_style(model: str, style: StyleInput, dataset: Dataset) -> None:
     """Refuse a style that the generator of a model cannot be given; nothing is trained for that."""
-    preset = lookup(GENERATORS, model, "generator")
+    network = _without_weights(model, dataset)
+    chosen_style(model, model, style, preset_of(model).system.style_inputs(network))
+
+
+def require_sampling(model: str, sampling: Sampling, dataset: Dataset) -> None:
+    """Refuse numbers with which a model cannot sample; nothing is trained for that."""
+    if sampling.flags:
+        sampled_as(model, _without_weights(model, dataset), sampling)
+
+
+def _without_weights(model: str, dataset: Dataset) -> nn.Module:
+    preset = preset_of(model)
     layout = layout_for(preset.system, dataset)
     with torch.device("meta"):
-        network = preset.network(network_config(preset, layout.num_labels, dataset.size))
-    chosen_style(model, model, style, preset.system.style_inputs(network))
+        return preset.network(network_config(preset, layout.num_labels, dataset.size))
 
 
 def require_given(request: Request, dataset: Dataset, count: int) -> None:

@@ -127,6 +127,6 @@ class Attention(nn.Module):
         return result.view(x.shape)
 
     def attended(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Return for each pixel the mean of v over all, by their weights; each (heads, C, pixels)."""
+        """Return the mean of v over all pixels for each of them; all are (heads, C, pixels)."""
         weights = torch.softmax(q.transpose(1, 2) @ k / math.sqrt(q.shape[1]), dim=2)
         return v @ weights.transpose(1, 2)

@@ -16,6 +16,8 @@ _FACTS = {
     "source_kind": "kind of row",
     "source_sha256": "SHA-256 of the source",
     "style_input": "style input",
+    "sampling_steps": "sampling steps",
+    "guidance": "guidance",
     "file_format": "kind of file",
     "parameters": "parameters",
     "train_steps": "training steps",

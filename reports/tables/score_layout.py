@@ -51,6 +51,7 @@ _SPEED = ("seconds", "images_per_second")  # of the whole job, of the generator;
 _PRINTED_NAMES = {
     "train_steps": "steps",
     "style_input": "style input",
+    "sampling_steps": "sampling steps",
     "file_format": "file format",
     "until": "stopped by",
     "N_real": "N real",
@@ -62,6 +63,8 @@ _OF_TRAININGS = "over the images, of these trainings and not of their methods"
 _EXPLANATIONS = {
     "parameters": "parameters of the generator, in millions",
     "train_steps": "optimisation steps of the generator",
+    "sampling_steps": "steps in which the diffusion model makes an image",
+    "guidance": "how strongly the diffusion model follows the label map; 1: as it learned to",
     "trainings": "trainings behind the row: its intervals are over images, not over seeds",
     "N": "images scored",
     "N_real": "photos compared with",
@@ -199,6 +202,8 @@ def _fact_cell(name: str, value: Any, item: Measurement) -> Cell:
     if name not in _EXPLANATIONS:
         return Cell(text=str(value))
     origin = Origin(records=(item,), heading=_EXPLANATIONS[name], exact=str(value))
+    if name == "guidance":
+        return Cell(text=f"{value:g}", value=value, origin=origin)
     return (millions_cell if name == "parameters" else count_cell)(value, origin)
 
 

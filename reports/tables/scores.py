@@ -21,6 +21,8 @@ ROW_COLUMNS = (
     "source",
     "kind",
     "style_input",
+    "sampling_steps",
+    "guidance",
     "file_format",
     "parameters",
     "train_steps",
@@ -93,6 +95,8 @@ def _scores_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
             "kind": pd.Series([row.kind for row in table_rows], dtype="object"),
             # Nullable integers, so that a missing count does not turn the others into floats.
             "style_input": pd.Series([item.style_input for item in firsts], dtype="object"),
+            "sampling_steps": pd.array([item.sampling_steps for item in firsts], dtype="Int64"),
+            "guidance": pd.array([item.guidance for item in firsts], dtype="Float64"),
             "file_format": pd.Series([item.file_format for item in firsts], dtype="object"),
             "parameters": pd.array([item.parameters for item in firsts], dtype="Int64"),
             "train_steps": pd.array([item.train_steps for item in firsts], dtype="Int64"),

@@ -77,7 +77,16 @@ Report = Annotated[
 _OWN = {"table", "seeds", "jobs", "launcher", "sbatch", "report", "dataset", "seed", "model", "out",
         "quiet", "json"}  # fmt: skip
 # Flags of the rows that are given, which the job of the references scores.
-_GIVEN = {"images", "checkpoint", "style_input", "arch", "upsampling", "label_layout"}
+_GIVEN = {
+    "images",
+    "checkpoint",
+    "style_input",
+    "arch",
+    "upsampling",
+    "label_layout",
+    "sampling_steps",
+    "guidance",
+}
 FIRST_LOOK = 3  # seeds: before, no difference is tested (`reports/statistics/seed_tests.py`)
 _MOST_SEEDS = 10
 _INTERRUPTED = 130  # as shells count a program that Ctrl-C ended

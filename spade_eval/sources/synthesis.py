@@ -16,7 +16,7 @@ from spade_eval.datasets.base import Dataset, Sample
 from spade_eval.errors import UserError, as_user_error
 from spade_eval.json_fields import require_types
 from spade_eval.models.checkpoints.files import has_description
-from spade_eval.models.choices import NoisePer, Precision, StyleInput, TestMode
+from spade_eval.models.choices import NoisePer, Precision, Sampling, StyleInput, TestMode
 from spade_eval.models.cost import multiplications
 from spade_eval.models.inputs import Inputs, Noise
 from spade_eval.models.systems.base import System
@@ -25,6 +25,7 @@ from spade_eval.models.training.precision import DTYPES
 from spade_eval.protocol import Protocol as ScoringProtocol
 from spade_eval.records import Measurement, sha256_of_file, sha256_of_json
 from spade_eval.sources.checkpoints import Checkpoint, ReleasedOptions, open_generator
+from spade_eval.sources.sampling import sampled_as, sampling_facts
 from spade_eval.sources.style_photos import (
     chosen_style,
     require_class_means,
@@ -38,7 +39,8 @@ class SynthesizedByCheckpoint:
 
     Generators with a latent get z ~ N(0, 1), drawn for each image from `seed` and its index; those
     with styles the `style_input` that is asked for, or their usual one, other photos being those of
-    `training`. In a `precision` other than float32 a note says so, and how far it is from that.
+    `training`. `sampling` is for diffusion models alone; `shown` says whether a bar shows how far
+    they are. In a `precision` other than float32 a note says so, and how far it is from that.
     """
 
     def __init__(
@@ -56,9 +58,11 @@ class SynthesizedByCheckpoint:
         noise_per: NoisePer = "image",
         test_mode: TestMode | None = None,
         style_input: StyleInput | None = None,
+        sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
         training: Callable[[], Dataset] | None = None,
+        shown: bool = True,
     ) -> None:
-        self.name, self.protocol, self.device = name, protocol, device
+        self.name, self.protocol, self.device, self.shown = name, protocol, device, shown
         self._seconds, self._num_synthesized = 0.0, 0
         self.file, self.seed = file, seed
         checkpoint = open_generator(file, dataset, released)
@@ -67,6 +71,7 @@ class SynthesizedByCheckpoint:
         self.generator = checkpoint.network.to(device)
         if test_mode is not None:
             _set_test_mode(file, self.generator, test_mode)
+        said_of_sampling = sampled_as(f"the generator of {file}", self.generator, sampling)
         self.system = system_of(self.generator)
         known = self.system.style_inputs(self.generator)
         style = chosen_style(name, f"the generator of {file}", style_input, known)
@@ -80,6 +85,7 @@ class SynthesizedByCheckpoint:
             "source_kind": source_kind,
             "source_sha256": sha256_of_file(file),
             "style_input": style,
+            **sampling_facts(self.generator),
             "parameters": sum(weight.numel() for weight in self.generator.parameters()),
             "multiplications": multiplications(self.system, self.generator, dataset.size),
             **_training_record(checkpoint),
@@ -87,6 +93,7 @@ class SynthesizedByCheckpoint:
         self._notes = tuple(map(str, checkpoint.description["notes"]))
         self._notes += _notes_of_choice(name, self.provenance.get("checkpoint_rule"), self._notes)
         self._notes += tuple(f"{name}: {note}" for note in self.system.notes(self.generator))
+        self._notes += tuple(f"{name}: {note}" for note in said_of_sampling)
         is_drawn = self.system.is_stochastic(self.generator, style)
         completed = "class means" in known if self.system.styles_regions else None
         self._notes += style_notes(name, style, seed, completed)
@@ -102,6 +109,7 @@ class SynthesizedByCheckpoint:
             **({"style_input": style} if len(known) > 1 else {}),
             **({} if noise_per == "image" else {"noise_per": noise_per}),
             **({} if test_mode is None else {"test_mode": test_mode}),
+            **sampling.identity,
             **({} if self._half is None else {"precision": precision}),
             **_from_flags(checkpoint),
         }
@@ -138,7 +146,7 @@ class SynthesizedByCheckpoint:
             semantics = semantic_map(samples, self.layout, self.device)
             noise = Noise.of_images(self.seed, indices, draw, self.device)
             style = None if self.styles is None else self.styles.of(indices, samples, draw)
-            inputs = Inputs(semantics, noise, style, self.noise_per)
+            inputs = Inputs(semantics, noise, style, self.noise_per, self.shown)
             if self._half is None:
                 synthesized = self.system.synthesized_by(self.generator, inputs)
             else:

@@ -16,6 +16,7 @@ from spade_eval.cli.console.conditions import (
     OUTSIDE_STUDIES,
     WITH_CHECKPOINT,
     WITH_ROWS,
+    WITH_SAMPLING,
     WITHOUT_TABLE,
     is_checkpoint,
 )
@@ -185,6 +186,28 @@ class ScoredFlags:
         ),
         WITH_CHECKPOINT,
     ] = None
+    sampling_steps: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="N",
+            help="Steps in which a diffusion model makes an image, evenly spaced among those of "
+            "its training [default: as it was made to].",
+            rich_help_panel=ROWS,
+        ),
+        WITH_SAMPLING,
+    ] = None
+    guidance: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="S",
+            help="How strongly a diffusion model follows the label map; 1 is without guidance, "
+            "which is faster [default: as it was made to].",
+            rich_help_panel=ROWS,
+        ),
+        WITH_SAMPLING,
+    ] = None
     released: ReleasedFlags
     scoring: ScoringFlags
     place: ScoredPlaceFlags
@@ -196,6 +219,7 @@ class ScoredFlags:
         """Return the rows that are asked for; `models` instead of those of the flags."""
         from spade_eval.config import FIRST_THREE
         from spade_eval.jobs.job import REFERENCES
+        from spade_eval.models.choices import Sampling
         from spade_eval.rows import Request
 
         folders = options.named_paths("--images", rows.images or (), "folder")
@@ -210,6 +234,7 @@ class ScoredFlags:
             options.style_inputs(self.style_input or (), [*folders, *files, *named]),
             self.noise_per.value,
             None if self.test_mode is None else self.test_mode.value,
+            Sampling(steps=self.sampling_steps, guidance=self.guidance),
             rows.red_team,
             tuple(shipped),
         )
@@ -253,7 +278,7 @@ def benchmark(
         _measure(context, run, budget, rows, asked)
         return
     given = asked.request(rows)
-    _require_usual_styles(given)
+    _require_usual(given)
     models = given.models if table is None else tuple(rows.model or ())
     of_jobs = tables.Asked(
         table=table, datasets=tables.datasets_of(run.dataset), models=models,
@@ -276,8 +301,8 @@ def _require_one_process(asked: ScoredFlags) -> None:
     require_one_process(asked.scoring.until or "", (processes.gpus or 1) * processes.nodes)
 
 
-def _require_usual_styles(given: "Request") -> None:
-    """Refuse styles of the models of several jobs, which all have the same flags."""
+def _require_usual(given: "Request") -> None:
+    """Refuse styles and sampling of the models of several jobs, which all have the same flags."""
     for name in given.style_inputs:
         if name in given.models:
             raise UserError(
@@ -285,6 +310,12 @@ def _require_usual_styles(given: "Request") -> None:
                 f"give another to the checkpoints afterwards: `spade-eval score {name}=FILE "
                 f"--style-input {name}=STYLE`"
             )
+    if given.sampling.flags and not given.checkpoints:
+        flag, value = next(iter(given.sampling.flags.items()))
+        raise UserError(
+            f"{flag} {value}: --table and --seeds sample as each model was made to; give another "
+            f"to its checkpoint afterwards: `spade-eval score NAME=FILE {flag} {value}`"
+        )
 
 
 @grouped

@@ -55,7 +55,19 @@ def _has_released(values: Values) -> bool:
     return any(not path.is_file() or not has_description(path) for path in _files(values))
 
 
+def _has_diffusion(values: Values) -> bool:
+    from spade_eval.models.systems.presets import GENERATORS
+    from spade_eval.sources.sampling import is_diffusion
+
+    named = (GENERATORS.get(name) for name in values.get("model") or ())
+    return any(preset is not None and is_diffusion(preset.network) for preset in named)
+
+
 WITH_CHECKPOINT = Effect("with a checkpoint", lambda values: any(_files(values)))
+WITH_SAMPLING = Effect(
+    "with a checkpoint or a diffusion model",
+    lambda values: any(_files(values)) or _has_diffusion(values),
+)
 WITH_RELEASED = Effect("with a released file", _has_released)
 WITH_FILES = Effect(
     "with a dataset of files",

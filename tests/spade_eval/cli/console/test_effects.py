@@ -59,7 +59,8 @@ FAILING = {
 }
 ARGUMENTS = {
     "score": ["mine=own.safetensors"], "score --noise-per": ["mine=FOLDER"],
-    "score --test-mode": ["mine=FOLDER"], "report": ["FOLDER"],
+    "score --test-mode": ["mine=FOLDER"], "score --sampling-steps": ["mine=FOLDER"],
+    "score --guidance": ["mine=FOLDER"], "report": ["FOLDER"],
     "convert": ["own.safetensors", "x.pth"], "data label": ["FOLDER", "x"],
     "data export": ["x"],
     "stats make": ["--out", "x.npz"],
