@@ -23,6 +23,7 @@ from spade_eval.models.generators.sdm_unet import (
     UNetConfig,
     decoder_stages,
     encoder_stages,
+    heads_within,
 )
 from spade_eval.models.released import Hints, Published, Shapes, numbered
 from spade_eval.models.semantics import SemanticMap
@@ -102,13 +103,13 @@ class SDMGenerator(nn.Module):
             return noise(name).to(whole)
 
         chain = self.diffusion.respaced(steps or self.config.sampling_steps)
-        return chain.sampled(self._guided(semantics), drawn, follow)
+        return chain.sampled(self.guided(semantics), drawn, follow)
 
     def compile(self, *arguments: Any, **keywords: Any) -> None:
         """Compile the network that each step calls, not the chain of steps."""
         self.unet.compile(*arguments, **keywords)
 
-    def _guided(self, semantics: SemanticMap) -> Predict:
+    def guided(self, semantics: SemanticMap) -> Predict:
         """Return the prediction with classifier-free guidance (SDM, Sec. 3.4).
 
         The scale is that of the released code: 1 is the conditional prediction alone. The encoder,
@@ -184,20 +185,26 @@ def _names_of(ours: str, theirs: str, stage: Stage, block: dict[str, str]) -> di
 
 
 def _config_of(tensors: Shapes, hints: Hints) -> SDMGenerator.Config:
-    """Infer the configuration of a state dict with published names; heads are as released."""
+    """Infer the configuration of a state dict with published names, which does not tell heads."""
     hidden, num_labels = tensors["middle_block.0.in_norm.mlp_shared.0.weight"].shape[:2]
-    base_channels = tensors["input_blocks.0.0.weight"].shape[0]
+    base_channels = tensors["time_embed.0.weight"].shape[1]
     stages = len(numbered(tensors, "output_blocks.", "in_norm"))
     a_level = 1 + min(_enlarging(tensors), default=stages - 1)  # stages of it
     levels = range(max(1, stages // a_level))
     firsts = [1 + level * a_level for level in levels]  # stages of the encoder
     widths = [tensors[f"input_blocks.{i}.0.out_layers.3.weight"].shape[0] for i in firsts]
+    if any(width % base_channels for width in widths):
+        raise ValueError(
+            f"its levels have {', '.join(map(str, widths))} channels, expected multiples of "
+            f"{base_channels}, as the timestep's waves are; there is no such network here"
+        )
     return SDMGenerator.Config(
         num_labels=num_labels,
         base_channels=base_channels,
         hidden_channels=hidden,
         multipliers=tuple(width // base_channels for width in widths),
         num_blocks=a_level - 1,
+        head_channels=heads_within(base_channels),
         attention_at=tuple(
             2**level
             for level, i in zip(levels, firsts, strict=True)

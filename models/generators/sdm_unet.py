@@ -21,6 +21,7 @@ from spade_eval.models.layers.norms import unconditional_norm
 from spade_eval.models.layers.spade import SPADE
 from spade_eval.models.semantics import SemanticMap
 
+_HEAD_CHANNELS = 64  # as released; Dhariwal & Nichol, Sec. 3
 Config = TypeVar("Config", bound="UNetConfig")
 Kind = Literal["conv", "block", "attention", "down", "up"]
 
@@ -40,7 +41,7 @@ class UNetConfig:
     multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 4)  # of base_channels, a level each
     num_blocks: int = 2  # a level of the encoder; the decoder has one more
     attention_at: tuple[int, ...] = (8, 16, 32)  # downsamplings at whose levels there is attention
-    head_channels: int = 64
+    head_channels: int = _HEAD_CHANNELS
 
     def __post_init__(self) -> None:
         if self.base_channels < 2 or self.base_channels % 2 or not self.multipliers:
@@ -66,7 +67,7 @@ class UNetConfig:
             self,
             base_channels=base_channels,
             hidden_channels=max(_MIN_HIDDEN_CHANNELS, round(self.hidden_channels * width)),
-            head_channels=math.gcd(self.head_channels, base_channels),
+            head_channels=heads_within(base_channels),
         )
 
     def fitted(self: Config, image_size: Size) -> Config:
@@ -84,6 +85,11 @@ class UNetConfig:
         side = max(fitting, default=min(_MULTIPLIERS))
         attended = tuple(side // pixels for pixels in _ATTENDED)
         return replace(self, multipliers=_MULTIPLIERS[side], attention_at=attended)
+
+
+def heads_within(base_channels: int) -> int:
+    """Return the channels of a head: those of the released networks where they fit the width."""
+    return math.gcd(_HEAD_CHANNELS, base_channels)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,9 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("clade_icpe", {"edges": True}, {"upsampling": "normal"}),
     ("sean", {"class_means": False}, {"upsampling": "normal"}),
     ("sean", {"class_means": False, "upsampling": "more"}, {"upsampling": "more"}),
+    ("sdm", {}, {}),
+    ("sdm", {"multipliers": (1, 3), "num_blocks": 1, "attention_at": (2,)}, {}),
+    ("sdm", {"multipliers": (2,), "num_blocks": 3, "attention_at": ()}, {}),
     ("pix2pixhd", {"num_blocks": 3, "num_downsamplings": 3}, {}),
     ("pix2pixhd", {"num_blocks": 3, "num_downsamplings": 2}, {}),
     ("pix2pix", {}, {}),
@@ -104,6 +107,28 @@ def test_the_released_file_of_sean_leaves_nothing_open() -> None:
     file["up_4.conv_0.bias"] = torch.zeros(1)
     with pytest.raises(ValueError, match=r'upsampling is "most".*never calls it'):
         load_published_generator(file, upsampling="most")
+
+
+@pytest.mark.parametrize(
+    ("channels", "name"),
+    [
+        (151, "ade20k_shifted"),
+        (183, "coco_stuff_without_edges"),
+        (184, "coco_stuff"),
+        (20, "celebamask_hq_with_edges"),
+    ],
+)
+def test_the_released_files_of_sdm_leave_nothing_open(channels: int, name: str) -> None:
+    """ADE20K's unlabelled pixels come last, which 151 channels of SPADE's do not say."""
+    file = to_published(build_generator("sdm", channels, width=1 / 64))
+    loaded = load_published_generator(file)
+    assert (loaded.arch, loaded.layout_name) == ("sdm", name)
+    assert (loaded.layout.unknown == "last") is (channels > 20)
+    assert loaded.generator.config.sampling_steps == 1000
+    assert loaded.generator.config.guidance == 1.5
+    del file["middle_block.1.qkv.bias"]
+    with pytest.raises(ValueError, match=r"1 missing: middle_block\.1\.qkv\.bias"):
+        load_published_generator(file)
 
 
 def test_sean_files_of_other_data_are_asked_for_their_labels() -> None:

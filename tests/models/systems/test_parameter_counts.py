@@ -111,6 +111,21 @@ def test_clade_beside_spade(name: str, ade20k: int, coco_stuff: int, cityscapes:
 
 
 @pytest.mark.parametrize(
+    ("num_labels", "count"),
+    [
+        (151, 660_608_518),
+        (183, 662_451_718),
+        (184, 662_509_318),
+        (35, 653_926_918),
+        (36, 653_984_518),
+    ],
+)
+def test_sdm(num_labels: int, count: int) -> None:
+    """Counted on the modules of the SDM repository."""
+    assert count_parameters("sdm", num_labels) == count
+
+
+@pytest.mark.parametrize(
     ("name", "num_labels", "overrides", "count"),
     [
         ("pix2pix", 3, {}, 54_413_955),

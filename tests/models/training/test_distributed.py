@@ -177,7 +177,7 @@ def test_two_processes_of_four_images_are_one_of_eight(train: Train, model: str)
             ("pix2pix", 5),
             ("cyclegan", 10),
         ),
-        *(("munit", 2), ("unit", 2), ("sean", 3)),
+        *(("munit", 2), ("unit", 2), ("sean", 3), ("sdm", 3)),
     ],
 )
 def test_every_step_of_two_processes_is_that_of_one(model: str, steps: int, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def kill_at_a_random_moment(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["spade_vae", "oasis"])
+@pytest.mark.parametrize("model", ["spade_vae", "oasis", "sdm"])
 def test_ten_kills_change_no_bit(model: str, tmp_path: Path) -> None:
     begun = time.monotonic()
     start(tmp_path / "undisturbed", model).succeed()

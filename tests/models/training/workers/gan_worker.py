@@ -81,11 +81,10 @@ def training_of(model: str, world: World) -> Trainer:
     """Networks as narrow as they get."""
     preset = GENERATORS[model]
     settings = resolved(preset, "release")
-    changes = {
-        "ema_decay": 0.9, "batch_size": BATCH_SIZE,
-        "optimizers.G.rate": RATE, "optimizers.D.rate": 4 * RATE,
-        "optimizers.G.betas": (0.0, 0.9), "optimizers.D.betas": (0.0, 0.9),
-    }  # fmt: skip
+    changes = {"ema_decay": 0.9, "batch_size": BATCH_SIZE}
+    for name in settings.optimizers:
+        changes[f"optimizers.{name}.rate"] = 4 * RATE if name == "D" else RATE
+        changes[f"optimizers.{name}.betas"] = (0.0, 0.9)
     if hasattr(settings, "objective"):
         changes["objective.kld_images"] = 4
     settings = changed(settings, changes)
