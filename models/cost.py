@@ -18,18 +18,17 @@ def multiplications(system: type[System], network: nn.Module, size: Size) -> int
     for a network that cannot be run without numbers.
     """
     meta = torch.device("meta")
-    config = network.config
+    config, times = system.fewest_passes(network.config)
     try:
         with meta:
             plain = type(network)(config).eval()  # without fast forms, which count otherwise
         semantics = SemanticMap.from_tensor(
-            torch.empty(1, config.num_labels, *size, device=meta),  # type: ignore[union-attr,arg-type]
+            torch.empty(1, config.num_labels, *size, device=meta),
             lambda: torch.empty(1, 2, *size, device=meta),
         )
         noise = Noise.of_images(0, [0], device=meta)
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            system.synthesized_by(plain, Inputs(semantics, noise), quick=True)
+            system.synthesized_by(plain, Inputs(semantics, noise))
     except (RuntimeError, ValueError, NotImplementedError):
         return None
-    passes = system.passes(plain) / system.passes(plain, quick=True)
-    return int(counter.get_total_flops() * passes) // 2  # it counts additions as well
+    return int(counter.get_total_flops() * times) // 2  # it counts additions as well

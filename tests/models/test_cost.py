@@ -60,6 +60,19 @@ def test_every_row_is_counted(name: str) -> None:
     assert counted > 0
 
 
+def test_every_step_of_a_sampling_is_counted() -> None:
+    def counted(**settings: float) -> int:
+        network = build_generator("sdm", 7, (64, 64), width=1 / 64, **settings)
+        found = multiplications(GENERATORS["sdm"].system, network, (64, 64))
+        assert found is not None
+        return found
+
+    once = counted(sampling_steps=2, guidance=1.0) // 2
+    assert counted(sampling_steps=1000, guidance=1.0) == 1000 * once
+    guided = counted(sampling_steps=1000, guidance=1.5) / 1000 / once
+    assert 1.3 < guided < 2, "the decoder goes twice, the encoder once"
+
+
 def test_a_network_that_needs_numbers_is_not_counted() -> None:
     preset = GENERATORS["spade"]
     network = build_generator("spade", 7, (64, 64), width=1 / 16)

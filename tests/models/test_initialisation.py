@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from spade_eval.models.initialisation import Scheme, initialise
+from spade_eval.models.layers.diffusion import ZeroConv1d, ZeroConv2d
 from spade_eval.models.layers.spectral import spectral_norm
 from spade_eval.models.systems.presets import build_generator
 
@@ -31,6 +32,19 @@ def test_spreads_of_the_schemes(scheme: Scheme) -> None:
     assert network[2].weight.mean().item() == pytest.approx(1.0, abs=0.02)
     assert not network[2].bias.any()
     assert network[0].weight_u.norm().item() == pytest.approx(1.0)
+
+
+def test_pytorch_s_defaults_with_zeros_where_a_network_ends() -> None:
+    generator = build_generator("sdm", 7, width=0.25, seed=0)
+    fan, default = 64 * 9, 1 / math.sqrt(3 * 64 * 9)
+    first = generator.unet.encoder[1][0]
+    assert first.conv_in.weight.std().item() == pytest.approx(default, rel=0.03)
+    assert first.conv_in.bias.abs().max().item() <= 1 / math.sqrt(fan)
+    assert first.conv_in.bias.any()
+    assert (first.norm_in.weight == 1).all()
+    zeros = [m for m in generator.modules() if isinstance(m, ZeroConv1d | ZeroConv2d)]
+    assert len(zeros) == 1 + 42 + 16, "the last one, one of each block, one of each attention"
+    assert not any(weight.any() for layer in zeros for weight in layer.parameters())
 
 
 def test_head_of_the_released_network_keeps_pytorchs_default() -> None:

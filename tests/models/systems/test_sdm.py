@@ -214,11 +214,11 @@ def test_without_guidance_the_map_goes_through_the_decoder_once() -> None:
 
 def test_previews_take_fewer_steps() -> None:
     network = small(sampling_steps=30)
-    assert (SDM.passes(network), SDM.passes(network, quick=True)) == (30, 10)
-    assert SDM.passes(small(), quick=True) == 4
     quick = sampled(network, quick=True)
     network.config = replace(network.config, sampling_steps=10)
     assert torch.equal(quick, sampled(network))
+    network.config = replace(network.config, sampling_steps=4)
+    assert torch.equal(sampled(network), sampled(network, quick=True)), "not more than its own"
 
 
 def test_the_row_says_how_it_was_sampled() -> None:

@@ -58,3 +58,10 @@ def test_orders_of_one_seed_are_told_apart_by_name() -> None:
     photos = DataOrder(num_samples=100, batch_size=8, seed=1, name="photos")
     assert labels.at(0)[0] == photos.at(0)[0]
     assert labels.at(0)[1] != photos.at(0)[1]
+
+
+def test_fine_tuning_goes_on_at_a_fifth_of_the_rate() -> None:
+    schedule = RateSchedule(constant=20, decay=10, every=10)
+    rates = [schedule.factor(step, "fine-tuning") for step in (0, 19, 20, 29, 100)]
+    assert rates == [1, 1, 0.2, 0.2, 0.2]
+    assert [schedule.is_second_part(step) for step in (0, 19, 20)] == [False, False, True]
