@@ -63,6 +63,7 @@ def test_every_flag_that_is_told_of_is_shown_by_help(capsys: pytest.CaptureFixtu
         ("oasis", "release", "cityscapes", (200, 0, 20)),
         ("sean", "paper", "ade20k", (50, 0, 32)),
         ("sean", "release", "cityscapes", (50, 50, 32)),
+        ("sdm", "release", "ade20k", (200, 50, 32)),
         ("ace", "paper", "cocostuff", (100, 0, 32)),
     ],
 )

@@ -86,10 +86,12 @@ class SDMGenerator(nn.Module):
         follow: Follow = iter,
         *,
         steps: int | None = None,
+        guidance: float | None = None,
     ) -> Tensor:
         """Map with H, W multiples of 2**(levels - 1) -> (N, 3, H, W) in [-1, 1].
 
-        Without `noise`, every draw is zero. `steps` in the place of the configuration's.
+        Without `noise`, every draw is zero. `steps` and `guidance` stand in the place of the
+        configuration's.
         """
         check_semantics(semantics, self.config.num_labels, self.multiple)
         weight = self.to_rgb.weight
@@ -103,19 +105,20 @@ class SDMGenerator(nn.Module):
             return noise(name).to(whole)
 
         chain = self.diffusion.respaced(steps or self.config.sampling_steps)
-        return chain.sampled(self.guided(semantics), drawn, follow)
+        return chain.sampled(self.guided(semantics, guidance), drawn, follow)
 
     def compile(self, *arguments: Any, **keywords: Any) -> None:
         """Compile the network that each step calls, not the chain of steps."""
         self.unet.compile(*arguments, **keywords)
 
-    def guided(self, semantics: SemanticMap) -> Predict:
+    def guided(self, semantics: SemanticMap, guidance: float | None = None) -> Predict:
         """Return the prediction with classifier-free guidance (SDM, Sec. 3.4).
 
         The scale is that of the released code: 1 is the conditional prediction alone. The encoder,
         which does not see the map, goes once.
         """
-        scale, dtype = self.config.guidance, self.to_rgb.weight.dtype
+        scale = self.config.guidance if guidance is None else guidance
+        dtype = self.to_rgb.weight.dtype
         nothing = without_labels(semantics)
 
         def predict(x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:

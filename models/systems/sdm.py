@@ -160,6 +160,7 @@ class SDM(System):
             lambda name: inputs.noise.normal(name, 3, *size),
             follow,
             steps=min(_QUICK_STEPS, network.config.sampling_steps) if quick else None,
+            guidance=1.0 if quick else None,  # before fine-tuning there is nothing to guide by
         )
         return images
 

@@ -78,6 +78,8 @@ def time_generator(
     size = (maps.labels.shape[1], maps.labels.shape[2])
     num_labels = maps.layout.num_labels
     generator = plain_generator(model, num_labels, size, width, edges=maps.layout.edges).to(device)
+    # Of a diffusion model two steps: all are alike, and a thousand would be for nobody.
+    generator.config, _ = system_of(generator).fewest_passes(generator.config)
     runs: list[Run[Tensor | None]]
     if work == "training":
         runs = [training_run(model, maps, batch_size, width, v.fast, device) for v in chosen]

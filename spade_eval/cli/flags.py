@@ -264,7 +264,7 @@ class ReleasedFlags:
         typer.Option(
             metavar="NAME",
             help="The architecture, checked against the file: spade, pix2pixhd, pix2pixhdpp, crn, "
-            "oasis, clade, sean, pix2pix, cyclegan, unit or munit.",
+            "oasis, clade, sean, pix2pix, cyclegan, unit, munit or sdm.",
             rich_help_panel=RELEASED,
         ),
         WITH_RELEASED,

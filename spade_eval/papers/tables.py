@@ -252,6 +252,7 @@ PAPER_TABLES: dict[str, PaperTable] = {
                 _row("CycleGAN", "cyclegan"),
                 _row("UNIT", "unit"),
                 _row("MUNIT", "munit"),
+                _row("SDM", "sdm"),
             ),
         ),
         PaperTable(

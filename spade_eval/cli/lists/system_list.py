@@ -16,6 +16,8 @@ from spade_eval.models.systems.scaling import network_config
 from spade_eval.models.systems.settings import resolved
 from spade_eval.reports.tables.systems import SystemFacts
 
+_KINDS = {"adam": "Adam", "adamw": "AdamW"}
+
 
 def listed_systems() -> list[SystemFacts]:
     """Return the facts of every publication, in the order of GENERATORS."""
@@ -78,7 +80,9 @@ def _training(system: type[System], preset: Preset, objective: str) -> str:
     if system.whole_steps is not None:
         parts.append(f"{system.whole_steps:,} steps")
     else:
-        decaying = f" + {settings.decay_epochs} decaying" if settings.decay_epochs else ""
+        ways = {optimizer.decay for optimizer in settings.optimizers.values()}
+        word = "fine-tuning" if "fine-tuning" in ways else "decaying"
+        decaying = f" + {settings.decay_epochs} {word}" if settings.decay_epochs else ""
         parts.append(f"{settings.constant_epochs}{decaying} epochs")
     parts.append(f"batch {settings.batch_size}")
     if settings.ema_decay is not None:
@@ -88,7 +92,7 @@ def _training(system: type[System], preset: Preset, objective: str) -> str:
 
 def _rates(optimizers: dict[str, Optimizer]) -> str:
     """Say kind and rate of every update, or the rate once where all share it."""
-    kinds = "/".join(dict.fromkeys(item.kind for item in optimizers.values())).capitalize()
+    kinds = "/".join(dict.fromkeys(_KINDS[item.kind] for item in optimizers.values()))
     rates = {f"{item.rate:g}" for item in optimizers.values()}
     if len(rates) == 1:
         return f"{kinds} {rates.pop()}"

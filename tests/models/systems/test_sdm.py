@@ -215,7 +215,7 @@ def test_without_guidance_the_map_goes_through_the_decoder_once() -> None:
 def test_previews_take_fewer_steps() -> None:
     network = small(sampling_steps=30)
     quick = sampled(network, quick=True)
-    network.config = replace(network.config, sampling_steps=10)
+    network.config = replace(network.config, sampling_steps=10, guidance=1.0)
     assert torch.equal(quick, sampled(network))
     network.config = replace(network.config, sampling_steps=4)
     assert torch.equal(sampled(network), sampled(network, quick=True)), "not more than its own"
