@@ -33,6 +33,7 @@ from spade_eval.scoring.reversal import open_reversal, reversal_job, reversal_nu
 from spade_eval.scoring.scorer import score_together
 from spade_eval.scoring.train_photos import fill_first
 from spade_eval.scoring.values import Value
+from spade_eval.sources.called import CalledGenerator
 from spade_eval.sources.source import RealPhotos, Source
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 from spade_eval.training.generator import train_generator, with_store
@@ -267,7 +268,7 @@ class Benchmark:
 
     def _diversity(self, source: Source) -> list[Value]:
         comparisons, samples = self.recorder.comparisons, self.config.samples
-        if not comparisons or not isinstance(source, SynthesizedByCheckpoint):
+        if not comparisons or not isinstance(source, SynthesizedByCheckpoint | CalledGenerator):
             return []
         world = self.place.world
         return diversity(source, self.dataset, self.count, samples, comparisons, world)

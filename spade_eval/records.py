@@ -51,9 +51,11 @@ class Measurement:
     # Whose images.
     source: str  # row name
     # "real", "oracle", "grey", "label colours", "generator" (trained in this run), "shipped" (with
-    # the suite), "checkpoint", "images" or "cheat".
+    # the suite), "checkpoint", "images", "cheat", "callable" or "program".
     source_kind: str
-    source_sha256: str | None  # of the checkpoint file or of the image folder's content
+    # Of the checkpoint file, of the content of given images, or of what a callable or program made
+    # of the first batch.
+    source_sha256: str | None
     parameters: int | None = None  # of the generator
     # Its multiplications for one image, in convolutions and linear layers as the equations stand.
     multiplications: int | None = None

@@ -15,14 +15,16 @@ from spade_eval.batches import layout_for
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.base import Dataset, HasOracle, require_labelled
 from spade_eval.datasets.numbered_images import lines
-from spade_eval.errors import UserError
+from spade_eval.errors import UserError, lookup
 from spade_eval.models.choices import NoisePer, Sampling, StyleInput, TestMode
 from spade_eval.models.systems.presets import GENERATORS, preset_of
 from spade_eval.models.systems.scaling import network_config
 from spade_eval.models.training.distributed import World
 from spade_eval.progress import tell
 from spade_eval.scoring.networks import ScoringNetworks
+from spade_eval.scoring.stopping import order_of
 from spade_eval.sources.checkpoints import ReleasedOptions, open_generator
+from spade_eval.sources.given import Opens, Split
 from spade_eval.sources.image_files import LABEL_MAP_FOLDER
 from spade_eval.sources.red_team import cheat_classes
 from spade_eval.sources.red_team.base import Cheat, Loot
@@ -68,6 +70,8 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     red_team: bool = False  # the rows of CHEATS as well
     shipped: tuple[str, ...] = ()  # names of baselines, none of which is trained
+    # Images and generators from outside the suite, by row.
+    given: Mapping[str, Opens] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,7 @@ class PlannedRows:
             Row("label colours", {"kind": "label colours"}, lambda: LabelColours(dataset)),
         ]
         given = [*self._folder_rows(request), *self._checkpoint_rows(request)]
+        given += self._given_rows(request)
         styles = request.style_inputs
         rows += self._shipped_rows(request)
         sampling = request.sampling
@@ -133,6 +138,28 @@ class PlannedRows:
             if not all(profile.eight_bit for profile in self.networks.profiles.values()):
                 require_floats(source)  # refused now, not after other rows were scored
             yield Row(name, source.identity, _given(source), keep_images=True)
+
+    def _given_rows(self, request: Request) -> Iterator[Row]:
+        for name, opened in request.given.items():
+            source = opened(self._split(name))
+            if not all(profile.eight_bit for profile in self.networks.profiles.values()):
+                require_floats(source)
+            yield Row(name, source.identity, _given(source), keep_images=True)
+
+    def _split(self, name: str) -> Split:
+        networks = self.networks
+        order = order_of(networks.protocol, networks.count)
+        return Split(
+            name=name,
+            dataset=networks.dataset,
+            count=networks.count,
+            first=order[: networks.protocol.batch_size],
+            device=networks.place.device,
+            seed=networks.config.seed,
+            protocol=networks.protocol,
+            training=networks.train_split,
+            world=networks.place.world,
+        )
 
     def _cheat_rows(self) -> Iterator[Row]:
         loot = self._loot()

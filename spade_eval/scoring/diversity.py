@@ -8,10 +8,12 @@ images of at least 161 pixels a side. What cannot be computed is left out and sa
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
+from torch import Tensor
 
-from spade_eval.datasets.base import Dataset
+from spade_eval.datasets.base import Dataset, Sample
 from spade_eval.errors import as_user_error
 from spade_eval.metrics import metric_classes
 from spade_eval.metrics.base import ScoredSplit, in_order, merged
@@ -31,7 +33,6 @@ from spade_eval.models.training.distributed import ALONE, World
 from spade_eval.progress import followed
 from spade_eval.records import sha256_of_json
 from spade_eval.scoring.values import Value, computed
-from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 from spade_eval.weights import (
     ALEXNET,
     LPIPS_LINEAR,
@@ -81,8 +82,20 @@ def open_comparisons(size: Size, weights_dir: Path, device: torch.device) -> lis
     return comparisons
 
 
+class Sampled(Protocol):
+    """A source that makes several images of one label map."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def device(self) -> torch.device: ...
+    def samples(self, index: int, sample: Sample, count: int) -> Tensor:
+        """Make (count, 3, H, W) uint8."""
+        ...
+
+
 def diversity(
-    source: SynthesizedByCheckpoint,
+    source: Sampled,
     dataset: Dataset,
     count: int,
     num_samples: int,

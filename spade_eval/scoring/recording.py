@@ -20,6 +20,7 @@ from spade_eval.scoring.reversal import Reversal
 from spade_eval.scoring.scorer import Scores
 from spade_eval.scoring.stopping import notes_of_rule
 from spade_eval.scoring.values import Value, measurements, with_provenance
+from spade_eval.sources.called import CalledGenerator
 from spade_eval.sources.source import Source
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 from spade_eval.workplace import Workplace
@@ -180,4 +181,6 @@ def _name_of(job: Job) -> str:
 
 def _speed(source: Source) -> float | None:
     """Images a second of a generator; None where images are given."""
-    return source.images_per_second if isinstance(source, SynthesizedByCheckpoint) else None
+    if isinstance(source, SynthesizedByCheckpoint | CalledGenerator):
+        return source.images_per_second
+    return None

@@ -129,7 +129,12 @@ class SynthesizedFolder:
             **self.identity,
             "file_format": self.folder.file_formats(),
         }
-        self.notes = (*_notes_of_style(name, style_input), *self._notes_of_numbers())
+        self.notes = (*notes_of_stated_style(name, style_input), *self._notes_of_numbers())
+
+    @property
+    def eight_bit(self) -> str:
+        """Say what holds 8 bits alone; sources of floats have no such property, or an empty one."""
+        return f"{self.folder.directory} holds 8-bit images"
 
     def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
         return _unit_range([self.folder[index] for index in indices])
@@ -147,10 +152,10 @@ class SynthesizedFolder:
 
 def require_floats(source: Source) -> None:
     """Refuse images that were never anything but 8 bit, for profiles that score floats."""
-    if isinstance(source, SynthesizedFolder):
+    if held := getattr(source, "eight_bit", ""):
         raise UserError(
-            f"{source.name}: {source.folder.directory} holds 8-bit images, but this FID profile "
-            "scores a generator's floats; choose another --fid-profile, or give the checkpoint"
+            f"{source.name}: {held}, but this FID profile scores a generator's floats; choose "
+            "another --fid-profile, or give the checkpoint"
         )
 
 
@@ -159,7 +164,8 @@ def _unit_range(images: Sequence[NDArray[np.uint8]]) -> Tensor:
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
 
 
-def _notes_of_style(name: str, style_input: StyleInput | None) -> tuple[str, ...]:
+def notes_of_stated_style(name: str, style_input: StyleInput | None) -> tuple[str, ...]:
+    """Return what a user's images must say of the style that somebody states, or nobody."""
     if style_input is None:
         return (
             f"{name}: its style input is not stated; say --style-input {name}=none, random or "
