@@ -51,22 +51,29 @@ def write_comparisons(
     texts = []
     lines: list[PlainRow] = []
     for subject in subjects:
-        group = _group_with([subject, *baselines], run)
+        group = group_with([subject, *baselines], run)
         comparison = compare(group, subject, baselines, run_folder)
         folder = run_folder / "compare" / re.sub(r"[^A-Za-z0-9._+-]+", "-", subject)
         written, plots = write_comparison(comparison, folder)
-        scores_of_all = group_sections([group], uncertainties_of([group], [run.folder]))
-        page = ReportData(
-            title=run.name,
-            runs=(run,),
-            sections=(comparison_section(comparison), *scores_of_all),
-            plots=tuple(plots),
-        )
+        page = comparison_page(comparison, group, run, plots)
         paths += [*written.paths, *write_page(page, folder / "html")]
         texts.append(written.text)
         frame = differences_frame(comparison).assign(row=subject)
         lines += frame.astype(object).where(frame.notna(), None).to_dict("records")
     return RunReport(tuple(paths), "\n\n".join(texts), comparisons=tuple(lines))
+
+
+def comparison_page(
+    comparison: Comparison, group: ProtocolGroup, run: RunData, plots: Sequence[Plot]
+) -> ReportData:
+    """Return what the page of a comparison shows, the scores of all rows below it."""
+    scores_of_all = group_sections([group], uncertainties_of([group], [run.folder]))
+    return ReportData(
+        title=run.name,
+        runs=(run,),
+        sections=(comparison_section(comparison), *scores_of_all),
+        plots=tuple(plots),
+    )
 
 
 def compared_images(
@@ -78,13 +85,13 @@ def compared_images(
         pair
         for subject in subjects
         for pair in compare(
-            _group_with([subject, *baselines], run), subject, baselines, run_folder
+            group_with([subject, *baselines], run), subject, baselines, run_folder
         ).pairs
     ]
     return list(dict.fromkeys(item.name for pair in pairs for item in pair.images))
 
 
-def _group_with(names: Sequence[str], run: RunData) -> ProtocolGroup:
+def group_with(names: Sequence[str], run: RunData) -> ProtocolGroup:
     """Return the group of the one protocol under which all of these rows were scored."""
     missing: list[str] = []
     for group in run.groups:
@@ -102,8 +109,6 @@ def write_comparison(comparison: Comparison, folder: Path) -> tuple[RunReport, l
     """Write `comparison.md`, `.tex`, three CSV files and the figures into a folder."""
     plots = _plots(comparison, folder)
     tables = list(_tables(comparison, folder))
-    text = "\n\n".join([comparison.title, *(f"{t.title}\n\n{as_text(t)}" for t in tables)])
-    text = "\n".join([text, *(f"Note: {note}" for note in comparison.notes)])
     page = [f"# {markdown_escaped(comparison.title)}", *(as_markdown(table) for table in tables)]
     page += [f"![{markdown_escaped(plot.title)}]({plot.png.name})" for plot in plots]
     page.append("\n".join(f"- {markdown_escaped(note)}" for note in comparison.notes))
@@ -117,7 +122,14 @@ def write_comparison(comparison: Comparison, folder: Path) -> tuple[RunReport, l
         write_csv(classes_frame(comparison), folder / "classes.csv"),
         write_csv(images_frame(comparison), folder / "images.csv"),
     ]
-    return RunReport((*paths, *files_of(plots)), text), plots
+    return RunReport((*paths, *files_of(plots)), comparison_text(comparison, folder)), plots
+
+
+def comparison_text(comparison: Comparison, folder: Path | None = None) -> str:
+    """Write a comparison as it is printed."""
+    tables = [f"{table.title}\n\n{as_text(table)}" for table in _tables(comparison, folder)]
+    text = "\n\n".join([comparison.title, *tables])
+    return "\n".join([text, *(f"Note: {note}" for note in comparison.notes)])
 
 
 def differences_frame(comparison: Comparison) -> pd.DataFrame:
@@ -171,7 +183,7 @@ def _plots(comparison: Comparison, folder: Path) -> list[Plot]:
     return plots
 
 
-def _tables(comparison: Comparison, folder: Path) -> Iterator[Table]:
+def _tables(comparison: Comparison, folder: Path | None) -> Iterator[Table]:
     """Yield tables for print: of classes and images the largest differences, won and lost apart."""
     for pair in comparison.pairs:
         yield difference_table(pair)

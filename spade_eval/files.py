@@ -28,6 +28,16 @@ def lfs_pointer(path: Path) -> str:
     return ""
 
 
+def require_folder_name(what: str, name: str) -> None:
+    """Refuse a name of a row that no folder, page or shell should have; `what` is the culprit."""
+    plain = all(character.isalnum() or character in "._- +" for character in name)
+    if not name or not plain or name.startswith("."):
+        raise UserError(
+            f"{what}: the name {name!r} becomes a folder; expected letters, digits, '.', '_', '-', "
+            "'+' or spaces, not starting with a dot"
+        )
+
+
 def is_writable(folder: Path) -> bool:
     """Return whether files can be made in a folder; one that is not there yet can be made."""
     return os.access(folder, os.W_OK) or not folder.exists()

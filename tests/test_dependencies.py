@@ -25,7 +25,7 @@ NEEDED_BY = {
     "mmcv-lite": "mmseg",
     "tensorboard": "torch.utils.tensorboard",
 }
-COME_ALONG = {"markupsafe": "jinja2", "cv2": "mmengine"}
+COME_ALONG = {"markupsafe": "jinja2", "cv2": "mmengine", "typing_extensions": "torch"}
 
 
 def declared() -> dict[str, list[str]]:

@@ -46,7 +46,7 @@ class Periodic:
     """
 
     every: int
-    action: Callable[[int], None]  # given the number of steps done
+    action: Callable[[int], object]  # given the number of steps done
 
 
 @dataclass(frozen=True, kw_only=True)

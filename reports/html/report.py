@@ -5,13 +5,17 @@ Style, script and data stand inside `index.html`; pictures lie beside it. Nothin
 nothing else is ever asked for: the page's own Content-Security-Policy forbids every other address.
 """
 
+import base64
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from spade_eval.errors import UserError
+from spade_eval.files import replaced
 from spade_eval.reports.html.details import Details
 from spade_eval.reports.html.figures import write_figures
 from spade_eval.reports.html.galleries import galleries, link_images
@@ -37,6 +41,34 @@ def write_html(report: ReportData, folder: Path) -> list[Path]:
         (fresh / PAGE).write_bytes(page.encode())
     plots = [folder / name for figure in figures for name in (figure.light, figure.dark)]
     return [folder / PAGE, *plots]
+
+
+def write_single_file(report: ReportData, path: Path) -> Path:
+    """Write the page as one file: figures inside, no gallery of images; returns the path."""
+    with tempfile.TemporaryDirectory(prefix="spade-eval-page-") as scratch:
+        figures = [
+            replace(
+                figure,
+                light=_inside(Path(scratch) / figure.light),
+                dark=_inside(Path(scratch) / figure.dark),
+            )
+            for figure in write_figures(report.plots, Path(scratch))
+        ]
+    page = rendered(report, figures, [], Details(report.runs))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replaced(path) as temporary:
+            temporary.write_bytes(page.encode())
+    except OSError as error:
+        raise UserError(
+            f"{path}: the page cannot be written ({error.strerror or error}); name another file"
+        ) from error
+    return path
+
+
+def _inside(picture: Path) -> str:
+    """Return a drawing as the address that holds it."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(picture.read_bytes()).decode()}"
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from spade_eval.cli.console.paths import Kind, checked, require
 from spade_eval.cli.console.surroundings import with_home
 from spade_eval.cli.console.topics import DATA, PLACE, PROCESSES, SCORING, TRAINING
 from spade_eval.errors import UserError
+from spade_eval.files import require_folder_name
 
 if TYPE_CHECKING:
     from spade_eval.config import RunConfig
@@ -193,73 +194,12 @@ def weights_dir_or_default(given: Path | None) -> Path:
     return folder
 
 
-def run_config(
-    dataset: str,
-    budget: str,
-    seed: int,
-    size: str | None,
-    segmenter: str | Sequence[str] | None = None,
-    filled_weights: bool = False,
-    fid_profile: str | None = None,
-    features: Sequence[str] | None = None,
-    samples: int = 0,
-    profile: str | None = None,
-    synthesis_precision: str = "float32",
-    until: str | None = None,
-    **changes: Any,
-) -> "RunConfig":
-    """Return the configuration that flags describe; `changes` are fields of the budget.
+def run_config(dataset: str, budget: str, seed: int, size: str | None, **flags: Any) -> "RunConfig":
+    """Return the configuration that flags describe, as `spade_eval.api.settings.configured`."""
+    from spade_eval.api.settings import configured
 
-    Of several segmenters the first one decides the profile.
-    """
-    from spade_eval.config import PRECISIONS, RunConfig, budget_for
-    from spade_eval.errors import lookup
-    from spade_eval.protocol import further_protocol, profile_name, protocol_for
-
-    first, *further = _each_once([segmenter] if isinstance(segmenter, str) else segmenter or [None])
-    name = profile_name(profile, dataset, first)
-    protocol = protocol_for(name, dataset, first, fid_profile, until)
-    if until is not None and samples:
-        raise UserError(
-            f"--samples {samples} with --until {until}: diversity is measured on the whole split; "
-            "leave one of them out"
-        )
-    if until is not None and further:
-        raise UserError(
-            f"--segmenter {further[0]} with --until {until}: each of several segmenters would stop "
-            "elsewhere; give one, or leave --until out"
-        )
-    for name_of_other in further:
-        further_protocol(protocol, dataset, str(name_of_other))  # refused now
-    pixels = protocol.size if size is None else parse_size(size)
-    changed = budget_for(dataset, budget, size=pixels, **changes)
-    return RunConfig(
-        dataset=dataset,
-        profile=name,
-        budget_name=budget,
-        budget=changed,
-        seed=seed,
-        segmenter=first,
-        further_segmenters=tuple(map(str, further)),
-        filled_weights=filled_weights,
-        fid_profile=fid_profile,
-        until=protocol.until or None,
-        features=feature_networks(features or ()),
-        samples=samples,
-        synthesis_precision=lookup(PRECISIONS, synthesis_precision, "precision"),
-    )
-
-
-def feature_networks(names: Sequence[str]) -> tuple[str, ...]:
-    """Return those of --features, each once; `UserError` for others."""
-    if not names:
-        return ()
-    from spade_eval.errors import lookup
-    from spade_eval.scoring.feature_networks import FEATURES
-
-    for name in names:
-        lookup(FEATURES, name, "feature network of --features")
-    return tuple(dict.fromkeys(names))
+    pixels = None if size is None else parse_size(size)
+    return configured(dataset, budget, seed, pixels, **flags)
 
 
 def red_team_segmenters(
@@ -277,14 +217,6 @@ def red_team_segmenters(
             f"segmenter; leave --profile out and expect one of {', '.join(ARCHITECTURES)}"
         )
     return names
-
-
-def _each_once(names: Sequence[str | None]) -> list[str | None]:
-    if len(set(names)) < len(names):
-        raise UserError(
-            f"--segmenter: {', '.join(map(str, names))} holds a name twice; expected each once"
-        )
-    return list(names)
 
 
 def workplace(
@@ -398,13 +330,7 @@ def named_paths(flag: str, pairs: Sequence[str], kind: Kind) -> dict[str, Path]:
             raise UserError(f"{flag} {pair!r}: expected NAME=PATH, for example {flag} mine=folder")
         if name in named:
             raise UserError(f"{flag}: the name {name!r} is given twice; expected different names")
-        if not all(character.isalnum() or character in "._- +" for character in name) or (
-            name.startswith(".")
-        ):
-            raise UserError(
-                f"{flag} {pair!r}: the name {name!r} becomes a folder; expected letters, digits, "
-                "'.', '_', '-', '+' or spaces, not starting with a dot"
-            )
+        require_folder_name(f"{flag} {pair!r}", name)
         named[name] = Path(path)
         require(flag, named[name], kind)
     return named

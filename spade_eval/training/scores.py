@@ -24,6 +24,7 @@ from spade_eval.models.inputs import Inputs, Noise
 from spade_eval.models.training.precision import tf32
 from spade_eval.models.training.trainer import Trainer
 from spade_eval.scoring.scorer import Scorer
+from spade_eval.sources.source import Source
 from spade_eval.training.callbacks import continued
 
 BEST = "best-"
@@ -74,14 +75,15 @@ class ScoreLog:
         self,
         path: Path,
         scores: PeriodicScores,
-        source: Callable[[Scorer], "InTraining"],
+        source: Callable[[Scorer], Source],
         keep: Keep,
     ) -> None:
         self.path, self.scores, self.source, self.keep = path, scores, source, keep
         self._best: float | None = None
         self._is_first = True
 
-    def __call__(self, step: int) -> None:
+    def __call__(self, step: int) -> dict[str, Any]:
+        """Score now; returns the line that it writes."""
         if self._is_first:
             self._continue(step)
         values = self._score()
@@ -92,6 +94,7 @@ class ScoreLog:
         line = {"step": step, "rule": self.scores.rule, **values}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+        return line
 
     def _continue(self, step: int) -> None:
         self._is_first = False

@@ -77,8 +77,8 @@ def bench_score(
         ways = _ways(way, world)
         # A segmenter that nobody has trained yet takes as long as a trained one.
         config = options.run_config(
-            dataset, "default", 0, size, segmenter, filled_weights, fid_profile, profile=profile,
-            segmenter_steps=1,
+            dataset, "default", 0, size, segmenter=segmenter, filled_weights=filled_weights,
+            fid_profile=fid_profile, profile=profile, segmenter_steps=1,
         )  # fmt: skip
         rows: list[Row] = []
         for count in images or [100]:
