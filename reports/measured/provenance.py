@@ -68,7 +68,12 @@ _BUDGET_FLAGS = {
     "val_limit": "--limit",
 }
 _BUDGET_SWITCHES = {"channels_last": "--channels-last", "one_synthesis": "--one-synthesis"}
-_OWN_FILES = {"checkpoint": ("--checkpoint", "FILE"), "images": ("--images", "DIR")}
+_OWN_FILES = {
+    "checkpoint": ("--checkpoint", "FILE"),
+    "images": ("--images", "DIR"),
+    "callable": ("--generator", "MODULE:FACTORY"),
+    "program": ("--generator", "COMMAND"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)

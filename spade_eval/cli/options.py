@@ -2,18 +2,24 @@
 """Single flags that commands share, and what flags mean together."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spade_eval.cli.console.conditions import ON_GENERATORS, WITH_FILES, WITH_MAPS
+from spade_eval.cli.console.conditions import (
+    ON_GENERATORS,
+    OUTSIDE_STUDIES,
+    WITH_FILES,
+    WITH_GENERATOR,
+    WITH_MAPS,
+)
 from spade_eval.cli.console.output import current
 from spade_eval.cli.console.paths import Kind, checked, require
 from spade_eval.cli.console.surroundings import with_home
-from spade_eval.cli.console.topics import DATA, PLACE, PROCESSES, SCORING, TRAINING
+from spade_eval.cli.console.topics import DATA, PLACE, PROCESSES, ROWS, SCORING, TRAINING
 from spade_eval.errors import UserError
 from spade_eval.files import require_folder_name
 
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     from spade_eval.models.choices import StyleInput
     from spade_eval.models.training.distributed import World
     from spade_eval.sources.checkpoints import ReleasedOptions
+    from spade_eval.sources.given import Opens
     from spade_eval.workplace import Workplace
 
 FEW_IMAGES = "16"  # as many as `Workplace` keeps, which would import torch
@@ -161,6 +168,27 @@ WeightsDir = Annotated[
         callback=checked("folder"),
     ),
 ]
+Generators = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--generator",
+        metavar="NAME=MODULE:FACTORY|COMMAND",
+        help="Score any generator: a function of yours that returns one (see docs/python.md), or a "
+        'program started for each batch, as mine="./synthesize {label} {out}". Repeatable.',
+        rich_help_panel=ROWS,
+    ),
+    OUTSIDE_STUDIES,
+]
+GeneratorTimeout = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        min=0.1,
+        help="That a batch of a --generator may take.",
+        rich_help_panel=ROWS,
+    ),
+    WITH_GENERATOR,
+]
 GPUs = Annotated[
     int | None,
     typer.Option(
@@ -298,7 +326,7 @@ def style_inputs(pairs: Sequence[str], rows: Sequence[str]) -> "dict[str, StyleI
         if name not in rows:
             raise UserError(
                 f"--style-input {pair!r}: expected NAME=STYLE with a NAME of --images, "
-                f"--checkpoint or --model ({', '.join(rows) or 'there is none'})"
+                f"--checkpoint, --generator or --model ({', '.join(rows) or 'there is none'})"
             )
         stated[name] = lookup(known, style, "style input")
     return stated
@@ -322,15 +350,43 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def named_paths(flag: str, pairs: Sequence[str], kind: Kind) -> dict[str, Path]:
-    """Parse NAME=PATH flags; a name becomes a row and a folder, so it has no path characters."""
-    named: dict[str, Path] = {}
+    """Parse NAME=PATH flags; `UserError` where another kind of thing stands at a path."""
+    named = {name: Path(path) for name, path in named_values(flag, pairs, "PATH", "folder").items()}
+    for path in named.values():
+        require(flag, path, kind)
+    return named
+
+
+def named_values(flag: str, pairs: Sequence[str], what: str, example: str) -> dict[str, str]:
+    """Parse NAME=VALUE flags; a name becomes a row and a folder, so it has no path characters."""
+    named: dict[str, str] = {}
     for pair in pairs:
-        name, separator, path = pair.partition("=")
-        if not (separator and name and path):
-            raise UserError(f"{flag} {pair!r}: expected NAME=PATH, for example {flag} mine=folder")
+        name, separator, value = pair.partition("=")
+        if not (separator and name and value):
+            raise UserError(
+                f"{flag} {pair!r}: expected NAME={what}, for example {flag} mine={example}"
+            )
         if name in named:
             raise UserError(f"{flag}: the name {name!r} is given twice; expected different names")
         require_folder_name(f"{flag} {pair!r}", name)
-        named[name] = Path(path)
-        require(flag, named[name], kind)
+        named[name] = value
     return named
+
+
+def generator_specs(pairs: Sequence[str]) -> dict[str, str]:
+    """Parse the flags of --generator: who makes the images of each row, in the user's words."""
+    return named_values("--generator", pairs, "MODULE:FACTORY", "package.module:factory")
+
+
+def generators(
+    specs: Mapping[str, str], seconds: float | None, styles: "Mapping[str, StyleInput]"
+) -> "dict[str, Opens]":
+    """Return what opens these rows; nothing of theirs is imported or started yet."""
+    if not specs:
+        return {}
+    from spade_eval.sources.factories import generator_row
+
+    return {
+        name: generator_row(name, spec, seconds, styles.get(name, "none"))
+        for name, spec in specs.items()
+    }

@@ -39,7 +39,9 @@ class CalledGenerator:
         kind: str = "callable",
         style_input: StyleInput = "none",
         time_limit: float | None = None,
+        about: str = "a function outside this suite",
     ) -> None:
+        self.about = about
         self.name, self.generator, self.split = split.name, generator, split
         self.value_range, self.time_limit = value_range, time_limit
         self.device = _device_of(generator) or split.device
@@ -67,9 +69,8 @@ class CalledGenerator:
     def notes(self) -> tuple[str, ...]:
         """Sentences below a table with this row."""
         notes = [
-            f"{self.name}: images of a function outside this suite, of which its first "
-            f"{len(self._first)} images are known by their hash, and values in {self.value_range} "
-            "as declared."
+            f"{self.name}: images of {self.about}, which is known by the hash of its first "
+            f"{len(self._first)} images; values in {self.value_range} as declared."
         ]
         if isinstance(self.generator, nn.Module) and self.generator.training:
             notes.append(

@@ -116,6 +116,8 @@ class RowFlags:
         ),
         WITHOUT_TABLE,
     ] = None
+    generator: options.Generators = None
+    generator_timeout: options.GeneratorTimeout = None
     red_team: Annotated[
         bool,
         typer.Option(
@@ -226,17 +228,21 @@ class ScoredFlags:
         files = options.named_paths("--checkpoint", rows.checkpoint or (), "file")
         models = (rows.train or rows.model) if models is None else models
         named = [name for name in models or () if name != REFERENCES]
+        specs = options.generator_specs(rows.generator or ())
+        known = [*folders, *files, *named, *specs]
+        styles = options.style_inputs(self.style_input or (), known)
         return Request(
             FIRST_THREE if models is None else tuple(named),
             files,
             folders,
             options.released_options(**vars(self.released)),
-            options.style_inputs(self.style_input or (), [*folders, *files, *named]),
+            styles,
             self.noise_per.value,
             None if self.test_mode is None else self.test_mode.value,
             Sampling(steps=self.sampling_steps, guidance=self.guidance),
             rows.red_team,
             tuple(shipped),
+            options.generators(specs, rows.generator_timeout, styles),
         )
 
     def config(self, run: RunFlags, budget: BudgetFlags, *, red_team: bool = False) -> "RunConfig":
@@ -357,7 +363,7 @@ def _measure(
     with options.processes(context, device=asked.place.device, **vars(asked.processes)) as world:
         config = asked.config(run, budget, red_team=rows.red_team)
         request = asked.request(rows)
-        given = (*request.checkpoints, *request.images)
+        given = (*request.checkpoints, *request.images, *request.given)
         compared = comparing(rows.compare, rows.more_baselines, given, rows.train or rows.model)
         chosen = chosen_rows(config, rows.model, rows.train, compared, given)
         request = asked.request(rows, chosen.models, tuple(chosen.shipped))

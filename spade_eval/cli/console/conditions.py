@@ -68,6 +68,7 @@ WITH_SAMPLING = Effect(
     "with a checkpoint or a diffusion model",
     lambda values: any(_files(values)) or _has_diffusion(values),
 )
+WITH_GENERATOR = Effect("with --generator", lambda values: bool(values.get("generator")))
 WITH_RELEASED = Effect("with a released file", _has_released)
 WITH_FILES = Effect(
     "with a dataset of files",
@@ -89,7 +90,9 @@ BESIDE_SHIPPED = Effect(
 ON_SLURM = Effect("with --launcher slurm", lambda values: _plain(values, "launcher") == "slurm")
 WITH_ROWS = Effect(
     "with folders of images, checkpoints or named models",
-    lambda values: any(values.get(name) for name in ("images", "checkpoint", "model", "train")),
+    lambda values: any(
+        values.get(name) for name in ("images", "checkpoint", "generator", "model", "train")
+    ),
     among="model",  # of other commands all rows are given
 )
 ON_GENERATORS = Effect("for generators", _is_generator, among="what")
