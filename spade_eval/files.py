@@ -17,6 +17,7 @@ from pathlib import Path
 from spade_eval.errors import UserError
 from spade_eval.progress import tell
 
+_LONGEST_ROW = 200  # bytes of the name of a row, behind which hashes and endings stand in files
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
@@ -31,10 +32,10 @@ def lfs_pointer(path: Path) -> str:
 def require_folder_name(what: str, name: str) -> None:
     """Refuse a name of a row that no folder, page or shell should have; `what` is the culprit."""
     plain = all(character.isalnum() or character in "._- +" for character in name)
-    if not name or not plain or name.startswith("."):
+    if not name or not plain or name.startswith(".") or len(name.encode()) > _LONGEST_ROW:
         raise UserError(
-            f"{what}: the name {name!r} becomes a folder; expected letters, digits, '.', '_', '-', "
-            "'+' or spaces, not starting with a dot"
+            f"{what}: the name {name!r:.100} becomes a folder; expected letters, digits, '.', '_', "
+            f"'-', '+' or spaces, at most {_LONGEST_ROW} bytes, not starting with a dot"
         )
 
 
