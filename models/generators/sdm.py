@@ -53,8 +53,8 @@ class SDMGenerator(nn.Module):
                 )
             if not 2 <= self.sampling_steps <= self.training_steps:
                 raise ValueError(
-                    f"{self.sampling_steps} sampling steps, expected 2 to {self.training_steps}, "
-                    "the steps of the training"
+                    f"sampling_steps is {self.sampling_steps}, expected 2 to "
+                    f"{self.training_steps}, the steps of the training"
                 )
             if not 0 <= self.guidance <= LARGEST_GUIDANCE:
                 raise ValueError(
