@@ -26,6 +26,7 @@ FOLDERS = {
     *("data label target", "stats make images", "bench generator maps", "bench plot out"),
     *("bench generator instances", "data export target", "figures noise out"),
     *("validate intervals population", "validate intervals out"),
+    *("validate stopping population", "validate stopping out"),
     *("data photos folder", "data photos out", "baselines ship runs"),
 }
 COMMANDS = typer.main.get_command(app)  # made once: `main` makes it each time
