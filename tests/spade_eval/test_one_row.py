@@ -150,7 +150,17 @@ def test_its_memory_is_counted_by_its_updates(benchmark_in: Make) -> None:
 # Data that names rows: what a paper's table compares, and what a plain run takes.
 TABLES = {"spade_eval/papers/tables.py", "spade_eval/config.py", "models/systems/presets.py"}
 # Words that are also names of label layouts, profiles, methods or norms, or of a record's field.
-WORDS = {"spade", "concat", "pix2pixhd", "pix2pixhdpp", "oasis", "clade", "clade_icpe", "unit", "sdm"}
+WORDS = {
+    "spade",
+    "concat",
+    "pix2pixhd",
+    "pix2pixhdpp",
+    "oasis",
+    "clade",
+    "clade_icpe",
+    "unit",
+    "sdm",
+}
 OWN_ROOMS = ("models/systems/", "models/generators/")
 
 
