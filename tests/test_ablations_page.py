@@ -20,6 +20,7 @@ COMMANDS = [
 ]
 BLOCKS = (
     "pilots",
+    "miniature",
     "perceptual",
     "table3",
     "table4",
