@@ -10,7 +10,9 @@ SettingSet = Literal["paper", "release"]
 Precision = Literal["float32", "bf16", "fp16"]
 """In which numbers a network computes; losses, weights and optimizers stay in float32."""
 
-PerceptualNetwork = Literal["vgg19", "vgg16", "lite0", "in-domain", "none"]
+PerceptualNetwork = Literal[
+    "vgg19", "vgg16", "lite0", "lite0-fine", "lite0-coarse", "lite0-rising", "in-domain", "none"
+]
 """Whose features a perceptual loss compares: the paper's network, a stand-in, or nobody's."""
 
 StyleInput = Literal[

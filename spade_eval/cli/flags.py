@@ -72,6 +72,9 @@ class PerceptualNetworks(str, Enum):
     vgg19 = "vgg19"
     vgg16 = "vgg16"
     lite0 = "lite0"
+    lite0_fine = "lite0-fine"
+    lite0_coarse = "lite0-coarse"
+    lite0_rising = "lite0-rising"
     in_domain = "in-domain"
     none = "none"
 
@@ -87,8 +90,10 @@ TrainingSettings = Annotated[
 Perceptual = Annotated[
     PerceptualNetworks | None,
     typer.Option(
-        help="Whose features the perceptual loss compares [default: vgg19 (MUNIT, UNIT: vgg16) "
-        "where its weights are, else lite0 where the extra `features` is installed, else none].",
+        metavar="vgg19|vgg16|lite0|in-domain|none",
+        help="Whose features the perceptual loss compares (or lite0-fine, lite0-coarse or "
+        "lite0-rising, for its pilot) [default: vgg19 (MUNIT, UNIT: vgg16) where its weights are, "
+        "else lite0 where the extra `features` is installed, else none].",
         rich_help_panel=TRAINING,
     ),
     ON_GENERATORS,

@@ -44,7 +44,8 @@ def notes_of_scores(dataset: str, scores: Scores) -> list[str]:
 
 def notes_of_training(perceptual: str | None, distances: Sequence[Distance]) -> list[str]:
     """Return what a row was trained with that the distances of its images look at, too."""
-    if perceptual == "lite0" and any(item.kind.startswith("lite0") for item in distances):
+    looked_at = any(distance.kind.startswith("lite0") for distance in distances)
+    if looked_at and perceptual is not None and perceptual.startswith("lite0"):
         return [
             "trained with the features of EfficientNet-Lite0, so the distance of these features is "
             "suspect"

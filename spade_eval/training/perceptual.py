@@ -10,10 +10,11 @@ from spade_eval.errors import UserError
 from spade_eval.models.checkpoints.safe_load import load_tensors
 from spade_eval.models.choices import PerceptualNetwork
 from spade_eval.models.losses.perceptual import (
+    LITE0_SHARES,
     EnlargedLite0,
     PerceptualLoss,
-    equal_weights,
     lite0_loss,
+    weights_of_shares,
 )
 from spade_eval.models.losses.vgg19 import ALL, vgg16_trunk, vgg19_trunk
 from spade_eval.models.systems.base import System
@@ -21,17 +22,27 @@ from spade_eval.scoring.in_domain import SHIPPED, open_in_domain
 from spade_eval.segmenters.in_domain import InDomainNetwork, InDomainSegmenter
 from spade_eval.weights import LITE0, VGG16, VGG19, WeightFile, installed, is_installed
 
-_FILES: dict[PerceptualNetwork, WeightFile] = {"vgg19": VGG19, "vgg16": VGG16, "lite0": LITE0}
+_FILES: dict[str, WeightFile] = {
+    "vgg19": VGG19,
+    "vgg16": VGG16,
+    **dict.fromkeys(LITE0_SHARES, LITE0),
+}
 # The networks of the papers, each the one of some methods: parts that their losses look through.
 _TRUNKS: dict[PerceptualNetwork, Callable[[], nn.Module]] = {
     "vgg19": lambda: vgg19_trunk(ALL),
     "vgg16": vgg16_trunk,
 }
+_OF_LITE0 = (
+    "trained with EfficientNet-Lite0 in the place of VGG-19 in the perceptual loss, which so is "
+    "not the paper's"
+)
 # What a row must never be shown without.
-_NOTES: dict[PerceptualNetwork, str] = {
+_NOTES: dict[str, str] = {
     "none": "trained without the perceptual loss",
-    "lite0": "trained with EfficientNet-Lite0 in the place of VGG-19 in the perceptual loss, which "
-    "so is not the paper's",
+    **{
+        name: _OF_LITE0 if name == "lite0" else f"{_OF_LITE0}; blocks {', '.join(map(str, blocks))}"
+        for name, blocks in LITE0_SHARES.items()
+    },
     "in-domain": "trained with the in-domain segmenter in the place of VGG-19 in the perceptual "
     "loss: its own mIoU of these images is suspect",
 }
@@ -83,7 +94,7 @@ def measure_of(
         segmenter, _ = open_in_domain(SHIPPED[dataset])
         return _in_domain_loss(segmenter)
     weights = load_tensors(installed(_FILES[network], weights_dir))
-    return system.measure(weights) if network in _TRUNKS else lite0_loss(weights)
+    return system.measure(weights) if network in _TRUNKS else lite0_loss(weights, network)
 
 
 def without_content(network: PerceptualNetwork, system: type[System]) -> nn.Module | None:
@@ -91,15 +102,16 @@ def without_content(network: PerceptualNetwork, system: type[System]) -> nn.Modu
     if network in _TRUNKS:
         trunk = _TRUNKS[network]().state_dict()
         return system.measure({f"features.{name}": tensor for name, tensor in trunk.items()})
-    if network == "lite0":
-        return lite0_loss(EnlargedLite0().state_dict())
+    if network in LITE0_SHARES:
+        return lite0_loss(EnlargedLite0().state_dict(), network)
     if network == "in-domain":
         return _in_domain_loss(InDomainSegmenter(InDomainSegmenter.Config(num_classes=1)))
     return None
 
 
 def _in_domain_loss(segmenter: InDomainNetwork) -> PerceptualLoss:
-    return PerceptualLoss(_Stages(segmenter), equal_weights(_IN_DOMAIN_DISTANCES))
+    equal = [1 / len(_IN_DOMAIN_DISTANCES)] * len(_IN_DOMAIN_DISTANCES)
+    return PerceptualLoss(_Stages(segmenter), weights_of_shares(equal, _IN_DOMAIN_DISTANCES))
 
 
 class _Stages(nn.Module):

@@ -13,7 +13,7 @@ from spade_eval.errors import UserError
 from spade_eval.models.checkpoints.safe_load import load_tensors
 from spade_eval.models.losses.domain_invariant import DomainInvariantLoss
 from spade_eval.models.losses.efficientnet_lite0 import EfficientNetLite0
-from spade_eval.models.losses.perceptual import OF_DIFFERENT_PHOTOS, PerceptualLoss
+from spade_eval.models.losses.perceptual import LITE0_SHARES, OF_DIFFERENT_PHOTOS, PerceptualLoss
 from spade_eval.models.systems.conditional_gan import ConditionalGAN
 from spade_eval.models.systems.crn import CRN
 from spade_eval.models.systems.presets import GENERATORS
@@ -23,9 +23,9 @@ from spade_eval.weights import LITE0, VGG16, VGG19, installed, is_installed
 SPADE = GENERATORS["spade"].system
 
 
-@pytest.fixture(params=["lite0", "in-domain"])
+@pytest.fixture(params=[*LITE0_SHARES, "in-domain"])
 def loss(request: pytest.FixtureRequest, tmp_path: Path) -> PerceptualLoss:
-    if request.param == "lite0" and not is_installed(LITE0, tmp_path):
+    if request.param in LITE0_SHARES and not is_installed(LITE0, tmp_path):
         pytest.skip("the extra `features` is not installed")
     measure = perceptual.measure_of(request.param, ConditionalGAN, "scenes", tmp_path)
     assert isinstance(measure, PerceptualLoss)
@@ -78,17 +78,20 @@ def test_what_is_missing_is_refused(tmp_path: Path) -> None:
 def test_each_stand_in_is_named_in_the_row() -> None:
     assert perceptual.notes("vgg19") == ()
     assert "EfficientNet-Lite0" in perceptual.notes("lite0")[0]
+    assert perceptual.notes("lite0-coarse")[0].endswith("; blocks 10, 15")
     assert "suspect" in perceptual.notes("in-domain")[0]
 
 
-def test_different_photos_are_as_far_apart_as_stated(loss: PerceptualLoss, photos: Tensor) -> None:
+def test_different_photos_are_as_far_apart_as_stated(
+    loss: PerceptualLoss, photos: Tensor, request: pytest.FixtureRequest
+) -> None:
     """The constants are means over 256 pairs; of 64 pairs, 6% is three standard errors."""
     distance = loss(photos, photos.roll(1, 0)).item()
     assert distance == pytest.approx(OF_DIFFERENT_PHOTOS, rel=0.06)
-    shares = loss.per_layer(photos, photos.roll(1, 0)) * torch.tensor(loss.weights)
-    assert shares.tolist() == pytest.approx(
-        [OF_DIFFERENT_PHOTOS / len(shares)] * len(shares), rel=0.1
-    )
+    found = loss.per_layer(photos, photos.roll(1, 0)) * torch.tensor(loss.weights)
+    shares = LITE0_SHARES.get(request.node.callspec.params["loss"])
+    stated = [*shares.values()] if shares else [1 / len(found)] * len(found)
+    assert (found / OF_DIFFERENT_PHOTOS).tolist() == pytest.approx(stated, rel=0.1)
 
 
 def test_it_grows_with_damage_and_has_gradients(loss: PerceptualLoss, photos: Tensor) -> None:
@@ -124,7 +127,7 @@ def test_a_checkerboard_does_not_pass_unseen(tmp_path: Path, photos: Tensor) -> 
 
 
 def test_estimates_count_the_frozen_network(tmp_path: Path) -> None:
-    for name in ("vgg19", "lite0", "in-domain"):
+    for name in ("vgg19", *LITE0_SHARES, "in-domain"):
         made = perceptual.without_content(name, SPADE)
         assert made is not None
         assert sum(tensor.numel() for tensor in made.state_dict().values()) > 100_000
