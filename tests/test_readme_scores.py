@@ -53,7 +53,7 @@ def _rounded(number: float) -> str:
 
 @pytest.mark.parametrize("row", ROWS, ids=[row["source"] for row in ROWS])
 def test_every_number_of_the_table_is_in_the_file(row: dict[str, str]) -> None:
-    (line,) = re.findall(rf"^{row['source']} .*", BLOCK, re.MULTILINE)
+    (line,) = re.findall(rf"^{re.escape(row['source'])} .*", BLOCK, re.MULTILINE)
     assert [text.rstrip("*") for text in line.split()[-len(shown(row)) :]] == shown(row)
 
 
@@ -70,9 +70,8 @@ def test_the_table_has_no_other_rows_and_states_its_commit() -> None:
 
 @pytest.mark.slow
 def test_the_table_has_the_form_of_a_fresh_run(tmp_path: Path) -> None:
-    tiny = ["--budget", "smoke", "--steps", "1", "--batch-size", "2", "--width", "0.0625"]
     with pytest.raises(SystemExit):
-        main(["benchmark", *tiny, "--limit", "44", "--no-report", "--out", str(tmp_path)])
+        main(["benchmark", "--limit", "44", "--no-report", "--out", str(tmp_path)])
     (group,) = open_run(tmp_path).groups
     known = uncertainties_of([group], [tmp_path])[group.key]
     fresh, written = printed_table(group, known).splitlines(), BLOCK.splitlines()
