@@ -3,8 +3,9 @@
 
 The network is built from its configuration file by mmengine's registry, without its pretrained
 backbone, and applied to the images as they are: the configuration's mean and standard deviation,
-none of its test pipeline's resizing. A configuration file is a Python program and is run: give
-files that you trust. Weights are tensors that the caller has opened.
+and of its test pipeline's resizing the short side alone, where one is asked for. A configuration
+file is a Python program and is run: give files that you trust. Weights are tensors that the caller
+has opened.
 """
 
 import difflib
@@ -19,8 +20,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
-from spade_eval.segmenters.eight_bit import ByteNormalization, to_bytes
+from spade_eval.models.labels import Size
+from spade_eval.segmenters.eight_bit import ByteNormalization, resize_opencv, to_bytes
 from spade_eval.segmenters.foreign import (
     ADE20K_150,
     CITYSCAPES_19,
@@ -45,22 +48,47 @@ _NEAR_NAMES = 3
 class MMSegmentationSegmenter(nn.Module):
     """Image in [0, 1] to logits at the image's size, in the dataset's scored classes."""
 
-    def __init__(self, network: nn.Module, preprocessor: Mapping[str, Any], order: ChannelOrder):
-        """`preprocessor` is the configuration's; images there are read as BGR."""
+    def __init__(
+        self,
+        network: nn.Module,
+        preprocessor: Mapping[str, Any],
+        order: ChannelOrder,
+        short_side: int | None = None,
+    ) -> None:
+        """`preprocessor` is the configuration's; images there are read as BGR.
+
+        With a `short_side` images are scaled to it before the network and logits back after it, as
+        mmsegmentation's own inference does: OpenCV's linear filter, then bilinear.
+        """
         super().__init__()
         self.order, self.num_classes = order, order.labels.num_classes
+        self.short_side = short_side
         rgb = bool(preprocessor.get("bgr_to_rgb") or preprocessor.get("rgb_to_bgr"))
         self.normalization = ByteNormalization(_standardized_levels(preprocessor), bgr=not rgb)
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (N, 3, H, W) in [0, 1], 8-bit levels -> (N, num_classes, H, W) logits."""
-        size = tuple(images.shape[-2:])
+        height, width = images.shape[-2:]
+        pixels, size = to_bytes(images), (height, width)
+        if self.short_side is not None:
+            size = scaled_to(size, self.short_side)
+            pixels = resize_opencv(pixels, size)
         sizes = ("img_shape", "ori_shape", "pad_shape", "batch_input_shape")
         descriptions = [dict.fromkeys(sizes, size) for _ in images]
-        x = self.normalization(to_bytes(images))
+        x = self.normalization(pixels)
         logits = self.network.encode_decode(x, descriptions)  # type: ignore[operator]
+        if size != (height, width):
+            # By the head's own rule, before classes without a channel become -inf.
+            corners = bool(getattr(self.network, "align_corners", False))
+            logits = interpolate(logits, (height, width), mode="bilinear", align_corners=corners)
         return scored_logits(logits, self.order)
+
+
+def scaled_to(size: Size, short_side: int) -> Size:
+    """Return (height, width) with the shorter side as given, both rounded half up."""
+    factor = short_side / min(size)
+    return int(size[0] * factor + 0.5), int(size[1] * factor + 0.5)
 
 
 def build_mmsegmentation(
@@ -68,12 +96,13 @@ def build_mmsegmentation(
     checkpoint: Mapping[str, Any] | None = None,
     labels: ScoredLabels | None = None,
     seed: int = 0,
+    short_side: int | None = None,
 ) -> MMSegmentationSegmenter:
     """Build a configuration, by path or by name, in eval mode.
 
     Weights are given, or drawn from `seed`. `checkpoint` is a state dict or holds one under
-    `state_dict`; it has to fit. `labels` are the classes that are to be scored. `ValueError` where
-    anything does not fit or cannot be imported.
+    `state_dict`; it has to fit. `labels` are the classes that are to be scored; images are scaled
+    to `short_side` if there is one. `ValueError` where anything does not fit or cannot be imported.
     """
     path = find_config(config)
     registry, config_class, default_scope = _libraries()
@@ -89,10 +118,11 @@ def build_mmsegmentation(
     except (ImportError, KeyError, AttributeError, TypeError, AssertionError, OSError) as error:
         raise ValueError(
             f"{config} cannot be built by mmsegmentation ({_one_line(error)}); configurations of "
-            "mmdet, of mmpretrain and with compiled operators need these packages in full"
+            "mmdet (Mask2Former: pip install 'spade-eval[mask2former]'), of mmpretrain and with "
+            "compiled operators need these packages in full"
         ) from error
     _require_classes(network, order, config)
-    segmenter = MMSegmentationSegmenter(network, description.data_preprocessor, order)
+    segmenter = MMSegmentationSegmenter(network, description.data_preprocessor, order, short_side)
     if checkpoint is not None:
         load_strict(network, checkpoint)
     return segmenter.eval().requires_grad_(False)

@@ -103,13 +103,15 @@ Profile = Annotated[
         metavar="NAME",
         rich_help_panel=SCORING,
         help="How images are scored: in-domain (the default), spade-paper, spade-paper-a, "
-        "spade-paper-b, oasis, imaginaire or modern; see `spade-eval protocol`.",
+        "spade-paper-b, oasis, imaginaire, modern, or of a paper of 2022 to 2026: freestylenet "
+        "(place), aldm, controlnet-plus-plus, ctrl-u, controlar, seg2any, scdm; see "
+        "`spade-eval protocol`.",
     ),
 ]
 _SEGMENTERS = (
     "Instead of the profile's: in-domain[-dilated|-pyramid], deeplab-v2, "
-    "upernet101[-baseline][-single], drn-d-105[-ms], mmseg:CONFIG[:CHECKPOINT], hf:NAME. One of a "
-    "paper alone, with profile modern."
+    "upernet101[-baseline][-single], drn-d-105[-ms], mask2former-swin-l, deeplab-v3-r101, "
+    "mmseg:CONFIG[:CHECKPOINT], hf:NAME. One of a paper alone, with profile modern."
 )
 Segmenter = Annotated[
     str | None,
@@ -134,8 +136,8 @@ FIDProfile = Annotated[
         "--fid-profile",
         metavar="NAME",
         rich_help_panel=SCORING,
-        help="Instead of the profile's: pytorch-fid, clean-fid, torch-fidelity, legacy-2019a, "
-        "legacy-2018, oasis-train or none.",
+        help="Instead of the profile's: pytorch-fid, pytorch-fid-256, clean-fid, torch-fidelity, "
+        "legacy-2019a, legacy-2018, oasis-train or none.",
     ),
 ]
 FilledWeights = Annotated[

@@ -38,6 +38,8 @@ class FIDProfile:
     description: str
     weights: WeightFile
     network: InceptionGraph
+    # To which images are resized first, as 8 bit by Pillow's bicubic filter; None: not at all.
+    first_size: tuple[int, int] | None = None
     # The resize to 299x299: by PyTorch, or, antialiased, by Pillow, each channel in floats and
     # clipped to the range of a pixel.
     filter: Literal["bilinear", "bicubic"] = "bilinear"
@@ -64,6 +66,9 @@ class FIDProfile:
         A profile of 8-bit files refuses floats between two levels.
         """
         pixels = unit_range(images, self.eight_bit)
+        if self.first_size is not None:
+            levels = (pixels * 255).round().to(torch.uint8)
+            pixels = resize_by_pillow(levels, self.first_size, "bicubic").float() / 255
         if self.white == 255:
             pixels = (pixels * 255).round() if self.eight_bit else pixels * 255
         if self.antialias:
@@ -112,6 +117,12 @@ FID_PROFILES: dict[str, FIDProfile] = {
         description="pytorch-fid since 2019-05-27, all images since 2020-02-01",
         weights=INCEPTION,
         network="tensorflow-2015",
+    ),
+    "pytorch-fid-256": FIDProfile(
+        description="pytorch-fid of images and photos that were first made 256x256 (FreestyleNet)",
+        weights=INCEPTION,
+        network="tensorflow-2015",
+        first_size=(256, 256),
     ),
     # The two before TensorFlow's weights were ported. In PyTorch 0.3 and 0.4.0 the average pools
     # of this network left padding out by a fault (pytorch#8644); these are the profiles of 0.4.1

@@ -8,7 +8,10 @@ from torch import Tensor
 
 
 def resize_by_pillow(pixels: Tensor, size: tuple[int, int], filter_name: str) -> Tensor:
-    """Resize (N, C, H, W) floats to `size`, antialiased, each channel as an image of floats."""
+    """Resize (N, C, H, W) to `size`, antialiased, each channel as an image of its own type.
+
+    Floats stay floats; of uint8 come whole levels, rounded after each direction.
+    """
     resampling = Image.Resampling[filter_name.upper()]
     height, width = size
     channels = pixels.cpu().numpy().reshape(-1, *pixels.shape[-2:])

@@ -26,6 +26,7 @@ def footnotes(
     """Return the footnotes that hold for every number of a run."""
     return (
         *_of_segmenter(resolved),
+        *_of_practice(resolved),
         *_of_size(resolved),
         *_of_distances(resolved, distances, num_images),
         *_of_count(num_images),
@@ -73,7 +74,7 @@ def _of_averaged_classes(iou: Sequence[float | None]) -> list[str]:
     if averaged == _COCO_IDS:
         return [
             "mIoU is divided by all 182 ids of COCO-Stuff, of which 11 never occur: at most 0.940 "
-            "times the mean over the classes that do; profile imaginaire only."
+            "times the mean over the classes that do; profiles imaginaire and scdm only."
         ]
     return [
         f"mIoU averages the {averaged} classes of COCO-Stuff with ground truth; scores divided "
@@ -98,6 +99,18 @@ def _of_segmenter(resolved: ResolvedProtocol) -> list[str]:
             "the row real tells what it recognises."
         ]
     return []
+
+
+def _of_practice(resolved: ResolvedProtocol) -> list[str]:
+    """Say how the images of the profile's paper were made, and what the profile leaves out."""
+    protocol = resolved.protocol
+    if protocol.practice is None:
+        return []
+    images = protocol.practice.images
+    notes = [f"Profile {protocol.profile}: the images of its paper's table are {images}."]
+    if protocol.partial:
+        notes.append(f"Profile {protocol.profile} is partial: {'; '.join(protocol.partial)}.")
+    return notes
 
 
 def _of_size(resolved: ResolvedProtocol) -> list[str]:

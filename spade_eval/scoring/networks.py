@@ -18,7 +18,7 @@ from spade_eval.errors import UserError
 from spade_eval.metrics.feature_set import FeatureSet
 from spade_eval.metrics.fid_profiles import FIDProfile
 from spade_eval.metrics.memorisation import num_compared
-from spade_eval.protocol import Protocol, ResolvedProtocol, is_in_domain
+from spade_eval.protocol import ORIGINAL_SIZE, Protocol, ResolvedProtocol, is_in_domain
 from spade_eval.records import sha256_of_json
 from spade_eval.scoring.distances import (
     Distance,
@@ -34,6 +34,7 @@ from spade_eval.scoring.feature_networks import (
     along_directions,
 )
 from spade_eval.scoring.in_domain import segmenter_config, shipped, train_segmenter
+from spade_eval.scoring.original_photos import features_of_originals
 from spade_eval.scoring.scorer import Photos, Scorer, cached_features
 from spade_eval.scoring.segmenter import ScoringSegmenter, open_segmenter
 from spade_eval.scoring.train_photos import contents_of, kept_thumbnails
@@ -188,21 +189,32 @@ class ScoringNetworks:
 
     def reference_sha256(self, distance: Distance) -> str:
         """Return the identity of reference statistics: these photos through this network."""
-        return sha256_of_json(
-            [
-                self.dataset.fingerprint(),
-                self.count,
-                self.resolved.size,
-                distance.sha256,
-                distance.profile_name,
-            ]
-        )
+        made_of = [
+            self.dataset.fingerprint(),
+            self.count,
+            self.resolved.size,
+            distance.sha256,
+            distance.profile_name,
+        ]
+        if self._has_original_reference(distance):  # others keep their hashes
+            made_of.append(ORIGINAL_SIZE)
+        return sha256_of_json(made_of)
+
+    def _has_original_reference(self, distance: Distance) -> bool:
+        """Return whether a distance is to the photos as their files hold them: FID alone may be."""
+        return self.protocol.fid_reference == ORIGINAL_SIZE and distance.profile is not None
 
     @cached_property
     def stored(self) -> dict[str, FeatureSet]:
         """Features of --reference, by column; refused before a segmenter is trained."""
         if self.place.reference is None:
             return {}
+        if self.protocol.fid_reference == ORIGINAL_SIZE:
+            raise UserError(
+                f"--reference {self.place.reference}: profile {self.protocol.profile} compares "
+                "with photos of their original size, which stored statistics are not of; leave "
+                "--reference out"
+            )
         distances = self.distances if self.profiles else ()
         return stored_references(self.place.reference, distances, self.dataset, self.count)
 
@@ -214,9 +226,15 @@ class ScoringNetworks:
             if item.column not in features:
                 made_by = self.reference_sha256(item)
                 path = self.place.run_folder / "cache" / f"reference-{made_by[:16]}.npz"
-                make = functools.partial(self._photo_features, item)
+                make = functools.partial(self._reference_features, item)
                 features[item.column] = cached_features(path, made_by, make, self.place.world)
         return features
+
+    def _reference_features(self, distance: Distance) -> FeatureSet:
+        """Compute features of the photos that a distance is to."""
+        if self._has_original_reference(distance):
+            return features_of_originals(self.scorer, distance)
+        return self._photo_features(distance)
 
     @cached_property
     def photos(self) -> Photos:

@@ -17,6 +17,7 @@ from spade_eval.scoring.diversity import Comparison, left_out, open_comparisons
 from spade_eval.scoring.footnotes import footnotes, notes_of_scores, notes_of_training
 from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.scoring.reversal import Reversal
+from spade_eval.scoring.row_notes import notes_of_real_row, notes_of_row
 from spade_eval.scoring.scorer import Scores
 from spade_eval.scoring.stopping import notes_of_rule
 from spade_eval.scoring.values import Value, measurements, with_provenance
@@ -116,7 +117,9 @@ class Recorder:
         by_rule = notes_of_rule(networks.protocol, job.row, scores.per_image)
         of_loss = notes_of_training(common.get("train_perceptual"), networks.distances)
         of_scores = notes_of_scores(self.config.dataset, scores)
-        own = (*common["notes"], *by_rule, *of_loss, *of_scores)
+        of_row = notes_of_row(networks.resolved, common)
+        of_real = notes_of_real_row(networks.resolved, common, scores)
+        own = (*common["notes"], *by_rule, *of_loss, *of_row, *of_real, *of_scores)
         common |= {"num_images": count, "notes": own, **times}
         return measurements([*values, *diverse], common)
 

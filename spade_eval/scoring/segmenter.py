@@ -119,7 +119,8 @@ def _network(
     """Return a published network with its files or with noise, and the hash of either."""
     options = options or {}
     if filled:
-        return entry.filled(**options), sha256_of_json({"filled": name})
+        with as_user_error(f"--segmenter {name}"):
+            return entry.filled(**options), sha256_of_json({"filled": name})
     paths = [installed(file, weights_dir) for file in files_of_segmenter(name)]
     hashes = [sha256_of_weights(path) for path in paths]
     _require_own_files(name, hashes, weights_dir)

@@ -16,7 +16,7 @@ from torch import Tensor
 from spade_eval.batches import label_maps
 from spade_eval.datasets.base import Dataset, HasStoredLabels, Sample
 from spade_eval.errors import UserError
-from spade_eval.models.labels import Size
+from spade_eval.models.labels import IGNORE_INDEX, Size
 from spade_eval.protocol import SegmenterInput
 from spade_eval.segmenters.eight_bit import resize_pillow
 from spade_eval.segmenters.label_spaces import ScoredLabels
@@ -52,6 +52,13 @@ def entering(rule: SegmenterInput, images: Tensor, size: Size) -> Tensor:
     # The segmenter takes 8-bit levels: its rounding is all that differs from the original.
     enlarged = F.interpolate(scaled, size, mode="bilinear", align_corners=True)
     return enlarged.clamp(0, 1)
+
+
+def without(left_out: Sequence[int], prediction: Tensor, targets: Tensor) -> Tensor:
+    """Return the targets, ignored where either of two (N, H, W) has one of these classes."""
+    for value in left_out:
+        targets = targets.masked_fill((targets == value) | (prediction == value), IGNORE_INDEX)
+    return targets
 
 
 def long_side_512(size: Size) -> Size:

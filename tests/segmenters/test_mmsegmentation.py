@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 
 from spade_eval.datasets.cocostuff_classes import CLASS_NAMES
-from spade_eval.segmenters import mmsegmentation
+from spade_eval.segmenters import SEGMENTERS, mmsegmentation
+from spade_eval.segmenters.eight_bit import resize_opencv
 from spade_eval.segmenters.foreign import COCO_STUFF_171
 from spade_eval.segmenters.label_spaces import ADE20K, CITYSCAPES, COCO_STUFF
 from spade_eval.segmenters.mmsegmentation import (
     build_mmsegmentation,
     find_config,
     guard_extension,
+    scaled_to,
     without_pretrained,
 )
 
@@ -64,6 +66,61 @@ def test_input_is_that_of_the_configuration() -> None:
     pixels = (images() * 255).round().to(torch.uint8)
     theirs = segmenter.network.data_preprocessor({"inputs": list(pixels.flip(1))})["inputs"]
     assert torch.equal(segmenter.normalization(pixels), theirs)
+
+
+@pytest.mark.usefixtures("_mmseg")
+@torch.inference_mode()
+def test_a_short_side_is_scaled_as_the_library_scales_it() -> None:
+    """Its own transform before the network, its own interpolation after it."""
+    from mmengine.registry import TRANSFORMS
+    from mmseg.datasets.transforms import ResizeToMultiple  # noqa: F401  # fills the registry
+
+    plain = build_mmsegmentation(CITYSCAPES_CONFIG)
+    scaled = build_mmsegmentation(CITYSCAPES_CONFIG, short_side=96)
+    pixels = (images() * 255).round().to(torch.uint8)
+    resize = TRANSFORMS.build({"type": "mmcv.Resize", "scale": (384, 96), "keep_ratio": True})
+    theirs = [resize({"img": pixels[k].permute(1, 2, 0).numpy()})["img"] for k in range(2)]
+    assert scaled_to((64, 128), 96) == theirs[0].shape[:2] == (96, 192)
+    ours = resize_opencv(pixels, (96, 192))
+    assert torch.equal(ours, torch.stack([torch.from_numpy(x) for x in theirs]).permute(0, 3, 1, 2))
+    expected = torch.nn.functional.interpolate(
+        plain(ours.float() / 255), (64, 128), mode="bilinear", align_corners=False
+    )
+    assert torch.equal(scaled(images()), expected)
+    assert not torch.equal(scaled(images()), plain(images()))
+
+
+def test_sides_are_rounded_half_up() -> None:
+    assert scaled_to((512, 512), 640) == (640, 640)
+    assert scaled_to((500, 333), 512) == (769, 512)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_mmseg")
+@torch.inference_mode()
+def test_a_row_of_the_table_loads_its_file() -> None:
+    """In the form in which mmsegmentation publishes it, into a network of the same row."""
+    entry = SEGMENTERS["deeplab-v3-r101"]
+    drawn = entry.network().eval()
+    state = {name: tensor + 0.001 for name, tensor in drawn.network.state_dict().items()}
+    drawn.network.load_state_dict(state)
+    loaded = entry.load([{"state_dict": state, "meta": {}}])
+    small = images()[:1, :, :32, :32]
+    assert torch.equal(loaded(small), drawn(small))
+    assert loaded(small)[:, list(COCO_STUFF_171.classes)].isfinite().all()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_mmseg")
+@torch.inference_mode()
+def test_mask2former_at_two_short_sides() -> None:
+    pytest.importorskip("mmdet", reason="the extra `mask2former` is not installed")
+    entry = SEGMENTERS["mask2former-swin-l"]
+    found = [entry.filled(**options)(images()[:1]) for options in ({}, {"short_sides": (96,)})]
+    for scores in found:
+        assert scores.shape == (1, 150, 64, 128)
+        assert scores.isfinite().all()
+    assert not torch.equal(*found)
 
 
 @pytest.mark.usefixtures("_mmseg")
@@ -114,7 +171,10 @@ def test_another_number_of_classes_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_mmseg")
 def test_networks_of_other_packages_are_one_line() -> None:
-    with pytest.raises(ValueError, match=r"^[^\n]*cannot be built by mmsegmentation[^\n]*$"):
+    if importlib.util.find_spec("mmdet") is not None:
+        pytest.skip("mmdet is installed")
+    said = r"^[^\n]*cannot be built by mmsegmentation[^\n]*'spade-eval\[mask2former\]'[^\n]*$"
+    with pytest.raises(ValueError, match=said):
         build_mmsegmentation("mask2former_r50_8xb2-160k_ade20k-512x512")
 
 
