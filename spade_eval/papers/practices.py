@@ -99,6 +99,9 @@ PRACTICES: dict[str, dict[str, Practice]] = {
             sampler="PLMS",
             seeds="seed 42, batch 8",
             text="names of the classes",
+            partial=(
+                "whether its real photos become 256x256 at once is not said: through 512x512 here",
+            ),
         ),
         ade20k={},
         cocostuff={

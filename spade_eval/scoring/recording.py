@@ -12,6 +12,7 @@ from typing import Any
 from spade_eval.config import RunConfig
 from spade_eval.datasets.base import Dataset, label_doubts_of, photo_notes_of, set_name_of
 from spade_eval.devices import device_name
+from spade_eval.errors import UserError
 from spade_eval.records import Measurement, RecordStore, provenance
 from spade_eval.scoring.diversity import Comparison, left_out, open_comparisons
 from spade_eval.scoring.footnotes import footnotes, notes_of_scores, notes_of_training
@@ -108,6 +109,7 @@ class Recorder:
     ) -> list[Measurement]:
         """Keep counts and features of a job; return its measurements."""
         networks, count = job.networks, len(scores.per_image)
+        self._require_all(job, count)
         self._keep_counts(job, scores)
         identities = self._keep_features(job, scores)
         known = networks.thumbnails
@@ -122,6 +124,14 @@ class Recorder:
         own = (*common["notes"], *by_rule, *of_loss, *of_row, *of_real, *of_scores)
         common |= {"num_images": count, "notes": own, **times}
         return measurements([*values, *diverse], common)
+
+    def _require_all(self, job: Job, count: int) -> None:
+        """Refuse scores of fewer images than there are maps, unless a rule ended them."""
+        if count != self.count and not job.networks.protocol.until:
+            raise UserError(
+                f"{job.source.name}: {count} images were scored, one for each of the {self.count} "
+                "maps was expected; nothing is recorded of fewer"
+            )
 
     def _keep_counts(self, job: Job, scores: Scores) -> None:
         """Store the counts of every image."""

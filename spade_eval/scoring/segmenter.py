@@ -8,6 +8,7 @@ verdicts; a name of `SEGMENTERS` is a paper's; `mmseg:CONFIG` or
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from spade_eval.datasets import DATASETS
 from spade_eval.datasets.base import Dataset
 from spade_eval.datasets.file_dataset import FileDataset
 from spade_eval.errors import UserError, as_user_error, lookup
+from spade_eval.json_fields import parsed_json
 from spade_eval.models.checkpoints.safe_load import load_tensors
 from spade_eval.models.labels import IGNORE_INDEX
 from spade_eval.protocol import is_in_domain
@@ -37,6 +39,9 @@ from spade_eval.weights.table import files_of_segmenter
 # Where weights come from; "filled" is deterministic noise, "random" an untrained network.
 Weights = Literal["in-domain", "published", "given", "filled", "random"]
 
+# Model types, and names that models have on the hub: sam, sam2_video, sam-vit-huge, sam2.1-hiera...
+_PROMPTED = re.compile(r"(mobile|edge|fast)?-?(sam\d?|edgetam)([^a-z]|$)")
+_LARGEST_CONFIG = 1 << 20  # bytes
 _LABELS: dict[str, ScoredLabels] = {
     labels.name: labels for labels in (COCO_STUFF, ADE20K, CITYSCAPES)
 }
@@ -191,10 +196,23 @@ def _hugging_face(name: str, dataset: Dataset, device: torch.device) -> ScoringS
     from spade_eval.segmenters.hugging_face import build_hugging_face
 
     with as_user_error(f"--segmenter hf:{name}"):
+        _require_unprompted(name)
         if DATASETS[dataset.name].scored_as is None:
             return _hugging_face_by_names(name, dataset, device)
         network = build_hugging_face(name, _scored_labels(dataset))
     return _foreign(_title(name), network.to(device), _digest(name, network), "given", dataset)
+
+
+def _require_unprompted(name: str) -> None:
+    """Refuse a network that outlines what it is prompted with: its prompt would be the truth."""
+    path, kind = Path(name) / "config.json", Path(name).name
+    if path.is_file() and path.stat().st_size < _LARGEST_CONFIG:
+        kind = str(dict(parsed_json(path.read_text("utf-8"))).get("model_type", kind))
+    if _PROMPTED.match(kind.lower()):
+        raise ValueError(
+            f"{kind} outlines what it is prompted with, and the prompt of a score would be the "
+            "true map; give a network that finds the classes by itself"
+        )
 
 
 def _hugging_face_by_names(name: str, dataset: Dataset, device: torch.device) -> ScoringSegmenter:

@@ -145,6 +145,8 @@ def test_every_profile_runs_without_weights(
     others = {f"fid_{name}" for name in wanted.fid_profiles[1:]}
     assert columns == ({"fid"} if named else set()) | others
     assert all(any("mean nothing" in note for note in item.notes) for item in records)
+    is_partial = any(f"Profile {profile} is partial" in note for note in records[0].notes)
+    assert is_partial == bool(wanted.partial)
     assert any("not comparable with numbers at that size" in note for note in records[0].notes)
     (network,) = seen
     size = {
@@ -153,6 +155,62 @@ def test_every_profile_runs_without_weights(
         "size of the label files": STORED[dataset],
     }[wanted.segmenter_input.size]
     assert {shape[-2:] for shape in network.seen} == {size}
+
+
+def fids_of(records: list[Measurement]) -> dict[str, float | None]:
+    return {item.source: item.value for item in records if item.metric == "fid"}
+
+
+def test_photos_of_the_original_size_are_another_reference(
+    files: Callable[[str], Path], seen: list[Recording], tmp_path: Path
+) -> None:
+    root = files("ade20k")
+    plain, original = (
+        run(config_of("ade20k", profile), root, tmp_path / profile)
+        for profile in ("controlnet-plus-plus", "seg2any")
+    )
+    # The scored photos are the reference of the one, and not of the other.
+    assert fids_of(plain)["real"] == pytest.approx(0, abs=1e-9)
+    assert fids_of(original)["real"] != pytest.approx(0, abs=1e-9)
+    (reference,), (other,) = (
+        {item.reference_sha256 for item in records if item.metric == "fid"}
+        for records in (plain, original)
+    )
+    assert reference != other
+    assert by_protocol([*plain, *original])[1:], "two columns"
+
+
+def test_stored_statistics_are_not_of_the_original_size(
+    files: Callable[[str], Path], seen: list[Recording], tmp_path: Path
+) -> None:
+    place = Workplace(
+        run_folder=tmp_path / "run", data_root=files("ade20k"), device=torch.device("cpu"),
+        weights_dir=tmp_path / "no weights", reference=tmp_path / "statistics.npz",
+    )  # fmt: skip
+    with pytest.raises(UserError, match="photos of their original size, which stored statistics"):
+        Benchmark(config_of("ade20k", "seg2any"), place).run(Request())
+
+
+def test_controlar_never_scores_the_flag(
+    files: Callable[[str], Path], seen: list[Recording], tmp_path: Path
+) -> None:
+    """Grey levels from black to white are classes from wall to flag for the stand-in."""
+    root, counts = files("ade20k"), {}
+    for name in ("ADE_val_00000001", "ADE_val_00000002"):
+        white = np.full((*STORED["ade20k"], 3), 255, np.uint8)
+        white[:, :20] = 0
+        _save(root / f"images/validation/{name}.png", white)
+        _save(root / f"annotations/validation/{name}.png", white[..., 0] // 255 * 149 + 1)
+    for profile in ("controlnet-plus-plus", "controlar"):
+        run(config_of("ade20k", profile), root, tmp_path / profile)
+        (path,) = (tmp_path / profile / "counts").glob("real-*.npz")
+        with np.load(path) as stored:
+            counts[profile] = stored["counts"][:, :, [0, 149]].sum(axis=0), stored["num_ignored"]
+    theirs, ours = counts["controlnet-plus-plus"], counts["controlar"]
+    assert (theirs[0][:, 1] > 0).all()
+    assert not theirs[1].any()
+    assert (ours[0][:, 1] == 0).all()
+    assert (ours[1] > 0).all()
 
 
 def test_a_run_warns_of_labels_in_another_numbering(

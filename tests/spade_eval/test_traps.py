@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sixteen known traps of comparing scores: each is refused, checked or said.
+"""The twenty-seven known traps of comparing scores: each is refused, checked or said.
 
 `docs/traps.md` shows the commands; the numbers of the tests are those of its sections.
 """
@@ -8,6 +8,8 @@ import dataclasses
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -22,22 +24,28 @@ from spade_eval.datasets.images import ImageFolder
 from spade_eval.datasets.preprocess import Placement, evaluation
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.errors import UserError
-from spade_eval.metrics.counts import StoredCounts
+from spade_eval.metrics.counts import ClassAverage, StoredCounts
 from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.metrics.moments import FeatureMoments
+from spade_eval.metrics.segmentation import SegmentationScores
 from spade_eval.models.checkpoints.published import to_published
 from spade_eval.models.choices import StyleInput
 from spade_eval.models.systems.presets import build_generator
-from spade_eval.protocol import ResolvedProtocol, protocol_for
+from spade_eval.papers.practices import PRACTICES
+from spade_eval.protocol import PROFILES, ResolvedProtocol, protocol_for
+from spade_eval.records import sha256_of_json
 from spade_eval.scoring.distances import Distance
 from spade_eval.scoring.footnotes import footnotes, notes_of_scores
+from spade_eval.scoring.recording import Recorder
 from spade_eval.scoring.reference_statistics import (
     ReferenceStatistics,
     expected_identity,
     load_statistics,
 )
+from spade_eval.scoring.row_notes import notes_of_real_row, notes_of_row
 from spade_eval.scoring.scorer import Scores
 from spade_eval.scoring.segmenter import _require_own_files, open_segmenter
+from spade_eval.scoring.segmenter_input import without
 from spade_eval.scoring.values import Value
 from spade_eval.segmenters import SEGMENTERS
 from spade_eval.segmenters.label_spaces import CITYSCAPES, COCO_STUFF
@@ -273,3 +281,179 @@ def test_16_truncation_is_part_of_the_profile_and_floats_are_said() -> None:
     assert any("of the generator's floats" in note for note in notes)
     notes = footnotes(resolved("modern", "cityscapes", (256, 512)), (fid_by("clean-fid"),), 500)
     assert not any("floats" in note for note in notes)
+
+
+def facts(**known: object) -> dict[str, object]:
+    """What is known of a row of somebody's images."""
+    return {"source": "mine", "source_kind": "images", **known}
+
+
+def said_of(profile: str, dataset: str = "ade20k", **known: object) -> str:
+    return " ".join(notes_of_row(resolved(profile, dataset, (512, 512)), facts(**known)))
+
+
+def test_17_training_with_the_scoring_segmenter_is_said() -> None:
+    assert "the very segmenter that scores it" in said_of(
+        "modern", trained_with_segmenter="scoring"
+    )
+    related = said_of("modern", trained_with_segmenter="related")
+    assert "same data or family as the scoring one" in related
+    assert "suspect" not in said_of("modern", trained_with_segmenter="none")
+    assert "suspect" not in said_of("modern")
+    trained = {name: protocol_for(name, "ade20k").practice.trained_with  # type: ignore[union-attr]
+               for name in ("aldm", "controlnet-plus-plus", "freestylenet")}  # fmt: skip
+    assert trained == {"aldm": "scoring", "controlnet-plus-plus": "related", "freestylenet": None}
+
+
+def test_18_one_network_at_two_input_sizes_is_two_protocols() -> None:
+    first, second = (protocol_for(name, "ade20k") for name in ("controlnet-plus-plus", "controlar"))
+    assert first.segmenter == second.segmenter == "mask2former-swin-l"
+    assert (first.short_sides, second.short_sides) == (None, (640,))
+    plain = dataclasses.replace(second, profile=first.profile, left_out=())
+    assert plain.hashed() != first.hashed()
+    alike = dataclasses.replace(plain, short_sides=None)
+    assert alike.hashed() == first.hashed(), "nothing else tells them apart"
+
+
+def test_19_jpeg_images_are_said_and_jpeg_label_maps_refused(tmp_path: Path) -> None:
+    dataset = Scenes("val", (64, 64), length=2)
+    for name, ending in zip(dataset.names, ("jpg", "png"), strict=True):
+        Image.new("RGB", (64, 64)).save(tmp_path / f"{name}.{ending}")
+    held = SynthesizedFolder("mine", tmp_path, dataset, 2, "none").provenance["file_format"]
+    assert "its images are JPEG, PNG files, whose compression" in said_of(
+        "modern", file_format=held
+    )
+    assert "JPEG" not in said_of("modern", file_format="PNG")
+    assert "those of the profile's paper are JPEG" in said_of("seg2any", file_format="PNG")
+    assert "JPEG" not in said_of("seg2any", file_format="JPEG").replace("JPEG files)", "")
+    Image.new("L", (4, 4)).save(tmp_path / "map.png", format="JPEG")
+    with pytest.raises(UserError, match="JPEG"):
+        LABEL_FILES.read(tmp_path / "map.png")
+
+
+def test_20_pooled_averaged_and_first_of_four_images_are_told_apart() -> None:
+    said = said_of("controlnet-plus-plus")
+    assert "scored from 1 a map, where the paper of profile controlnet-plus-plus has 4" in said
+    assert "counts pooled" in said
+    assert "a map" not in said_of("controlnet-plus-plus", num_draws=4)
+    assert "a map" not in said_of("controlnet-plus-plus", samples_per_map=4)
+    assert "scored from 4 a map" in said_of("freestylenet", num_draws=4)
+    assert said_of("modern", num_draws=4) == ""
+
+
+def test_21_the_real_row_and_not_the_card_is_the_ceiling() -> None:
+    of_card = 0.5601
+    real = {"source": "real", "source_kind": "real"}
+    judged = dataclasses.replace(
+        resolved("controlnet-plus-plus", "ade20k", (512, 512)), segmenter_weights="published"
+    )
+
+    def said(miou: float, row: dict[str, object] = real) -> list[str]:
+        value = Value(metric="miou", column="miou", value=miou)
+        counts = StoredCounts((), np.zeros((0, 3, 1), np.uint32), np.zeros(0, np.uint32))
+        return notes_of_real_row(judged, row, Scores((value,), counts, {}))
+
+    (note,) = said(0.507)
+    assert "50.7% mIoU under this protocol, 56.0% is what the authors" in note
+    assert said(of_card + 0.004) == []
+    assert said(0.507, facts()) == []
+    assert SEGMENTERS["mask2former-swin-l"].published["miou"] == of_card
+
+
+@pytest.mark.parametrize("kind", ["sam", "sam2_video", "sam3", "edgetam"])
+def test_22_a_segmenter_that_is_prompted_with_the_truth_is_refused(
+    coco: CocoStuff, tmp_path: Path, kind: str
+) -> None:
+    def opened(name: str) -> None:
+        open_segmenter(
+            f"hf:{name}", coco, tmp_path, torch.device("cpu"),
+            in_domain=lambda: pytest.fail("trained"),
+        )  # fmt: skip
+
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(f'{{"model_type": "{kind}"}}')
+    for name in (str(folder), f"facebook/{kind.replace('_', '-')}-hiera-large"):
+        with pytest.raises(UserError, match="the prompt of a score would be the true map"):
+            opened(name)
+    for other in ("samnet", "segformer"):
+        (folder / "config.json").write_text(f'{{"model_type": "{other}"}}')
+        with pytest.raises(UserError) as refused:
+            opened(str(folder))
+        assert "prompt" not in str(refused.value)
+
+
+def test_23_no_image_is_skipped_and_fewer_than_maps_are_not_recorded(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:-30])
+    folder = ImageFolder(tmp_path, ["a", "b"], (8, 8))
+    with pytest.raises(UserError, match=r"b\.png"):
+        folder[1]
+    job = SimpleNamespace(
+        source=SimpleNamespace(name="mine"), networks=SimpleNamespace(protocol=PROFILES["modern"])
+    )
+    recorder = Recorder.__new__(Recorder)
+    recorder.count = 2
+    recorder._require_all(job, 2)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"mine: 1 images were scored, .* 2 maps was expected"):
+        recorder._require_all(job, 1)  # type: ignore[arg-type]
+    job.networks.protocol = dataclasses.replace(PROFILES["modern"], until="miou+-1")
+    recorder._require_all(job, 1)  # type: ignore[arg-type]
+
+
+def test_24_guidance_of_another_paper_is_said() -> None:
+    said = said_of("controlnet-plus-plus", guidance=2.0)
+    assert "guidance 2, where the paper of profile controlnet-plus-plus has 7.5" in said
+    assert "guidance" not in said_of("ctrl-u", guidance=2.0)
+    assert "guidance" not in said_of("controlar", guidance=2.0), "what its paper had is not known"
+    assert "negative prompt" in "\n".join(protocol_for("ctrl-u", "ade20k").lines())
+
+
+def test_25_real_photos_of_other_sizes_are_another_reference(tmp_path: Path) -> None:
+    sets = {
+        name: (protocol_for(name, "ade20k").fid_reference,
+               FID_PROFILES[protocol_for(name, "ade20k").fid_profiles[0]].first_size)
+        for name in ("controlnet-plus-plus", "seg2any", "freestylenet")
+    }  # fmt: skip
+    assert len(set(sets.values())) == len(sets)
+    assert len({sha256_of_json(protocol_for(name, "ade20k").hashed()) for name in sets}) == 3
+    moments = FeatureMoments(2)
+    moments.update(torch.rand(3, 2))
+    names = Scenes("val", (64, 64), length=3).names
+    identities = [expected_identity("clean-fid", "w", names, size) for size in ((64, 64), (64, 96))]
+    ReferenceStatistics(identities[0], "x", "c", moments).save(tmp_path / "real.npz")
+    with pytest.raises(UserError, match="width 64 for 96"):
+        load_statistics(tmp_path / "real.npz", identities[1])
+
+
+def test_26_four_denominators_of_one_confusion_matrix() -> None:
+    """Classes: two found in part, one only predicted, one never there, and the left-out last."""
+    truth = torch.tensor([[[0, 0, 1, 4, 4, 0, 0, 1]]])
+    prediction = torch.tensor([[[0, 0, 2, 4, 0, 4, 0, 1]]])
+    found = {name: miou_over(truth, prediction, name) for name in get_args(ClassAverage)}
+    found["controlar"] = miou_over(without((4,), prediction, truth), prediction, "union")
+    sum_of_iou = 3 / 5 + 1 / 2 + 1 / 3
+    assert found == pytest.approx({
+        "target": sum_of_iou / 3, "union": sum_of_iou / 4, "all": sum_of_iou / 5,
+        "controlar": (1 + 1 / 2) / 3,
+    })  # fmt: skip
+    assert len({round(value, 6) for value in found.values()}) == 4
+
+
+def miou_over(truth: torch.Tensor, prediction: torch.Tensor, average: ClassAverage) -> float:
+    scores = SegmentationScores(5, averaged=average)
+    scores.update(prediction, truth)
+    return scores.compute()["miou"]
+
+
+def test_27_the_text_beside_the_map_is_asked_for() -> None:
+    said = said_of("controlnet-plus-plus")
+    assert "its text input is not stated; the paper's images were made from a text" in said
+    assert "MiniGPT-4" in said
+    assert "text" not in said_of("controlnet-plus-plus", text_input="captions by BLIP")
+    assert "text" not in said_of("scdm")
+    generator = {"source_kind": "generator"}
+    assert "text" not in said_of("controlnet-plus-plus", **generator), "ours take none"
+    texts = {name: practice["ade20k"].text for name, practice in PRACTICES.items()}
+    assert all(texts.values())
+    assert [name for name, text in texts.items() if text == "none"] == ["scdm"]

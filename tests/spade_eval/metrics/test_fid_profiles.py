@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from spade_eval.metrics.fid_profiles import FID_PROFILES, FIDProfile
@@ -104,6 +105,21 @@ def test_clean_fid_resizes_with_antialiasing(size: tuple[int, int]) -> None:
     computed = FID_PROFILES["clean-fid"].network_input(torch.from_numpy(image))
     # Pillow keeps the intermediate image in float32: 1e-5 of 255, over 128.
     np.testing.assert_allclose(computed.numpy(), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("size", [(512, 512), (256, 256), (300, 200)])
+def test_freestylenet_makes_every_image_256x256_first(size: tuple[int, int]) -> None:
+    """As a user does who resizes the files themselves and then runs pytorch-fid."""
+    levels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    resized = Image.fromarray(levels).resize((256, 256), Image.Resampling.BICUBIC)
+
+    def of_profile(name: str, image: NDArray[np.uint8]) -> torch.Tensor:
+        batch = torch.from_numpy(image.copy()).permute(2, 0, 1)[None]
+        return FID_PROFILES[name].network_input(batch)
+
+    found = of_profile("pytorch-fid-256", levels)
+    assert torch.equal(found, of_profile("pytorch-fid", np.asarray(resized)))
+    assert torch.equal(found, of_profile("pytorch-fid", levels)) == (size == (256, 256))
 
 
 def bicubic_rows(size: tuple[int, int]) -> NDArray[np.float64]:
