@@ -52,6 +52,7 @@ def _all_rows() -> pd.DataFrame:
 def published(*, unverified: bool = False) -> pd.DataFrame:
     """Return a row a number: KEY, year, value (NaN: none is printed), printed, unit, source.
 
+    `protocol` is that of numbers from 2021 on, a profile's name or words; "" where none is stated.
     Values are in the unit that the paper prints. `unverified` adds the recalled numbers,
     which the column `verified` marks.
     """
@@ -66,6 +67,7 @@ def published(*, unverified: bool = False) -> pd.DataFrame:
         unit=("unit", "first"),
         source=("source", lambda sources: "; ".join(dict.fromkeys(sources))),
         verified=("verified", "first"),
+        protocol=("protocol", "first"),
     )
     return joined.reset_index(drop=True)
 

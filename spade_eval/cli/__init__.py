@@ -26,6 +26,7 @@ from spade_eval.cli.figures import figures_app
 from spade_eval.cli.files import bundle, convert
 from spade_eval.cli.lists import models, protocol, weights_app
 from spade_eval.cli.lists.baselines import baselines_app
+from spade_eval.cli.lists.published import published
 from spade_eval.cli.report import report
 from spade_eval.cli.stats import stats_app
 from spade_eval.cli.train import train
@@ -46,6 +47,7 @@ app.command()(report)
 app.command()(bundle)
 app.command()(models)
 app.command()(protocol)
+app.command()(published)
 app.command()(plan)
 app.command()(convert)
 app.add_typer(figures_app, name="figures")

@@ -132,6 +132,7 @@ def test_of_several_processes_one_prints_the_object(
         ("models --diff", {"lines"}),
         ("protocol", {"lines"}),
         ("protocol ade20k", {"protocols"}),
+        ("published ade20k", {"rows"}),
         ("weights list", {"rows", "folder"}),
         ("weights check vgg", {"rows"}),
         ("data classes cocostuff", {"lines"}),
