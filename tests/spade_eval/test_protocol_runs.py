@@ -7,6 +7,7 @@ classes; the chain around them is the real one.
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -211,6 +212,45 @@ def test_controlar_never_scores_the_flag(
     assert not theirs[1].any()
     assert (ours[0][:, 1] == 0).all()
     assert (ours[1] > 0).all()
+
+
+@pytest.mark.parametrize("kind", ["Segformer", "Mask2Former"])
+def test_networks_of_hugging_face_take_the_place_of_a_profile_s(
+    files: Callable[[str], Path], seen: list[Recording], tmp_path: Path, kind: str
+) -> None:
+    transformers = pytest.importorskip("transformers", reason="the extra `hf` is not installed")
+    names = {k: "wall" if k == 0 else f"class {k}" for k in range(150)}
+    small: dict[str, dict[str, Any]] = {
+        "Segformer": {
+            "hidden_sizes": [8, 16, 24, 32], "depths": [1] * 4,
+            "num_attention_heads": [1, 1, 2, 4], "decoder_hidden_size": 16,
+        },
+        "Mask2Former": {
+            "backbone_config": transformers.SwinConfig(
+                embed_dim=8, depths=[1] * 4, num_heads=[1] * 4, window_size=2,
+                out_features=[f"stage{k}" for k in (1, 2, 3, 4)],
+            ),
+            "feature_size": 32, "mask_feature_size": 32, "hidden_dim": 32, "num_queries": 8,
+            "num_attention_heads": 2, "encoder_layers": 1, "decoder_layers": 2,
+            "encoder_feedforward_dim": 16, "dim_feedforward": 16,
+        },
+    }  # fmt: skip
+    config = getattr(transformers, f"{kind}Config")(**small[kind], id2label=names)
+    model = {"Segformer": "SegformerForSemanticSegmentation",
+             "Mask2Former": "Mask2FormerForUniversalSegmentation"}[kind]  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        getattr(transformers, model)(config).save_pretrained(tmp_path / "model")
+    settings = '{"do_normalize": true, "image_mean": [0.5, 0.5, 0.5], "image_std": [1, 1, 1]}'
+    (tmp_path / "model" / "preprocessor_config.json").write_text(settings)
+    name = f"hf:{tmp_path / 'model'}"
+    other = config_of("ade20k", "controlnet-plus-plus", segmenter=name)
+    records = run(other, files("ade20k"), tmp_path / "run")
+    assert {item.profile for item in records} == {f"controlnet-plus-plus with {name}"}
+    assert {item.segmenter_weights for item in records} == {"given"}
+    assert {item.fid_profile for item in records if item.metric == "fid"} == {"clean-fid"}
+    assert all(item.value is not None for item in records if item.metric == "miou")
+    assert any("is partial" in note for note in records[0].notes)
 
 
 def test_a_run_warns_of_labels_in_another_numbering(
