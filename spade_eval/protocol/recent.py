@@ -52,7 +52,7 @@ RECENT_PROFILES: dict[str, Protocol] = {
         # batch of 50: none of 5,000 or 2,000. So it is pytorch-fid.
         Protocol(
             profile="scdm",
-            about="SCDM on clean maps: imaginaire's mIoU on COCO-Stuff, FID of OASIS's script",
+            about="SCDM: imaginaire's mIoU on COCO-Stuff, FID of OASIS's script",
         ),
     )
 }
