@@ -7,7 +7,6 @@ masks (MaskFormer, Mask2Former) are scored as in their papers' code: mask logits
 the sum over masks of class times mask probability.
 """
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from spade_eval.segmenters.foreign import (
     scored_logits,
 )
 from spade_eval.segmenters.label_spaces import ScoredLabels
+from spade_eval.segmenters.pretrained import library, loaded, one_line
 
 _LOADERS = ("AutoModelForSemanticSegmentation", "AutoModelForUniversalSegmentation")
 
@@ -74,7 +74,7 @@ def build_hugging_face(
     where transformers is absent, the model is not on this machine, or it predicts classes that are
     not scored.
     """
-    transformers, loaders = _library(name)
+    transformers, loaders = library(name, _LOADERS)
     network = _network(loaders, name)
     if class_names:
         order = order_by_names(_class_names(network.config), class_names, dataset)
@@ -86,35 +86,14 @@ def build_hugging_face(
     return segmenter.eval().requires_grad_(False)
 
 
-def _library(name: str) -> tuple[Any, list[Any]]:
-    """transformers, and its classes that open models that segment."""
-    try:
-        transformers = importlib.import_module("transformers")
-        # Parts are imported when they are asked for, and torchvision with them where it is there.
-        return transformers, [getattr(transformers, loader) for loader in _LOADERS]
-    except Exception as error:  # binary packages that do not fit each other raise anything
-        raise ValueError(
-            f"hf:{name} needs Hugging Face transformers ({_one_line(error)}); install the extra "
-            "`hf`: pip install 'spade-eval[hf]', and a torchvision that fits torch, or none"
-        ) from error
-
-
 def _network(loaders: list[Any], name: str) -> Any:
     reasons = []
     for loader in loaders:
         try:
-            network, report = loader.from_pretrained(
-                name,
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
+            network, lacking = loaded(loader, name)
         except (OSError, ValueError, RuntimeError, ImportError) as error:
-            reasons.append(_one_line(error))
+            reasons.append(one_line(error))
             continue
-        # transformers draws at random what a file lacks, such as the head of a bare backbone.
-        lacking = [*map(str, report["missing_keys"]), *map(str, report["mismatched_keys"])]
         if lacking:
             raise ValueError(
                 f"hf:{name} lacks weights or has others of {network.__class__.__name__} "
@@ -167,7 +146,3 @@ def _statistics(transformers: Any, name: str) -> tuple[tuple[float, ...], tuple[
 
 def _resize(x: Tensor, images: Tensor) -> Tensor:
     return F.interpolate(x, size=images.shape[-2:], mode="bilinear", align_corners=False)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:150] or type(error).__name__

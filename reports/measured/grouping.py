@@ -35,6 +35,9 @@ _METRIC_ORDER = (
     "fd_in_domain",
     "fd_lite0",
     "fd_lite0_64",
+    "fd_dinov2",
+    "fd_clip",
+    "fd_hf",
 )
 
 

@@ -27,12 +27,17 @@ from spade_eval.reports.statistics.jackknife import (
     LeftOut,
     distance_interval,
 )
-from spade_eval.reports.statistics.kernel_distances import left_out_sides
+from spade_eval.reports.statistics.kernel_distances import (
+    GAUSSIAN,
+    left_out_sides,
+    over_all_pairs,
+)
 from spade_eval.reports.statistics.stored_distances import (
     NOT_CORRECTED,
     Corrected,
     is_frechet,
     is_kernel,
+    kernel_of,
 )
 
 
@@ -67,19 +72,23 @@ def _computed(metric: str, train: Floats, val: Floats) -> dict[str, Floats]:
     """Value and distances with groups left out; none of these where they remove no bias."""
     if not is_kernel(metric) and not has_full_rank(*val.shape):
         return {"value": np.array(frechet(train, val)), "without": np.empty((2, 0))}
-    if is_kernel(metric):
-        left_out = left_out_sides(train, val)
-    else:
+    if not is_kernel(metric):
         left_out = left_out_frechet(train, val, paired=False)
-    return {"value": np.array(left_out.value), "without": left_out.without}
+        return {"value": np.array(left_out.value), "without": left_out.without}
+    kernel = kernel_of(metric)
+    left_out = left_out_sides(train, val, kernel)
+    found = {"value": np.array(left_out.value), "without": left_out.without}
+    if kernel is GAUSSIAN:  # which is printed with its bias
+        found["printed"] = np.array(over_all_pairs(train, val, kernel))
+    return found
 
 
 def _read(item: Measurement, path: Path) -> Floor:
-    kept = read_arrays(path, ("value", "without"), "a floor")
+    kept = read_arrays(path, ("value", "without"), "a floor", optional=("printed",))
     value = float(kept["value"])
     if not kept["without"].size:
         return Floor(value, Corrected(float("nan"), remark=NOT_CORRECTED))
     left_out = LeftOut(value, kept["without"])
     centre = value if is_kernel(item.metric) else value - left_out.bias
     ends = distance_interval(centre, T_QUANTILE * left_out.standard_error)
-    return Floor(value, Corrected(centre, *ends))
+    return Floor(float(kept.get("printed", value)), Corrected(centre, *ends))

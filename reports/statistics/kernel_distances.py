@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel distance (KID) without the pairs that share a label map, and with groups left out.
+"""Kernel distances (KID, MMD) without the pairs that share a label map, and with groups left out.
 
 Photo i and image i are alike because they share a label map, so k(x_i, y_i) is larger than
 k(x_i, y_j), and the estimate of Gretton et al. (2012, eq. 3), made for independent sets, is off by
@@ -10,6 +10,9 @@ k(x_i, y_j), and the estimate of Gretton et al. (2012, eq. 3), made for independ
 It has no bias at any N, and is 0 for a set against itself.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
 from spade_eval.reports.statistics.jackknife import NUM_GROUPS, Floats, LeftOut, groups_of
@@ -17,11 +20,54 @@ from spade_eval.reports.statistics.jackknife import NUM_GROUPS, Floats, LeftOut,
 _CHUNK_ROWS = 1024
 
 
-def paired_sums(real: Floats, synthesized: Floats) -> Floats:
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel that is a function of the product of two features, of what is made of them before.
+
+    With the factor by which the distance is printed.
+    """
+
+    of_products: Callable[[Floats, int], Floats]  # x·y and D -> k(x, y)
+    prepared: Callable[[Floats], Floats]  # (N, D) -> (N, D)
+
+
+def _cubic(products: Floats, dim: int) -> Floats:
+    """k(x, y) = (x·y / D + 1)³, of KID."""
+    cubed: Floats = (products / dim + 1) ** 3
+    return cubed
+
+
+def _gaussian(products: Floats, _: int) -> Floats:
+    """1000 exp(-|x - y|² / (2 · 10²)) of features of length 1, of CMMD."""
+    values: Floats = 1000 * np.exp((products - 1) / 10**2)
+    return values
+
+
+def _of_length_1(features: Floats) -> Floats:
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return features / np.maximum(lengths, np.finfo(np.float64).tiny)
+
+
+CUBIC = Kernel(_cubic, lambda features: features)
+GAUSSIAN = Kernel(_gaussian, _of_length_1)
+
+
+def paired_sums(real: Floats, synthesized: Floats, kernel: Kernel = CUBIC) -> Floats:
     """Return (N, G) sums over j of each group, j != i, of h_ij: what pairs are judged by."""
-    crossed, transposed = _group_sums(real, synthesized)
-    crossed += transposed - 2 * _own(_cubic((real * synthesized).sum(axis=1), real.shape[1]))
-    return _off_diagonal_sums(real) + _off_diagonal_sums(synthesized) - crossed
+    x, y = kernel.prepared(real), kernel.prepared(synthesized)
+    crossed, transposed = _group_sums(x, y, kernel)
+    crossed += transposed - 2 * _own(kernel.of_products((x * y).sum(axis=1), x.shape[1]))
+    return _off_diagonal_sums(x, kernel) + _off_diagonal_sums(y, kernel) - crossed
+
+
+def over_all_pairs(real: Floats, synthesized: Floats, kernel: Kernel) -> float:
+    """Return the estimate with its bias, means over all i and j (Gretton et al., eq. 5)."""
+    x, y = kernel.prepared(real), kernel.prepared(synthesized)
+    means = [
+        _group_sums(one, other, kernel)[0].sum() / (len(one) * len(other))
+        for one, other in ((x, x), (y, y), (x, y))
+    ]
+    return float(means[0] + means[1] - 2 * means[2])
 
 
 def left_out_pairs(sums: Floats) -> LeftOut:
@@ -37,10 +83,11 @@ def kernel_influence(sums: Floats) -> Floats:
     return influence
 
 
-def left_out_sides(real: Floats, synthesized: Floats) -> LeftOut:
+def left_out_sides(real: Floats, synthesized: Floats, kernel: Kernel = CUBIC) -> LeftOut:
     """Leave out groups of each of two independent sides in turn (Gretton et al., eq. 3)."""
-    x, y = (_PairSums(_off_diagonal_sums(side)) for side in (real, synthesized))
-    by_made, by_real = (sums.sum(axis=0) for sums in _group_sums(real, synthesized))  # (G,) each
+    sides = kernel.prepared(real), kernel.prepared(synthesized)
+    x, y = (_PairSums(_off_diagonal_sums(side, kernel)) for side in sides)
+    by_made, by_real = (sums.sum(axis=0) for sums in _group_sums(*sides, kernel))  # (G,) each
     total, count = by_made.sum(), x.count * y.count
     across = total / count
     without_x = (total - by_real) / (count - x.sizes * y.count)
@@ -77,13 +124,13 @@ class _PairSums:
         return means
 
 
-def _off_diagonal_sums(rows: Floats) -> Floats:
+def _off_diagonal_sums(rows: Floats, kernel: Kernel) -> Floats:
     """(N, G) sums of k(x_i, x_j) over j of each group, j != i."""
-    sums, _ = _group_sums(rows, rows)
-    return sums - _own(_cubic((rows**2).sum(axis=1), rows.shape[1]))
+    sums, _ = _group_sums(rows, rows, kernel)
+    return sums - _own(kernel.of_products((rows**2).sum(axis=1), rows.shape[1]))
 
 
-def _group_sums(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+def _group_sums(x: Floats, y: Floats, kernel: Kernel) -> tuple[Floats, Floats]:
     """(N, G) sums of k(x_i, y_j) over j of each group, and (M, G) over i of each group.
 
     Rows in chunks: the (N, M) kernel matrix is never held.
@@ -92,9 +139,9 @@ def _group_sums(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     sums, transposed = [], np.zeros((len(y), NUM_GROUPS))
     for start in range(0, len(x), _CHUNK_ROWS):
         rows = slice(start, start + _CHUNK_ROWS)
-        kernel = _cubic(x[rows] @ y.T, x.shape[1])
-        sums.append(kernel @ of_y)
-        transposed += kernel.T @ by_x[rows]
+        values = kernel.of_products(x[rows] @ y.T, x.shape[1])
+        sums.append(values @ of_y)
+        transposed += values.T @ by_x[rows]
     return np.concatenate(sums), transposed
 
 
@@ -104,9 +151,3 @@ def _own(values: Floats) -> Floats:
     for place, group in enumerate(groups_of(len(values))):
         placed[group, place] = values[group]
     return placed
-
-
-def _cubic(products: Floats, dim: int) -> Floats:
-    """k(x, y) = (x·y / D + 1)³."""
-    cubed: Floats = (products / dim + 1) ** 3
-    return cubed

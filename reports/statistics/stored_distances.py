@@ -34,6 +34,9 @@ from spade_eval.reports.statistics.jackknife import (
     distance_interval,
 )
 from spade_eval.reports.statistics.kernel_distances import (
+    CUBIC,
+    GAUSSIAN,
+    Kernel,
     kernel_influence,
     left_out_pairs,
     paired_sums,
@@ -44,7 +47,6 @@ NOT_CORRECTED = "not corrected: N <= d"
 INFLUENCE = "paired influence values; bias removed by the jackknife over 20 groups of pairs"
 JACKKNIFE = f"jackknife over 20 groups of pairs; {NOT_CORRECTED}"
 NORMAL_QUANTILE = 1.959964  # 97.5%
-_KERNEL = "kid"
 _QUICK_DIM = 512
 
 
@@ -97,7 +99,7 @@ class StoredDistance:
 
     @cached_property
     def corrected(self) -> Corrected:
-        """Remove the bias by the jackknife in pairs (of KID: the pairs themselves)."""
+        """Remove the bias by the jackknife in pairs (of kernels: the pairs themselves)."""
         if np.array_equal(self.real, self.synthesized):
             return Corrected(0.0, remark=SAME_IMAGES)
         if not self.is_correctable:
@@ -135,7 +137,7 @@ class StoredDistance:
 
     @cached_property
     def _kernel_sums(self) -> Floats:
-        return paired_sums(self.real, self.synthesized)
+        return paired_sums(self.real, self.synthesized, kernel_of(self.metric))
 
     def _computed(
         self, form: str, names: tuple[str, ...], compute: Callable[[], dict[str, Floats]]
@@ -230,8 +232,13 @@ def is_frechet(metric: str) -> bool:
 
 
 def is_kernel(metric: str) -> bool:
-    """Return whether it is the kernel distance."""
-    return metric == _KERNEL
+    """Return whether it is KID, or the Gaussian kernel's distance of another network's features."""
+    return metric == "kid" or metric.startswith("mmd_")
+
+
+def kernel_of(metric: str) -> Kernel:
+    """Return the kernel of a distance that `is_kernel`."""
+    return CUBIC if metric == "kid" else GAUSSIAN
 
 
 def is_quick(sets: tuple[Floats, Floats]) -> bool:

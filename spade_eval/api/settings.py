@@ -66,11 +66,9 @@ def _feature_networks(names: Sequence[str]) -> tuple[str, ...]:
     """Return those of --features, each once; `UserError` for others."""
     if not names:
         return ()
-    from spade_eval.scoring.feature_networks import FEATURES  # needs torch
+    from spade_eval.scoring.feature_networks import require_features  # needs torch
 
-    for name in names:
-        lookup(FEATURES, name, "feature network of --features")
-    return tuple(dict.fromkeys(names))
+    return require_features(names)
 
 
 def _each_once(names: Sequence[str | None]) -> list[str | None]:

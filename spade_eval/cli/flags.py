@@ -209,9 +209,10 @@ class ScoringFlags:
     features: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="lite0",
+            metavar="lite0|hf:DIR",
             help="A further network whose features are compared, in columns of their own: "
-            "EfficientNet-Lite0. Repeatable.",
+            "EfficientNet-Lite0, or a Hugging Face model in a folder (DINOv2, CLIP, ViT, Swin, "
+            "ConvNeXt, ResNet). Repeatable.",
             rich_help_panel=SCORING,
         ),
     ] = None

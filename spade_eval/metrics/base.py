@@ -34,8 +34,8 @@ class Column:
     description: str
 
 
-FeatureKind = Literal["inception", "in-domain", "lite0", "lite0-64"]
-"""Whose features a distance compares; `scoring.feature_networks` opens the last two."""
+FeatureKind = Literal["inception", "in-domain", "lite0", "lite0-64", "dinov2", "clip", "hf"]
+"""Whose features a distance compares; `scoring.feature_networks` opens all but the first two."""
 
 
 class FeatureSpace(Protocol):

@@ -79,3 +79,45 @@ class Lite0DirectionsFD(FD):
         ),
     }
     networks = ("lite0-64",)
+
+
+class DINOv2FD(FD):
+    """The distance of class tokens of DINOv2, as Stein et al. (NeurIPS 2023) propose."""
+
+    columns: ClassVar = {
+        "fd_dinov2": Column(
+            label="FD (DINOv2)",
+            unit="",
+            larger_is_better=False,
+            description="Fréchet distance of class tokens of DINOv2, which has seen no labels",
+        ),
+    }
+    networks = ("dinov2",)
+
+
+class CLIPFD(FD):
+    """The distance of CLIP's image embeddings."""
+
+    columns: ClassVar = {
+        "fd_clip": Column(
+            label="FD (CLIP)",
+            unit="",
+            larger_is_better=False,
+            description="Fréchet distance of CLIP's image embeddings of length 1",
+        ),
+    }
+    networks = ("clip",)
+
+
+class OtherFD(FD):
+    """The distance of features of a network that the user chose."""
+
+    columns: ClassVar = {
+        "fd_hf": Column(
+            label="FD (hf)",
+            unit="",
+            larger_is_better=False,
+            description="Fréchet distance of features of a Hugging Face model",
+        ),
+    }
+    networks = ("hf",)

@@ -16,6 +16,7 @@ from spade_eval.metrics.fid_profiles import FID_PROFILES, FIDProfile
 
 _OF_COLUMN: dict[str, FeatureKind] = {
     "fd_in_domain": "in-domain", "fd_lite0": "lite0", "fd_lite0_64": "lite0-64",
+    "fd_dinov2": "dinov2", "fd_clip": "clip", "fd_hf": "hf",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ is only tried: then noise stands in for the weights, and the distance is said to
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -71,6 +71,8 @@ class Distance:
     is_extra: bool = False  # another FID of the run is the column FID; this one has its own
     kind: FeatureKind = "inception"
     directions: Directions | None = None  # along which the features are compared; None: all
+    labels: Mapping[str, str] = field(default_factory=dict)  # of columns, where the network says
+    remark: str = ""  # what every number of it must be shown with
 
     @property
     def column(self) -> str:
@@ -122,7 +124,12 @@ class Distance:
         """Say what must accompany a distance between `count` images on either side."""
         if self.profile is not None:
             return self.profile.notes(count, count)
-        return ()
+        return (self.remark,) if self.remark else ()
+
+    @property
+    def is_further(self) -> bool:
+        """Whether --features asked for it: no FID, and not in the place of one."""
+        return self.kind not in ("inception", "in-domain")
 
 
 def profiles_at_hand(

@@ -127,11 +127,12 @@ def _of_size(resolved: ResolvedProtocol) -> list[str]:
 def _of_distances(
     resolved: ResolvedProtocol, distances: Sequence[Distance], num_images: int
 ) -> list[str]:
-    if all(distance.kind.startswith("lite0") for distance in distances):
-        return ["FID is left out: the profile has none, or --fid-profile none was given."]
     notes = []
+    if all(distance.is_further for distance in distances):
+        notes = ["FID is left out: the profile has none, or --fid-profile none was given."]
     for distance in distances:
-        if distance.kind.startswith("lite0"):
+        if distance.is_further:
+            notes += distance.notes(num_images)
             continue
         if distance.profile is None:
             wanted = FID_PROFILES[resolved.protocol.fid_profiles[0]].weights.file_name

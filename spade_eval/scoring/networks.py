@@ -27,11 +27,12 @@ from spade_eval.scoring.distances import (
     profiles_at_hand,
     stored_references,
 )
-from spade_eval.scoring.feature_networks import (
-    FEATURES,
+from spade_eval.scoring.feature_networks import open_features
+from spade_eval.scoring.feature_networks.directions import (
     IMAGES_A_DIRECTION,
     NUM_DIRECTIONS,
     along_directions,
+    has_directions,
 )
 from spade_eval.scoring.in_domain import segmenter_config, shipped, train_segmenter
 from spade_eval.scoring.original_photos import features_of_originals
@@ -106,14 +107,13 @@ class ScoringNetworks:
             self.place.device,
             filled=self.config.filled_weights,
         )
-        further = [
-            FEATURES[name](self.place.weights_dir, self.place.device)
-            for name in self.config.features
-        ]
+        further = open_features(self.config.features, self.place.weights_dir, self.place.device)
         return (*usual, *further, *(found for item in further for found in self._along(item)))
 
     def _along(self, distance: Distance) -> list[Distance]:
         """Return the distance along directions of train photos, of which there must be enough."""
+        if not has_directions(distance):
+            return []
         photos = self._train_photos
         if photos is None or self.count < NUM_DIRECTIONS * IMAGES_A_DIRECTION:
             return []

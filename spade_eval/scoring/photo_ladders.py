@@ -14,7 +14,7 @@ from spade_eval.metrics import columns
 from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.records import sha256_of_file
 from spade_eval.scoring.distances import Distance, open_distances
-from spade_eval.scoring.feature_networks import FEATURES
+from spade_eval.scoring.feature_networks.lite0 import open_lite0
 from spade_eval.scoring.in_domain import SHIPPED, open_in_domain
 from spade_eval.segmenters.in_domain import InDomainFeatures
 from spade_eval.weights import INCEPTION, LITE0, is_installed
@@ -41,7 +41,7 @@ def distances_at_hand(weights_dir: Path, device: torch.device) -> list[Distance]
     if is_installed(INCEPTION, weights_dir):
         found += open_distances({_PROFILE: FID_PROFILES[_PROFILE]}, None, weights_dir, device)
     if is_installed(LITE0, weights_dir):
-        found.append(FEATURES["lite0"](weights_dir, device))
+        found.append(open_lite0(weights_dir, device))
     shipped = SHIPPED[_DATASET]
     network = InDomainFeatures(open_in_domain(shipped)[0]).to(device)
     title, sha256 = f"in-domain U-Net of {_DATASET}", sha256_of_file(shipped)

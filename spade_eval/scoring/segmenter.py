@@ -235,10 +235,10 @@ def _title(name: str) -> str:
 
 def _digest(name: str, network: nn.Module) -> str:
     """Hash the weights themselves: a name may stand for other files tomorrow."""
-    return sha256_of_json([name, _sha256_of_tensors(network)])
+    return sha256_of_json([name, sha256_of_tensors(network)])
 
 
-def _sha256_of_tensors(network: nn.Module) -> str:
+def sha256_of_tensors(network: nn.Module) -> str:
     """Hash names, types, shapes and bytes, the same on every machine."""
     digest = hashlib.sha256()
     for name, tensor in network.state_dict().items():

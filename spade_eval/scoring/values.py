@@ -96,4 +96,6 @@ def measurements(values: Sequence[Value], common: Mapping[str, Any]) -> list[Mea
 
 
 def _label(item: Value, label: str) -> str:
-    return label if item.column == item.metric else f"{label} ({item.fields['fid_profile']})"
+    if item.column != item.metric:
+        return f"{label} ({item.fields['fid_profile']})"
+    return label if item.distance is None else item.distance.labels.get(item.metric, label)

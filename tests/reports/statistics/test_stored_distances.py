@@ -16,7 +16,11 @@ from spade_eval.reports.statistics.feature_distances import frechet, left_out_fr
 from spade_eval.reports.statistics.frechet_influence import expand_frechet
 from spade_eval.reports.statistics.intervals import row_uncertainty
 from spade_eval.reports.statistics.jackknife import T_QUANTILE
-from spade_eval.reports.statistics.kernel_distances import left_out_pairs, paired_sums
+from spade_eval.reports.statistics.kernel_distances import (
+    GAUSSIAN,
+    left_out_pairs,
+    paired_sums,
+)
 from spade_eval.reports.statistics.stored_distances import (
     NOT_CORRECTED,
     SAME_IMAGES,
@@ -56,7 +60,17 @@ def test_the_kernel_distance_is_that_without_pairs(tmp_path: Path) -> None:
     assert found.low < found.value < found.high
 
 
-@pytest.mark.parametrize("metric", ["fd_in_domain", "kid"])
+def test_the_distance_of_another_kernel_too(tmp_path: Path) -> None:
+    real, made = sets()
+    distance = stored(tmp_path / "1", real, made, "mmd_dinov2")
+    left_out = left_out_pairs(paired_sums(real, made, GAUSSIAN))
+    assert distance.corrected.value == left_out.value
+    assert distance.corrected.low < left_out.value < distance.corrected.high
+    worse = stored(tmp_path / "2", real, made + 3, "mmd_dinov2")
+    assert difference_of(worse, distance).low > 0
+
+
+@pytest.mark.parametrize("metric", ["fd_in_domain", "kid", "mmd_clip"])
 def test_the_same_images_are_at_zero_without_an_interval(tmp_path: Path, metric: str) -> None:
     real, _ = sets()
     found = stored(tmp_path, real, real.copy(), metric).corrected

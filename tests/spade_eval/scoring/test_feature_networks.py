@@ -2,6 +2,7 @@
 """--features: networks of their own columns, and distances along few of their directions."""
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from spade_eval.api.settings import configured
 from spade_eval.engine import Benchmark
 from spade_eval.errors import UserError
 from spade_eval.metrics.frechet import frechet_distance
@@ -16,14 +18,11 @@ from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.models.losses.efficientnet_lite0 import EfficientNetLite0
 from spade_eval.records import sha256_of_json
 from spade_eval.rows import Request
-from spade_eval.scoring import feature_networks, networks
+from spade_eval.scoring import networks
 from spade_eval.scoring.distances import Distance
-from spade_eval.scoring.feature_networks import (
-    FEATURES,
-    Lite0Features,
-    open_lite0,
-    principal_directions,
-)
+from spade_eval.scoring.feature_networks import FEATURES, directions
+from spade_eval.scoring.feature_networks.directions import principal_directions
+from spade_eval.scoring.feature_networks.lite0 import Lite0Features, open_lite0
 from spade_eval.scoring.footnotes import notes_of_training
 from spade_eval.weights import LITE0, is_installed
 
@@ -85,6 +84,29 @@ def test_without_the_extra_it_is_refused(tmp_path: Path) -> None:
         open_lite0(tmp_path, torch.device("cpu"))
 
 
+def test_a_model_without_the_library_is_refused_before_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    (tmp_path / "config.json").write_text('{"model_type": "dinov2"}')
+    (tmp_path / "model.safetensors").write_bytes(b"0" * 8)
+    with pytest.raises(UserError, match=r"^--features hf:[^\n]*the extra `hf`[^\n]*$"):
+        configured("scenes", "smoke", 0, None, features=[f"hf:{tmp_path}"])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("hf:", "a folder is missing; expected hf:DIR"),
+        ("hf:no/such/folder", "is not on this machine"),
+        ("dinov2", "hf:DIR"),
+    ],
+)
+def test_other_names_are_refused(name: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        configured("scenes", "smoke", 0, None, features=[name])
+
+
 def test_columns_of_their_own_beside_the_usual_distance(
     benchmark_in: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,7 +125,7 @@ def test_columns_of_their_own_beside_the_usual_distance(
                            kind="lite0")  # fmt: skip
     monkeypatch.setitem(FEATURES, "lite0", lambda *_: of_quarters)
     monkeypatch.setattr(networks, "NUM_DIRECTIONS", 1)
-    monkeypatch.setattr(feature_networks, "NUM_DIRECTIONS", 1)
+    monkeypatch.setattr(directions, "NUM_DIRECTIONS", 1)
     benchmark = benchmark_in()
     benchmark.config = dataclasses.replace(benchmark.config, features=("lite0",))
     benchmark.run(Request())
