@@ -8,6 +8,7 @@ from pathlib import Path
 from spade_eval.reports.html.report_data import ReportData, Section
 from spade_eval.reports.measured.grouping import by_protocol, own_folder
 from spade_eval.reports.measured.run_data import RunData
+from spade_eval.reports.measured.seeds import seeded_rows
 from spade_eval.reports.plots.bars import plot_leaderboard
 from spade_eval.reports.plots.page import Palette, Plot
 from spade_eval.reports.run_report import (
@@ -20,6 +21,12 @@ from spade_eval.reports.run_report import (
 )
 from spade_eval.reports.runs import Merged, merged
 from spade_eval.reports.statistics.intervals import uncertainties_of
+from spade_eval.reports.tables.exported import (
+    Board,
+    Hub,
+    write_eval_results,
+    write_leaderboard_json,
+)
 from spade_eval.reports.tables.formats import text_with_notes
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.leaderboard import different, leaderboard, leaderboard_table
@@ -66,6 +73,19 @@ def write_merged_report(
     paths += [*files_of(plots), *write_page(page, folder / "html")]
     text = "\n\n".join([*texts, "\n".join([*said, *missing_parts()])])
     return RunReport(tuple(paths), text, tuple(rows), (*said_of_rows, *said))
+
+
+def export_runs(runs: Sequence[RunData], folder: Path, hub: Hub | None = None) -> list[Path]:
+    """Write `leaderboard.json` of all runs together, and what goes to a hub where one is named."""
+    together = merged(runs)
+    folders = [run.folder for run in runs]
+    boards = [
+        Board(group, seeded_rows(group), leaderboard(group, folders))
+        for group in by_protocol(together.measurements)
+    ]
+    said = _about_the_merge(runs, together)
+    paths = [write_leaderboard_json(boards, said, folder / "leaderboard.json")]
+    return paths if hub is None else [*paths, *write_eval_results(boards, hub, folder)]
 
 
 def _board_section(table: Table, number: int) -> Section:

@@ -190,8 +190,9 @@ class Benchmark:
         place.world.on_first(lambda: _warn_of_labels(self._train_split))
         split = with_store(self._train_split, place.run_folder / "cache")
         return train_generator(
-            config, split, folder, place.device, place.weights_dir, scores, place.world
-        )
+            config, split, folder, place.device, place.weights_dir, scores, place.world,
+            place.trackers,
+        )  # fmt: skip
 
     def rows(self, request: Request) -> list[Row]:
         """Return every row of the run.

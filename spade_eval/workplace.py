@@ -30,6 +30,7 @@ class Workplace:
     reference: Path | None = None  # stored statistics of the split's photos: saves computing them
     device: torch.device
     save_images: int | None = FEW_IMAGES  # of every row, the first so many; None: all
+    trackers: tuple[str, ...] = ("tensorboard",)  # who is told of trainings, rows of TRACKERS
     world: World = ALONE  # the processes that share the work; the folders are common to them
 
 

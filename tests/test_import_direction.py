@@ -87,7 +87,7 @@ REPORT_ROOMS = ("measured", "statistics", "tables", "plots", "bench", "bundle", 
 MOST_ROOMS = {"spade_eval": 26, "spade_eval/cli": 13, "reports": 15}
 # Imported only inside the functions that use them.
 HEAVY = {"mmseg", "mmengine", "mmcv", "cv2", "pytorch_fid", "matplotlib", "tensorboard",
-         "torchvision", "transformers", "sklearn"}  # fmt: skip
+         "torchvision", "transformers", "sklearn", "wandb", "mlflow"}  # fmt: skip
 
 
 def python_files(place: str) -> list[Path]:

@@ -61,6 +61,14 @@ class LoopSettings:
     # takes the interpreter from them (a third slower, measured on two cores).
     prefetch: int = 2
 
+    def is_due(self, done: int, every: int) -> bool:
+        """Return whether something of every so many steps is due; all is after the last."""
+        return done % every == 0 or done == self.steps
+
+    def is_observed(self, done: int) -> bool:
+        """Return whether callbacks are called after so many steps."""
+        return self.is_due(done, self.observe_every)
+
 
 @dataclass(frozen=True)
 class Loop(Generic[Batch]):
@@ -101,26 +109,23 @@ class Loop(Generic[Batch]):
 
     def _after(self, done: int, losses: Mapping[str, Tensor], progress: Progress) -> None:
         """Observe and save what is due after so many steps."""
-        if self._is_due(done, self.settings.observe_every):
+        if self.settings.is_observed(done):
             self._observe(done, losses, progress)
         if not self.world.is_first:
             return
         for item in self.periodic:
-            if self._is_due(done, item.every):
+            if self.settings.is_due(done, item.every):
                 item.action(done)
-        if self._is_due(done, self.settings.save_every):
+        if self.settings.is_due(done, self.settings.save_every):
             self._save(done)
 
     def _stop(self, done: int) -> NoReturn:
-        if self.world.is_first and not self._is_due(done, self.settings.save_every):
+        if self.world.is_first and not self.settings.is_due(done, self.settings.save_every):
             self._save(done)
         raise TrainingStopped(
             f"{self.title}: stopped after step {done} of {self.settings.steps}, "
             f"saved in {self.state_file}"
         )
-
-    def _is_due(self, done: int, every: int) -> bool:
-        return done % every == 0 or done == self.settings.steps
 
     def _observe(self, done: int, losses: Mapping[str, Tensor], progress: Progress) -> None:
         values = self.world.mean(losses)

@@ -6,7 +6,7 @@ precision, weights, optimizer and losses in float32; fp16 with scaled gradients.
 trace in the global state of torch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +76,12 @@ class ScaledOptimizer:
     def backward(self, loss: Tensor) -> None:
         """Add the (scaled) gradients of a loss."""
         self.scaler.scale(loss).backward()
+
+    def gradient_norm(self, parameters: Iterable[nn.Parameter]) -> Tensor:
+        """Return the L2 norm of all gradients as they are without the factor; they stay."""
+        gradients = [item.grad for item in parameters if item.grad is not None]
+        scale: float = self.scaler.get_scale()  # 1 where nothing is scaled
+        return nn.utils.get_total_norm(gradients) / scale
 
     def step(self) -> None:
         self.scaler.step(self.optimizer)

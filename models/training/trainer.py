@@ -60,6 +60,10 @@ class Trainer:
                 network.compile()
         self.updates = {update.name: update for update in system.updates()}
         self.optimizers = {name: self._optimizer(update) for name, update in self.updates.items()}
+        # Of which steps (how many are done after it) the gradients are measured; set by who looks.
+        self.measures_gradients: Callable[[int], bool] = lambda _: False
+        self.gradient_norms: dict[str, Tensor] = {}
+        """The L2 norm of the last measured step's gradients, by update."""
         self.average: AveragedModel | None = None
         if settings.ema_decay is not None:
             self.average = AveragedModel(
@@ -101,7 +105,10 @@ class Trainer:
                     optimizer.backward(loss / len(micro_batches))
                 parts.append({name: term.detach() for name, term in terms.items()})
         with self.phase("optimizer"):
-            self.world.average_gradients(self._learned(update))
+            learned = self._learned(update)
+            self.world.average_gradients(learned)
+            if self.measures_gradients(step + 1):
+                self.gradient_norms[update.name] = optimizer.gradient_norm(learned)
             optimizer.step()
         return _means(update.name, parts)
 

@@ -23,7 +23,7 @@ from spade_eval.cli.console.refusals import UnreadableError, is_help, refusal
 from spade_eval.cli.console.surroundings import is_unreadable, outlast_readers, with_home
 from spade_eval.cli.data import data_app
 from spade_eval.cli.figures import figures_app
-from spade_eval.cli.files import bundle, convert
+from spade_eval.cli.files import bundle, convert, export
 from spade_eval.cli.lists import models, protocol, weights_app
 from spade_eval.cli.lists.baselines import baselines_app
 from spade_eval.cli.lists.published import published
@@ -45,6 +45,7 @@ app.command()(train)
 app.command(name="score")(score)
 app.command()(report)
 app.command()(bundle)
+app.command()(export)
 app.command()(models)
 app.command()(protocol)
 app.command()(published)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`spade-eval convert` and `bundle`: checkpoints in another form, and results in one file."""
+"""`spade-eval convert`, `bundle`, `export`: checkpoints and results in forms for elsewhere."""
 
 import tempfile
 from pathlib import Path
@@ -8,7 +8,12 @@ from typing import Annotated
 import typer
 
 from spade_eval.cli import options
-from spade_eval.cli.console.conditions import WITH_RELEASED, WITH_VERIFY, WITHOUT_VERIFY
+from spade_eval.cli.console.conditions import (
+    WITH_BENCHMARK,
+    WITH_RELEASED,
+    WITH_VERIFY,
+    WITHOUT_VERIFY,
+)
 from spade_eval.cli.console.output import say, show, wrote
 from spade_eval.cli.console.paths import Kind, checked, require
 from spade_eval.cli.console.topics import RELEASED
@@ -187,3 +192,43 @@ def _extract(path: Path, folder: Path) -> None:
     wrote(runs)
     for run in runs:
         show(run)
+
+
+def export(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN", help="Run folders or bundles.", callback=checked("file or folder")
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Folder to write into.", callback=checked("folder", written=True)
+        ),
+    ],
+    benchmark: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OWNER/NAME",
+            help="Also write ROW/.eval_results/*.yaml for the repository of each model on the "
+            "Hugging Face Hub, as results of this benchmark's dataset repository.",
+        ),
+    ] = None,
+    source_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="What those results name as their source."),
+        WITH_BENCHMARK,
+    ] = None,
+) -> None:
+    """Write runs as one JSON for a leaderboard page, and as results of model repositories."""
+    from spade_eval.reports.merged_report import export_runs
+    from spade_eval.reports.runs import open_runs
+    from spade_eval.reports.tables.exported import Hub
+
+    hub = None if benchmark is None else Hub(benchmark, source_url)
+    with tempfile.TemporaryDirectory() as scratch:
+        paths = export_runs(open_runs(runs, Path(scratch)), out, hub)
+    wrote(paths)
+    for path in paths:
+        show(path)

@@ -191,6 +191,17 @@ GeneratorTimeout = Annotated[
     ),
     WITH_GENERATOR,
 ]
+Trackers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tracker",
+        metavar="tensorboard|wandb|mlflow",
+        help="Who is told losses, gradient norms, scores and pictures of a training [default: "
+        "tensorboard]; wandb and mlflow write files, unless your environment names a server. "
+        "Repeatable.",
+        rich_help_panel=TRAINING,
+    ),
+]
 GPUs = Annotated[
     int | None,
     typer.Option(
@@ -258,10 +269,12 @@ def workplace(
     reference: Path | None = None,
     world: "World | None" = None,
     save_images: str = FEW_IMAGES,
+    tracker: Sequence[str] | None = None,
 ) -> "Workplace":
     """Return where a run of that configuration happens."""
     from spade_eval.devices import resolve_device
     from spade_eval.models.training.distributed import ALONE
+    from spade_eval.training.trackers import require_trackers
     from spade_eval.workplace import Workplace
 
     world, run_folder = world or ALONE, out or Path("runs") / config.run_name
@@ -273,6 +286,7 @@ def workplace(
         device=resolve_device(device, world),
         reference=reference,
         save_images=number_of_images(save_images),
+        trackers=require_trackers(tracker),
         world=world,
     )
 

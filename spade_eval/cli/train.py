@@ -141,6 +141,7 @@ def train(
     score_images: ScoreImages = 50,
     score_by: ScoreBy = By.miou,
     segmenter: InDomain = "in-domain",
+    tracker: Annotated[options.Trackers, ON_GENERATORS] = None,
     place: PlaceFlags,
     processes: ProcessFlags,
 ) -> None:
@@ -152,7 +153,7 @@ def train(
 
     config = options.run_config(**vars(run), **budget.changes(), **training.changes())
     with options.processes(context, device=place.device, **vars(processes)) as world:
-        workplace = options.workplace(config, **vars(place), world=world)
+        workplace = options.workplace(config, **vars(place), world=world, tracker=tracker)
         suite = Benchmark(config, workplace)
         checkpoint = suite.train(model, score_every, score_images, score_by.value)
         if world.is_first:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What watches a training: the loss log, the image grid, TensorBoard. None of them changes it."""
+"""What watches a training: the loss log, the image grid, trackers. None of them changes it."""
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,8 @@ from spade_eval.datasets.base import Dataset
 from spade_eval.files import replaced
 from spade_eval.json_fields import parsed_json
 from spade_eval.models.inputs import Inputs, Noise, Style
-from spade_eval.models.training.loop import Callback
 from spade_eval.models.training.trainer import Trainer
-from spade_eval.progress import tell
+from spade_eval.training.trackers.base import Trackers
 
 
 class LossLog:
@@ -59,7 +58,10 @@ def _step_of(line: str) -> float:
 
 
 class GridWriter:
-    """A PNG: label map, real photo and synthesized image of the first samples."""
+    """A PNG: label map, real photo and synthesized image of the first samples.
+
+    Trackers are shown the same.
+    """
 
     def __init__(
         self,
@@ -67,9 +69,10 @@ class GridWriter:
         trainer: Trainer,
         dataset: Dataset,
         device: torch.device,
+        trackers: Trackers,
         count: int = 6,
     ) -> None:
-        self.folder, self.trainer = folder, trainer
+        self.folder, self.trainer, self.trackers = folder, trainer, trackers
         samples = [dataset[index] for index in range(min(count, len(dataset)))]
         semantics = semantic_map(samples, layout_for(type(trainer.system), dataset), device)
         shown = photos(samples)
@@ -89,20 +92,28 @@ class GridWriter:
         grid = tiled(torch.cat([self.above, images]), self.columns)
         self.folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(grid.numpy()).save(self.folder / f"step_{step:07d}.png")
+        self.trackers.image(step, "samples", grid.numpy())
 
 
-def tensorboard_log(folder: Path) -> tuple[Callback, ...]:
-    """Log losses for TensorBoard; nothing, and one line that says so, where it is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        tell("TensorBoard is not installed; losses go to losses.jsonl only.")
-        return ()
-    writer = SummaryWriter(str(folder))
+class TrackedLosses:
+    """Tells trackers the losses of an observed step, and the norms of its gradients."""
 
-    def write(step: int, losses: Mapping[str, float]) -> None:
-        for name, value in losses.items():
-            writer.add_scalar(name, value, step)
-        writer.flush()
+    def __init__(self, trackers: Trackers, trainer: Trainer) -> None:
+        self.trackers, self.trainer = trackers, trainer
 
-    return (write,)
+    def __call__(self, step: int, losses: Mapping[str, float]) -> None:
+        norms = self.trainer.gradient_norms
+        measured = {f"gradient norm/{name}": norm.item() for name, norm in norms.items()}
+        self.trackers.scalars(step, {**losses, **measured})
+
+
+def tracked_scores(
+    trackers: Trackers, score: Callable[[int], Mapping[str, Any]]
+) -> Callable[[int], None]:
+    """Return an action that scores and tells trackers every number that has a value."""
+
+    def act(step: int) -> None:
+        values = {name: value for name, value in score(step).items() if isinstance(value, float)}
+        trackers.scalars(step, {f"score/{name}": value for name, value in values.items()})
+
+    return act

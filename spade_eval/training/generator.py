@@ -28,7 +28,7 @@ from spade_eval.progress import followed, tell
 from spade_eval.scoring.scorer import Scorer
 from spade_eval.sources.checkpoints import description
 from spade_eval.training import perceptual
-from spade_eval.training.callbacks import GridWriter, LossLog, tensorboard_log
+from spade_eval.training.callbacks import GridWriter, LossLog, TrackedLosses, tracked_scores
 from spade_eval.training.memory_estimate import estimate_memory
 from spade_eval.training.scores import BEST, InTraining, PeriodicScores, ScoreLog
 from spade_eval.training.setup import (
@@ -37,6 +37,8 @@ from spade_eval.training.setup import (
     lacks_perceptual_loss,
     system_class,
 )
+from spade_eval.training.trackers import tracking
+from spade_eval.training.trackers.base import Tracked, Trackers
 
 CHECKPOINT_NAME = "generator.safetensors"
 _ONE_SYNTHESIS = (
@@ -53,11 +55,13 @@ def train_generator(
     weights_dir: Path,
     scores: PeriodicScores | None = None,
     world: World = ALONE,
+    trackers: Sequence[str] = (),
 ) -> Path:
     """Train to the last step, continuing what is there; returns the path of the last weights.
 
     With `scores` the weights that score best on the way are saved too, their names headed by
-    `BEST`. The processes of `world` train together, each on its share of every batch.
+    `BEST`. The processes of `world` train together, each on its share of every batch; the first
+    one tells the `trackers`, rows of `TRACKERS`.
     """
     checkpoint = folder / CHECKPOINT_NAME
     if world.on_first(checkpoint.is_file):
@@ -69,8 +73,14 @@ def train_generator(
             images = config.batch_size // config.accumulate // world.size
             tell(f"{config.model}: {estimate_memory(config, data, images)}")
         world.on_first(lambda: fill_store(config, dataset))
-        with tf32(config.tf32):
-            _loop(config, dataset, folder, device, trainer, scores, world).run()
+        told = Tracked(
+            name=config.model,
+            folder=folder,
+            sha256=config.sha256,
+            settings=dataclasses.asdict(config),
+        )
+        with tf32(config.tf32), tracking(trackers if world.is_first else (), told) as tracked:
+            _loop(config, dataset, folder, device, trainer, scores, world, tracked).run()
     world.on_first(lambda: _export(config, dataset, trainer, folder))
     return checkpoint
 
@@ -142,12 +152,23 @@ def _loop(
     trainer: Trainer,
     scores: PeriodicScores | None,
     world: World,
+    trackers: Trackers,
 ) -> Loop[Sequence[Batch]]:
     every = max(1, config.steps // 20)
+    settings = LoopSettings(
+        steps=config.steps,
+        batch_size=config.batch_size,
+        save_every=max(1, min(1000, config.steps // 4)),
+        observe_every=every,
+        prefetch=prefetch_on(device),
+    )
     callbacks: list[Callback] = []
     if world.is_first:
-        callbacks += [LossLog(folder / "losses.jsonl"), *tensorboard_log(folder / "tensorboard")]
-    grids = GridWriter(folder / "grids", trainer, dataset, device)
+        callbacks.append(LossLog(folder / "losses.jsonl"))
+    if trackers:
+        trainer.measures_gradients = settings.is_observed
+        callbacks.append(TrackedLosses(trackers, trainer))
+    grids = GridWriter(folder / "grids", trainer, dataset, device, trackers)
     periodic = [Periodic(5 * every, grids)]
     if scores is not None:
         keep = functools.partial(_export, config, dataset, trainer, folder, BEST)
@@ -157,17 +178,11 @@ def _loop(
             return InTraining(trainer, network, config.seed, scorer)
 
         log = ScoreLog(folder / "scores.jsonl", scores, source, keep)
-        periodic.append(Periodic(scores.every, log))
+        periodic.append(Periodic(scores.every, tracked_scores(trackers, log)))
     return Loop(
         trainable=trainer,
         batch_at=functools.partial(batches_at, config, dataset, device, world=world),
-        settings=LoopSettings(
-            steps=config.steps,
-            batch_size=config.batch_size,
-            save_every=max(1, min(1000, config.steps // 4)),
-            observe_every=every,
-            prefetch=prefetch_on(device),
-        ),
+        settings=settings,
         state_file=folder / "state.pt",
         config_sha256=config.sha256,
         callbacks=callbacks,

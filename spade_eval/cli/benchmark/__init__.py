@@ -4,6 +4,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ from spade_eval.cli.console.conditions import (
     WITH_CHECKPOINT,
     WITH_ROWS,
     WITH_SAMPLING,
+    WITH_TRAINING,
     WITHOUT_TABLE,
     is_checkpoint,
 )
@@ -129,6 +131,7 @@ class RowFlags:
         OUTSIDE_STUDIES,
     ] = False
     compare: Annotated[Compare, OUTSIDE_STUDIES] = None
+    tracker: Annotated[options.Trackers, WITH_TRAINING] = None
     report: tables.Report = True
 
 
@@ -253,11 +256,15 @@ class ScoredFlags:
         return options.run_config(**vars(run), **budget.changes(), **scoring)
 
     def workplace(
-        self, config: "RunConfig", out: Path | None, world: "World | None" = None
+        self,
+        config: "RunConfig",
+        out: Path | None,
+        world: "World | None" = None,
+        tracker: Sequence[str] | None = None,
     ) -> "Workplace":
         """Return where that run happens, in the folder `out`."""
         place = replace(self.place, out=out)
-        return options.workplace(config, **vars(place), world=world)
+        return options.workplace(config, **vars(place), world=world, tracker=tracker)
 
 
 @grouped
@@ -295,7 +302,7 @@ def benchmark(
         context,
         of_jobs,
         lambda name, seed: asked.config(replace(run, dataset=name, seed=seed), budget),
-        asked.workplace,
+        partial(asked.workplace, tracker=rows.tracker),
     )
 
 
@@ -368,7 +375,7 @@ def _measure(
         chosen = chosen_rows(config, rows.model, rows.train, compared, given)
         request = asked.request(rows, chosen.models, tuple(chosen.shipped))
         compared = chosen.compared
-        place = asked.workplace(config, asked.place.out, world)
+        place = asked.workplace(config, asked.place.out, world, rows.tracker)
         suite = Benchmark(config, place)
         compared.require({*given, *request.models, *chosen.shipped.values()}, suite.recorded)
         if world.is_first:

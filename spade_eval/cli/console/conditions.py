@@ -79,6 +79,12 @@ WITH_DATASET = Effect("with a dataset", lambda values: values.get("dataset") is 
 WITH_TABLE = Effect("with --table", lambda values: values.get("table") is not None)
 WITH_COMPARED = Effect("with --compare", lambda values: values.get("compare") is not None)
 WITHOUT_TABLE = Effect("without --table", lambda values: values.get("table") is None)
+WITH_TRAINING = Effect(
+    "with --model, --train, --compare, --table or several --seeds",
+    lambda values: (
+        _is_study(values) or any(values.get(name) for name in ("model", "train", "compare"))
+    ),
+)
 IN_STUDIES = Effect("with --table or several --seeds", _is_study)
 OUTSIDE_STUDIES = Effect(
     "without --table and several --seeds", lambda values: not _is_study(values)
@@ -117,6 +123,7 @@ OF_ONE_RUN = Effect(
 )
 WITH_VERIFY = Effect("with --verify", lambda values: values.get("verify") is not None)
 WITHOUT_VERIFY = Effect("without --verify", lambda values: values.get("verify") is None)
+WITH_BENCHMARK = Effect("with --benchmark", lambda values: values.get("benchmark") is not None)
 WITH_INTO = Effect("with --into", lambda values: values.get("into") is not None)
 WITHOUT_DIFF = Effect("without --diff", lambda values: not values.get("diff"))
 WITHOUT_STYLE_IMAGES = Effect("without --style-image", lambda values: not values.get("style_image"))

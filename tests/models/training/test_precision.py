@@ -139,3 +139,36 @@ def test_a_compiled_training_is_saved_uncompiled_and_continues_bitwise(
     expected, found = plain.step(batch_at(0), 0), narrow(compile=True).step(batch_at(0), 0)
     for name, term in expected.items():  # the same kernels, partly decomposed
         torch.testing.assert_close(found[name], term, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "fp16"])
+def test_measuring_gradients_changes_no_bit_and_gives_their_norm(precision: str) -> None:
+    """Also where fp16 holds them times a factor."""
+    plain, measured = narrow(precision=precision), narrow(precision=precision)
+    measured.measures_gradients = lambda done: done == 2
+    before: dict[str, list[torch.Tensor]] = {}
+
+    def noted(name: str) -> Any:
+        optimizer = measured.optimizers[name]
+        own, factor = optimizer.gradient_norm, optimizer.scaler.get_scale()
+
+        def gradient_norm(parameters: Any) -> torch.Tensor:
+            given = list(parameters)
+            before[name] = [p.grad.detach() / factor for p in given if p.grad is not None]
+            return own(given)
+
+        return gradient_norm
+
+    for step in range(3):
+        if step == 1:
+            for name, optimizer in measured.optimizers.items():
+                optimizer.gradient_norm = noted(name)  # type: ignore[method-assign]
+        plain.step(batch_at(step), step)
+        measured.step(batch_at(step), step)
+        assert bool(measured.gradient_norms) == (step >= 1)
+    assert same_bits(plain, measured)
+    assert plain.gradient_norms == {}
+    for name, norm in measured.gradient_norms.items():
+        squares = sum(gradient.double().square().sum() for gradient in before[name])
+        # float32 sums of some thousand squares
+        assert norm.item() == pytest.approx(float(squares) ** 0.5, rel=1e-5)

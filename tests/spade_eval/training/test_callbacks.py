@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+import types
+from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
-from spade_eval.training.callbacks import LossLog, tensorboard_log
+from spade_eval.training.callbacks import LossLog, TrackedLosses, tracked_scores
+from spade_eval.training.trackers.base import Trackers
 
 
 def steps(path: Path) -> list[int]:
@@ -25,16 +30,29 @@ def test_a_continued_log_drops_what_is_written_again(tmp_path: Path) -> None:
     assert json.loads(path.read_text().splitlines()[1])["loss"] == 2.0
 
 
-def test_without_tensorboard_training_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
-    assert tensorboard_log(tmp_path) == ()
-    assert "TensorBoard is not installed" in capsys.readouterr().err
+class Noted:
+    """A tracker that remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, dict[str, float]]] = []
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        self.told.append((step, dict(values)))
+
+    def image(self, step: int, name: str, pixels: NDArray[np.uint8]) -> None: ...
+
+    def close(self) -> None: ...
 
 
-def test_losses_reach_tensorboard(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
-    (write,) = tensorboard_log(tmp_path)
-    write(3, {"G/gan": 0.5})
-    assert next(path.name for path in tmp_path.iterdir()).startswith("events.out")
+def test_trackers_are_told_losses_and_norms_of_gradients() -> None:
+    noted = Noted()
+    trainer = types.SimpleNamespace(gradient_norms={"G": torch.tensor(2.5)})
+    TrackedLosses(Trackers({"noted": noted}), trainer)(7, {"G/gan": 0.5})  # type: ignore[arg-type]
+    assert noted.told == [(7, {"G/gan": 0.5, "gradient norm/G": 2.5})]
+
+
+def test_trackers_are_told_scores_that_have_a_value() -> None:
+    noted = Noted()
+    line = {"step": 7, "rule": "best mIoU", "miou": 0.25, "fid": None}
+    tracked_scores(Trackers({"noted": noted}), lambda _: line)(7)
+    assert noted.told == [(7, {"score/miou": 0.25})]
