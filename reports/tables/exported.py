@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Leaderboards for other people's pages: one JSON, and `.eval_results/*.yaml` of model repositories.
+"""Leaderboards for others' pages: one JSON, and `.eval_results/*.yaml` of model repositories.
 
 Both are made from the frames of `leaderboard`, a protocol each, so every number has the hash of its
 protocol, the suite's version, and its intervals, and no two protocols are mixed.
@@ -41,10 +41,10 @@ class Board:
 
 @dataclass(frozen=True)
 class Hub:
-    """Where results are shown: a dataset repository that is a Benchmark, and who stands for them."""
+    """Where results are shown: a dataset repository that is a Benchmark; what is behind them."""
 
     benchmark: str  # "owner/name"
-    source_url: str | None = None  # of a page or repository with all that is behind them
+    source_url: str | None = None  # of a page or repository
 
     def __post_init__(self) -> None:
         if not _BENCHMARK.fullmatch(self.benchmark):
@@ -122,14 +122,15 @@ def _entries(
 ) -> Iterator[dict[str, Any]]:
     metrics: Mapping[str, Mapping[str, Any]] = board.frame.attrs["metrics"]
     for metric, about in metrics.items():
-        values = shown["values"][metric]
-        if values["value"] is None or math.isnan(values["value"]):
+        values: Mapping[str, Any] = shown["values"][metric]
+        value: float | None = values["value"]
+        if value is None or math.isnan(value):
             continue
         items = [version.scores[metric] for version in row.versions if metric in version.scores]
         factor = 100 if about["unit"] == "%" else 1
         entry: dict[str, Any] = {
             "dataset": {"id": hub.benchmark, "task_id": f"{board.group.key.profile}-{metric}"},
-            "value": factor * values["value"],
+            "value": factor * value,
             "date": max(item.started for item in items),
         }
         if hub.source_url is not None:
@@ -149,8 +150,8 @@ def _notes(
     direction = "larger is better" if about["larger_is_better"] else "smaller is better"
     said = [f"{about['label']}{unit}, {direction}"]
     for over, what in (("images", "label maps"), ("seeds", "seeds")):
-        low, high = (values.get(f"{over}_{end}") for end in ("low", "high"))
-        if low is not None and not math.isnan(low):
+        low, high = values.get(f"{over}_low"), values.get(f"{over}_high")
+        if low is not None and high is not None and not math.isnan(low):
             unbiased = ", without bias" if over == "images" and about["unit"] != "%" else ""
             said.append(f"95% over {what}{unbiased} [{factor * low:.6g}, {factor * high:.6g}]")
     if len(items) > 1:

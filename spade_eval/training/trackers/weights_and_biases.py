@@ -31,7 +31,7 @@ class WeightsAndBiases:
             id=training.sha256[:32],
             resume="allow" if os.environ.get(_MODE) == "online" else None,
             dir=str(training.folder),
-            mode=os.environ.get(_MODE, "offline"),  # type: ignore[arg-type]
+            mode=os.environ.get(_MODE, "offline"),
             config=dict(training.settings),
             settings=wandb.Settings(
                 console="off",

@@ -26,6 +26,7 @@ from spade_eval.reports.tables.exported import (
 from spade_eval.reports.tables.leaderboard import leaderboard
 
 # https://huggingface.co/docs/hub/eval-results, and eval_results.yaml of huggingface/hub-docs.
+DATE = r"^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d([+-]\d\d:\d\d|Z))?$"
 TEXT = {"type": "string", "minLength": 1}
 ENTRY = {
     "type": "object",
@@ -43,7 +44,7 @@ ENTRY = {
         },
         "value": {"type": "number"},
         "verifyToken": TEXT,
-        "date": {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d([+-]\d\d:\d\d|Z))?$"},
+        "date": {"type": "string", "pattern": DATE},
         "source": {
             "type": "object",
             "required": ["url"],
@@ -96,7 +97,7 @@ def test_one_json_holds_every_protocol_with_hash_version_and_intervals(
     assert miou["images_low"] < miou["value"] < miou["images_high"]
     assert (rows["spade"]["competes"], rows["real"]["competes"]) == (True, False)
     assert len(rows["spade"]["jobs"]) == rows["spade"]["seeds"] == 2
-    assert {"metric": "miou", "label": "mIoU", "unit": "%", "larger_is_better": True} in protocol[
+    assert {"metric": "miou", "label": "miou", "unit": "%", "larger_is_better": True} in protocol[
         "metrics"
     ]
     assert protocol["notes"]
@@ -128,7 +129,7 @@ def test_results_of_a_model_repository_have_the_documented_form(
     assert entry["source"] == {"url": "https://example.org/runs", "name": "spade-eval"}
     low, high = (100 * board[f"miou_images_{end}"]["spade"] for end in ("low", "high"))
     for said in (
-        "mIoU in %, larger is better", f"95% over label maps [{low:.6g}, {high:.6g}]",
+        "miou in %, larger is better", f"95% over label maps [{low:.6g}, {high:.6g}]",
         "mean of 2 seeds", group.key.protocol_sha256, group.key.dataset_sha256,
     ):  # fmt: skip
         assert said in entry["notes"]
