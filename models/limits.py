@@ -50,3 +50,13 @@ MOST_IMAGE_BYTES = 1100 << 20
 # an array, a pixel takes up to 10 bytes.
 MOST_BYTES_READ_AT_ONCE = 1 << 30
 MOST_PIXELS_AT_ONCE = 100_000_000
+
+# A Hugging Face model whose features are compared. Weights: some times those of the largest that
+# such distances were made of. The widest, ViT-g, has 1536 numbers a position, and 40 blocks of it.
+MOST_MODEL_BYTES = 16 << 30
+LONGEST_MODEL_CONFIG = 1 << 20  # bytes of its config.json, which has some thousand
+WIDEST_MODEL = 1 << 14
+DEEPEST_MODEL = 512  # blocks
+MOST_TIMES_WIDE = 16  # a block's inner width in its own; usual is 4
+LARGEST_MODEL_INPUT = 1 << 11  # pixels a side; DINOv2's largest is 518
+MOST_MODEL_PATCHES = 1 << 12  # of an image: attention takes their square; at 518 a ViT/14 has 1,369

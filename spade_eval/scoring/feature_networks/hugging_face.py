@@ -19,6 +19,15 @@ from torch import Tensor, nn
 from spade_eval.errors import as_user_error
 from spade_eval.json_fields import parsed_json
 from spade_eval.metrics.base import FeatureKind
+from spade_eval.models.limits import (
+    DEEPEST_MODEL,
+    LARGEST_MODEL_INPUT,
+    LONGEST_MODEL_CONFIG,
+    MOST_MODEL_BYTES,
+    MOST_MODEL_PATCHES,
+    MOST_TIMES_WIDE,
+    WIDEST_MODEL,
+)
 from spade_eval.records import sha256_of_json
 from spade_eval.scoring.distances import Distance
 from spade_eval.scoring.segmenter import sha256_of_tensors
@@ -30,9 +39,6 @@ from spade_eval.segmenters.eight_bit import (
 )
 from spade_eval.segmenters.pretrained import library, loaded, one_line
 
-MOST_BYTES = 16 * 2**30  # of weights: some times the largest model that such distances were made of
-_LONGEST_CONFIG = 2**20
-_WIDEST, _DEEPEST, _MOST_POSITIONS, _MOST_TIMES_WIDE = 2**14, 512, 4096, 16
 _NUMBERS_OF_BLOCKS = ("num_hidden_layers", "num_layers", "num_stages")
 _LEAST_BYTES = 2  # of a stored number: half precision
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -175,19 +181,20 @@ def _stored_bytes(folder: Path) -> int:
     """Return the bytes of a folder's weights; `ValueError` for none in safetensors, or too many."""
     files = list(folder.glob("*.safetensors"))
     total = sum(file.stat().st_size for file in files)
-    if not total or total > MOST_BYTES:
+    if not total or total > MOST_MODEL_BYTES:
         raise ValueError(
-            f"{folder.name} holds {total:,} bytes of *.safetensors, expected 1 to {MOST_BYTES:,}; "
-            "other files of weights are not read: save the model with `save_pretrained`"
+            f"{folder.name} holds {total:,} bytes of *.safetensors, expected 1 to "
+            f"{MOST_MODEL_BYTES:,}; other files of weights are not read: save the model with "
+            "`save_pretrained`"
         )
     return total
 
 
 def _model_type(folder: Path) -> str:
     path = folder / "config.json"
-    if not path.is_file() or path.stat().st_size > _LONGEST_CONFIG:
+    if not path.is_file() or path.stat().st_size > LONGEST_MODEL_CONFIG:
         raise ValueError(
-            f"{folder.name}/config.json is missing or longer than {_LONGEST_CONFIG:,} bytes; "
+            f"{folder.name}/config.json is missing or longer than {LONGEST_MODEL_CONFIG:,} bytes; "
             "expected the one that `save_pretrained` writes"
         )
     stated = parsed_json(path.read_bytes())
@@ -197,8 +204,8 @@ def _model_type(folder: Path) -> str:
     for part in (stated, *(value for value in stated.values() if isinstance(value, dict))):
         for name in _NUMBERS_OF_BLOCKS:
             number = part.get(name, 0)
-            if isinstance(number, int) and not 0 <= number <= _DEEPEST:
-                raise ValueError(f"its {name} is {number}, expected 0 to {_DEEPEST}")
+            if isinstance(number, int) and not 0 <= number <= DEEPEST_MODEL:
+                raise ValueError(f"its {name} is {number}, expected 0 to {DEEPEST_MODEL}")
     return str(stated.get("model_type"))
 
 
@@ -221,14 +228,14 @@ def _require_within(config: Any, side: int, stored: int) -> None:
     widest = max(width for _, width in blocks)
     others = [getattr(config, name, 0) or 0 for name in ("projection_dim", "embedding_size")]
     stated = {
-        "the width": (widest, 1, _WIDEST),
-        "the number of blocks": (sum(count for count, _ in blocks), 1, _DEEPEST),
-        "the side of images": (side, 1, 2**11),
-        "patches": ((side // max(int(patch), 1)) ** 2, 1, _MOST_POSITIONS),
-        "intermediate_size": (inner, 0, _MOST_TIMES_WIDE * widest),
-        "mlp_ratio": (ratio, 0, _MOST_TIMES_WIDE),
+        "the width": (widest, 1, WIDEST_MODEL),
+        "the number of blocks": (sum(count for count, _ in blocks), 1, DEEPEST_MODEL),
+        "the side of images": (side, 1, LARGEST_MODEL_INPUT),
+        "patches": ((side // max(int(patch), 1)) ** 2, 1, MOST_MODEL_PATCHES),
+        "intermediate_size": (inner, 0, MOST_TIMES_WIDE * widest),
+        "mlp_ratio": (ratio, 0, MOST_TIMES_WIDE),
         "channels": (getattr(config, "num_channels", 3), 3, 3),
-        "projection_dim or embedding_size": (max(others), 0, _WIDEST),
+        "projection_dim or embedding_size": (max(others), 0, WIDEST_MODEL),
         "bytes of weights": (_LEAST_BYTES * least, 0, stored),
     }
     for name, (value, low, high) in stated.items():

@@ -5,6 +5,7 @@ Elsewhere where the environment says so (`MLFLOW_TRACKING_URI`). Through the lib
 which leaves its global "active run" to the user's own program.
 """
 
+import importlib
 import os
 import time
 from collections.abc import Mapping
@@ -29,10 +30,9 @@ class MLflow:
         if address is None:  # newer versions write files only where they are told to
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
             address = (training.folder / "mlflow").resolve().as_uri()
-        from mlflow import MlflowClient
-        from mlflow.entities import Metric
-
-        self._metric, self._client = Metric, MlflowClient(tracking_uri=address)
+        mlflow = importlib.import_module("mlflow")
+        self._metric = importlib.import_module("mlflow.entities").Metric
+        self._client = mlflow.MlflowClient(tracking_uri=address)
         self._run = self._continued(training) or self._begun(training)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:

@@ -5,6 +5,7 @@ Offline unless the environment says `WANDB_MODE=online`; `wandb sync` sends an o
 Neither the program's text nor its output nor the machine's load is recorded.
 """
 
+import importlib
 import os
 from collections.abc import Mapping
 
@@ -22,9 +23,7 @@ class WeightsAndBiases:
     def __init__(self, training: Tracked) -> None:
         # Read when the library is imported: its reports of its own errors go to a server.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-        import wandb
-
-        self._wandb = wandb
+        wandb = self._wandb = importlib.import_module("wandb")
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "spade-eval"),
             name=training.name,
@@ -41,6 +40,7 @@ class WeightsAndBiases:
                 silent=True,
                 x_disable_stats=True,
                 x_disable_meta=True,
+                x_save_requirements=False,
             ),
         )
 

@@ -63,7 +63,7 @@ ARGUMENTS = {
     "score --guidance": ["mine=FOLDER"], "report": ["FOLDER"],
     "convert": ["own.safetensors", "x.pth"], "data label": ["FOLDER", "x"],
     "data export": ["x"],
-    "stats make": ["--out", "x.npz"],
+    "stats make": ["--out", "x.npz"], "export": ["FOLDER", "--out", "x"],
 }  # fmt: skip
 VALUES = {"--table": "3", "--style-input": "mine=none", "--precision": "bf16", "--split": "val",
           "--settings": "paper", "--ema": "0.5", "--launcher": "local",

@@ -28,9 +28,14 @@ FOLDERS = {
     *("validate intervals population", "validate intervals out"),
     *("validate stopping population", "validate stopping out"),
     *("data photos folder", "data photos out", "baselines ship runs"),
+    "export out",
 }
 COMMANDS = typer.main.get_command(app)  # made once: `main` makes it each time
-BOTH = {"report runs", "bundle out"}  # `bundle` says which once it knows what is asked for
+BOTH = {
+    "report runs",
+    "export runs",
+    "bundle out",
+}  # `bundle` says which once it knows what is asked for
 
 
 def _commands(group: typer.Typer, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
