@@ -80,7 +80,7 @@ class Benchmark:
         return tuple(
             ScoringNetworks(
                 self.config, self.place, protocol, self.dataset, self.count,
-                train_split=lambda: with_store(self._train_split, self.place.run_folder / "cache"),
+                train_split=lambda: with_store(self.train_split, self.place.run_folder / "cache"),
             )
             for protocol in (self.protocol, *further)
         )  # fmt: skip
@@ -186,13 +186,17 @@ class Benchmark:
 
     def _train(self, model: str, scores: PeriodicScores | None = None) -> Path:
         place, config = self.place, self.train_config(model)
-        folder = place.run_folder / "checkpoints" / f"{model}-{config.sha256[:8]}"
-        place.world.on_first(lambda: _warn_of_labels(self._train_split))
-        split = with_store(self._train_split, place.run_folder / "cache")
+        folder = self.training_folder(config)
+        place.world.on_first(lambda: _warn_of_labels(self.train_split))
+        split = with_store(self.train_split, place.run_folder / "cache")
         return train_generator(
             config, split, folder, place.device, place.weights_dir, scores, place.world,
             place.trackers,
         )  # fmt: skip
+
+    def training_folder(self, config: TrainConfig) -> Path:
+        """Return where a model of this run is trained."""
+        return self.place.run_folder / "checkpoints" / f"{config.model}-{config.sha256[:8]}"
 
     def rows(self, request: Request) -> list[Row]:
         """Return every row of the run.
@@ -211,8 +215,8 @@ class Benchmark:
 
     def train_config(self, model: str) -> TrainConfig:
         """Return how this run trains a model."""
-        self.place.world.on_first(self._train_split.fingerprint)
-        return train_config(model, self.config, self._train_split, self.place.weights_dir)
+        self.place.world.on_first(self.train_split.fingerprint)
+        return train_config(model, self.config, self.train_split, self.place.weights_dir)
 
     def job_sha256(self, row: Row, networks: ScoringNetworks | None = None) -> str:
         """Identify a measurement: these images under this protocol on this data."""
@@ -230,7 +234,8 @@ class Benchmark:
         )
 
     @cached_property
-    def _train_split(self) -> Dataset:
+    def train_split(self) -> Dataset:
+        """The photos that this run's models learn from."""
         budget = self.config.budget
         return open_dataset(self.config.dataset, "train", budget.size, self.place.data_root)
 

@@ -44,14 +44,25 @@ class FastSemanticConv2d(SemanticConv2d, FastConv2d):
             return None
         size: Size = semantics.size if x is None else (x.shape[-2], x.shape[-1])
         pixels = semantics.batch_size * size[0] * size[1]
-        taps = self.kernel_size[0] ** 2
-        dense = pixels * taps * semantics.num_labels
-        if not self.always and dense * self.out_channels < _LEAST_WORK:
+        work = self.dense_work(pixels, semantics.num_labels)
+        if not self.always and work < _LEAST_WORK:
             return None
+        windows = self.windows(semantics, size)
+        return windows if self.always or self.lookup_cost(windows) <= work else None
+
+    def dense_work(self, pixels: int, num_labels: int) -> int:
+        """Count the multiplications of the map's part in the dense form."""
+        return pixels * self.kernel_size[0] ** 2 * num_labels * self.out_channels
+
+    def lookup_cost(self, windows: Windows) -> float:
+        """Return what looking up costs, in such multiplications."""
+        sums = windows.count * self.kernel_size[0] ** 2 + windows.pixels.numel()
+        return LOOKUP_COST * sums * self.out_channels
+
+    def windows(self, semantics: SemanticMap, size: Size) -> Windows:
+        """Find the windows of the map that this convolution tells apart."""
         padding: Padding = "reflect" if self.padding_mode == "reflect" else "zeros"
-        windows = windows_at(semantics, size, self.kernel_size[0], padding=padding)
-        cost = LOOKUP_COST * (windows.count * taps + pixels)
-        return windows if self.always or cost <= dense else None
+        return windows_at(semantics, size, self.kernel_size[0], padding=padding)
 
 
 def _at_pixels(table: Tensor, windows: Windows) -> Tensor:

@@ -115,16 +115,30 @@ def chosen_windows(
     # batch, so that every batch would be compiled anew.
     if not semantics.is_hard or torch.compiler.is_compiling():
         return None
-    kernel_size, hidden = second.kernel_size[0], second.in_channels
     pixels = semantics.batch_size * size[0] * size[1]
-    work = 2 * pixels * second.weight.numel()
     least = _LEAST_WORK.get(semantics.device.type, _LEAST_WORK["cuda"])
-    if not always and work < least:
+    if not always and dense_work(pixels, second) < least:
         return None
+    windows = lookup_windows(semantics, size, second.kernel_size[0])
+    cost = lookup_cost(windows, second.in_channels)
+    return windows if always or cost <= _MOST_COST * pixels else None
+
+
+def dense_work(pixels: int, second: nn.Conv2d) -> int:
+    """Count the multiplications of gamma and beta in the dense form."""
+    return 2 * pixels * second.weight.numel()
+
+
+def lookup_windows(semantics: SemanticMap, size: Size, kernel_size: int) -> tuple[Windows, Windows]:
+    """Find the windows that the first convolution, and the second on its outputs, tell apart."""
     inner = windows_at(semantics, size, kernel_size)
-    outer = windows_at(semantics, size, kernel_size, layer=2)
-    cost = inner.count + LOOKUP_COST / hidden * outer.count + _WEIGHTS_COST
-    return (inner, outer) if always or cost <= _MOST_COST * pixels else None
+    return inner, windows_at(semantics, size, kernel_size, layer=2)
+
+
+def lookup_cost(windows: tuple[Windows, Windows], hidden: int) -> float:
+    """Return what looking up costs, in pixels of the dense form."""
+    inner, outer = windows
+    return inner.count + LOOKUP_COST / hidden * outer.count + _WEIGHTS_COST
 
 
 def _bias(conv: nn.Conv2d) -> Tensor:

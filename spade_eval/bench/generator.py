@@ -6,8 +6,7 @@ windows of a batch is part of the fast form's time. A variant in half precision 
 deviation from the dense float32 images; scores never come from it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -18,42 +17,13 @@ from spade_eval.bench.maps import BenchMaps
 from spade_eval.bench.networks import calibrate, synthesized, twin
 from spade_eval.bench.timing import Clock, Row, Run, alternating
 from spade_eval.bench.train import training_run
+from spade_eval.bench.variants import Variant, replayed
 from spade_eval.models.fast.neighbourhoods import windows_at
 from spade_eval.models.semantics import SemanticMap
 from spade_eval.models.systems.presets import plain_generator, system_of
-from spade_eval.models.training.precision import DTYPES, tf32
+from spade_eval.models.training.precision import tf32
 
 Work = Literal["synthesis", "training"]
-PRECISIONS = ("tf32", "bf16", "fp16")
-"""Besides float32, for which TensorFloat-32 is switched off."""
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One way to compute the same images."""
-
-    fast: bool
-    compiled: bool = False
-    precision: str = "float32"
-
-    @property
-    def name(self) -> str:
-        parts = ["fast" if self.fast else "dense"]
-        parts += ["compiled"] * self.compiled + [self.precision] * (self.precision != "float32")
-        return "+".join(parts)
-
-
-DENSE = Variant(fast=False)
-
-
-def variants(compiled: bool, precisions: Sequence[str]) -> list[Variant]:
-    """Return the dense form first, then what it is compared with."""
-    chosen = [DENSE, Variant(fast=True)]
-    if compiled:
-        chosen += [Variant(fast=False, compiled=True), Variant(fast=True, compiled=True)]
-    return chosen + [
-        Variant(fast=fast, precision=name) for name in precisions for fast in (False, True)
-    ]
 
 
 def time_generator(
@@ -82,12 +52,12 @@ def time_generator(
     generator.config, _ = system_of(generator).fewest_passes(generator.config)
     runs: list[Run[Tensor | None]]
     if work == "training":
-        runs = [training_run(model, maps, batch_size, width, v.fast, device) for v in chosen]
+        runs = [training_run(model, maps, batch_size, width, v, device) for v in chosen]
     else:
         # Two images at least: one alone has no variance where the network is one pixel wide.
         calibrate(generator, maps.batch(0, max(2, batch_size), device))
         runs = [_synthesis_run(generator, variant, maps, batch_size, device) for variant in chosen]
-    operations = _operations(runs[0], device)
+    operations = counted_operations(runs[0], device)
     timings = alternating(runs, repeats=repeats, warm_up=warm_up, device=device)
     common = {
         "model": model,
@@ -108,6 +78,7 @@ def time_generator(
             **common,
             **timing.row,
             "variant": variant.name,
+            "precision": variant.precision,
             "ratio": timings[0].median / timing.median,
             "peak_mib": timing.peak_mib,
             "deviation": _deviation(timing.value, timings[0].value),
@@ -120,22 +91,49 @@ def time_generator(
 def _synthesis_run(
     generator: nn.Module, variant: Variant, maps: BenchMaps, batch_size: int, device: torch.device
 ) -> Run[Tensor | None]:
-    dtype, system = DTYPES.get(variant.precision, torch.float32), system_of(generator)
     # Of the dense form the whole network is compiled; of the fast one what torch.compile adds to.
     fused = variant.compiled and variant.fast
-    network = twin(generator, fast=variant.fast, compiled=fused, dtype=dtype)
+    network = twin(
+        generator, fast=variant.fast, compiled=fused, dtype=variant.dtype,
+        channels_last=variant.channels_last,
+    )  # fmt: skip
     if variant.compiled and not variant.fast:
         network = torch.compile(network)  # type: ignore[assignment]
+    system = system_of(generator)
+
+    def synthesize(semantics: SemanticMap) -> Tensor:
+        return synthesized(network, semantics, system)
+
+    images: Callable[[SemanticMap], Tensor] = synthesize
+    if variant.graph:
+        images = _recorded(synthesize, maps.batch(0, batch_size, device), device)
 
     def run(number: int, clock: Clock) -> Tensor:
         semantics = maps.batch(max(number, 0), batch_size, device)
         with clock(), torch.no_grad(), tf32(variant.precision == "tf32"):
-            return synthesized(network, semantics.to(dtype=dtype), system)
+            return images(semantics.to(dtype=variant.dtype))
 
     return run
 
 
-def _operations(run: Run[Tensor | None], device: torch.device) -> int:
+def _recorded(
+    images: Callable[[SemanticMap], Tensor], held: SemanticMap, device: torch.device
+) -> Callable[[SemanticMap], Tensor]:
+    """Record images of the map `held`, into which those of others are written."""
+    # There and back: the same labels in a map that has made nothing yet, as a new batch is.
+    replay = replayed(lambda: images(held.to(dtype=torch.float64).to(dtype=torch.float32)), device)
+
+    def of(semantics: SemanticMap) -> Tensor:
+        held.labels_at(held.size).copy_(semantics.labels_at(held.size))
+        edges, others = held.edges_at(held.size), semantics.edges_at(held.size)
+        if edges is not None and others is not None:
+            edges.copy_(others)
+        return replay()
+
+    return of
+
+
+def counted_operations(run: Run[Tensor | None], device: torch.device) -> int:
     """Count those of convolutions and matrix products; a multiply-add is two."""
     with FlopCounterMode(display=False) as counter:
         run(-1, Clock(device))

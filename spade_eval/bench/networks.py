@@ -11,6 +11,7 @@ from spade_eval.models.inputs import Inputs, Noise
 from spade_eval.models.semantics import SemanticMap
 from spade_eval.models.systems.base import System
 from spade_eval.models.systems.presets import system_of
+from spade_eval.models.training.precision import as_channels_last
 
 _CALIBRATION_PASSES = 2
 _CONTRAST = 0.3  # standard deviation of the images, whose range is -1 to 1
@@ -42,9 +43,20 @@ def synthesized(
 
 
 def twin(
-    generator: nn.Module, *, fast: bool, compiled: bool = False, dtype: torch.dtype = torch.float32
+    generator: nn.Module,
+    *,
+    fast: bool,
+    compiled: bool = False,
+    dtype: torch.dtype = torch.float32,
+    channels_last: bool = False,
 ) -> nn.Module:
-    """Copy a generator, plain as it is or with fast forms; in float32 they share their weights."""
-    tensors = [*generator.parameters(), *generator.buffers()] if dtype == torch.float32 else []
+    """Copy a generator, plain as it is or with fast forms.
+
+    In float32 and the usual order in memory they share their weights.
+    """
+    shares = dtype == torch.float32 and not channels_last
+    tensors = [*generator.parameters(), *generator.buffers()] if shares else []
     network = copy.deepcopy(generator, {id(tensor): tensor for tensor in tensors}).to(dtype)
+    if channels_last:
+        as_channels_last(network)
     return accelerate(network, compiled=compiled) if fast else network

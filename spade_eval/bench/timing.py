@@ -13,14 +13,17 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from spade_eval.memory import peak_mib, reset_peak, wait_for
-from spade_eval.models.training.precision import tf32
+from spade_eval.models.training.precision import DTYPES, tf32
 
 T = TypeVar("T")
 Row = dict[str, Any]
 """One line of JSON: what was measured and how long it took, by name."""
 CPU = torch.device("cpu")
 _WHOLE = "whole run"
-_SIDE, _PRODUCTS = 2048, 5  # of the matrices, 16 MiB each; of them the fastest counts
+# Of the matrices: on a GPU smaller ones end sooner than the next can be asked for.
+_SIDES, _LARGE_SIDE = {"cpu": 2048}, 8192
+_PRODUCTS = 5  # of which the fastest counts
+_COPIED = 2**28  # bytes: more than any cache holds
 
 
 class Clock:
@@ -60,6 +63,7 @@ class Timing(Generic[T]):
     """What the counted runs of one function took."""
 
     seconds: list[float] = field(default_factory=list)  # of each
+    first_seconds: float = 0.0  # of the very first run, in which things are compiled and chosen
     phases: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))  # of all
     peak_mib: float | None = None  # of the process or the GPU's tensors; None: not known here
     value: T = field(init=False)  # of the last run
@@ -76,6 +80,7 @@ class Timing(Generic[T]):
             "seconds": self.median,
             "fastest": min(self.seconds),
             "slowest": max(self.seconds),
+            "first": self.first_seconds,
         }
 
     def add(self, clock: Clock) -> None:
@@ -103,23 +108,37 @@ def alternating(
             if is_first:
                 peak = peak_mib(device)
                 timing.peak_mib = peak if peak >= 0 else None
+                timing.first_seconds = clock.seconds[_WHOLE]
             if number >= 0:
                 timing.add(clock)
     return timings
 
 
-def matrix_product_rate(device: torch.device, side: int = _SIDE) -> float:
-    """Measure floating point operations a second of the fastest (side, side) float32 product.
+def matrix_product_rate(
+    device: torch.device, side: int | None = None, precision: str = "float32"
+) -> float:
+    """Measure floating point operations a second of the fastest product of (side, side) matrices.
 
     About the most that this machine computes: the flat ceiling of a roofline (Williams et al.,
     CACM 2009). A multiply-add is two operations, as in `FlopCounterMode`.
     """
-    left, right = torch.randn(2, side, side, device=device)
-    with tf32(False):
-        (timing,) = alternating(
-            [whole(lambda: left @ right)], repeats=_PRODUCTS, warm_up=1, device=device
-        )
-    return 2 * side**3 / min(timing.seconds)
+    side = side or _SIDES.get(device.type, _LARGE_SIDE)
+    dtype = DTYPES.get(precision, torch.float32)
+    left, right = torch.randn(2, side, side, device=device).to(dtype)
+    with tf32(precision == "tf32"):
+        return 2 * side**3 / _fastest(lambda: left @ right, device)
+
+
+def copy_rate(device: torch.device, num_bytes: int = _COPIED) -> float:
+    """Measure bytes a second of the fastest copy, read and written: the roofline's slope."""
+    source = torch.zeros(num_bytes, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return 2 * num_bytes / _fastest(lambda: target.copy_(source), device)
+
+
+def _fastest(function: Callable[[], object], device: torch.device) -> float:
+    (timing,) = alternating([whole(function)], repeats=_PRODUCTS, warm_up=1, device=device)
+    return min(timing.seconds)
 
 
 def resident_bytes() -> int | None:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from spade_eval.bench.maps import BenchMaps
 from spade_eval.bench.timing import Clock, Row, Run, alternating, resident_bytes
-from spade_eval.config import TrainConfig
+from spade_eval.bench.variants import Variant
+from spade_eval.config import PRECISIONS, TrainConfig
 from spade_eval.datasets.base import Dataset
 from spade_eval.memory import peak_mib
 from spade_eval.models.inputs import Batch, Noise
@@ -81,9 +82,17 @@ def time_training(
 
 
 def training_run(
-    model: str, maps: BenchMaps, batch_size: int, width: float, fast: bool, device: torch.device
+    model: str,
+    maps: BenchMaps,
+    batch_size: int,
+    width: float,
+    variant: Variant,
+    device: torch.device,
 ) -> Run[Tensor | None]:
-    """Return whole steps on label maps, without the perceptual loss, which needs a download."""
+    """Return whole steps on label maps, without the perceptual loss, which needs a download.
+
+    There are no steps as a CUDA graph: a step reads numbers of the device.
+    """
     size = (maps.labels.shape[1], maps.labels.shape[2])
     settings = resolved(preset_of(model), "paper")
     still = {name: replace(item, rate=0.0) for name, item in settings.optimizers.items()}
@@ -92,15 +101,16 @@ def training_run(
         model=model, dataset="scenes", dataset_sha256="", size=size, settings="paper",
         steps=1, constant_steps=1, decay_every=1, rate_scale=0.0, ema_decay=None,
         batch_size=batch_size, width=width, accumulate=1, perceptual="none",
-        precision="float32", tf32=False, channels_last=False, compile=False, seed=0,
+        precision=PRECISIONS.get(variant.precision, "float32"), tf32=variant.precision == "tf32",
+        channels_last=variant.channels_last, compile=variant.compiled, seed=0,
     )  # fmt: skip
     data = Data(num_labels=maps.layout.num_labels, size=size, edges=maps.layout.edges)
-    training = build_training(config, data, device, Path(), fast=fast)
+    training = build_training(config, data, device, Path(), fast=variant.fast)
 
     def run(number: int, clock: Clock) -> None:
         semantics = maps.batch(max(number, 0), batch_size, device)
         photos = torch.zeros(semantics.batch_size, 3, *semantics.size, device=device)
-        with clock(), tf32(False):
+        with clock(), tf32(config.tf32):
             noise = Noise.of_step(0, max(number, 0), 0, semantics.batch_size, device=device)
             training.step([Batch(semantics, photos, noise)], 0)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spade_eval.cli import options
+from spade_eval.cli.benchmark.estimate import Estimate, Rates, show_estimate, tell_before
 from spade_eval.cli.console.conditions import ON_GENERATORS, ON_SEGMENTERS, WITH_SCORE_EVERY
 from spade_eval.cli.console.output import show, wrote
 from spade_eval.cli.console.topics import SCORING, TRAINING
@@ -142,6 +143,8 @@ def train(
     score_by: ScoreBy = By.miou,
     segmenter: InDomain = "in-domain",
     tracker: Annotated[options.Trackers, ON_GENERATORS] = None,
+    estimate: Estimate = False,
+    rates: Rates = None,
     place: PlaceFlags,
     processes: ProcessFlags,
 ) -> None:
@@ -152,9 +155,15 @@ def train(
     from spade_eval.engine import Benchmark
 
     config = options.run_config(**vars(run), **budget.changes(), **training.changes())
+    if estimate:
+        suite = Benchmark(config, options.workplace(config, **vars(place)))
+        devices = (processes.gpus or 1) * processes.nodes
+        show_estimate(suite, [model], devices, rates, scores=False)
+        return
     with options.processes(context, device=place.device, **vars(processes)) as world:
         workplace = options.workplace(config, **vars(place), world=world, tracker=tracker)
         suite = Benchmark(config, workplace)
+        tell_before(suite, [model], world, scores=False)
         checkpoint = suite.train(model, score_every, score_images, score_by.value)
         if world.is_first:
             show(checkpoint, checkpoint=checkpoint)

@@ -102,6 +102,11 @@ def segmenter_config(
     )
 
 
+def segmenter_path(config: SegmenterConfig, folder: Path) -> Path:
+    """Return where a trained in-domain segmenter is kept."""
+    return folder / f"in-domain-{config.dataset}-{config.sha256[:12]}.safetensors"
+
+
 def train_segmenter(
     config: SegmenterConfig, datasets: Sequence[Dataset], folder: Path, device: torch.device
 ) -> Path:
@@ -109,7 +114,7 @@ def train_segmenter(
 
     `datasets` are the training split at each of `config.sizes`.
     """
-    path = folder / f"in-domain-{config.dataset}-{config.sha256[:12]}.safetensors"
+    path = segmenter_path(config, folder)
     if not path.is_file():
         with locked(path.with_suffix(".lock"), wait=True):
             if not path.is_file():  # who was waited for has made it

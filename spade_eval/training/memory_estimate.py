@@ -25,7 +25,7 @@ from spade_eval.models.training.trainer import frozen_but
 from spade_eval.training import perceptual
 
 _MIB = 2**20
-_ADAM_MOMENTS = 2
+ADAM_MOMENTS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ def estimate_memory(config: TrainConfig, data: Data, images: int) -> MemoryEstim
     """Count what a step needs with `images` in each micro batch; no memory is taken for it."""
     # Constructors draw first weights; here they must not move the global random state.
     with torch.random.fork_rng(devices=[]), FakeTensorMode(allow_non_fake_inputs=True):
-        system = _without_content(config, data)
+        system = without_content(config, data)
         batch = Batch(
             SemanticMap.from_tensor(
                 torch.empty(images, data.num_labels, *data.size),
@@ -68,16 +68,16 @@ def estimate_memory(config: TrainConfig, data: Data, images: int) -> MemoryEstim
         kept = [system.state_dict(), *(measure.state_dict() for measure in system.measures)]
         if config.ema_decay is not None:
             kept.append(getattr(system, system.scored).state_dict())
-        parameters = _bytes(system.parameters())
+        parameters = num_bytes(system.parameters())
         return MemoryEstimate(
-            weights=sum(_bytes(tensors.values()) for tensors in kept),
+            weights=sum(num_bytes(tensors.values()) for tensors in kept),
             gradients=parameters,
-            optimizers=_ADAM_MOMENTS * parameters,
+            optimizers=ADAM_MOMENTS * parameters,
             activations=activations,
         )
 
 
-def _without_content(config: TrainConfig, data: Data) -> System:
+def without_content(config: TrainConfig, data: Data) -> System:
     """Build the configuration's system in the mode that is on."""
     preset = preset_of(config.model)
     measure = perceptual.without_content(config.perceptual, preset.system)
@@ -101,7 +101,8 @@ def _kept_by(system: System, update: Update, batch: Batch) -> int:
     return sum(kept.values())
 
 
-def _bytes(tensors: Iterable[Tensor]) -> int:
+def num_bytes(tensors: Iterable[Tensor]) -> int:
+    """Return what tensors hold, each counted."""
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 

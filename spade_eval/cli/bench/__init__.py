@@ -4,6 +4,7 @@
 from spade_eval.cli.bench.data import bench_data
 from spade_eval.cli.bench.distance import bench_distance
 from spade_eval.cli.bench.generator import bench_generator
+from spade_eval.cli.bench.gpu import bench_gpu
 from spade_eval.cli.bench.plot import bench_plot
 from spade_eval.cli.bench.score import bench_score
 from spade_eval.cli.bench.train import bench_train
@@ -16,3 +17,4 @@ bench_app.command(name="generator")(bench_generator)
 bench_app.command(name="score")(bench_score)
 bench_app.command(name="plot")(bench_plot)
 bench_app.command(name="distance")(bench_distance)
+bench_app.command(name="gpu")(bench_gpu)

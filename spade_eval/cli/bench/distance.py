@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 from spade_eval.cli.bench.flags import Repeats, Save, WarmUp
 from spade_eval.cli.bench.lines import Column, optional, print_lines, print_table
 
-_COLUMNS = (
+COLUMNS = (
     Column("dim", 6, lambda row: f"{row['dim']}"),
     Column("N", 7, lambda row: f"{row['num_images']}"),
     Column("ours", 10, lambda row: f"{row['ours_seconds']:.3f} s"),
@@ -46,7 +46,7 @@ def bench_distance(
 
     shared = {"seed": seed, "scipy_version": scipy.__version__}
     rows = print_table(
-        _COLUMNS,
+        COLUMNS,
         (
             time_distance(dim, count, repeats, seed, warm_up, _uncertainty) | shared
             for count in n or [5000, 500]

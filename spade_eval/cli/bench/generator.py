@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from spade_eval.bench.timing import Row
 
 _MAPS_OF_A_DATASET = 16
-_COLUMNS = (
+COLUMNS = (
     SIZE,
     Column("batch", 5, lambda row: f"{row['batch']}"),
     Column("labels", 6, lambda row: f"{row['num_labels']}"),
@@ -79,9 +79,10 @@ def bench_generator(
     save: Save = None,
 ) -> None:
     """Time the fast forms against the dense ones: a table, then a line of JSON for each row."""
-    from spade_eval.bench.generator import PRECISIONS, time_generator, variants
+    from spade_eval.bench.generator import time_generator
     from spade_eval.bench.maps import open_maps
     from spade_eval.bench.timing import matrix_product_rate
+    from spade_eval.bench.variants import PRECISIONS, variants
     from spade_eval.devices import resolve_device
     from spade_eval.errors import UserError, as_user_error, lookup
 
@@ -115,4 +116,4 @@ def bench_generator(
                     )
                 yield from (row | shared for row in rows)
 
-    print_lines("generator", print_table(_COLUMNS, measured()), save)
+    print_lines("generator", print_table(COLUMNS, measured()), save)

@@ -7,6 +7,7 @@ together.
 """
 
 import json
+import os
 import platform
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -65,17 +66,18 @@ def print_lines(bench: str, rows: "Sequence[Row]", save: Path | None) -> None:
 
     A field of a row wins over the shared one of its name (threads of another process, say).
     """
-    shared = _shared()
-    lines = [
-        json.dumps({**shared, **row, "bench": bench}, sort_keys=True, default=asdict)
-        for row in rows
-    ]
+    lines = [line_of(bench, row) for row in rows]
     # Printed first: a full disk must not take away what was measured.
     for line in lines:
         show(line, rows=[parsed_json(line) for line in lines])
     if save is not None:
-        _append(save, lines)
+        append_lines(save, lines)
         wrote([save])
+
+
+def line_of(bench: str, row: "Row") -> str:
+    """Return one line of JSON: the row, and the machine it was taken on."""
+    return json.dumps({**_shared(), **row, "bench": bench}, sort_keys=True, default=asdict)
 
 
 def _shared() -> dict[str, Any]:
@@ -105,11 +107,14 @@ def _processor() -> str:
     return names[0].strip() if names else platform.processor() or platform.machine()
 
 
-def _append(path: Path, lines: Sequence[str]) -> None:
+def append_lines(path: Path, lines: Sequence[str]) -> None:
+    """Append lines to a file that `--save` or `--out` names; they are on the disk afterwards."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
         raise UserError(
             f"--save {path}: cannot be written ({error.strerror or error}); "

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from spade_eval.models.training.distributed import World
     from spade_eval.workplace import Workplace
 
-_COLUMNS = (
+COLUMNS = (
     SIZE,
     Column("images", 6, lambda row: f"{row['images']}"),
     Column("processes", 9, lambda row: f"{row['processes']}"),
@@ -86,9 +86,9 @@ def bench_score(
                 place = options.workplace(
                     config, Path(folder), data_root, weights_dir, device, world=world
                 )
-                rows += _timed(config, place, model, width, count, distinct, ways, repeats)
+                rows += timed_scores(config, place, model, width, count, distinct, ways, repeats)
         if world.is_first:
-            print_lines("score", print_table(_COLUMNS, rows), save)
+            print_lines("score", print_table(COLUMNS, rows), save)
 
 
 def _ways(names: "list[str] | None", world: "World") -> "list[Way]":
@@ -105,7 +105,7 @@ def _ways(names: "list[str] | None", world: "World") -> "list[Way]":
     return [lookup({way: way for way in WAYS}, name, "way") for name in names or WAYS]
 
 
-def _timed(
+def timed_scores(
     config: "RunConfig",
     place: "Workplace",
     model: str,
@@ -115,6 +115,7 @@ def _timed(
     ways: "list[Way]",
     repeats: int,
 ) -> "list[Row]":
+    """Time scoring of `count` images by the ways, with the networks of that configuration."""
     from spade_eval.bench.score import RepeatedSamples, time_score
     from spade_eval.engine import Benchmark
     from spade_eval.errors import as_user_error

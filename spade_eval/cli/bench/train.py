@@ -78,6 +78,7 @@ def bench_train(
         "width": width_pixels,
         "batch": train_config.batch_size,
         "budget": config.budget,
+        "perceptual": train_config.perceptual,
     }
     print_lines("train", [line], save)
 

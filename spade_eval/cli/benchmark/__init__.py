@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spade_eval.cli import options, tables
-from spade_eval.cli.benchmark.chosen import Comparing, chosen_rows, comparing
+from spade_eval.cli.benchmark.chosen import Chosen, Comparing, chosen_rows, comparing
+from spade_eval.cli.benchmark.estimate import Estimate, Rates, show_estimate, tell_before
 from spade_eval.cli.console.conditions import (
     BESIDE_SHIPPED,
     OUTSIDE_STUDIES,
@@ -39,6 +40,7 @@ from spade_eval.errors import UserError
 
 if TYPE_CHECKING:
     from spade_eval.config import RunConfig
+    from spade_eval.engine import Benchmark
     from spade_eval.models.training.distributed import World
     from spade_eval.reports.run_report import RunReport
     from spade_eval.rows import Request
@@ -280,6 +282,8 @@ def benchmark(
     jobs: tables.Jobs = None,
     launcher: tables.Launcher = "local",
     sbatch: tables.Sbatch = None,
+    estimate: Annotated[Estimate, OUTSIDE_STUDIES] = False,
+    rates: Rates = None,
 ) -> None:
     """Train and score models; prints the table and writes CSV, plots and a picture grid."""
     if rows.more_baselines and not rows.compare:
@@ -288,7 +292,10 @@ def benchmark(
     _require_one_process(asked)
     plan = tables.SeedPlan.parse(seeds)
     if table is None and plan == tables.SeedPlan(1):
-        _measure(context, run, budget, rows, asked)
+        if estimate:
+            _estimate(run, budget, rows, asked, rates)
+        else:
+            _measure(context, run, budget, rows, asked)
         return
     given = asked.request(rows)
     _require_usual(given)
@@ -358,6 +365,44 @@ def score(
     _measure(context, run, BudgetFlags(), rows, asked)
 
 
+def _estimate(
+    run: RunFlags, budget: BudgetFlags, rows: RowFlags, asked: ScoredFlags, rates: Path | None
+) -> None:
+    """Say what the run would take; the models are those that it would train."""
+    planned = _planned(run, budget, rows, asked)
+    suite, processes = planned.suite(None), asked.processes
+    devices = (processes.gpus or 1) * processes.nodes
+    show_estimate(suite, planned.request.models, devices, rates, scores=True)
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """What the flags of one run describe."""
+
+    config: "RunConfig"
+    request: "Request"
+    chosen: Chosen
+    given: tuple[str, ...]
+    asked: ScoredFlags
+    tracker: Sequence[str] | None
+
+    def suite(self, world: "World | None") -> "Benchmark":
+        from spade_eval.engine import Benchmark
+
+        place = self.asked.workplace(self.config, self.asked.place.out, world, self.tracker)
+        return Benchmark(self.config, place)
+
+
+def _planned(run: RunFlags, budget: BudgetFlags, rows: RowFlags, asked: ScoredFlags) -> _Planned:
+    config = asked.config(run, budget, red_team=rows.red_team)
+    request = asked.request(rows)
+    given = (*request.checkpoints, *request.images, *request.given)
+    compared = comparing(rows.compare, rows.more_baselines, given, rows.train or rows.model)
+    chosen = chosen_rows(config, rows.model, rows.train, compared, given)
+    request = asked.request(rows, chosen.models, tuple(chosen.shipped))
+    return _Planned(config, request, chosen, given, asked, rows.tracker)
+
+
 def _measure(
     context: typer.Context,
     run: RunFlags,
@@ -365,27 +410,22 @@ def _measure(
     rows: RowFlags,
     asked: ScoredFlags,
 ) -> None:
-    from spade_eval.engine import Benchmark
-
     with options.processes(context, device=asked.place.device, **vars(asked.processes)) as world:
-        config = asked.config(run, budget, red_team=rows.red_team)
-        request = asked.request(rows)
-        given = (*request.checkpoints, *request.images, *request.given)
-        compared = comparing(rows.compare, rows.more_baselines, given, rows.train or rows.model)
-        chosen = chosen_rows(config, rows.model, rows.train, compared, given)
-        request = asked.request(rows, chosen.models, tuple(chosen.shipped))
-        compared = chosen.compared
-        place = asked.workplace(config, asked.place.out, world, rows.tracker)
-        suite = Benchmark(config, place)
-        compared.require({*given, *request.models, *chosen.shipped.values()}, suite.recorded)
+        planned = _planned(run, budget, rows, asked)
+        request, chosen, compared = planned.request, planned.chosen, planned.chosen.compared
+        suite = planned.suite(world)
+        place = suite.place
+        names = {*planned.given, *request.models, *chosen.shipped.values()}
+        compared.require(names, suite.recorded)
         if world.is_first:
             say("\n".join([*suite.protocol.lines(), *chosen.lines(), ""]))
+        tell_before(suite, request.models, world, scores=True)
         measured = suite.run(request)
         if compared.baselines:
             suite.keep_images(request, world.on_first(lambda: _shown(place.run_folder, compared)))
         if world.is_first:
-            names = ", ".join(measured) or "nothing, all rows were recorded"
-            say(f"measured now: {names}\n")
+            listed = ", ".join(measured) or "nothing, all rows were recorded"
+            say(f"measured now: {listed}\n")
             _show(place.run_folder, compared, rows.report, measured)
 
 

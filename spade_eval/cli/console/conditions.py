@@ -103,6 +103,7 @@ WITH_ROWS = Effect(
 )
 ON_GENERATORS = Effect("for generators", _is_generator, among="what")
 ON_SEGMENTERS = Effect("for segmenters", lambda values: not _is_generator(values), among="what")
+WITH_ESTIMATE = Effect("with --estimate", lambda values: bool(values.get("estimate")))
 WITH_GPUS = Effect("with --gpus", lambda values: values.get("gpus") is not None)
 WITH_NODES = Effect("with several --nodes", lambda values: values.get("nodes", 1) > 1)
 WITH_SCORE_EVERY = Effect(

@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from spade_eval.bench.generator import DENSE, Variant, time_generator, variants
+from spade_eval.bench.generator import time_generator
 from spade_eval.bench.maps import BenchMaps, maps_of_folder
 from spade_eval.bench.networks import twin
+from spade_eval.bench.variants import DENSE, Variant, variants
 from spade_eval.cli import main
 from spade_eval.errors import UserError
 from spade_eval.models.systems.presets import build_generator

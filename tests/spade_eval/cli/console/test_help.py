@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 import typer.main
 
-from spade_eval.bench.generator import PRECISIONS as BENCH_PRECISIONS
+from spade_eval.bench.variants import PRECISIONS as BENCH_PRECISIONS
 from spade_eval.cli import app, main
 from spade_eval.cli.console.topics import TOPICS
 from spade_eval.config import PRECISIONS, budgets_of
