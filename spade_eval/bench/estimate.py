@@ -49,9 +49,10 @@ class Rate:
 
     def seconds(self, images: int) -> tuple[float, float]:
         """Return the least and the most that a micro batch of so many images will take."""
+        for point in self.points:
+            if point.images == images:
+                return point.fastest, point.slowest
         last = self.points[-1]
-        if last.images == images:
-            return last.fastest, last.slowest
         low, high = (value * images / last.images for value in (last.fastest, last.slowest))
         if len(self.points) == 1:
             return low, high

@@ -172,8 +172,8 @@ def _training_lines(config: "TrainConfig", row: "Row") -> list[str]:
         f"  from {row['measured']}{exchange}",
         f"  memory: about {_bytes(row['memory_bytes'])} of tensors on a device, counted, without "
         "workspaces",
-        f"  disk: {_bytes(row['disk_bytes'])} stay ({_bytes(row['network_bytes'])} of networks, two "
-        f"states), up to {_bytes(row['disk_peak_bytes'])} on the way",
+        f"  disk: {_bytes(row['disk_bytes'])} stay ({_bytes(row['network_bytes'])} of networks, "
+        f"two states), up to {_bytes(row['disk_peak_bytes'])} on the way",
     ]
 
 
