@@ -6,6 +6,7 @@ with it. What does not fit into the time that is left is passed over, and said; 
 """
 
 import gc
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -33,10 +34,14 @@ def run_campaign(
     measurements: Sequence[Measurement],
     seconds: float,
     keep: Keep,
+    done: Callable[[], None],
     tell: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Take the measurements in order; rows of what was left out or failed have a `note`."""
+    """Take the measurements in order; rows of what was left out or failed have a `note`.
+
+    `keep` gets each row at once, `done` is called after each measurement.
+    """
     start, guessed, taken = clock(), 0.0, 0.0
     for item in measurements:
         # The first few are taken at their guess; then the machine has shown its pace.
@@ -45,10 +50,12 @@ def run_campaign(
         if expected > left:
             note = f"left out: about {expected:.0f} s expected, {max(left, 0):.0f} s left"
             keep(item, {"note": note})
+            done()
             continue
         tell(f"{item.section}: {item.title} (about {expected:.0f} s of {left:.0f} s left)")
         began = clock()
         _measure(item, keep)
+        done()
         guessed, taken = guessed + item.seconds, taken + clock() - began
         _let_go()
 
@@ -68,7 +75,8 @@ def _measure(item: Measurement, keep: Keep) -> None:
 
 def _let_go() -> None:
     """Free what a measurement held, so that the next one's peak is its own."""
-    torch.compiler.reset()
+    if "torch._dynamo" in sys.modules:  # else nothing was compiled, and importing it takes seconds
+        torch.compiler.reset()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -143,6 +143,7 @@ def _time_layer(
         "width": item.size[1],
         "batch": batch_size,
         "channels": _channels(item)[0],
+        "inputs": _channels(item)[1],
         "gradient": gradient,
         "device": device.type,
         "repeats": repeats,

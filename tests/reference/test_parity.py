@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every .npz file of a folder of reference numbers, `PARITY_DIR` or the `data` folder here.
+"""Every .npz file of a folder of reference numbers, `PARITY_DIR` or the `data` folder here,
+on the CPU or on the device that `PARITY_DEVICE` names.
 
 The default run takes the cases of `../shared/parity`, too, where that folder exists: those that
 hold parts of photos may not be in this repository, and those of some families need not.
@@ -11,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from parity.case import Case
-from parity.kinds import check_of, is_known, is_slow
+from parity.case import DEVICE, Case
+from parity.kinds import check_of, is_known, is_slow, on_cpu_alone
 
 DATA = Path(__file__).parent / "data"
 FOLDER = Path(os.environ.get("PARITY_DIR", DATA))
@@ -64,6 +65,8 @@ def test_cases_from_outside_are_there(kind: str) -> None:
 
 @pytest.mark.parametrize("path", CASES)
 def test_parity(path: Path, record_property: Callable[[str, object], None]) -> None:
+    if DEVICE.type != "cpu" and on_cpu_alone(path.stem):
+        pytest.skip(f"nothing of {path.stem} is compared on {DEVICE}")
     check = check_of(path.stem)
     case = Case(path)
     check(case)
@@ -72,10 +75,13 @@ def test_parity(path: Path, record_property: Callable[[str, object], None]) -> N
 
 
 @pytest.mark.parametrize("path", ACCELERATED, ids=lambda path: path.stem)
-def test_parity_of_the_fast_forms(path: Path) -> None:
+def test_parity_of_the_fast_forms(
+    path: Path, record_property: Callable[[str, object], None]
+) -> None:
     case = Case(path, fast=True)
     check_of(path.stem)(case)
     assert case.differences, "nothing was compared"
+    record_property("max_abs_difference", max(case.differences.values()))
 
 
 def test_unknown_kind_fails() -> None:

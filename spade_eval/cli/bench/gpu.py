@@ -13,7 +13,7 @@ from spade_eval.cli import options
 from spade_eval.cli.bench.gpu_page import line_text, page_text, suggestions_of
 from spade_eval.cli.bench.lines import append_lines, line_of
 from spade_eval.cli.bench.score import timed_scores
-from spade_eval.cli.console.output import say, show, wrote
+from spade_eval.cli.console.output import plain, say, show, wrote
 from spade_eval.cli.console.paths import checked
 from spade_eval.cli.console.topics import PLACE
 
@@ -31,7 +31,7 @@ def bench_gpu(
         Path,
         typer.Option(
             metavar="DIR",
-            help="Folder of lines.jsonl and page.md, both written after every measurement.",
+            help="Folder of lines.jsonl and page.md, which are whole after every measurement.",
             rich_help_panel=PLACE,
             callback=checked("folder", written=True),
         ),
@@ -73,7 +73,7 @@ def bench_gpu(
     )  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     kept = _Kept(out)
-    run_campaign(bench.planned(), ends - time.monotonic(), kept.add, say)
+    run_campaign(bench.planned(), ends - time.monotonic(), kept.add, kept.write_page, say)
     wrote([out / LINES, out / PAGE])
     suggestions = suggestions_of(kept.rows)
     show("\n".join(suggestions) or "no layer was measured", rows=kept.rows, folder=out)
@@ -81,15 +81,13 @@ def bench_gpu(
 
 
 class _Kept:
-    """The rows so far, in both files of a folder at every moment."""
+    """The rows so far: in the lines at once, on the page after each measurement."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.rows: list[Row] = []
 
     def add(self, measurement: "Measurement", row: "Row") -> None:
-        from spade_eval.cli.console.output import plain
-        from spade_eval.files import written_whole
         from spade_eval.json_fields import parsed_json
 
         named = {"section": measurement.section, "title": measurement.title, **plain(row)}
@@ -97,12 +95,16 @@ class _Kept:
         append_lines(self.folder / LINES, [line])
         self.rows.append(parsed_json(line))
         say(line_text(self.rows[-1]))
+
+    def write_page(self) -> None:
+        from spade_eval.files import written_whole
+
         with written_whole(self.folder / PAGE) as path:
             path.write_text(page_text(self.rows, suggestions_of(self.rows)), encoding="utf-8")
 
 
 def _one_pass(setting: "Setting", count: int, device: str) -> "list[Row]":
-    """Time in-domain scoring of drawn scenes at 256x256, in which the segmenter is shipped."""
+    """Time in-domain scoring of drawn scenes, whose segmenter is shipped."""
     from spade_eval.bench.score import WAYS
 
     height, width = setting.size

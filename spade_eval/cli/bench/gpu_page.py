@@ -92,7 +92,7 @@ _EXPLAINED = (
 
 def line_text(row: "Row") -> str:
     """Say one line of any kind, as it is measured."""
-    if row.get("note") and row["bench"] != "check":
+    if _is_note(row):
         return f"  {row['note']}"
     shown = (f"{column.title} {column.text(row)}" for column in _COLUMNS[row["bench"]])
     return "  " + ", ".join(text for text in shown if not text.endswith(" -"))
@@ -132,6 +132,7 @@ def page_text(lines: Lines, suggestions: Sequence[str]) -> str:
 
 
 def _is_note(row: "Row") -> bool:
+    """Return whether a line says of a measurement only why there is none."""
     return bool(row.get("note")) and row.get("check") is None
 
 

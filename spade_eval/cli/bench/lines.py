@@ -7,7 +7,6 @@ together.
 """
 
 import json
-import os
 import platform
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -108,13 +107,11 @@ def _processor() -> str:
 
 
 def append_lines(path: Path, lines: Sequence[str]) -> None:
-    """Append lines to a file that `--save` or `--out` names; they are on the disk afterwards."""
+    """Append lines to a file that `--save` or `--out` names."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
     except OSError as error:
         raise UserError(
             f"--save {path}: cannot be written ({error.strerror or error}); "

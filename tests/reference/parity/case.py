@@ -2,6 +2,7 @@
 """One file of reference numbers: its inputs, its options and the comparison with its outputs."""
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from parity.fill import draw, fill
 from torch import Tensor, nn
 
@@ -21,6 +23,15 @@ from spade_eval.models.semantics import SemanticMap
 # moderate in eval mode, one for chains of instance norms, which divide by small deviations.
 TOLERANCE = 2e-5
 INSTANCE_NORM_TOLERANCE = 1e-4
+
+# Where networks are compared: `spade-eval bench gpu` names a GPU. TensorFloat-32 rounds too much.
+DEVICE = torch.device(os.environ.get("PARITY_DEVICE", "cpu"))
+torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+
+
+def on_device(array: NDArray[Any]) -> Tensor:
+    """The array as a tensor where networks are compared."""
+    return torch.from_numpy(array).to(DEVICE)
 
 
 class Case:
@@ -45,7 +56,7 @@ class Case:
         return prefix
 
     def tensor(self, name: str) -> Tensor:
-        return torch.from_numpy(self.arrays[name])
+        return on_device(self.arrays[name])
 
     def image(self, name: str = "in_image_u8") -> Tensor:
         """(N, 3, H, W) in [-1, 1]."""
@@ -56,7 +67,7 @@ class Case:
         rule, shape = re.findall(
             r"'(normal:[^']*)'.*standard_normal\(\(([\d, ]+)\)\)", self.meta["input_rule"]
         )[0]
-        return torch.from_numpy(draw(rule, tuple(map(int, shape.split(",")))))
+        return on_device(draw(rule, tuple(map(int, shape.split(",")))))
 
     def layout(self) -> SemanticLayout:
         return layout_of(self.options)
@@ -79,13 +90,14 @@ class Case:
     ) -> nn.Module:
         """The network with filled weights, in the case's mode."""
         fill(network, self.fill_prefix if prefix is None else prefix, names)
+        network.to(DEVICE)
         if self.fast:
             accelerate(network, always=True)
         return network.train(self.meta.get("mode") == "train")
 
     def close(self, name: str, actual: Tensor, expected: Any, tolerance: float) -> None:
         """Assert |actual - expected| <= tolerance everywhere, and remember the largest."""
-        wanted = np.asarray(expected)
+        wanted = np.asarray(expected.cpu() if isinstance(expected, Tensor) else expected)
         found = actual.detach().cpu().numpy()
         assert found.shape == wanted.shape, f"{name} is {found.shape}, expected {wanted.shape}"
         largest = float(np.abs(found.astype(np.float64) - wanted.astype(np.float64)).max())

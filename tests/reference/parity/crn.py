@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from parity.case import Case
+from parity.case import DEVICE, Case
 from parity.fill import draw
 from torch import Tensor
 
@@ -37,7 +37,7 @@ def check_generator(case: Case) -> None:
     layout = SemanticLayout(num_classes=options["label_channels"])
     semantics = SemanticMap(case.tensor("label")[None].long(), layout)
     with torch.no_grad():
-        images = (network.eval().collection(semantics)[0] + 1) / 2 * 255
+        images = (network.eval().to(DEVICE).collection(semantics)[0] + 1) / 2 * 255
     stored = [0, 4, 8]
     case.close("image", images[stored], case.arrays["image"], _TOLERANCE)
     real, fake, labels = (

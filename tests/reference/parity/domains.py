@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import torch
-from parity.case import INSTANCE_NORM_TOLERANCE, TOLERANCE, Case
+from parity.case import INSTANCE_NORM_TOLERANCE, TOLERANCE, Case, on_device
 from parity.fill import draw
 from torch import Tensor
 
@@ -72,7 +72,7 @@ def _images(case: Case) -> tuple[Tensor, Tensor]:
     (sides,) = re.findall(r"standard_normal\(\(([\d, ]+)\)\)", rule)
     shape = tuple(map(int, sides.split(",")))
     names = (fake, f"normal:{suffix}")
-    first, second = (torch.from_numpy(draw(name, shape)) for name in names)
+    first, second = (on_device(draw(name, shape)) for name in names)
     return first, second
 
 

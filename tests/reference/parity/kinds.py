@@ -65,6 +65,12 @@ KINDS: dict[str, Callable[[Case], None]] = {
 # Whole ResNet-101s on the CPU.
 _SLOW = ("segmenter_deeplab", "segmenter_drn", "segmenter_inception", "segmenter_upernet")
 
+# Arithmetic on the CPU wherever networks are, or pixels that must be equal bit for bit, which other
+# devices do not promise.
+_ON_CPU_ALONE = ("clade_positional_map", "losses_", "oasis_losses", "objective_", "preprocess_",
+                 "segmenter_confusion", "segmenter_fid", "segmenter_preprocess", "vgg_loss_",
+                 "washaway_")  # fmt: skip
+
 
 def check_of(stem: str) -> Callable[[Case], None]:
     """The check for a file; an unknown kind is a failure, so that no file is passed over."""
@@ -76,6 +82,11 @@ def check_of(stem: str) -> Callable[[Case], None]:
 def is_known(stem: str) -> bool:
     """Whether a file is of one of the kinds."""
     return any(stem.startswith(prefix) for prefix in KINDS)
+
+
+def on_cpu_alone(stem: str) -> bool:
+    """Whether a kind says nothing of another device."""
+    return stem.startswith(_ON_CPU_ALONE)
 
 
 def is_slow(stem: str) -> bool:

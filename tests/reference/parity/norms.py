@@ -5,7 +5,7 @@ import re
 
 import torch
 import torch.nn.functional as F
-from parity.case import TOLERANCE, Case
+from parity.case import DEVICE, TOLERANCE, Case, on_device
 from parity.fill import draw, filled_state
 from torch import Tensor, nn
 
@@ -29,7 +29,7 @@ def check_conditional_batch(case: Case) -> None:
     state["param_free_norm.num_batches_tracked"] = torch.tensor(0)
     layer = ClassConditionalBatchNorm(channels, classes)
     layer.load_state_dict(state)
-    layer.eval()
+    layer.eval().to(DEVICE)
     shape = case.arrays["out"].shape
     # An image-level class is a map of one label.
     labels = case.tensor("y").long()[:, None, None].expand(-1, 2, 2)
@@ -47,7 +47,7 @@ def _input_rules(case: Case) -> list[str]:
 
 
 def _drawn(rule: str, shape: tuple[int, ...]) -> Tensor:
-    return torch.from_numpy(draw(rule, shape))
+    return on_device(draw(rule, shape))
 
 
 class _SFTResBlock(nn.Module):

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import torch
-from parity.case import TOLERANCE, Case
+from parity.case import DEVICE, TOLERANCE, Case, on_device
 from parity.fill import draw
 from torch import Tensor
 
@@ -48,7 +48,7 @@ def check_network_and_chain(case: Case) -> None:
     case.prepare(network)
     layout = SemanticLayout(num_classes=case.options["num_classes"])
     semantics = SemanticMap(case.tensor("label").long(), layout)
-    x, t = case.normal_input(), torch.tensor([case.meta["timestep"]])
+    x, t = case.normal_input(), torch.tensor([case.meta["timestep"]], device=DEVICE)
     chain = network.diffusion.respaced(network.config.sampling_steps)
     assert chain.timesteps.tolist() == case.meta["timestep_map"]
     with torch.no_grad():
@@ -75,7 +75,7 @@ def _sampled(
     def noise(name: str) -> Tensor:
         if name == "x_T":
             return x
-        return torch.from_numpy(draw(f"normal:{tag}_{next(numbers)}", tuple(x.shape)))
+        return on_device(draw(f"normal:{tag}_{next(numbers)}", tuple(x.shape)))
 
     first = network.unet.encoder[0][0]  # type: ignore[index]
     hook = first.register_forward_pre_hook(lambda module, given: seen.append(given[0]))

@@ -6,7 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from parity.case import INSTANCE_NORM_TOLERANCE, TOLERANCE, Case, layout_of, norm_options
+from parity.case import (
+    DEVICE,
+    INSTANCE_NORM_TOLERANCE,
+    TOLERANCE,
+    Case,
+    layout_of,
+    norm_options,
+    on_device,
+)
 from parity.clade import GivenEdges, compare_on_noise
 from parity.fill import draw
 from torch import Tensor
@@ -46,7 +54,8 @@ def check_layer(case: Case) -> None:
     )
     case.prepare(layer)
     semantics = _labels(case, options["semantic_nc"])
-    codes = torch.zeros(semantics.batch_size, semantics.num_labels, options["style_length"])
+    shape = (semantics.batch_size, semantics.num_labels, options["style_length"])
+    codes = torch.zeros(shape, device=DEVICE)
     if "style_codes" in case.arrays:
         codes = case.tensor("style_codes")
     x, noise = case.tensor("x"), case.tensor("noise")
@@ -71,7 +80,7 @@ def check_encoder(case: Case) -> None:
             )
         name = "codes" if hard else "codes of a soft map"
         case.close(name, codes, case.arrays["codes"], INSTANCE_NORM_TOLERANCE)
-        assert torch.equal(present, torch.from_numpy(case.arrays["codes"] != 0).any(dim=2))
+        assert torch.equal(present, on_device(case.arrays["codes"] != 0).any(dim=2))
 
 
 def _noise_of(case: Case) -> NoiseAt:
@@ -80,7 +89,7 @@ def _noise_of(case: Case) -> NoiseAt:
 
     def noise(layer: str, size: Size) -> Tensor:
         height, width = size
-        return torch.from_numpy(draw(f"normal:{tag}_{height}x{width}", (1, 1, height, width)))
+        return on_device(draw(f"normal:{tag}_{height}x{width}", (1, 1, height, width)))
 
     return noise
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from parity.case import Case
+from parity.case import DEVICE, Case, on_device
 from parity.fill import draw, filled
 from torch import Tensor, nn
 
@@ -41,20 +41,20 @@ def weights_of(case: Case, network: nn.Module, kept: tuple[str, ...] = ()) -> di
 
 def load_filled(case: Case, network: nn.Module, kept: tuple[str, ...] = ()) -> None:
     load_strict(network, weights_of(case, network, kept))
-    network.eval()
+    network.eval().to(DEVICE)
 
 
 def input_of(case: Case) -> Tensor:
     meta = case.meta
     seeded = draw("input:" + meta["input_tag"], tuple(meta["input_shape"]))
-    return torch.from_numpy(seeded * np.float32(meta["input_scale"]))
+    return on_device(seeded * np.float32(meta["input_scale"]))
 
 
 def image_of(case: Case) -> Tensor:
     """(1, 3, H, W) in [0, 1], from this file or from the one that its meta names."""
     other = re.search(r"segmenter_\w+\.npz", case.meta.get("image", ""))
     image = Case(case.path.parent / other[0]).arrays["image"] if other else case.arrays["image"]
-    return torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    return on_device(image).permute(2, 0, 1)[None].float() / 255
 
 
 def thinned(case: Case, name: str, actual: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from parity.case import Case
+from parity.case import DEVICE, Case, on_device
 from parity.segmenter_case import (
     compare,
     compare_labels,
@@ -77,7 +77,7 @@ def _upernet(case: Case, sides: tuple[int, ...]) -> UperNet:
     # Two files, each with names of its own.
     load_filled(case, network.encoder)
     load_filled(case, network.decoder)
-    return network
+    return network.to(DEVICE)
 
 
 def _check_upernet_odd(case: Case) -> None:
@@ -150,7 +150,7 @@ def _check_drn_multiscale(case: Case) -> None:
 
 
 def _check_inception(case: Case) -> None:
-    network = InceptionFeatures(weights_of(case, inception_v3()))
+    network = InceptionFeatures(weights_of(case, inception_v3())).to(DEVICE)
     names = [name for name in case.arrays if name.startswith("feat_")]
     for name, tag in zip(names, case.meta["tags"], strict=True):
         side = int(name.removeprefix("feat_"))
@@ -160,7 +160,7 @@ def _check_inception(case: Case) -> None:
         blocks = case.meta.get(f"blocks_{side}", [])
         known = dict(zip(("maxpool1", "maxpool2", "Mixed_6e"), blocks, strict=False))
         with stages(case, network.network, known):
-            compare(case, name, network(torch.from_numpy(levels).float() / 255))
+            compare(case, name, network(on_device(levels).float() / 255))
 
 
 def _check_preprocess(case: Case) -> None:
