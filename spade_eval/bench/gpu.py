@@ -32,6 +32,7 @@ from spade_eval.segmenters import SEGMENTERS
 
 FAST = Variant(fast=True)
 _MOST_MAPS = 16
+_GRAPHS = "CUDA graphs"
 # By name on the page: what is compared with the plain form in float32.
 _OTHERS: dict[str, tuple[Variant, ...]] = {
     "TensorFloat-32": (Variant(fast=False, precision="tf32"), Variant(fast=True, precision="tf32")),
@@ -40,7 +41,7 @@ _OTHERS: dict[str, tuple[Variant, ...]] = {
         Variant(fast=False, channels_last=True),
         Variant(fast=False, channels_last=True, precision="bf16"),
     ),
-    "CUDA graphs": (Variant(fast=False, graph=True),),
+    _GRAPHS: (Variant(fast=False, graph=True),),
 }
 _COMPILED = (Variant(fast=False, compiled=True), Variant(fast=True, compiled=True))
 
@@ -120,9 +121,10 @@ class Bench:
             *(self._generator(name, others, 10) for name, others in _OTHERS.items()),
             *self._layers(),
             *(self._network(network, name, others, 10)
-              for name, others in _OTHERS.items() for network in self._networks),
+              for name, others in _OTHERS.items() for network in self._networks
+              if name != _GRAPHS or network not in self.setting.segmenters),
             *(self._training(name, others, 40)
-              for name, others in _OTHERS.items() if name != "CUDA graphs"),
+              for name, others in _OTHERS.items() if name != _GRAPHS),
             *self._scores(),
             *(self._generator(
                 f"batch {batch} at {size[0]} x {size[1]}", (FAST,), 12, size=size, batch=batch

@@ -4,6 +4,7 @@
 Where weight files are absent, deterministic noise stands in for them: the time is the same, and the
 row says so. All variants look at the same 8-bit images, and are compared with the first one: in
 standard deviations of its output, and, of segmenters, in the pixels that keep their class.
+Segmenters check the range of their images, which waits for the device: no CUDA graph holds that.
 """
 
 import copy
@@ -80,6 +81,8 @@ def time_scoring_network(
     Half precision is torch's autocast, so preprocessing stays in float32.
     """
     images = _images(batch_size, size).to(device)
+    if not scoring.is_segmenter:  # as the scorer gives them; floats would be checked as well
+        images = (255 * images).round().to(torch.uint8)
     runs = [_run_of(scoring.network, variant, images, device) for variant in chosen]
     operations = counted_operations(runs[0], device)
     timings = alternating(runs, repeats=repeats, warm_up=warm_up, device=device)

@@ -112,7 +112,7 @@ def _of_training(
     from spade_eval.training.setup import data_of
 
     rate = _rate(suite, config, devices, rates)
-    counts = (devices,)
+    counts: tuple[int, ...] = (devices,)
     if suite.place.device.type == "cuda" or rates is not None:
         counts = tuple(n for n in _GPU_COUNTS if config.batch_size // config.accumulate % n == 0)
     times = [estimate_time(config, rate, count) for count in sorted({devices, *counts})]

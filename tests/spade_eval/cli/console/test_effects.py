@@ -64,6 +64,7 @@ ARGUMENTS = {
     "convert": ["own.safetensors", "x.pth"], "data label": ["FOLDER", "x"],
     "data export": ["x"],
     "stats make": ["--out", "x.npz"], "export": ["FOLDER", "--out", "x"],
+    "bench gpu": ["--out", "x"],
 }  # fmt: skip
 VALUES = {"--table": "3", "--style-input": "mine=none", "--precision": "bf16", "--split": "val",
           "--settings": "paper", "--ema": "0.5", "--launcher": "local",
@@ -76,6 +77,7 @@ SWITCHES = {
     "--channels-last",
     "--compile",
     "--one-synthesis",
+    "--estimate",
 }
 
 
