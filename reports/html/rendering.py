@@ -10,7 +10,7 @@ anywhere but the page's own folder.
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any
 
@@ -24,7 +24,7 @@ from spade_eval.reports.html.report_data import ReportData
 
 MARK = '<meta name="generator" content="spade-eval report">'
 _STYLES = ("page.css", "tables.css", "gallery.css")
-_SCRIPTS = ("theme.js", "tables.js", "details.js", "gallery.js", "zoom.js")
+_SCRIPTS = ("theme.js", "legend.js", "tables.js", "details.js", "gallery.js", "zoom.js")
 
 
 def rendered(
@@ -33,7 +33,40 @@ def rendered(
     galleries: Sequence[Gallery],
     details: Details,
 ) -> str:
-    """Render the whole page."""
+    """Render the whole report."""
+    shown = [item.as_json() for item in galleries]
+    return rendered_page(
+        "report.html.j2",
+        styles=_STYLES,
+        scripts=_SCRIPTS,
+        title=report.title,
+        mark=MARK,
+        # Asked for after the tables, whose numbers have places then.
+        data=lambda: {"provenance": details.as_json(), "galleries": shown},
+        place_of=details.place_of,
+        report=report,
+        figures=figures,
+        galleries=galleries,
+    )
+
+
+def rendered_page(
+    template: str,
+    *,
+    styles: Sequence[str],
+    scripts: Sequence[str],
+    title: str,
+    data: Callable[[], Any],
+    mark: str = MARK,
+    connects: bool = False,
+    **values: Any,
+) -> str:
+    """Render a page that extends `base.html.j2`, from files of `templates/` and `static/`.
+
+    `data()` is what its script reads (`dataOfPage`), asked for at the end of the page. One that
+    `connects` may send requests to its own server and show pictures that its script has made.
+    `values` are what the template reads.
+    """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("spade_eval.reports.html"),
         autoescape=True,
@@ -42,24 +75,17 @@ def rendered(
         lstrip_blocks=True,
     )
     environment.filters["indented"] = lambda value: json.dumps(value, indent=2, default=str)
-    style, script = _joined(_STYLES), _joined(_SCRIPTS)
-    environment.globals["place_of"] = details.place_of
-    shown = [item.as_json() for item in galleries]
-
-    def data() -> Markup:
-        """All that the script reads: asked for after the tables, whose numbers have places then."""
-        return Markup(embedded({"provenance": details.as_json(), "galleries": shown}))
-
-    return environment.get_template("report.html.j2").render(
-        report=report,
-        figures=figures,
-        galleries=galleries,
-        mark=Markup(MARK),
-        policy=_policy(style, script),
+    style, script = _joined(styles), _joined(scripts)
+    environment.globals |= {name: value for name, value in values.items() if callable(value)}
+    return environment.get_template(template).render(
+        **values,
+        title=title,
+        mark=Markup(mark),
+        policy=_policy(style, script, connects),
         # Both are files of this package, and `embedded` escapes all that could end its element.
         style=Markup(style),
         script=Markup(script),
-        data=data,
+        data=lambda: Markup(embedded(data())),
     )
 
 
@@ -77,13 +103,17 @@ def _joined(names: Sequence[str]) -> str:
     return "\n" + "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
 
 
-def _policy(style: str, script: str) -> str:
-    """Allow nothing but the page's own style, script and pictures; no connection, frame or form."""
+def _policy(style: str, script: str, connects: bool) -> str:
+    """Allow nothing but the page's own style, script and pictures; no frame or form.
+
+    And no connection, unless a server of its own stands behind the page.
+    """
     parts = (
         "default-src 'none'",
         f"script-src {_source(script)}",
         f"style-src {_source(style)}",
-        "img-src 'self' data:",
+        f"img-src 'self' data:{' blob:' if connects else ''}",
+        *(["connect-src 'self'"] if connects else []),
         "base-uri 'none'",
         "form-action 'none'",
     )

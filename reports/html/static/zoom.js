@@ -67,10 +67,7 @@ function scoreCell(score) {
 
 /** The colour and the name of a class. */
 function classOf(label) {
-  const [name, color] = view.gallery.classes[label];
-  const swatch = element("span", { className: "swatch" });
-  if (color) swatch.style.setProperty("background", `rgb(${color.join(" ")})`);
-  return color ? [swatch, name] : [name];
+  return named(...view.gallery.classes[label]);
 }
 
 function step(by) {
