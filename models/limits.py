@@ -60,3 +60,10 @@ DEEPEST_MODEL = 512  # blocks
 MOST_TIMES_WIDE = 16  # a block's inner width in its own; usual is 4
 LARGEST_MODEL_INPUT = 1 << 11  # pixels a side; DINOv2's largest is 518
 MOST_MODEL_PATCHES = 1 << 12  # of an image: attention takes their square; at 518 a ViT/14 has 1,369
+
+# The painting page. A photo of 24 megapixels has less than 16 MB as JPEG, a label map of that size
+# less than 2 MB as PNG. What a page paints on is 512x1024 at most in any published setting.
+MOST_UPLOAD_BYTES = 16 << 20
+MOST_UPLOAD_PIXELS = 25_000_000
+MOST_PAINTED_PIXELS = 1 << 20
+MOST_PHOTOS_HELD = 16  # that were opened for their style, at the size that is painted at

@@ -89,6 +89,11 @@ def rendered_page(
     )
 
 
+def policy_of(styles: Sequence[str], scripts: Sequence[str], *, connects: bool) -> str:
+    """Return the policy of a page of these files, for a server that sends it as a header, too."""
+    return _policy(_joined(styles), _joined(scripts), connects)
+
+
 def embedded(data: Any) -> str:
     r"""Write JSON for a script: `<`, `>`, `&` as `\u003c` and so on, so no tag can occur."""
     text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))

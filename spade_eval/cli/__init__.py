@@ -27,6 +27,7 @@ from spade_eval.cli.files import bundle, convert, export
 from spade_eval.cli.lists import models, protocol, weights_app
 from spade_eval.cli.lists.baselines import baselines_app
 from spade_eval.cli.lists.published import published
+from spade_eval.cli.pages.paint import paint
 from spade_eval.cli.report import report
 from spade_eval.cli.stats import stats_app
 from spade_eval.cli.train import train
@@ -44,6 +45,7 @@ app.command()(benchmark)
 app.command()(train)
 app.command(name="score")(score)
 app.command()(report)
+app.command()(paint)
 app.command()(bundle)
 app.command()(export)
 app.command()(models)

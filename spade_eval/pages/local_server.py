@@ -70,6 +70,7 @@ class Answer:
     kind: str = _HTML  # its media type
     status: int = 200
     may_be_kept: bool = False  # by the browser, for an hour; for what never changes
+    policy: str = ""  # of a page: its Content-Security-Policy, which no text in it can lift
 
 
 Route = Callable[[Request], Answer]
@@ -276,6 +277,8 @@ class _Connection(BaseHTTPRequestHandler):
             ("Cross-Origin-Resource-Policy", "same-origin"),
         ):
             self.send_header(name, value)
+        if answer.policy:
+            self.send_header("Content-Security-Policy", f"{answer.policy}; frame-ancestors 'none'")
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
