@@ -151,7 +151,11 @@ def _serve(session: "Session", port: int | None, open_page: bool) -> None:
         if open_page:
             webbrowser.open(address)
         with suppress(KeyboardInterrupt):
-            threading.Event().wait()
+            _wait()
+
+
+def _wait() -> None:
+    threading.Event().wait()
 
 
 def _show_times(session: "Session", strokes: int) -> None:

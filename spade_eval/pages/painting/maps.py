@@ -155,4 +155,5 @@ def _as_file(content: bytes) -> Iterator[Path]:
                 )
             yield path
         except UserError as error:
-            raise UserError(str(error).replace(str(path), "this file")) from error
+            named = str(error).replace(str(path), "this file").replace(folder, "its folder")
+            raise UserError(named) from error
