@@ -22,6 +22,8 @@ from spade_eval.reports.measured.grouping import REFERENCE_KINDS
 from spade_eval.reports.measured.run_data import RunData
 
 LABEL_MAP = "label map"
+PAINTER = "http://127.0.0.1:8417/"
+"""Where `spade-eval paint` serves unless told otherwise: a link opens an image's map there."""
 _SHARED_KINDS = (LABEL_MAP, *REFERENCE_KINDS)  # equal in every run on the same data
 
 

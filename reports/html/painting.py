@@ -6,11 +6,13 @@ It works only where `spade-eval paint` serves it, and may ask that place alone.
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
+from spade_eval.reports.html.galleries import PAINTER
 from spade_eval.reports.html.rendering import policy_of, rendered_page
 
-PORT = 8417
-"""Where the page is served unless told otherwise; the gallery of a report links there."""
+PORT = urlsplit(PAINTER).port or 0
+"""Where the page is served unless told otherwise."""
 _MARK = '<meta name="generator" content="spade-eval paint">'
 _STYLES = ("page.css", "tables.css", "gallery.css", "painting.css")
 _SCRIPTS = (

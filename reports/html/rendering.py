@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from spade_eval.reports.html.details import Details
 from spade_eval.reports.html.figures import Figure
-from spade_eval.reports.html.galleries import Gallery
+from spade_eval.reports.html.galleries import PAINTER, Gallery
 from spade_eval.reports.html.report_data import ReportData
 
 MARK = '<meta name="generator" content="spade-eval report">'
@@ -42,7 +42,11 @@ def rendered(
         title=report.title,
         mark=MARK,
         # Asked for after the tables, whose numbers have places then.
-        data=lambda: {"provenance": details.as_json(), "galleries": shown},
+        data=lambda: {
+            "provenance": details.as_json(),
+            "galleries": shown,
+            "painter": PAINTER,
+        },
         place_of=details.place_of,
         report=report,
         figures=figures,

@@ -140,9 +140,18 @@ function sceneOf(image) {
   const tiles = view.gallery.columns.map((column, place) => tileOf(column, place, image, label));
   const apart = disagreement(image, label);
   const text = apart === null ? "" : `models ${apart.toFixed(1)} points apart`;
-  const heading = element("h3", {}, view.gallery.names[image], element("span", { className: "quiet" }, text));
+  const heading = element("h3", {}, view.gallery.names[image], element("span", { className: "quiet" }, text),
+    paintLink(view.gallery.names[image]));
   return element("article", { className: "scene" }, heading,
     element("div", { className: "tiles" }, ...tiles.filter(Boolean)));
+}
+
+/** Where the map of an image can be painted on, if `spade-eval paint` runs on this machine. */
+function paintLink(name) {
+  return element("a", {
+    className: "paint", href: `${dataOfPage.painter}?map=${encodeURIComponent(name)}`, target: "_blank", rel: "noreferrer",
+    title: "In spade-eval paint, where it runs on this machine",
+  }, "paint from here");
 }
 
 function tileOf(column, place, image, label) {

@@ -15,6 +15,7 @@ function drawScene() {
   const { gallery, order } = view;
   document.getElementById("zoom-title").textContent = gallery.names[zoom.image];
   const place = order.indexOf(zoom.image) + 1;
+  document.getElementById("zoom-paint").replaceChildren(paintLink(gallery.names[zoom.image]));
   document.getElementById("zoom-place").textContent = place ? `${place} / ${order.length}` : "";
   const panels = gallery.columns.map((column, index) => {
     if (view.hidden.has(index) || (zoom.alone !== null && zoom.alone !== index)) return null;

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spade_eval.json_fields import parsed_json
 from spade_eval.models.checkpoints.description import rebuild
 from spade_eval.pages.local_server import Request
 from spade_eval.pages.painting.maps import PaintedMap
@@ -56,7 +57,7 @@ def _answered(session: Session, number: int) -> dict[str, float]:
     started, cpu_started = time.perf_counter(), time.process_time()
     made = answer(Request(method="POST", path="/image", body=body))
     whole, cpu = time.perf_counter() - started, time.process_time() - cpu_started
-    network = json.loads(made.content)
+    network = parsed_json(made.content)
     return {
         "answer_ms": 1000 * whole,
         "answer_cpu_ms": 1000 * cpu,

@@ -9,6 +9,7 @@ from typing import Any
 import html_runs
 import pytest
 
+from spade_eval.reports.html.galleries import PAINTER
 from spade_eval.reports.html.report import write_html
 
 ESCAPE, ENTER = "\ue00c", "\ue007"
@@ -215,6 +216,19 @@ def test_a_phone_shows_pictures_and_the_large_view(browser: Any, page: Path) -> 
     browser.run("document.querySelector('#scenes .tile').click()")
     assert max(browser.run(edges, "#panels .panel")) <= 390
     assert max(browser.run(edges, "#zoom header button")) <= 390
+
+
+def test_an_image_can_be_painted_on(browser: Any, page: Path) -> None:
+    """The link carries the map's name and nothing else, to this machine."""
+    browser.open(page)
+    link = "return document.querySelector(arguments[0]).href"
+    assert browser.run(link, "#scenes .paint") == f"{PAINTER}?map={STEMS[0]}"
+    browser.run("document.querySelectorAll('#scenes .tile')[5].click()")
+    assert browser.run(link, "#zoom .paint") == f"{PAINTER}?map={STEMS[1]}"
+    browser.press(RIGHT)
+    assert browser.run(link, "#zoom .paint") == f"{PAINTER}?map={STEMS[2]}"
+    assert browser.run("return document.querySelector('#zoom .paint').rel") == "noreferrer"
+    assert not [name for name in browser.requests() if name.startswith("http")]
 
 
 @pytest.mark.slow
