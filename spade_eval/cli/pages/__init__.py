@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands that serve a page."""
+"""Commands whose result is a page that waits for a person."""

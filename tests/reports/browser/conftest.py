@@ -79,7 +79,9 @@ class Browser:
     def wait_for(self, script: str) -> Any:
         from selenium.webdriver.support.ui import WebDriverWait
 
-        return WebDriverWait(self.driver, 20).until(lambda driver: driver.execute_script(script))
+        return WebDriverWait(self.driver, 20, poll_frequency=0.05).until(
+            lambda driver: driver.execute_script(script)
+        )
 
     def console(self) -> list[str]:
         """Everything that the console said since the page was opened, warnings too."""
