@@ -91,10 +91,11 @@ def link_images(gallery: Gallery, folder: Path) -> None:
         target = folder / gallery.prefix / str(place)
         target.mkdir(parents=True, exist_ok=True)
         for stem, path in column.files.items():
-            _link(path, target / f"{stem}.png")
+            link_file(path, target / f"{stem}.png")
 
 
-def _link(path: Path, target: Path) -> None:
+def link_file(path: Path, target: Path) -> None:
+    """Make a hard link, or a copy on another file system."""
     try:
         os.link(path, target)
     except OSError:
@@ -128,7 +129,7 @@ def _gallery(runs: Sequence[RunData], prefix: str) -> Gallery:
         columns=shown,
         names=names,
         scores=image_scores([(column.counts, column.class_names) for column in shown], names),
-        colors=_colors(runs),
+        colors=class_colors(run.folder for run in runs),
     )
 
 
@@ -164,10 +165,10 @@ def _classes_of_job(measurements: Iterable[Measurement], job_sha256: str) -> tup
     )
 
 
-def _colors(runs: Sequence[RunData]) -> dict[str, tuple[int, int, int]]:
-    """Colours of the label maps as the run states them; none is guessed from the pictures."""
-    for run in runs:
-        path = run.folder / "classes.json"
+def class_colors(folders: Iterable[Path]) -> dict[str, tuple[int, int, int]]:
+    """Colours of the label maps as run folders state them; none is guessed from the pictures."""
+    for folder in folders:
+        path = folder / "classes.json"
         if path.is_file():
             try:
                 classes = parsed_json(path.read_text(encoding="utf-8"))

@@ -31,7 +31,7 @@ def write_html(report: ReportData, folder: Path) -> list[Path]:
     An earlier page in that folder is replaced as a whole. A folder with anything else in it is a
     `UserError`, so that no file is ever lost to a mistyped path.
     """
-    with _replaced_whole(folder) as fresh:
+    with replaced_whole(folder) as fresh:
         details = Details(report.runs)
         shown = galleries(report.runs)
         for gallery in shown:
@@ -72,7 +72,7 @@ def _inside(picture: Path) -> str:
 
 
 @contextmanager
-def _replaced_whole(folder: Path) -> Iterator[Path]:
+def replaced_whole(folder: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the place of `folder` when the block succeeds."""
     _refuse_foreign(folder)
     fresh = folder.with_name(f".{folder.name}.{os.getpid()}.part")

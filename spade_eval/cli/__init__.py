@@ -28,6 +28,7 @@ from spade_eval.cli.lists import models, protocol, weights_app
 from spade_eval.cli.lists.baselines import baselines_app
 from spade_eval.cli.lists.published import published
 from spade_eval.cli.pages.paint import paint
+from spade_eval.cli.pages.study import study_app
 from spade_eval.cli.report import report
 from spade_eval.cli.stats import stats_app
 from spade_eval.cli.train import train
@@ -60,6 +61,7 @@ app.add_typer(baselines_app, name="baselines")
 app.add_typer(stats_app, name="stats")
 app.add_typer(bench_app, name="bench")
 app.add_typer(validate_app, name="validate")
+app.add_typer(study_app, name="study")
 
 
 @app.callback()
