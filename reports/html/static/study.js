@@ -265,7 +265,7 @@ document.addEventListener("keydown", (event) => {
     ArrowLeft: () => choose("left"), ArrowRight: () => choose("right"), ArrowDown: () => choose("tie"),
     Backspace: undo, Escape: rest,
   };
-  if (!(event.key in keys) || event.target.closest("input, select")) return;
+  if (!(event.key in keys) || event.target.closest?.("input, select")) return;
   event.preventDefault();
   keys[event.key]();
 });

@@ -117,9 +117,9 @@ class RunImages:
 
     def _stems(self, row: str) -> set[str]:
         folder = self.folder / row
-        stems = {path.stem for path in folder.glob("*.png")} if folder.is_dir() else set()
+        known = sorted(path.name for path in self.folder.glob("*") if path.is_dir())
+        stems = {path.stem for path in folder.glob("*.png")} if row in known else set()
         if not stems:
-            known = sorted(path.name for path in self.folder.glob("*") if path.is_dir())
             have = ", ".join(name for name in known if name != LABEL_MAP)
             raise UserError(
                 f"{folder}: no images of {row!r} are kept; expected rows among {have or 'none'}; "

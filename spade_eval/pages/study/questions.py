@@ -21,7 +21,7 @@ from spade_eval.errors import UserError
 Kind = Literal["pair", "check", "repeat"]
 PHOTO, NOISE = "real", "noise"
 """Rows of a check: the run's folder of real photos, and noise that is made."""
-_FEWEST_BETWEEN = 3  # places between a question and its repeat, where the sheet has as many
+_FEWEST_BETWEEN = 3  # places between a question and its repeat; a short sheet has fewer repeats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +50,11 @@ class Settings:
                 f"--questions {self.questions}: {kept} images of all of {', '.join(self.rows)} are "
                 f"kept; give --questions {kept} or less, or score again with --save-images all"
             )
-        if self.repeats > self.per_person:
+        most = max(0, self.per_person - _FEWEST_BETWEEN)
+        if self.repeats > most:
             raise UserError(
-                f"--repeats {self.repeats}: expected at most the {self.per_person} of --per-person"
+                f"--repeats {self.repeats}: of {self.per_person} questions of --per-person at most "
+                f"{most} can come again later; give --repeats {most} or less"
             )
 
 
@@ -127,11 +129,14 @@ def _sheet(
     for place in range(num_pairs, num_pairs + settings.checks):
         at = int(numbers.integers(len(sheet) + 1))
         sheet.insert(at, Asked(place, bool(numbers.random() < 0.5)))
-    again = numbers.permutation(part)[: settings.repeats]
-    for place in again.tolist():
-        first = next(item for item in sheet if item.question == place)
-        after = min(sheet.index(first) + 1 + _FEWEST_BETWEEN, len(sheet))
-        at = int(numbers.integers(after, len(sheet) + 1))
+    early = [
+        item
+        for at, item in enumerate(sheet)
+        if item.question < num_pairs and at + 1 + _FEWEST_BETWEEN <= len(sheet)
+    ]
+    for place in numbers.permutation(len(early))[: settings.repeats].tolist():
+        first = early[place]
+        at = int(numbers.integers(sheet.index(first) + 1 + _FEWEST_BETWEEN, len(sheet) + 1))
         sheet.insert(at, _repeated(first, questions, numbers))
     return tuple(sheet)
 
