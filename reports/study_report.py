@@ -77,12 +77,14 @@ def _preferences(study: StudyAnswers, times: Floats) -> Table:
 
 def _notes(study: StudyAnswers) -> Sequence[str]:
     decided = [item.side == "left" for item in study.counted if item.side != "tie"]
-    share, low, high = left_share(decided)
-    notes = [
-        f"{len(study.counted):,} answers of {sum(person.counts for person in study.people)} people "
-        f"count. The left image was chosen in {share:.1%} ({low:.1%} to {high:.1%}) of the decided "
-        "ones."
-    ]
+    counting = sum(person.counts for person in study.people)
+    notes = [f"{len(study.counted):,} answers of {counting} people count."]
+    if decided:
+        share, low, high = left_share(decided)
+        notes[0] += (
+            f" The left image was chosen in {share:.1%} ({low:.1%} to {high:.1%}) of the decided "
+            "ones."
+        )
     out = [person for person in study.people if not person.counts]
     if out:
         otherwise = "; ".join(

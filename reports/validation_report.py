@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `spade-eval validate` leaves: of intervals a table in every form and a figure, of stopping
-a table."""
+and of simulated people a table."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,17 +13,32 @@ from spade_eval.reports.run_report import NO_PLOTS, RunReport, files_of, has_plo
 from spade_eval.reports.runs import open_run
 from spade_eval.reports.statistics.jackknife import FEWEST_IMAGES
 from spade_eval.reports.statistics.population import KERNEL, counted_of, population_of
+from spade_eval.reports.statistics.simulated_people import People, validate_people
 from spade_eval.reports.statistics.stopping_validation import validate_stopping
 from spade_eval.reports.statistics.validation import validate
 from spade_eval.reports.tables.filled_page import fill_page, fill_with_figure
 from spade_eval.reports.tables.formats import as_text
+from spade_eval.reports.tables.simulated_people import people_validation_table
 from spade_eval.reports.tables.stopping import stopping_table
 from spade_eval.reports.tables.table import Table
 from spade_eval.reports.tables.validation import validation_table
 from spade_eval.reports.tables.writing import write_forms
 
-INTERVALS, STOPPING = "validation", "stopping"
+INTERVALS, STOPPING, PEOPLE = "validation", "stopping", "people_validation"
 """Blocks of a page, and the names of tables and figures."""
+KINDS_OF_PEOPLE = (
+    People(images=500, each=5),
+    People(images=500, each=5, image_sd=1.5),
+    People(images=100, each=5, per_person=50, image_sd=1.5),
+    People(images=40, each=5, per_person=20, image_sd=1.5),
+    People(images=20, each=5, per_person=10, image_sd=1.5),
+    People(images=500, each=5, image_sd=1.0, person_sd=0.7),
+    People(images=100, each=5, per_person=100, image_sd=1.0, person_sd=0.7),
+    People(images=500, each=5, mean=0.0, image_sd=1.5),
+    People(images=500, each=5, mean=0.0, image_sd=1.0, person_sd=0.7),
+    People(images=100, each=5, per_person=50, mean=2.0, image_sd=1.0, left=0.5, lapses=0.05),
+)
+"""Studies whose intervals are tried: without anything in common, with images, people, few, none."""
 _SAME_FEATURES = "KID (same features)"
 
 
@@ -123,6 +138,23 @@ def fill_with_stopping(page: Path, written: RunReport) -> list[Path]:
     """Put the table into the block `stopping` of a page."""
     (text,) = (path for path in written.paths if path.name == f"{STOPPING}.md")
     return [fill_page(page, STOPPING, text.read_text(encoding="utf-8"))]
+
+
+def write_people_validation(
+    folder: Path, replications: int, seed: int, progress: Callable[[], None]
+) -> RunReport:
+    """Ask simulated people of every kind in `KINDS_OF_PEOPLE`; write `people_validation`."""
+    held = [validate_people(people, replications, seed, progress) for people in KINDS_OF_PEOPLE]
+    table = people_validation_table(held, replications)
+    paths = write_forms(table, folder, PEOPLE)
+    about = "People who are known: docs/study.md, section 6."
+    return RunReport(tuple(paths), "\n".join(_lines(table, about)))
+
+
+def fill_with_people_validation(page: Path, written: RunReport) -> list[Path]:
+    """Put the table into the block `people_validation` of a page."""
+    (text,) = (path for path in written.paths if path.suffix == ".md")
+    return [fill_page(page, PEOPLE, text.read_text(encoding="utf-8"))]
 
 
 def _lines(table: Table, about: str) -> list[str]:

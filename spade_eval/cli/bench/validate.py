@@ -150,6 +150,36 @@ def stopping(
     _show(written, fill_with_stopping(into, written) if into is not None else [])
 
 
+@validate_app.command()
+def people(
+    replications: Annotated[int, typer.Option(min=2, help="Studies of each kind.")] = 1000,
+    seed: options.Seed = 0,
+    out: Out = _OUT,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            callback=checked("file", written=True),
+            help="Fill the block `people_validation` of this Markdown page as well.",
+        ),
+    ] = None,
+) -> None:
+    """Ask simulated people whose preferences are known, and count how often intervals hold them."""
+    from spade_eval.progress import Progress
+    from spade_eval.reports.tables.filled_page import require_block
+    from spade_eval.reports.validation_report import (
+        KINDS_OF_PEOPLE,
+        PEOPLE,
+        fill_with_people_validation,
+        write_people_validation,
+    )
+
+    if into is not None:
+        require_block(into, PEOPLE)
+    with Progress("validating", len(KINDS_OF_PEOPLE) * replications, "draw") as progress:
+        written = write_people_validation(out, replications, seed, progress.advance)
+    _show(written, fill_with_people_validation(into, written) if into is not None else [])
+
+
 def _population(
     given: Path | None,
     rows: list[str] | None,
