@@ -62,7 +62,8 @@ def write_study_report(study_folder: Path, folder: Path, seed: int = 0) -> RunRe
     lines = [line for table in tables.values() for line in [table.title, "",
              *text_with_notes(table), ""]]  # fmt: skip
     text = "\n".join([*lines[:-1], *([] if plots else [NO_PLOTS])])
-    rows = tuple(tables["preferences"].frame.to_dict("records"))
+    records = tables["preferences"].frame.to_dict("records")
+    rows = tuple({str(name): value for name, value in record.items()} for record in records)
     return RunReport(tuple(paths), text, rows, tables["preferences"].notes)
 
 

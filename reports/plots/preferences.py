@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Preferences of a study with their three intervals, and those that the SPADE paper prints."""
 
-import math
 from pathlib import Path
 
 from spade_eval.reports.plots.page import INK, MARGIN, WIDTH, Page, Plot, settings, text_width, tidy
 from spade_eval.reports.tables.table import Table
 
-# Name in the table's frame, how it is drawn, and in words: from the widest to the narrowest.
+# Name in the table's frame, width of the line in points, colour, and in words.
 _INTERVALS = (
-    ("crossed", {"linewidth": 1.0, "color": "#0072B2"}, "other images and people"),
-    ("clustered", {"linewidth": 3.0, "color": "#56B4E9"}, "other images"),
-    ("exact", {"linewidth": 6.0, "color": "#D9D9D9"}, "independent answers"),
+    ("crossed", 1.0, "#0072B2", "other images and people"),
+    ("clustered", 3.0, "#56B4E9", "other images"),
+    ("exact", 6.0, "#D9D9D9", "independent answers"),
 )
 _SPACING = 0.26  # inches a line
 
@@ -22,7 +21,7 @@ def plot_preferences(table: Table, title: str, folder: Path) -> Plot:
     names = [f"{line.row} over {line.over} ({line.data})" for line in frame.itertuples()]
     notes = [
         "Bars, from thin to thick: 95% intervals for "
-        + ", ".join(words for _, _, words in _INTERVALS)
+        + ", ".join(words for *_, words in _INTERVALS)
         + "; open diamonds: printed in Table 2 of the SPADE paper.",
     ]
     with settings():
@@ -31,13 +30,20 @@ def plot_preferences(table: Table, title: str, folder: Path) -> Plot:
         page = Page(title, notes, height + 0.55)
         axes = page.axes(left, 0.05, WIDTH - left - MARGIN - 0.1, height)
         axes.axvline(50, color=INK, linewidth=0.7, linestyle=(0, (4, 3)))
-        for place, line in enumerate(frame.itertuples()):
-            is_printed = math.isnan(_or_nan(line.images))
-            for order, (name, style, _) in enumerate(reversed(_INTERVALS)):
-                ends = [100 * getattr(line, f"{name}_{end}") for end in ("low", "high")]
-                axes.plot(ends, [place] * 2, solid_capstyle="butt", zorder=2 + order, **style)
+        numbers = 100 * frame.select_dtypes("number")
+        for place, is_printed in enumerate(frame["images"].isna()):
+            for order, (name, width, color, _) in enumerate(reversed(_INTERVALS)):
+                ends = [float(numbers.at[place, f"{name}_{end}"]) for end in ("low", "high")]
+                axes.plot(
+                    ends,
+                    [place] * 2,
+                    solid_capstyle="butt",
+                    zorder=2 + order,
+                    linewidth=width,
+                    color=color,
+                )
             axes.plot(
-                [100 * line.preference],
+                [float(numbers.at[place, "preference"])],
                 [place],
                 marker="D" if is_printed else "o",
                 color=INK,
@@ -51,7 +57,3 @@ def plot_preferences(table: Table, title: str, folder: Path) -> Plot:
         tidy(axes, 7.5)
         axes.set_xlabel("preference, % of decided answers", fontsize=7.5, color=INK)
         return page.save_forms(folder, "preferences", "Preferences with 95% intervals.")
-
-
-def _or_nan(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan

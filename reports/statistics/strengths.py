@@ -39,11 +39,10 @@ def resampled_strengths(wins: Floats) -> Floats:
 def is_connected(wins: Floats) -> NDArray[np.bool_]:
     """Return whether each row beats each other one, if only through others: Ford's condition."""
     num_rows = wins.shape[1]
-    beats = (wins > 0) | np.eye(num_rows, dtype=bool)
+    beats: NDArray[np.bool_] = np.logical_or(wins > 0, np.eye(num_rows, dtype=bool))
     for _ in range(num_rows.bit_length()):  # paths of 1, 2, 4, ... steps
-        beats = beats @ beats
-    connected: NDArray[np.bool_] = beats.all(axis=(1, 2))
-    return connected
+        beats = np.matmul(beats, beats)
+    return np.array([bool(item.all()) for item in beats])
 
 
 def strengths_with_intervals(by_image: Floats, times: Floats) -> tuple[Floats, Floats, Floats]:

@@ -166,7 +166,7 @@ def _frame(lines: Sequence[dict[str, object]]) -> pd.DataFrame:
 def strength_table(rows: Sequence[str], strengths: tuple[Floats, Floats, Floats]) -> Table:
     """Lay out the Bradley-Terry strengths of three rows and more, the strongest first."""
     values, lows, highs = strengths
-    order = sorted(range(len(rows)), key=lambda place: -_or_least(values[place]))
+    order = sorted(range(len(rows)), key=lambda place: -_or_least(float(values[place])))
     named = [rows[place] for place in order]
     frame = pd.DataFrame(
         {

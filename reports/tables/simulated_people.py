@@ -22,9 +22,7 @@ def people_validation_table(held: Sequence[Held], replications: int) -> Table:
     facts = {
         "images": [count_cell(item.images) for item in people],
         "answers each": [count_cell(item.each) for item in people],
-        "people": [
-            count_cell(_people(item.images * item.each, item.per_person)) for item in people
-        ],
+        "people": [count_cell(_people(item)) for item in people],
         "sd of images": [_plain(item.image_sd) for item in people],
         "sd of people": [_plain(item.person_sd) for item in people],
         "preference, %": [number_cell(item.preference, "%", 1) for item in people],

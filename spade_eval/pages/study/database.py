@@ -133,7 +133,8 @@ class Database:
         texts = self._connection.execute(
             "SELECT answer FROM answers WHERE person = ? ORDER BY place", (person,)
         )
-        return State(*row, tuple(parsed_answer(parsed_json(text)) for (text,) in texts))
+        sheet, revision = row
+        return State(sheet, revision, tuple(parsed_answer(parsed_json(text)) for (text,) in texts))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
