@@ -55,6 +55,11 @@ def _has_released(values: Values) -> bool:
     return any(not path.is_file() or not has_description(path) for path in _files(values))
 
 
+def _has_pipeline(values: Values) -> bool:
+    """Return whether a generator is a pipeline of diffusers."""
+    return any("=diffusers:" in str(item) for item in values.get("generator") or ())
+
+
 def _has_diffusion(values: Values) -> bool:
     from spade_eval.models.systems.presets import GENERATORS
     from spade_eval.sources.sampling import is_diffusion
@@ -66,9 +71,14 @@ def _has_diffusion(values: Values) -> bool:
 WITH_CHECKPOINT = Effect("with a checkpoint", lambda values: any(_files(values)))
 WITH_SAMPLING = Effect(
     "with a checkpoint or a diffusion model",
-    lambda values: any(_files(values)) or _has_diffusion(values),
+    lambda values: any(_files(values)) or _has_pipeline(values) or _has_diffusion(values),
 )
 WITH_GENERATOR = Effect("with --generator", lambda values: bool(values.get("generator")))
+WITH_DIFFUSERS = Effect("with --generator NAME=diffusers:DIR", _has_pipeline)
+WITH_OTHERS = Effect(
+    "with folders of images, checkpoints or generators",
+    lambda values: any(values.get(name) for name in ("images", "checkpoint", "generator")),
+)
 WITH_RELEASED = Effect("with a released file", _has_released)
 WITH_FILES = Effect(
     "with a dataset of files",
@@ -87,7 +97,9 @@ WITH_TRAINING = Effect(
 )
 IN_STUDIES = Effect("with --table or several --seeds", _is_study)
 OUTSIDE_STUDIES = Effect(
-    "without --table and several --seeds", lambda values: not _is_study(values)
+    "without --table and several --seeds",
+    lambda values: not _is_study(values),
+    among="seeds",
 )
 BESIDE_SHIPPED = Effect(
     "without --model, --table and several --seeds",
@@ -126,6 +138,7 @@ WITH_VERIFY = Effect("with --verify", lambda values: values.get("verify") is not
 WITHOUT_VERIFY = Effect("without --verify", lambda values: values.get("verify") is None)
 WITH_BENCHMARK = Effect("with --benchmark", lambda values: values.get("benchmark") is not None)
 WITH_INTO = Effect("with --into", lambda values: values.get("into") is not None)
+WITHOUT_BACK = Effect("without --back", lambda values: values.get("back") is None)
 WITHOUT_DIFF = Effect("without --diff", lambda values: not values.get("diff"))
 WITHOUT_STYLE_IMAGES = Effect("without --style-image", lambda values: not values.get("style_image"))
 WITH_MAPS = Effect("with --maps", lambda values: values.get("maps") is not None)
