@@ -43,6 +43,13 @@ MOST_LABELS = (1 << 16) + 2  # every value of a 16-bit label map, "unknown" and 
 # less than 1 to a float32 of 2^24 leaves it as it is: no training arrives beyond.
 LARGEST_WEIGHT = float(1 << 24)
 
+# Pipelines of Hugging Face diffusers. FLUX.1 with its text encoders and a ControlNet has 40 GB in
+# half precision; a tokenizer's vocabulary is the largest JSON, which its own library reads.
+MOST_PIPELINE_BYTES = 200 << 30
+MOST_CONFIG_BYTES = 1 << 20
+# Captions of 300,000 images, of 200 letters.
+MOST_CAPTION_BYTES = 64 << 20
+
 # Images. Pillow refuses more than 179 megapixels; uncompressed and of 16 bits a channel, such a
 # photo has 1.07 GB.
 MOST_IMAGE_BYTES = 1100 << 20

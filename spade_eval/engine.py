@@ -253,7 +253,9 @@ class Benchmark:
                 writer,
             )
         diverse = self._diversity(source) if self.networks in panel else []
-        jobs = [Job(row.name, source, item, self.job_sha256(row, item)) for item in panel]
+        jobs = [
+            Job(row.name, source, item, self.job_sha256(row, item), row.stated) for item in panel
+        ]
         self.place.world.on_first(lambda: self.recorder.record(jobs, scores, diverse, started))
 
     def _measure_reversal(self, row: Row, trained: Callable[[], Path]) -> None:

@@ -51,7 +51,8 @@ class Measurement:
     # Whose images.
     source: str  # row name
     # "real", "oracle", "grey", "label colours", "generator" (trained in this run), "shipped" (with
-    # the suite), "checkpoint", "images", "cheat", "callable" or "program".
+    # the suite), "checkpoint", "images", "cheat", "callable", "program" or
+    # "diffusers".
     source_kind: str
     # Of the checkpoint file, of the content of given images, or of what a callable or program made
     # of the first batch.
@@ -75,6 +76,13 @@ class Measurement:
     sampling_steps: int | None = None
     guidance: float | None = None
     file_format: str | None = None  # of images that were given as files, as "JPEG, PNG"
+    # Of other people's images these are stated by the user; None where nobody did.
+    # Which segmenter had a part in the training: "none", "related", "scoring" (the very one).
+    trained_with_segmenter: str | None = None
+    text_input: str | None = None  # "none", "classes", "prompt: ...", "captions ..." or in words
+    samples_per_map: int | None = None  # images of each label map that the scores are of
+    sampler: str | None = None  # of a diffusion model, by its class
+    condition_palette: str | None = None  # in which its label maps are painted
     # On which data.
     dataset: str
     dataset_sha256: str

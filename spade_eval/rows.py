@@ -24,7 +24,7 @@ from spade_eval.progress import tell
 from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.scoring.stopping import order_of
 from spade_eval.sources.checkpoints import ReleasedOptions, open_generator
-from spade_eval.sources.given import Opens, Split
+from spade_eval.sources.given import GivenSource, Opens, Split
 from spade_eval.sources.image_files import LABEL_MAP_FOLDER
 from spade_eval.sources.red_team import cheat_classes
 from spade_eval.sources.red_team.base import Cheat, Loot
@@ -38,6 +38,7 @@ from spade_eval.sources.source import (
     SynthesizedFolder,
     require_floats,
 )
+from spade_eval.sources.stated import with_known
 from spade_eval.sources.style_photos import chosen_style
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 
@@ -50,6 +51,7 @@ class Row:
     identity: Mapping[str, Any]
     open: Callable[[], Source]
     keep_images: bool = False
+    stated: Mapping[str, Any] = field(default_factory=dict)  # fields of its records
     # The file of the network that translates photos back into label maps, where there is one.
     reverse: Callable[[], Path] | None = None
 
@@ -72,6 +74,8 @@ class Request:
     shipped: tuple[str, ...] = ()  # names of baselines, none of which is trained
     # Images and generators from outside the suite, by row.
     given: Mapping[str, Opens] = field(default_factory=dict)
+    # Facts of `images`, `checkpoints` and `given` that their makers state, by row.
+    stated: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -137,14 +141,14 @@ class PlannedRows:
                 tell("\n".join([*told, *lines(source.folder.numbering)]))
             if not all(profile.eight_bit for profile in self.networks.profiles.values()):
                 require_floats(source)  # refused now, not after other rows were scored
-            yield Row(name, source.identity, _given(source), keep_images=True)
+            yield _given_row(name, source, request)
 
     def _given_rows(self, request: Request) -> Iterator[Row]:
         for name, opened in request.given.items():
             source = opened(self._split(name))
             if not all(profile.eight_bit for profile in self.networks.profiles.values()):
                 require_floats(source)
-            yield Row(name, source.identity, _given(source), keep_images=True)
+            yield _given_row(name, source, request)
 
     def _split(self, name: str) -> Split:
         networks = self.networks
@@ -197,7 +201,7 @@ class PlannedRows:
                 style,
                 request.sampling,
             )
-            yield Row(name, source.identity, _given(source), keep_images=True)
+            yield _given_row(name, source, request)
 
     def _shipped_rows(self, request: Request) -> Iterator[Row]:
         known = shipped() if request.shipped else {}
@@ -296,6 +300,13 @@ def require_given(request: Request, dataset: Dataset, count: int) -> None:
 def _prepared(cheat: Cheat, world: World) -> Source:
     world.on_first(cheat.prepare)
     return cheat
+
+
+def _given_row(name: str, source: GivenSource, request: Request) -> Row:
+    """Plan a row whose files have been read already; what is stated of it is part of it."""
+    stated = with_known(request.stated.get(name, {}), source.provenance, name)
+    identity = {**source.identity, **({"stated": stated} if stated else {})}
+    return Row(name, identity, _given(source), keep_images=True, stated=stated)
 
 
 def _given(source: Source) -> Callable[[], Source]:

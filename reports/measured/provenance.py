@@ -18,6 +18,11 @@ _FACTS = {
     "style_input": "style input",
     "sampling_steps": "sampling steps",
     "guidance": "guidance",
+    "sampler": "sampler",
+    "text_input": "text input",
+    "condition_palette": "palette of the condition images",
+    "samples_per_map": "samples a label map",
+    "trained_with_segmenter": "segmenter in the training",
     "file_format": "kind of file",
     "parameters": "parameters",
     "train_steps": "training steps",
@@ -73,6 +78,7 @@ _OWN_FILES = {
     "images": ("--images", "DIR"),
     "callable": ("--generator", "MODULE:FACTORY"),
     "program": ("--generator", "COMMAND"),
+    "diffusers": ("--generator", "diffusers:DIR"),
 }
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from spade_eval.reports.measured.grouping import ProtocolGroup, ProtocolKey
 from spade_eval.reports.measured.provenance import Origin
+from spade_eval.reports.measured.row_facts import REAL_MIOU, ROW_FACTS, real_miou
 from spade_eval.reports.measured.seeds import (
     SeededRow,
     metrics_of,
@@ -53,11 +54,20 @@ def leaderboard(group: ProtocolGroup, run_folders: Sequence[Path] = ()) -> pd.Da
     frame = pd.DataFrame([_line(row, results, images) for row in rows])
     whole = ("seeds", "parameters", "train_steps", "N")
     frame = frame.astype(dict.fromkeys(whole, "Int64"))
+    firsts = [row.first for row in rows]
+    for fact in ROW_FACTS:
+        frame[fact.name] = fact.column(firsts)
+    frame[REAL_MIOU] = pd.Series([real_miou(group.rows)] * len(rows), dtype="float64")
     frame.attrs = {
         "metrics": metrics,
         "title": f"Leaderboard: {group.title}",
         "shown": shown_over_seeds(results, metrics),
         "results": results,
+        "facts": {
+            fact.title: [fact.shown(item) or ABSENT for item in firsts]
+            for fact in ROW_FACTS
+            if fact.is_shown(firsts)
+        },
         "origins": {name: [_origin(row, name) for row in rows] for name in metrics},
         "notes": _notes(rows),
         "warnings": warnings_of_seeds(rows),
@@ -84,6 +94,7 @@ def leaderboard_table(board: pd.DataFrame) -> Table:
     if board["style_input"].notna().any():
         shown = [str(value) if pd.notna(value) else ABSENT for value in board["style_input"]]
         columns.append(name_column("style input", shown))
+    columns += [name_column(title, shown) for title, shown in board.attrs["facts"].items()]
     parameters = tuple(map(millions_cell, board["parameters"]))
     columns.append(Column(heading="parameters", cells=parameters))
     columns.append(_counts("steps", board["train_steps"]))

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from spade_eval.reports.measured.grouping import ProtocolGroup
+from spade_eval.reports.measured.row_facts import ROW_FACTS
 from spade_eval.reports.statistics.intervals import Uncertainties, Uncertainty
 from spade_eval.reports.statistics.normalised import METRIC
 from spade_eval.reports.statistics.standings import NOTHING_TESTED
@@ -53,6 +54,7 @@ def _rows_of_group(group: ProtocolGroup, known: Uncertainty) -> Iterator[PlainRo
             "profile": group.key.profile,
             "seed": first.seed,
             "num_images": first.num_images,
+            "facts": {fact.name: getattr(first, fact.name) for fact in ROW_FACTS},
             "values": values,
         }
 

@@ -12,6 +12,7 @@ from spade_eval.records import Measurement
 from spade_eval.reports.measured.failures import warnings_of
 from spade_eval.reports.measured.grouping import ProtocolGroup, Row
 from spade_eval.reports.measured.provenance import Origin
+from spade_eval.reports.measured.row_facts import FACTS, ROW_FACTS
 from spade_eval.reports.measured.wording import wordings
 from spade_eval.reports.statistics.intervals import Interval, Uncertainty
 from spade_eval.reports.statistics.normalised import METRIC
@@ -46,13 +47,14 @@ from spade_eval.reports.tables.table import (
 )
 from spade_eval.reports.tables.writing import write_forms
 
-_NAMES = ("source", "kind", "style_input", "file_format", "until")  # flush left
+# Flush left.
+_NAMES = ("source", "kind", "style_input", "until",
+          *(fact.name for fact in ROW_FACTS if not fact.explanation))  # fmt: skip
 _SPEED = ("seconds", "images_per_second")  # of the whole job, of the generator; in files only
 _PRINTED_NAMES = {
     "train_steps": "steps",
     "style_input": "style input",
-    "sampling_steps": "sampling steps",
-    "file_format": "file format",
+    **{fact.name: fact.title for fact in ROW_FACTS},
     "until": "stopped by",
     "N_real": "N real",
     "seconds": "job, s",
@@ -63,8 +65,7 @@ _OF_TRAININGS = "over the images, of these trainings and not of their methods"
 _EXPLANATIONS = {
     "parameters": "parameters of the generator, in millions",
     "train_steps": "optimisation steps of the generator",
-    "sampling_steps": "steps in which the diffusion model makes an image",
-    "guidance": "how strongly the diffusion model follows the label map; 1: as it learned to",
+    **{fact.name: fact.explanation for fact in ROW_FACTS if fact.explanation},
     "trainings": "trainings behind the row: its intervals are over images, not over seeds",
     "N": "images scored",
     "N_real": "photos compared with",
@@ -85,7 +86,8 @@ def scores(group: ProtocolGroup, uncertainty: Uncertainty = _UNKNOWN) -> Table:
     """
     facts, rows = scores_table(group), group.rows
     kinds = facts["kind"].tolist()
-    names = [name for name in ROW_COLUMNS if name == "source" or _is_informative(facts, name)]
+    firsts = [row.measurements[0] for row in rows]
+    names = [name for name in ROW_COLUMNS if _is_informative(facts, name, firsts)]
     items = [item for row in rows for item in row.scores.values()]
     letters = _letters(items)
     said = {note: letters[joined] for note, joined in _wordings(items).items() if joined in letters}
@@ -196,7 +198,7 @@ def _fact_column(facts: pd.DataFrame, name: str, rows: Sequence[Row]) -> Column:
 
 def _fact_cell(name: str, value: Any, item: Measurement) -> Cell:
     if pd.isna(value):
-        return Cell()
+        return Cell(text=FACTS[name].shown(item) or ABSENT) if name in FACTS else Cell()
     if name in _SPEED:
         return Cell(text=f"{value:.1f}", value=value)
     if name not in _EXPLANATIONS:
@@ -249,8 +251,12 @@ def _wordings(items: Sequence[Measurement]) -> dict[str, str]:
     return wordings(note for item in items for note in item.notes)
 
 
-def _is_informative(table: pd.DataFrame, name: str) -> bool:
+def _is_informative(table: pd.DataFrame, name: str, firsts: Sequence[Measurement]) -> bool:
     """Return whether a column of facts says anything; equal numbers of images say it once."""
+    if name == "source":
+        return True
+    if name in FACTS:
+        return FACTS[name].is_shown(firsts)
     if name == "N_real":
         return bool((table["N_real"].notna() & (table["N_real"] != table["N"])).any())
     return bool(table[name].notna().any())

@@ -16,14 +16,13 @@ from spade_eval.reports.measured.grouping import (
     metric_names,
     value_of,
 )
+from spade_eval.reports.measured.row_facts import REAL_MIOU, ROW_FACTS, real_miou
 
 ROW_COLUMNS = (
     "source",
     "kind",
     "style_input",
-    "sampling_steps",
-    "guidance",
-    "file_format",
+    *(fact.name for fact in ROW_FACTS),
     "parameters",
     "train_steps",
     "trainings",
@@ -95,9 +94,7 @@ def _scores_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
             "kind": pd.Series([row.kind for row in table_rows], dtype="object"),
             # Nullable integers, so that a missing count does not turn the others into floats.
             "style_input": pd.Series([item.style_input for item in firsts], dtype="object"),
-            "sampling_steps": pd.array([item.sampling_steps for item in firsts], dtype="Int64"),
-            "guidance": pd.array([item.guidance for item in firsts], dtype="Float64"),
-            "file_format": pd.Series([item.file_format for item in firsts], dtype="object"),
+            **{fact.name: fact.column(firsts) for fact in ROW_FACTS},
             "parameters": pd.array([item.parameters for item in firsts], dtype="Int64"),
             "train_steps": pd.array([item.train_steps for item in firsts], dtype="Int64"),
             "trainings": pd.array([_trainings(row) for row in table_rows], dtype="Int64"),
@@ -147,12 +144,13 @@ def _shown_weights(item: Measurement) -> str | None:
 
 
 def provenance_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            name: pd.Series([_provenance(row, name) for row in table_rows], dtype="object")
-            for name in _PROVENANCE
-        }
-    )
+    """Return what was recorded with the scores, and the mIoU of the photos beside them."""
+    texts = {
+        name: pd.Series([_provenance(row, name) for row in table_rows], dtype="object")
+        for name in _PROVENANCE
+    }
+    photos = pd.Series([real_miou(table_rows)] * len(table_rows), dtype="float64")
+    return pd.DataFrame({**texts, REAL_MIOU: photos})
 
 
 def _provenance(row: Row, name: str) -> str:

@@ -2,24 +2,18 @@
 """Single flags that commands share, and what flags mean together."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spade_eval.cli.console.conditions import (
-    ON_GENERATORS,
-    OUTSIDE_STUDIES,
-    WITH_FILES,
-    WITH_GENERATOR,
-    WITH_MAPS,
-)
+from spade_eval.cli.console.conditions import ON_GENERATORS, WITH_FILES, WITH_MAPS
 from spade_eval.cli.console.output import current
 from spade_eval.cli.console.paths import Kind, checked, require
 from spade_eval.cli.console.surroundings import with_home
-from spade_eval.cli.console.topics import DATA, PLACE, PROCESSES, ROWS, SCORING, TRAINING
+from spade_eval.cli.console.topics import DATA, PLACE, PROCESSES, SCORING, TRAINING
 from spade_eval.errors import UserError
 from spade_eval.files import require_folder_name
 
@@ -28,7 +22,6 @@ if TYPE_CHECKING:
     from spade_eval.models.choices import StyleInput
     from spade_eval.models.training.distributed import World
     from spade_eval.sources.checkpoints import ReleasedOptions
-    from spade_eval.sources.given import Opens
     from spade_eval.workplace import Workplace
 
 FEW_IMAGES = "16"  # as many as `Workplace` keeps, which would import torch
@@ -169,27 +162,6 @@ WeightsDir = Annotated[
         rich_help_panel=PLACE,
         callback=checked("folder"),
     ),
-]
-Generators = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--generator",
-        metavar="NAME=MODULE:FACTORY|COMMAND",
-        help="Score any generator: a function of yours that returns one (see docs/python.md), or a "
-        'program started for each batch, as mine="./synthesize {label} {out}". Repeatable.',
-        rich_help_panel=ROWS,
-    ),
-    OUTSIDE_STUDIES,
-]
-GeneratorTimeout = Annotated[
-    float | None,
-    typer.Option(
-        metavar="SECONDS",
-        min=0.1,
-        help="That a batch of a --generator may take.",
-        rich_help_panel=ROWS,
-    ),
-    WITH_GENERATOR,
 ]
 Trackers = Annotated[
     list[str] | None,
@@ -387,22 +359,3 @@ def named_values(flag: str, pairs: Sequence[str], what: str, example: str) -> di
         require_folder_name(f"{flag} {pair!r}", name)
         named[name] = value
     return named
-
-
-def generator_specs(pairs: Sequence[str]) -> dict[str, str]:
-    """Parse the flags of --generator: who makes the images of each row, in the user's words."""
-    return named_values("--generator", pairs, "MODULE:FACTORY", "package.module:factory")
-
-
-def generators(
-    specs: Mapping[str, str], seconds: float | None, styles: "Mapping[str, StyleInput]"
-) -> "dict[str, Opens]":
-    """Return what opens these rows; nothing of theirs is imported or started yet."""
-    if not specs:
-        return {}
-    from spade_eval.sources.factories import generator_row
-
-    return {
-        name: generator_row(name, spec, seconds, styles.get(name, "none"))
-        for name, spec in specs.items()
-    }

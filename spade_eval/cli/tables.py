@@ -86,6 +86,7 @@ _GIVEN = {
     "label_layout",
     "sampling_steps",
     "guidance",
+    "state",
 }
 FIRST_LOOK = 3  # seeds: before, no difference is tested (`reports/statistics/seed_tests.py`)
 _MOST_SEEDS = 10

@@ -3,19 +3,26 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
 
 from spade_eval.config import RunConfig
-from spade_eval.datasets.base import Dataset, label_doubts_of, photo_notes_of, set_name_of
+from spade_eval.datasets.base import (
+    Dataset,
+    label_doubts_of,
+    photo_notes_of,
+    segmenter_of,
+    set_name_of,
+)
 from spade_eval.devices import device_name
 from spade_eval.errors import UserError
-from spade_eval.records import Measurement, RecordStore, provenance
+from spade_eval.records import Measurement, RecordStore, provenance, sha256_of_file
 from spade_eval.scoring.diversity import Comparison, left_out, open_comparisons
 from spade_eval.scoring.footnotes import footnotes, notes_of_scores, notes_of_training
+from spade_eval.scoring.in_domain import SHIPPED
 from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.scoring.reversal import Reversal
 from spade_eval.scoring.row_notes import notes_of_real_row, notes_of_row
@@ -51,6 +58,7 @@ class Job:
     source: Source
     networks: ScoringNetworks
     sha256: str
+    stated: Mapping[str, Any] = field(default_factory=dict)  # facts of the row, by its maker
 
 
 class Recorder:
@@ -175,7 +183,9 @@ class Recorder:
             "device": device_name(self.place.device),
             "seed": self.config.seed,
             "images_per_second": _speed(job.source),
+            **_segmenter_of_training(job),
             **job.source.provenance,
+            **job.stated,
             **provenance(),
         }
 
@@ -185,6 +195,18 @@ class Recorder:
         if not self.config.samples:
             return notes
         return (*notes, *left_out(self.dataset.size, self.comparisons))
+
+
+def _segmenter_of_training(job: Job) -> dict[str, str]:
+    """Say which segmenter a model of the suite learned from: the shipped one, or none."""
+    compared = job.source.provenance.get("train_perceptual")
+    if compared is None:
+        return {}
+    if compared != "in-domain":
+        return {"trained_with_segmenter": "none"}
+    shipped = sha256_of_file(SHIPPED[segmenter_of(job.networks.dataset)])
+    is_same = shipped == job.networks.resolved.segmenter_sha256
+    return {"trained_with_segmenter": "scoring" if is_same else "related"}
 
 
 def _name_of(job: Job) -> str:

@@ -15,6 +15,7 @@ from spade_eval.models.choices import StyleInput
 from spade_eval.sources.calling import answer_of, own_random_numbers
 from spade_eval.sources.given import Opens, Split, once
 from spade_eval.sources.map_batch import MapBatch, map_batch
+from spade_eval.sources.stated import stated_facts
 from spade_eval.sources.style_photos import chosen_style, style_notes, style_photos
 from spade_eval.sources.value_range import ValueRange, as_unit_range, declared, doubt_of_range
 
@@ -55,10 +56,17 @@ class CalledGenerator:
         samples = [split.dataset[index] for index in self._first]
         self._images_of_first = self._made(self._first, samples)
         digest = split.world.on_first(self._sha256)
+        facts = stated_facts(getattr(generator, "stated", {}), f"generator {self.name}")
         self.identity: Mapping[str, Any] = {
-            "source_kind": kind, "source_sha256": digest, "style_input": style
+            "source_kind": kind, "source_sha256": digest, "style_input": style, **facts
         }  # fmt: skip
-        self.provenance: Mapping[str, Any] = {**self.identity, "parameters": _parameters(generator)}
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """The fields of `Measurement` that say whose images these are; complete at the end."""
+        formats = getattr(self.generator, "file_format", None)
+        files = {} if formats is None else {"file_format": formats}
+        return {**self.identity, **files, "parameters": _parameters(self.generator)}
 
     @property
     def eight_bit(self) -> str:
@@ -76,6 +84,7 @@ class CalledGenerator:
             notes.append(
                 f"{self.name}: the module was in training mode (dropout, batch statistics)."
             )
+        notes += [f"{self.name}: {note}." for note in getattr(self.generator, "notes", ())]
         if doubt := doubt_of_range(self.value_range, self._darkest, self._brightest):
             notes.append(f"{self.name}: {doubt}.")
         return (*notes, *self._style_notes)
@@ -120,6 +129,7 @@ class CalledGenerator:
 
     def _sha256(self) -> str:
         digest = hashlib.sha256(self._images_of_first.cpu().numpy().tobytes())
+        digest.update(str(getattr(self.generator, "content_sha256", "")).encode())
         if isinstance(self.generator, nn.Module):
             for name, value in sorted(self.generator.state_dict().items()):
                 if isinstance(value, Tensor):
@@ -156,5 +166,5 @@ def _device_of(generator: Generator) -> torch.device | None:
 
 def _parameters(generator: Generator) -> int | None:
     if not isinstance(generator, nn.Module):
-        return None
+        return getattr(generator, "num_parameters", None)
     return sum(weight.numel() for weight in generator.parameters())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Generators by the words of a command line: a user's own factory, or a program.
+"""Generators by the words of a command line: a user's own factory, a pipeline, or a program.
 
 The only place where code that is not the suite's is imported, and only code that the user names.
 """
@@ -14,20 +14,39 @@ from pathlib import Path
 from spade_eval.errors import UserError
 from spade_eval.models.choices import StyleInput
 from spade_eval.sources.called import Generator, called
+from spade_eval.sources.diffusers.settings import PipelineSettings
 from spade_eval.sources.given import GivenSource, Opens, Split, once
 from spade_eval.sources.programs import LABEL, OUT, Program
 
+DIFFUSERS = "diffusers:"
 _FACTORY = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)")
 
 
 def generator_row(
-    name: str, spec: str, seconds: float | None = None, style_input: StyleInput = "none"
+    name: str,
+    spec: str,
+    seconds: float | None = None,
+    style_input: StyleInput = "none",
+    pipelines: PipelineSettings = PipelineSettings(),  # noqa: B008 (frozen)
 ) -> Opens:
-    """Return what opens `package.module:factory`, or a command with `{label}` and `{out}`.
+    """Return what opens `package.module:factory`, `diffusers:DIR[:PIPELINE]`, or a command.
 
-    The factory is called without arguments and returns the generator, whose range is its attribute
-    `value_range`. A batch may take so many seconds. `UserError` for words that are neither.
+    A command has `{label}` and `{out}`. The factory is called without arguments and returns the
+    generator, whose range is its attribute `value_range`. A batch may take so many seconds.
+    `UserError` for words that are none of these.
     """
+    if spec.startswith(DIFFUSERS):
+        path, kind = _folder_and_class(spec[len(DIFFUSERS) :])
+        about = f"the pipeline of diffusers in {path.name}"
+
+        def pipeline(split: Split) -> GivenSource:
+            from spade_eval.sources.diffusers.pipeline import Pipeline
+
+            made = Pipeline(path, kind, pipelines, split)
+            options = {"time_limit": seconds, "style_input": style_input, "about": about}
+            return called(made, kind="diffusers", **options)(split)
+
+        return once(pipeline)
     if match := _FACTORY.fullmatch(spec):
         module, factory = match.groups()
 
@@ -42,9 +61,17 @@ def generator_row(
         about = f"the program {Path(program.words[0]).name}"
         return called(program, kind="program", style_input=style_input, about=about)
     raise UserError(
-        f"--generator {name}={spec}: expected package.module:factory, or a command with {LABEL} "
-        f"and {OUT}"
+        f"--generator {name}={spec}: expected package.module:factory, {DIFFUSERS}DIR, or a command "
+        f"with {LABEL} and {OUT}"
     )
+
+
+def _folder_and_class(words: str) -> tuple[Path, str | None]:
+    """Read `DIR` or `DIR:PIPELINE`; a folder may have a colon in its name."""
+    folder, separator, kind = words.rpartition(":")
+    if not separator or Path(words).is_dir():
+        return Path(words), None
+    return Path(folder), kind
 
 
 def _made(name: str, module: str, factory: str) -> Generator:

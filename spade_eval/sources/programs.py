@@ -42,6 +42,7 @@ class Program:
         self, name: str, command: str, seconds: float | None = None, with_photos: bool = False
     ) -> None:
         self.name, self.words, self.seconds = name, _words(name, command), seconds
+        self._formats: set[str] = set()
         if self._wants(STYLE) != with_photos:
             raise UserError(
                 f"program {name}: {STYLE} in a command and photos as --style-input belong together;"
@@ -65,6 +66,11 @@ class Program:
             self._run([_filled(word, folders) for word in self.words], batch.names)
             return self._written(folders[OUT], batch)
 
+    @property
+    def file_format(self) -> str | None:
+        """What kinds of file it has written so far."""
+        return ", ".join(sorted(self._formats)) or None
+
     def _wants(self, placeholder: str) -> bool:
         return any(placeholder in word for word in self.words)
 
@@ -73,6 +79,7 @@ class Program:
             images = ImageFolder(folder, batch.names, batch.size)
         except UserError as error:
             raise UserError(f"program {self.name}, what it wrote into {OUT}: {error}") from error
+        self._formats |= set(images.file_formats().split(", "))
         return [images[place] for place in range(len(images))]
 
     def _run(self, words: Sequence[str], names: Sequence[str]) -> None:

@@ -85,6 +85,7 @@ class SynthesizedByCheckpoint:
             "source_kind": source_kind,
             "source_sha256": sha256_of_file(file),
             "style_input": style,
+            "text_input": "none",
             **sampling_facts(self.generator),
             "parameters": sum(weight.numel() for weight in self.generator.parameters()),
             "multiplications": multiplications(self.system, self.generator, dataset.size),

@@ -13,6 +13,7 @@ import typer
 from spade_eval.cli import options, tables
 from spade_eval.cli.benchmark.chosen import Chosen, Comparing, chosen_rows, comparing
 from spade_eval.cli.benchmark.estimate import Estimate, Rates, show_estimate, tell_before
+from spade_eval.cli.benchmark.outside import OutsideFlags, require_no_generator
 from spade_eval.cli.console.conditions import (
     BESIDE_SHIPPED,
     OUTSIDE_STUDIES,
@@ -120,8 +121,6 @@ class RowFlags:
         ),
         WITHOUT_TABLE,
     ] = None
-    generator: options.Generators = None
-    generator_timeout: options.GeneratorTimeout = None
     red_team: Annotated[
         bool,
         typer.Option(
@@ -196,7 +195,7 @@ class ScoredFlags:
     sampling_steps: Annotated[
         int | None,
         typer.Option(
-            min=2,
+            min=1,
             metavar="N",
             help="Steps in which a diffusion model makes an image, evenly spaced among those of "
             "its training [default: as it was made to].",
@@ -215,6 +214,7 @@ class ScoredFlags:
         ),
         WITH_SAMPLING,
     ] = None
+    outside: OutsideFlags
     released: ReleasedFlags
     scoring: ScoringFlags
     place: ScoredPlaceFlags
@@ -233,9 +233,10 @@ class ScoredFlags:
         files = options.named_paths("--checkpoint", rows.checkpoint or (), "file")
         models = (rows.train or rows.model) if models is None else models
         named = [name for name in models or () if name != REFERENCES]
-        specs = options.generator_specs(rows.generator or ())
+        specs = self.outside.specs()
         known = [*folders, *files, *named, *specs]
         styles = options.style_inputs(self.style_input or (), known)
+        sampling = Sampling(steps=self.sampling_steps, guidance=self.guidance)
         return Request(
             FIRST_THREE if models is None else tuple(named),
             files,
@@ -244,10 +245,11 @@ class ScoredFlags:
             styles,
             self.noise_per.value,
             None if self.test_mode is None else self.test_mode.value,
-            Sampling(steps=self.sampling_steps, guidance=self.guidance),
+            sampling,
             rows.red_team,
             tuple(shipped),
-            options.generators(specs, rows.generator_timeout, styles),
+            self.outside.generators(specs, styles, sampling),
+            self.outside.stated([*folders, *files, *specs]),
         )
 
     def config(self, run: RunFlags, budget: BudgetFlags, *, red_team: bool = False) -> "RunConfig":
@@ -343,20 +345,25 @@ def score(
     context: typer.Context,
     *,
     images: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(metavar="NAME=PATH", help="Folders of images, or checkpoints."),
-    ],
+    ] = None,
     compare: Compare = None,
     run: RunFlags,
     asked: ScoredFlags,
 ) -> None:
-    """Score folders of images or checkpoints; trains no generator."""
+    """Score folders of images, checkpoints or generators of others; trains no generator."""
     _require_one_process(asked)
     # An option takes one word: the second baseline and all after it arrive as arguments.
-    more = [word for word in images if compare and "=" not in word]
-    named = options.named_paths(
-        "score", [word for word in images if word not in more], "file or folder"
-    )
+    more = [word for word in images or () if compare and "=" not in word]
+    words = [word for word in images or () if word not in more]
+    require_no_generator(words)
+    if not words and not asked.outside.generator:
+        raise UserError(
+            "score: nothing to score; give NAME=PATH (a folder of images or a checkpoint), or "
+            "--generator NAME=package.module:factory"
+        )
+    named = options.named_paths("score", words, "file or folder")
     files = [f"{name}={path}" for name, path in named.items() if is_checkpoint(path)]
     folders = [f"{name}={path}" for name, path in named.items() if not is_checkpoint(path)]
     rows = RowFlags(

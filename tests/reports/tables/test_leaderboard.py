@@ -62,7 +62,7 @@ def test_three_seeds_and_more_are_tested_and_marked() -> None:
     table = leaderboard(group([*measurements, *valued("once", 0.9)]))
     best = dict(zip(table["row"], table["miou_best"], strict=True))
     assert best == {"once": False, "spade": True, "other": False, "concat": False}
-    assert set(plain_attrs(table)) == {"metrics", "title", "shown", "notes", "warnings"}
+    assert set(plain_attrs(table)) == {"metrics", "title", "shown", "notes", "warnings", "facts"}
     means = next(item for item in leaderboard_table(table).columns if item.heading == "mIoU")
     assert [len(cell.origin.records) for cell in means.cells if cell.origin] == [1, 4, 4, 4]
     said = table.attrs["shown"]
