@@ -36,9 +36,12 @@ from spade_eval.reports.tables.writing import write_forms
 
 
 def write_merged_report(
-    runs: Sequence[RunData], folder: Path, latex: LatexForm = PLAIN
+    runs: Sequence[RunData], folder: Path, latex: LatexForm = PLAIN, shown: str = ""
 ) -> RunReport:
-    """Write leaderboards, figures and the web page of all runs together into a folder."""
+    """Write leaderboards, figures and the web page of all runs together into a folder.
+
+    `shown` says which rows these are, where some were left out.
+    """
     together = merged(runs)
     groups = by_protocol(together.measurements)
     paths: list[Path] = []
@@ -58,7 +61,7 @@ def write_merged_report(
         rows += rows_of_frame(board)
         said_of_rows += [table.shown, *table.notes]
         texts.append("\n".join([table.title, "", *text_with_notes(table)]))
-    said = _about_the_merge(runs, together)
+    said = [*filter(None, [shown]), *_about_the_merge(runs, together)]
     if len(groups) > 1:
         keys = [group.key for group in groups]
         said.append(f"{different(keys)}: their numbers stand in tables of their own.")

@@ -50,8 +50,8 @@ class Measurement:
     larger_is_better: bool
     # Whose images.
     source: str  # row name
-    # "real", "oracle", "grey", "label colours", "generator" (trained in this run), "shipped" (with
-    # the suite), "checkpoint", "images", "cheat", "callable", "program" or
+    # "real", "real as JPEG", "oracle", "grey", "label colours", "generator" (trained in this run),
+    # "shipped" (with the suite), "checkpoint", "images", "cheat", "callable", "program" or
     # "diffusers".
     source_kind: str
     # Of the checkpoint file, of the content of given images, or of what a callable or program made

@@ -2,7 +2,7 @@
 """The rows of a run: the references that stand beside every method, and what the user asks for."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from spade_eval.scoring.stopping import order_of
 from spade_eval.sources.checkpoints import ReleasedOptions, open_generator
 from spade_eval.sources.given import GivenSource, Opens, Split
 from spade_eval.sources.image_files import LABEL_MAP_FOLDER
+from spade_eval.sources.jpeg_photos import JPEGPhotos
 from spade_eval.sources.red_team import cheat_classes
 from spade_eval.sources.red_team.base import Cheat, Loot
 from spade_eval.sources.sampling import is_diffusion, sampled_as
@@ -104,6 +105,7 @@ class PlannedRows:
         ]
         given = [*self._folder_rows(request), *self._checkpoint_rows(request)]
         given += self._given_rows(request)
+        rows += self._jpeg_rows(given)
         styles = request.style_inputs
         rows += self._shipped_rows(request)
         sampling = request.sampling
@@ -142,6 +144,21 @@ class PlannedRows:
             if not all(profile.eight_bit for profile in self.networks.profiles.values()):
                 require_floats(source)  # refused now, not after other rows were scored
             yield _given_row(name, source, request)
+
+    def _jpeg_rows(self, given: Sequence[Row]) -> Iterator[Row]:
+        """Plan the real photos through the JPEG of each row that comes in such files."""
+        opened = [getattr(row.open(), "jpeg", None) for row in given]
+        for encoding in dict.fromkeys(filter(None, opened)):
+            source = JPEGPhotos(encoding)
+            if self.networks.place.world.is_first:
+                names = [row.name for row, own in zip(given, opened, strict=True)
+                         if own == encoding]  # fmt: skip
+                tell(
+                    f"warning: {', '.join(names)}: JPEG files ({encoding.described}); the real "
+                    f"photos are scored so as well, as {source.name}: what is lost there is no "
+                    "generator's fault"
+                )
+            yield Row(source.name, source.identity, _given(source))
 
     def _given_rows(self, request: Request) -> Iterator[Row]:
         for name, opened in request.given.items():

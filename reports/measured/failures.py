@@ -6,7 +6,7 @@ Such a warning stands above the table, in every form of it; what merely limits a
 
 from collections.abc import Sequence
 
-from spade_eval.reports.measured.grouping import Row
+from spade_eval.reports.measured.grouping import REAL_AS_JPEG, Row
 
 # A quarter of the least that a published segmenter is known to reach on photos of its own dataset:
 # 39.1% mIoU, DeepLabV2 on the 182 classes of COCO-Stuff. Below it numbering, preprocessing or
@@ -17,11 +17,13 @@ _OF_SEGMENTER = ("miou", "acc_valid", "acc_all", "mean_accuracy", "fwiou", "iou"
 _NO_MERIT = ("memorised", "leaked")
 _FLOORS = {"grey": "a constant grey image", "label colours": "the label map in its own colours"}
 _NAMED = 4
+_DISTANCES = ("fid", "fd_")
 
 
 def warnings_of(rows: Sequence[Row]) -> tuple[str, ...]:
     """Say what must be read before the table of these rows, each once."""
-    return tuple(dict.fromkeys([*_failing_segmenter(rows), *_partial_rows(rows)]))
+    found = [*_failing_segmenter(rows), *_partial_rows(rows), *_lossy_files(rows)]
+    return tuple(dict.fromkeys(found))
 
 
 def without_verdict(rows: Sequence[Row]) -> frozenset[str]:
@@ -44,6 +46,32 @@ def _failing_segmenter(rows: Sequence[Row]) -> list[str]:
         "and accuracies of every row mean nothing, and no row is called better by them; check its "
         "weights, the numbering of its classes and the photos."
     ]
+
+
+def _lossy_files(rows: Sequence[Row]) -> list[str]:
+    """Say what the JPEG files of rows cost the real photos, by the rows that measured it."""
+    real = next((row for row in rows if row.kind == "real"), None)
+    return [
+        f"{row.title} is what JPEG files cost: {_cost(real, row)}. It is lost of every row that "
+        "comes in such files, and no generator's fault."
+        for row in rows
+        if row.kind == REAL_AS_JPEG and real is not None
+    ]
+
+
+def _cost(real: Row, lossy: Row) -> str:
+    """Name mIoU and the first distance of the photos, as they are and as files."""
+    told = []
+    for name, item in lossy.scores.items():
+        known = real.scores.get(name)
+        if known is None or known.value is None or item.value is None:
+            continue
+        if name == "miou":
+            told.append(f"mIoU {100 * known.value:.1f}% of the real photos becomes "
+                        f"{100 * item.value:.1f}%")  # fmt: skip
+        elif name.startswith(_DISTANCES):
+            told.append(f"{item.label} becomes {item.value:.2f}")
+    return ", ".join(told) or "no number is recorded of both"
 
 
 def _partial_rows(rows: Sequence[Row]) -> list[str]:

@@ -16,9 +16,11 @@ from typing import NamedTuple
 from spade_eval.records import Measurement, sha256_of_json
 from spade_eval.reports.measured.wording import said_once
 
-# Bounds rather than competitors: the real photos, photos rendered again from the same label maps,
+# Bounds rather than competitors: the real photos, also as JPEG, photos rendered again from the same label maps,
 # and the floors, a grey image and the label map in its own colours.
-REFERENCE_KINDS = ("real", "oracle", "grey", "label colours")
+REAL_AS_JPEG = "real as JPEG"
+"""The kind of the real photos in files as lossy as a row's."""
+REFERENCE_KINDS = ("real", REAL_AS_JPEG, "oracle", "grey", "label colours")
 CHEAT = "cheat"
 """The kind of rows of the red team, which compete with nobody."""
 # Of one configuration: SPADE at 300 steps with one thread (43.0) and with two (35.8), the most that

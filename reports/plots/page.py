@@ -23,11 +23,12 @@ WIDTH = 7.2  # inches: text width of a two-column paper
 MARGIN = 0.12
 INK, FAINT = "#222222", "#D9D9D9"
 _WARNING = "#B00020"
-HATCHES = {"real": "////", "oracle": "....", "grey": "", "label colours": "||||"}
+HATCHES = {"real": "////", "real as JPEG": "\\\\\\\\", "oracle": "....", "grey": "", "label colours": "||||"}
 _DPI = 150
 _NOTE_SIZE = 6.5
 _REFERENCE_STYLES = {
     "real": ("#000000", "|"),
+    "real as JPEG": ("#555555", "|"),
     "oracle": ("#7F7F7F", "d"),
     "grey": ("#7F7F7F", "_"),
     "label colours": ("#7F7F7F", "1"),

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spade_eval.cli.console.conditions import OF_LEADERBOARD, OF_ONE_RUN, WITH_TABLE
+from spade_eval.cli.console.conditions import (
+    OF_LEADERBOARD,
+    OF_ONE_RUN,
+    WITH_TABLE,
+    WITHOUT_TABLE,
+)
 from spade_eval.cli.console.output import current, note, say, show, wrote
 from spade_eval.cli.console.paths import checked
 from spade_eval.errors import UserError
@@ -42,6 +47,16 @@ def report(
         typer.Option(help="Also numbers that were only recalled, marked."),
         WITH_TABLE,
     ] = False,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD=VALUE",
+            help="Only rows of which this is true, beside the bounds, as text_input=none, "
+            "guidance<=2 or trained_with_segmenter!=scoring, in a leaderboard of its own folder. "
+            "Repeatable.",
+        ),
+        WITHOUT_TABLE,
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -82,13 +97,14 @@ def report(
 ) -> None:
     """Print the table of one run, of several, or of the paper, and write it in every form."""
     latex = _latex(columns, name or ())
-    if table is None and len(runs) == 1 and runs[0].is_dir() and out is None:
+    if table is None and len(runs) == 1 and runs[0].is_dir() and out is None and not where:
         show_report(runs[0], thorough=thorough, latex=latex)
         if into is not None:
             _fill(runs[0], into)
         return
     with tempfile.TemporaryDirectory() as scratch:
-        _show_together(runs, table, unverified, out, into, block, latex, Path(scratch))
+        wanted = where or ()
+        _show_together(runs, table, unverified, wanted, out, into, block, latex, Path(scratch))
 
 
 def _fill(run: Path, page: Path) -> None:
@@ -143,6 +159,7 @@ def _show_together(
     places: Sequence[Path],
     name: str | None,
     unverified: bool,
+    where: Sequence[str],
     out: Path | None,
     into: Path | None,
     block: str,
@@ -150,19 +167,23 @@ def _show_together(
     scratch: Path,
 ) -> None:
     from spade_eval.papers.tables import paper_table_called
+    from spade_eval.reports.measured.where import Condition, rows_where
     from spade_eval.reports.merged_report import write_merged_report
     from spade_eval.reports.paper_report import write_table_of_runs
     from spade_eval.reports.runs import open_runs
 
-    opened = open_runs(places, scratch)
+    conditions = [Condition.parse(text) for text in where]
+    opened, said = open_runs(places, scratch), ""
+    if conditions:
+        opened, said = rows_where(opened, conditions)
     table = None if name is None else paper_table_called(name)
-    folder = out or _default_folder(places, table)
+    folder = out or _default_folder(places, table, is_part=bool(conditions))
     if into is not None:
         from spade_eval.reports.tables.filled_page import require_block
 
         require_block(into, block if table is None else table.stem)
     if table is None:
-        written = write_merged_report(opened, folder, latex)
+        written = write_merged_report(opened, folder, latex, said)
     else:
         written = write_table_of_runs(table, opened, folder, unverified=unverified, latex=latex)
     filled: list[Path] = []
@@ -183,9 +204,16 @@ def _show_together(
         show(f"  {path}", folder=folder)
 
 
-def _default_folder(places: Sequence[Path], table: "PaperTable | None") -> Path:
-    """The tables of one run folder; for several, a folder beside the first."""
+def _default_folder(
+    places: Sequence[Path], table: "PaperTable | None", *, is_part: bool = False
+) -> Path:
+    """The tables of one run folder; for several, a folder beside the first.
+
+    Some of the rows have a folder of their own, so that they replace no whole table.
+    """
     name = "leaderboard" if table is None else table.stem
+    if is_part:
+        return places[0].resolve().parent / f"{name}-where"
     if len(places) == 1 and places[0].is_dir():
         return places[0] / "tables"
     return places[0].resolve().parent / name

@@ -23,6 +23,7 @@ from spade_eval.datasets.files import (
     shortened,
     text_of_size,
 )
+from spade_eval.datasets.jpeg import JPEGEncoding, encoding_of
 from spade_eval.datasets.numbered_images import numbered
 from spade_eval.errors import UserError
 from spade_eval.models.labels import Size
@@ -60,6 +61,10 @@ class ImageFolder:
     def file_formats(self) -> str:
         """Name the kinds of file that the images are, by their content: "JPEG, PNG"."""
         return ", ".join(sorted({read_format(path) for path in self._paths}))
+
+    def jpeg_encoding(self) -> tuple[JPEGEncoding | None, int]:
+        """Return how the JPEG files among the images were encoded, and how many there are."""
+        return encoding_of(self._paths)
 
     def content_sha256(self) -> str:
         """Hash stem and SHA-256 of the bytes of every file by SHA-256, in the order of stems."""

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from spade_eval.batches import layout_of, to_8_bit
 from spade_eval.datasets.base import Sample
+from spade_eval.datasets.jpeg import JPEGEncoding
 from spade_eval.models.choices import StyleInput
 from spade_eval.sources.calling import answer_of, own_random_numbers
 from spade_eval.sources.given import Opens, Split, once
+from spade_eval.sources.jpeg_photos import jpeg_note
 from spade_eval.sources.map_batch import MapBatch, map_batch
 from spade_eval.sources.stated import stated_facts
 from spade_eval.sources.style_photos import chosen_style, style_notes, style_photos
@@ -74,6 +76,11 @@ class CalledGenerator:
         return f"{self.name} declares uint8" if self.value_range == "uint8" else ""
 
     @property
+    def jpeg(self) -> JPEGEncoding | None:
+        """How its images are encoded, where it hands over JPEG files."""
+        return getattr(self.generator, "jpeg", None)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Sentences below a table with this row."""
         notes = [
@@ -85,6 +92,8 @@ class CalledGenerator:
                 f"{self.name}: the module was in training mode (dropout, batch statistics)."
             )
         notes += [f"{self.name}: {note}." for note in getattr(self.generator, "notes", ())]
+        if self.jpeg is not None:
+            notes.append(jpeg_note(self.name, self.jpeg, self._num_made, self._num_made))
         if doubt := doubt_of_range(self.value_range, self._darkest, self._brightest):
             notes.append(f"{self.name}: {doubt}.")
         return (*notes, *self._style_notes)

@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from spade_eval.datasets.images import ImageFolder
+from spade_eval.datasets.jpeg import JPEGEncoding
 from spade_eval.errors import UserError
 from spade_eval.sources.map_batch import MapBatch
 from spade_eval.sources.value_range import ValueRange
@@ -43,6 +44,7 @@ class Program:
     ) -> None:
         self.name, self.words, self.seconds = name, _words(name, command), seconds
         self._formats: set[str] = set()
+        self.jpeg: JPEGEncoding | None = None  # of the first batch that has any
         if self._wants(STYLE) != with_photos:
             raise UserError(
                 f"program {name}: {STYLE} in a command and photos as --style-input belong together;"
@@ -80,6 +82,7 @@ class Program:
         except UserError as error:
             raise UserError(f"program {self.name}, what it wrote into {OUT}: {error}") from error
         self._formats |= set(images.file_formats().split(", "))
+        self.jpeg = self.jpeg or images.jpeg_encoding()[0]
         return [images[place] for place in range(len(images))]
 
     def _run(self, words: Sequence[str], names: Sequence[str]) -> None:

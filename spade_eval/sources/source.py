@@ -21,6 +21,7 @@ from spade_eval.datasets.base import Dataset, HasOracle, Sample
 from spade_eval.datasets.images import ImageFolder
 from spade_eval.errors import UserError
 from spade_eval.models.choices import StyleInput
+from spade_eval.sources.jpeg_photos import jpeg_note
 
 STYLE_INPUTS: tuple[StyleInput, ...] = get_args(StyleInput)
 _GREY = 128
@@ -129,7 +130,12 @@ class SynthesizedFolder:
             **self.identity,
             "file_format": self.folder.file_formats(),
         }
-        self.notes = (*notes_of_stated_style(name, style_input), *self._notes_of_numbers())
+        self.jpeg, num_jpeg = self.folder.jpeg_encoding()
+        lossy = ()
+        if self.jpeg is not None:
+            lossy = (jpeg_note(name, self.jpeg, num_jpeg, len(self.folder)),)
+        style = notes_of_stated_style(name, style_input)
+        self.notes = (*style, *lossy, *self._notes_of_numbers())
 
     @property
     def eight_bit(self) -> str:

@@ -79,7 +79,8 @@ function plain(name) {
   return name.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "");
 }
 
-/** Conditions of a filter: `word` is anywhere in the row, `mIoU>40` compares a column's number. */
+/** Conditions of a filter: `word` is anywhere in the row, `mIoU>40` compares a column's number,
+ *  `textinput=none` its text. */
 function testsOf(text, heads, valueOf) {
   const names = heads.map((head) => plain(head.querySelector(".name").textContent));
   const compare = {
@@ -87,6 +88,11 @@ function testsOf(text, heads, valueOf) {
     ">=": (a, b) => a >= b, "<=": (a, b) => a <= b,
   };
   return text.toLowerCase().split(/\s+/).filter(Boolean).map((term) => {
+    const said = /^([^<>=]+)=([^<>=]+)$/.exec(term);
+    const place = said ? names.findIndex((name) => name.startsWith(plain(said[1]))) : -1;
+    if (place >= 0 && !/^-?[\d.]+$/.test(said[2])) {
+      return (row) => plain(row.cells[place].textContent) === plain(said[2]);
+    }
     const found = /^([^<>=]+)(>=|<=|>|<|=)(-?[\d.]+)$/.exec(term);
     const wanted = found && plain(found[1]);
     const column = found ? names.findIndex((name) => name.startsWith(wanted)) : -1;

@@ -143,6 +143,8 @@ def test_shift_adds_a_column(browser: Any, page: Path) -> None:
         ("GENERATOR spa", ["spade"]),
         ("pixelaccuracy(valid)>70", ["real", "oracle"]),
         ("miou<70 generator steps>=400", ["spade", "concat", "pix2pixhd"]),
+        ("kind=generator", ["spade", "concat", "pix2pixhd"]),
+        ("kind=gener", []),
         ("no such thing", []),
         ("", ["real", "oracle", "spade", "concat", "pix2pixhd"]),
     ],
