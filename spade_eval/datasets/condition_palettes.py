@@ -7,6 +7,7 @@ that a map in its colours cannot be read back.
 """
 
 import csv
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +21,6 @@ from spade_eval.datasets.class_table import Colour
 from spade_eval.datasets.class_tables import CLASS_TABLES
 from spade_eval.errors import UserError, lookup
 from spade_eval.models.labels import IGNORE_INDEX
-from spade_eval.records import sha256_of_json
 
 OWN = "own"
 """The colours of the dataset itself, all different; so is a dataset's name that no row has."""
@@ -42,7 +42,7 @@ class ConditionPalette:
     @property
     def sha256(self) -> str:
         """Identify the colours, whatever they are called."""
-        return sha256_of_json([self.colours, self.unlabelled])
+        return hashlib.sha256(repr((self.colours, self.unlabelled)).encode()).hexdigest()
 
     def painted(self, label_map: NDArray[np.integer]) -> NDArray[np.uint8]:
         """Paint (..., H, W) label values -> (..., H, W, 3), values without a colour black."""

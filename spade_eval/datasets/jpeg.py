@@ -2,6 +2,7 @@
 """How JPEG files were encoded, and photos through the same encoding: what it costs is measured."""
 
 import functools
+import hashlib
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -14,7 +15,6 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
 from spade_eval.datasets.files import header_of
-from spade_eval.records import sha256_of_json
 
 Tables = tuple[tuple[int, ...], ...]
 _SAMPLINGS = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}  # by Pillow's number; others encode as 4:2:0
@@ -31,7 +31,7 @@ class JPEGEncoding:
     @property
     def sha256(self) -> str:
         """Identify it."""
-        return sha256_of_json([self.tables, self.sampling])
+        return hashlib.sha256(repr((self.tables, self.sampling)).encode()).hexdigest()
 
     @property
     def name(self) -> str:

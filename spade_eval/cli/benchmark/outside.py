@@ -80,7 +80,7 @@ class OutsideFlags:
     text_input: Annotated[
         str | None,
         typer.Option(
-            metavar="none|classes|prompt:TEXT|captions:FILE",
+            metavar="none|classes|prompt:WORDS|captions:FILE",
             help="What a pipeline of diffusers reads: nothing, the names of the classes in the "
             "map, one text for all, or a JSON file of texts by stem [default: none].",
             rich_help_panel=ROWS,

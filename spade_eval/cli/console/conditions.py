@@ -78,6 +78,7 @@ WITH_DIFFUSERS = Effect("with --generator NAME=diffusers:DIR", _has_pipeline)
 WITH_OTHERS = Effect(
     "with folders of images, checkpoints or generators",
     lambda values: any(values.get(name) for name in ("images", "checkpoint", "generator")),
+    among="model",
 )
 WITH_RELEASED = Effect("with a released file", _has_released)
 WITH_FILES = Effect(

@@ -13,7 +13,7 @@ from spade_eval.json_fields import parsed_json
 from spade_eval.models.limits import MOST_CAPTION_BYTES
 from spade_eval.records import sha256_of_bytes
 
-FORMS = "none, classes, prompt:TEXT or captions:FILE"
+FORMS = "none, classes, prompt:WORDS or captions:FILE"
 _LONGEST = 2_000  # letters; text encoders read 77 to 512 tokens
 
 
@@ -28,7 +28,7 @@ class TextInput:
 
     @classmethod
     def parse(cls, words: str) -> "TextInput":
-        """Read `none`, `classes`, `prompt:TEXT` or `captions:FILE`; `UserError` for others."""
+        """Read `none`, `classes`, `prompt:WORDS` or `captions:FILE`; `UserError` for others."""
         kind, _, rest = words.partition(":")
         if words in ("none", "classes"):
             return cls(words, of_classes=words == "classes")

@@ -49,6 +49,7 @@ FAILING = {
     "without --out for segmenters": ["segmenter", "--out", "x"],
     "without --verify": ["--verify", "x.zip"],
     "without --diff": ["--diff"],
+    "without --back": ["--back", "FOLDER"],
     "without --style-image": ["--style-image", "x.png"],
     "without --maps": ["--maps", "x"],
     "without --training": ["--training"],
@@ -62,7 +63,7 @@ ARGUMENTS = {
     "score --test-mode": ["mine=FOLDER"], "score --sampling-steps": ["mine=FOLDER"],
     "score --guidance": ["mine=FOLDER"], "report": ["FOLDER"],
     "convert": ["own.safetensors", "x.pth"], "data label": ["FOLDER", "x"],
-    "data export": ["x"],
+    "data export": ["x"], "data colours": ["x"],
     "stats make": ["--out", "x.npz"], "export": ["FOLDER", "--out", "x"],
     "bench gpu": ["--out", "x"],
 }  # fmt: skip

@@ -27,6 +27,7 @@ FOLDERS = {
     *("bench generator instances", "data export target", "figures noise out"),
     *("validate intervals population", "validate intervals out"),
     *("validate stopping population", "validate stopping out"),
+    *("data colours target", "data colours back"),
     *("data photos folder", "data photos out", "baselines ship runs"),
     "export out",
 }

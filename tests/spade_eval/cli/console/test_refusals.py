@@ -30,7 +30,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         ("train --steps", "'--steps' requires an argument"),
         ("trian", "'train'?; see spade-eval -h"),
         ("data chek", "'check'?; see spade-eval data -h"),
-        ("score", "'NAME=PATH'; see spade-eval score -h"),
+        ("score", "score: nothing to score; give NAME=PATH"),
         ("stats make", "'--out'; see spade-eval stats make -h"),
         ("models a b", "see spade-eval models -h"),
         ("data", "see spade-eval data -h"),

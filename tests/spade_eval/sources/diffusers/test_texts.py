@@ -38,7 +38,7 @@ def test_each_form_gives_its_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", ["", "some", "prompt:", "prompt: ", "captions:", "none:x"])
 def test_other_words_are_refused(words: str) -> None:
-    with pytest.raises(UserError, match="expected none, classes, prompt:TEXT or captions:FILE"):
+    with pytest.raises(UserError, match="expected none, classes, prompt:WORDS or captions:FILE"):
         TextInput.parse(words)
 
 
