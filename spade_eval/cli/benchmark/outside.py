@@ -29,7 +29,7 @@ _GENERATOR = re.compile(r"([\w.]+:[\w.]+|diffusers:.+|.*\{(label|out)\}.*)")
 
 
 def require_no_generator(words: Sequence[str]) -> None:
-    """Refuse a generator where NAME=PATH is expected, with the flag that it belongs behind."""
+    """Refuse a generator where NAME=PATH is expected, and a lone word, with the flag for it."""
     for word in words:
         name, separator, value = word.partition("=")
         spec = value if separator else name
@@ -38,6 +38,11 @@ def require_no_generator(words: Sequence[str]) -> None:
             raise UserError(
                 f"score {word!r}: no file or folder, but it reads as a generator; give it as "
                 f"--generator {shlex.quote(meant)}"
+            )
+        if not separator:
+            raise UserError(
+                f"score {word!r}: expected NAME=PATH, for example score mine=folder; a generator "
+                f"is given by --generator NAME=package.module:factory"
             )
 
 

@@ -137,6 +137,7 @@ def test_score_takes_a_generator_and_what_is_stated(
     [
         ([], "score: nothing to score; give NAME=PATH"),
         (["mine=a.b:c"], "give it as --generator mine=a.b:c"),
+        (["mine"], "expected NAME=PATH, for example score mine=folder; a generator is given by"),
         (["a.b:c"], "give it as --generator mine=a.b:c"),
         (["mine=diffusers:x/y"], "give it as --generator mine=diffusers:x/y"),
         (["./it {label} {out}"], "give it as --generator 'mine=./it {label} {out}'"),
