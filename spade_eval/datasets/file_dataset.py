@@ -18,7 +18,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from spade_eval.datasets import files, preprocess
+from spade_eval.datasets import files, lossy_maps, preprocess
 from spade_eval.datasets.aspect import note_of_aspect
 from spade_eval.datasets.base import Facts, Sample
 from spade_eval.datasets.fingerprints import content_hashes
@@ -211,12 +211,13 @@ class FileDataset(Facts):
 
     @functools.cached_property
     def _label_doubts(self) -> tuple[str, ...]:
+        lossy = lossy_maps.doubts_of(sample.label_map.parent for sample in self._files.values())
         if self.numbering is None:
-            return ()
+            return lossy
         step = max(1, len(self) // max(_FEWEST_DOUBTED, self.numbering.telling_files))
         paths = [sample.label_map for sample in self._files.values()][::step]
         ids = set().union(*run_parallel(self.label_files.ids_in, paths))
-        return tuple(self.numbering.doubts(ids, len(paths)))
+        return (*lossy, *self.numbering.doubts(ids, len(paths)))
 
     def _read(self, stem: str) -> Sample:
         sample = read_sample(stem, self._files[stem], self.label_files)

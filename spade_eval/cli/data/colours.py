@@ -8,7 +8,7 @@ import typer
 
 from spade_eval.cli import options
 from spade_eval.cli.console.conditions import WITHOUT_BACK
-from spade_eval.cli.console.output import say, show, wrote
+from spade_eval.cli.console.output import note, say, show, wrote
 from spade_eval.cli.console.paths import checked
 from spade_eval.cli.data.splits import Split, Workers, bar, opened_splits, workers_of
 
@@ -74,5 +74,8 @@ def colours(
                 )  # fmt: skip
     for done in written:
         show(f"{done.folder}: {done.written} files written, {done.kept} were there")
+        if done.lost:
+            note([f"of the label maps, {done.lost}"])
+            show(f"warning: of the label maps, {done.lost}")
     wrote([done.folder for done in written])
     say(f"palette {chosen.name}: {chosen.source}")

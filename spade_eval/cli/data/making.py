@@ -85,9 +85,12 @@ def convert(
     wrote([written.folder])
     show(_line(written))
     shared = colours.shared if colours else ()
-    note(shared)
+    lost = [f"of the label maps, {written.lost}"] if written.lost else []
+    note([*shared, *lost])
     for line in shared:
         show(f"note: {line}", **current().fields)
+    for line in lost:
+        show(f"warning: {line}", **current().fields)
 
 
 def export_samples(

@@ -39,6 +39,7 @@ class Written:
     folder: Path
     written: int
     kept: int  # were there from before
+    lost: str = ""  # what files that are not exact cost
 
 
 def write_instance_maps(

@@ -2,7 +2,9 @@
 """Colour label maps into files of ids, by a palette.
 
 Colours must be exact: a colour that the palette lacks is refused with the file's name, since the
-nearest colour of a JPEG or of a smoothed edge is a class that nobody annotated.
+nearest colour of a smoothed edge is a class that nobody annotated. JPEG files have no exact
+colours: they are taken by the nearest, and what that costs is counted, told, and a note of every
+score.
 """
 
 import hashlib
@@ -15,6 +17,14 @@ from numpy.typing import NDArray
 from spade_eval.datasets import files
 from spade_eval.datasets.class_table import Colour
 from spade_eval.datasets.class_tables import CLASS_TABLES
+from spade_eval.datasets.jpeg import encoding_of
+from spade_eval.datasets.lossy_maps import (
+    LossyCounts,
+    counted,
+    nearest_places,
+    record,
+    recorded,
+)
 from spade_eval.datasets.parallel import DEFAULT_WORKERS, Progress, run_parallel, write_png
 from spade_eval.datasets.text import read_text
 from spade_eval.datasets.tools.coco_instances import Written
@@ -25,6 +35,7 @@ INDEX = "index"
 """Instead of a palette: the indices of palette files are the ids."""
 
 _COLOUR_FILES = (".png", ".bmp", ".tif", ".tiff", ".gif")
+_JPEG_FILES = (".jpg", ".jpeg")
 _COLOUR_FORMATS = ("PNG", "BMP", "TIFF", "GIF")
 
 
@@ -96,27 +107,53 @@ def convert_folder(
         raise UserError(f"{source}: there is no such folder; one of colour label maps was expected")
     if target.resolve() == source.resolve():
         raise UserError(f"{target}: the originals lie there; choose another folder for the ids")
-    paths = files.files_by_stem(source, _COLOUR_FILES)
+    known = (*_COLOUR_FILES, *(_JPEG_FILES if palette else ()))
+    paths = files.files_by_stem(source, known)
     if not paths:
         raise UserError(
-            f"{source} holds 0 colour label maps; files ending in {', '.join(_COLOUR_FILES)} were "
-            "expected (a JPEG has no exact colours)"
+            f"{source} holds 0 colour label maps; files ending in {', '.join(known)} were expected"
         )
-    mark = f"{palette.origin} {palette.sha256}" if palette else INDEX
+    mark, before = f"{palette.origin} {palette.sha256}" if palette else INDEX, recorded(target)
     done = claim_folder(target, {"palette": mark}, paths)
     missing = [stem for stem in paths if stem not in done]
 
-    def convert(stem: str) -> None:
-        path = paths[stem]
-        if palette:
+    def convert(stem: str) -> LossyCounts | None:
+        path, counts = paths[stem], None
+        if palette and path.suffix.lower() in _JPEG_FILES:
+            ids, counts = nearest_ids(path, palette)
+        elif palette:
             ids = to_ids(files.read_photo(path, _COLOUR_FORMATS), palette, path)
         else:
             ids = read_indices(path)
         write_png(target / f"{stem}.png", ids)
+        return counts
 
-    for _ in run_parallel(convert, missing, workers, progress):
-        pass
-    return Written(folder=target, written=len(missing), kept=len(paths) - len(missing))
+    lost = before if done else None
+    for counts in run_parallel(convert, missing, workers, progress):
+        if counts is not None:
+            lost = counts if lost is None else lost + counts
+    if lost is not None:
+        record(target, lost)
+    return Written(
+        folder=target,
+        written=len(missing),
+        kept=len(paths) - len(missing),
+        lost="" if lost is None else lost.sentence(),
+    )
+
+
+def nearest_ids(
+    path: Path, palette: Palette
+) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], LossyCounts]:
+    """Read (H, W) ids of a JPEG file, each the nearest colour's, and what is lost by it."""
+    image = files.read_photo(path, ("JPEG",))
+    encoding, _ = encoding_of([path])
+    assert encoding is not None
+    colours = np.array(list(palette.id_of), dtype=np.int64)
+    ids = np.array(list(palette.id_of.values()), dtype=np.int64)
+    places = nearest_places(image, colours)
+    kind = np.uint8 if ids.max() < 256 else np.uint16
+    return ids[places].astype(kind), counted(image, places, colours, ids, encoding)
 
 
 def read_indices(path: Path) -> NDArray[np.uint8]:
