@@ -22,6 +22,7 @@ from spade_eval.models.systems.scaling import network_config
 from spade_eval.models.training.distributed import World
 from spade_eval.progress import tell
 from spade_eval.scoring.networks import ScoringNetworks
+from spade_eval.scoring.recording import segmenter_of_training
 from spade_eval.scoring.stopping import order_of
 from spade_eval.sources.checkpoints import ReleasedOptions, open_generator
 from spade_eval.sources.given import GivenSource, Opens, Split
@@ -143,7 +144,7 @@ class PlannedRows:
                 tell("\n".join([*told, *lines(source.folder.numbering)]))
             if not all(profile.eight_bit for profile in self.networks.profiles.values()):
                 require_floats(source)  # refused now, not after other rows were scored
-            yield _given_row(name, source, request)
+            yield self._given_row(name, source, request)
 
     def _jpeg_rows(self, given: Sequence[Row]) -> Iterator[Row]:
         """Plan the real photos through the JPEG of each row that comes in such files."""
@@ -165,7 +166,14 @@ class PlannedRows:
             source = opened(self._split(name))
             if not all(profile.eight_bit for profile in self.networks.profiles.values()):
                 require_floats(source)
-            yield _given_row(name, source, request)
+            yield self._given_row(name, source, request)
+
+    def _given_row(self, name: str, source: GivenSource, request: Request) -> Row:
+        """Plan a row whose files have been read already; what is stated of it is part of it."""
+        known = {**segmenter_of_training(source, self.networks), **source.provenance}
+        stated = with_known(request.stated.get(name, {}), known, name)
+        identity = {**source.identity, **({"stated": stated} if stated else {})}
+        return Row(name, identity, _given(source), keep_images=True, stated=stated)
 
     def _split(self, name: str) -> Split:
         networks = self.networks
@@ -218,7 +226,7 @@ class PlannedRows:
                 style,
                 request.sampling,
             )
-            yield _given_row(name, source, request)
+            yield self._given_row(name, source, request)
 
     def _shipped_rows(self, request: Request) -> Iterator[Row]:
         known = shipped() if request.shipped else {}
@@ -317,13 +325,6 @@ def require_given(request: Request, dataset: Dataset, count: int) -> None:
 def _prepared(cheat: Cheat, world: World) -> Source:
     world.on_first(cheat.prepare)
     return cheat
-
-
-def _given_row(name: str, source: GivenSource, request: Request) -> Row:
-    """Plan a row whose files have been read already; what is stated of it is part of it."""
-    stated = with_known(request.stated.get(name, {}), source.provenance, name)
-    identity = {**source.identity, **({"stated": stated} if stated else {})}
-    return Row(name, identity, _given(source), keep_images=True, stated=stated)
 
 
 def _given(source: Source) -> Callable[[], Source]:

@@ -16,10 +16,10 @@ from typing import NamedTuple
 from spade_eval.records import Measurement, sha256_of_json
 from spade_eval.reports.measured.wording import said_once
 
-# Bounds rather than competitors: the real photos, also as JPEG, photos rendered again from the same label maps,
-# and the floors, a grey image and the label map in its own colours.
 REAL_AS_JPEG = "real as JPEG"
 """The kind of the real photos in files as lossy as a row's."""
+# Bounds rather than competitors: the real photos, also as JPEG, photos rendered again from the same
+# label maps, and the floors, a grey image and the label map in its own colours.
 REFERENCE_KINDS = ("real", REAL_AS_JPEG, "oracle", "grey", "label colours")
 CHEAT = "cheat"
 """The kind of rows of the red team, which compete with nobody."""

@@ -23,7 +23,13 @@ WIDTH = 7.2  # inches: text width of a two-column paper
 MARGIN = 0.12
 INK, FAINT = "#222222", "#D9D9D9"
 _WARNING = "#B00020"
-HATCHES = {"real": "////", "real as JPEG": "\\\\\\\\", "oracle": "....", "grey": "", "label colours": "||||"}
+HATCHES = {
+    "real": "////",
+    "real as JPEG": "\\\\\\\\",
+    "oracle": "....",
+    "grey": "",
+    "label colours": "||||",
+}
 _DPI = 150
 _NOTE_SIZE = 6.5
 _REFERENCE_STYLES = {

@@ -183,7 +183,7 @@ class Recorder:
             "device": device_name(self.place.device),
             "seed": self.config.seed,
             "images_per_second": _speed(job.source),
-            **_segmenter_of_training(job),
+            **segmenter_of_training(job.source, job.networks),
             **job.source.provenance,
             **job.stated,
             **provenance(),
@@ -197,15 +197,15 @@ class Recorder:
         return (*notes, *left_out(self.dataset.size, self.comparisons))
 
 
-def _segmenter_of_training(job: Job) -> dict[str, str]:
+def segmenter_of_training(source: Source, networks: ScoringNetworks) -> dict[str, str]:
     """Say which segmenter a model of the suite learned from: the shipped one, or none."""
-    compared = job.source.provenance.get("train_perceptual")
+    compared = source.provenance.get("train_perceptual")
     if compared is None:
         return {}
     if compared != "in-domain":
         return {"trained_with_segmenter": "none"}
-    shipped = sha256_of_file(SHIPPED[segmenter_of(job.networks.dataset)])
-    is_same = shipped == job.networks.resolved.segmenter_sha256
+    shipped = sha256_of_file(SHIPPED[segmenter_of(networks.dataset)])
+    is_same = shipped == networks.resolved.segmenter_sha256
     return {"trained_with_segmenter": "scoring" if is_same else "related"}
 
 

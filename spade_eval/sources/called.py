@@ -93,7 +93,8 @@ class CalledGenerator:
             )
         notes += [f"{self.name}: {note}." for note in getattr(self.generator, "notes", ())]
         if self.jpeg is not None:
-            notes.append(jpeg_note(self.name, self.jpeg, self._num_made, self._num_made))
+            count = getattr(self.generator, "num_jpeg", self._num_made)
+            notes.append(jpeg_note(self.name, self.jpeg, count, self._num_made))
         if doubt := doubt_of_range(self.value_range, self._darkest, self._brightest):
             notes.append(f"{self.name}: {doubt}.")
         return (*notes, *self._style_notes)

@@ -45,6 +45,7 @@ class Program:
         self.name, self.words, self.seconds = name, _words(name, command), seconds
         self._formats: set[str] = set()
         self.jpeg: JPEGEncoding | None = None  # of the first batch that has any
+        self.num_jpeg = 0
         if self._wants(STYLE) != with_photos:
             raise UserError(
                 f"program {name}: {STYLE} in a command and photos as --style-input belong together;"
@@ -82,7 +83,8 @@ class Program:
         except UserError as error:
             raise UserError(f"program {self.name}, what it wrote into {OUT}: {error}") from error
         self._formats |= set(images.file_formats().split(", "))
-        self.jpeg = self.jpeg or images.jpeg_encoding()[0]
+        encoding, count = images.jpeg_encoding()
+        self.jpeg, self.num_jpeg = self.jpeg or encoding, self.num_jpeg + count
         return [images[place] for place in range(len(images))]
 
     def _run(self, words: Sequence[str], names: Sequence[str]) -> None:

@@ -131,7 +131,7 @@ class SynthesizedFolder:
             "file_format": self.folder.file_formats(),
         }
         self.jpeg, num_jpeg = self.folder.jpeg_encoding()
-        lossy = ()
+        lossy: tuple[str, ...] = ()
         if self.jpeg is not None:
             lossy = (jpeg_note(name, self.jpeg, num_jpeg, len(self.folder)),)
         style = notes_of_stated_style(name, style_input)

@@ -159,7 +159,7 @@ class Pipeline:
 
 def _opened(folder: PipelineFolder, diffusers: Any, transformers: Any) -> Any:
     """Open a pipeline whose class and parts are judged first."""
-    kind: Any = getattr(diffusers, folder.pipeline, None)
+    kind = getattr(diffusers, folder.pipeline, None)
     if not (inspect.isclass(kind) and issubclass(kind, diffusers.DiffusionPipeline)):
         raise folder.refusal(f"{folder.pipeline} is no pipeline of diffusers; name one of its own")
     if getattr(kind, "_load_connected_pipes", False):
@@ -175,8 +175,9 @@ def _opened(folder: PipelineFolder, diffusers: Any, transformers: Any) -> Any:
         each.disable_progress_bar()
         each.set_verbosity_error()
     checker = {SAFETY: None} if folder.has_safety_checker else {}
+    opens: Any = kind
     try:
-        return kind.from_pretrained(
+        return opens.from_pretrained(
             folder.path, local_files_only=True, use_safetensors=True, **checker
         )
     except Exception as error:  # whatever the library raises for a folder that it does not take

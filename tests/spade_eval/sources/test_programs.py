@@ -48,6 +48,17 @@ def test_ids_go_out_and_images_come_back(tmp_path: Path) -> None:
     assert source.provenance["source_kind"] == "program"
 
 
+def test_jpeg_files_are_told(tmp_path: Path) -> None:
+    lossy = "save((out / path.name).with_suffix('.jpg'), quality=60)"
+    source = program(tmp_path, PAINTER.replace("save(out / path.name)", lossy))
+    assert source.jpeg is not None
+    assert source.jpeg.name == "JPEG 60"
+    assert source.provenance["file_format"] == "JPEG"
+    told = "2 of 2 images are JPEG files (quality 60, 4:2:0)"
+    assert any(told in note for note in source.notes)
+    assert program(tmp_path, PAINTER).provenance["file_format"] == "PNG"
+
+
 def test_instance_maps_go_out_where_they_are_asked_for(tmp_path: Path) -> None:
     code = PAINTER + (
         "ids = np.asarray(Image.open(next(Path(sys.argv[3]).glob('*.png'))))\n"
