@@ -16,6 +16,7 @@ from spade_eval.reports.bundle.safe_zip import opened_zip
 from spade_eval.reports.measured.grouping import own_folder
 from spade_eval.reports.measured.run_data import RunData
 from spade_eval.reports.runs import open_run
+from spade_eval.reports.tables.draws import drawn_rows, draws_frame
 from spade_eval.reports.tables.scores import per_class_table, scores_table
 
 
@@ -110,6 +111,7 @@ def _table_faults(run: RunData) -> tuple[list[str], list[Path]]:
         for file, frame, index in (
             ("scores.csv", scores_table(group), None),
             ("per_class_iou.csv", per_class_table(group), "class"),
+            ("draws.csv", draws_frame(drawn_rows(group)), None),
         ):
             path = inner / file
             if not path.is_file():

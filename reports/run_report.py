@@ -24,8 +24,9 @@ from spade_eval.reports.plots.tradeoff import plot_precision_recall, plot_tradeo
 from spade_eval.reports.plots.training import plot_training
 from spade_eval.reports.runs import open_run
 from spade_eval.reports.statistics.intervals import Uncertainties, Uncertainty, uncertainties_of
+from spade_eval.reports.tables.draws import draws_table
 from spade_eval.reports.tables.filled_page import fill_with_scores, has_block
-from spade_eval.reports.tables.formats import as_text
+from spade_eval.reports.tables.formats import as_text, text_with_notes
 from spade_eval.reports.tables.joined import Joined, joined
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.plain_rows import PlainRow, rows_of_groups
@@ -35,7 +36,7 @@ from spade_eval.reports.tables.writing import NO_PARQUET, has_parquet
 
 # The engine writes the inputs and the photos beside the sources' own images.
 _FIRST_COLUMNS = ("label map", *REFERENCE_KINDS)
-_TABLES = ("scores", "per_class_iou")
+_TABLES = ("scores", "draws", "per_class_iou")
 _PLOTS = ("scores", "per_class_iou", "tradeoff", "precision_recall", "distance_against_n")
 _FORMS = {"tables": (_TABLES, ("csv", "md", "tex", "parquet")),
           "plots": (_PLOTS, ("png", "pdf", "svg"))}  # fmt: skip
@@ -122,6 +123,8 @@ def group_sections(groups: Sequence[ProtocolGroup], known: Uncertainties) -> tup
     for place, group in enumerate(groups, start=1):
         tables = [replace(scores(group, known[group.key]), title="Scores")]
         by_class = classes(group)
+        drawn = draws_table(group, known[group.key])
+        tables += [replace(drawn, title="Draws")] if drawn is not None else []
         tables += [replace(by_class, title="IoU by class")] if by_class.num_rows else []
         sections.append(
             Section(
@@ -149,7 +152,9 @@ def _joined_sections(together: Joined) -> tuple[Section, ...]:
 def report_text(group: ProtocolGroup, uncertainty: Uncertainty) -> str:
     """Write title, table and footnotes of one protocol as text."""
     notes = [f"Note: {note}" for note in group.notes]
-    return "\n".join([printed_table(group, uncertainty), *notes])
+    drawn = draws_table(group, uncertainty)
+    below = [] if drawn is None else ["", drawn.title, "", *text_with_notes(drawn)]
+    return "\n".join([printed_table(group, uncertainty), *notes, *below])
 
 
 def printed_table(group: ProtocolGroup, uncertainty: Uncertainty) -> str:

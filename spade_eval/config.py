@@ -131,6 +131,8 @@ class RunConfig:
     until: str | None = None  # rule by which scoring stops, as "miou+-0.5"; None: the whole split
     features: tuple[str, ...] = ()  # of further networks that are compared, rows of FEATURES
     samples: int = 0  # images per label map whose diversity is measured; 0 measures none
+    draws: int = 1  # images of each label map that generators make, all of them scored
+    best_draw: bool = False  # score the best image of each label map as well, which is an oracle
     filled_weights: bool = False  # deterministic noise in the place of the segmenter's weights
     synthesis_precision: Precision = "float32"  # in which generators make the images to score
 
@@ -160,9 +162,11 @@ class RunConfig:
         for later in ("perceptual", "label_input", "one_synthesis"):
             if not fields["budget"][later]:
                 del fields["budget"][later]
-        for later in ("until", "further_segmenters", "features"):
+        for later in ("until", "further_segmenters", "features", "best_draw"):
             if not fields[later]:
                 del fields[later]
+        if self.draws == 1:
+            del fields["draws"]
         return fields
 
     @property

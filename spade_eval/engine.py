@@ -26,11 +26,11 @@ from spade_eval.protocol import further_protocol, protocol_for
 from spade_eval.records import sha256_of_json
 from spade_eval.rows import PlannedRows, Request, Row, require_given
 from spade_eval.scoring.diversity import diversity
+from spade_eval.scoring.draws import score_draws
 from spade_eval.scoring.kept_images import KeptImages
 from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.scoring.recording import Job, Recorder, Started
 from spade_eval.scoring.reversal import open_reversal, reversal_job, reversal_numbers
-from spade_eval.scoring.scorer import score_together
 from spade_eval.scoring.train_photos import fill_first
 from spade_eval.scoring.values import Value
 from spade_eval.sources.called import CalledGenerator
@@ -230,6 +230,7 @@ class Benchmark:
                 "num_images": self.count,
                 "protocol": networks.resolved.sha256,
                 "samples": [self.config.samples, compared],
+                **({"best_draw": True} if self.config.best_draw else {}),
             }
         )
 
@@ -246,11 +247,12 @@ class Benchmark:
                 networks.keep_floors()
         started, source = Started(), row.open()
         with self.kept.writer(row.name, keep=row.keep_images) as writer:
-            scores = score_together(
+            scores = score_draws(
                 [networks.scorer for networks in panel],
                 source,
                 [networks.photos for networks in panel],
                 writer,
+                best=self.config.best_draw,
             )
         diverse = self._diversity(source) if self.networks in panel else []
         jobs = [

@@ -44,6 +44,9 @@ class Measurement:
     # The number.
     metric: str
     class_name: str | None = None  # for per-class IoU
+    # Over which of several images of each label map: "pooled", "mean", "best" (an oracle), "draw 2"
+    # and so on; None: the first, or the only one.
+    draws: str | None = None
     value: float | None
     label: str  # column title, as METRICS has it
     unit: str  # "%" for fractions that tables print times 100, "" for plain numbers
@@ -75,12 +78,12 @@ class Measurement:
     # Of a diffusion model: through how many steps an image went, and how strongly it was guided.
     sampling_steps: int | None = None
     guidance: float | None = None
+    num_draws: int | None = None  # images of each label map that were scored; None: one
     file_format: str | None = None  # of images that were given as files, as "JPEG, PNG"
     # Of other people's images these are stated by the user; None where nobody did.
     # Which segmenter had a part in the training: "none", "related", "scoring" (the very one).
     trained_with_segmenter: str | None = None
     text_input: str | None = None  # "none", "classes", "prompt: ...", "captions ..." or in words
-    samples_per_map: int | None = None  # images of each label map that the scores are of
     sampler: str | None = None  # of a diffusion model, by its class
     condition_palette: str | None = None  # in which its label maps are painted
     # On which data.
@@ -135,7 +138,7 @@ class Measurement:
 
     def _require_sound(self) -> None:
         """Refuse values that no run records."""
-        signed = self.metric in _SIGNED or self.fid_profile in _SIGNED_PROFILES
+        signed = self.metric.partition("_")[0] in _SIGNED or self.fid_profile in _SIGNED_PROFILES
         if self.value is not None and self.value < 0 and not signed:
             raise ValueError(f"value is {self.value}, expected at least 0 of {self.metric!r:.80}")
         if self.value is not None and self.value > 1 and self.unit == "%":

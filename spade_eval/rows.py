@@ -3,7 +3,7 @@
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from spade_eval.scoring.networks import ScoringNetworks
 from spade_eval.scoring.recording import segmenter_of_training
 from spade_eval.scoring.stopping import order_of
 from spade_eval.sources.checkpoints import ReleasedOptions, open_generator
+from spade_eval.sources.draws import num_draws
 from spade_eval.sources.given import GivenSource, Opens, Split
 from spade_eval.sources.image_files import LABEL_MAP_FOLDER
 from spade_eval.sources.jpeg_photos import JPEGPhotos
@@ -54,6 +55,7 @@ class Row:
     open: Callable[[], Source]
     keep_images: bool = False
     stated: Mapping[str, Any] = field(default_factory=dict)  # fields of its records
+    num_draws: int = 1  # images of each label map; of a model that is still to be trained, at most
     # The file of the network that translates photos back into label maps, where there is one.
     reverse: Callable[[], Path] | None = None
 
@@ -120,6 +122,7 @@ class PlannedRows:
                     f"the row name {name!r} is taken; give --checkpoint and --images other names"
                 )
         require_labelled(dataset, self.networks.count)
+        require_draws(rows, self.networks.protocol.until, self.networks.config.best_draw)
         return rows
 
     def _require_comparable(self) -> None:
@@ -173,7 +176,7 @@ class PlannedRows:
         known = {**segmenter_of_training(source, self.networks), **source.provenance}
         stated = with_known(request.stated.get(name, {}), known, name)
         identity = {**source.identity, **({"stated": stated} if stated else {})}
-        return Row(name, identity, _given(source), keep_images=True, stated=stated)
+        return replace(_row_of(name, source), identity=identity, stated=stated)
 
     def _split(self, name: str) -> Split:
         networks = self.networks
@@ -188,6 +191,7 @@ class PlannedRows:
             protocol=networks.protocol,
             training=networks.train_split,
             world=networks.place.world,
+            draws=networks.config.draws,
         )
 
     def _cheat_rows(self) -> Iterator[Row]:
@@ -233,7 +237,7 @@ class PlannedRows:
         for name in request.shipped:
             baseline = lookup(known, name, "baseline that ships")
             source = self._synthesized(baseline.row, baseline.path(), SHIPPED)
-            yield Row(baseline.row, source.identity, _given(source), keep_images=True)
+            yield _row_of(baseline.row, source)
 
     def _model_row(self, model: str, style: StyleInput | None, sampling: Sampling) -> Row:
         identity: dict[str, Any] = {"train_config": self.train_config(model).sha256}
@@ -244,6 +248,8 @@ class PlannedRows:
             sampling = Sampling()
         require_sampling(model, sampling, self.networks.dataset)
         identity |= sampling.identity
+        if self.networks.config.draws > 1:
+            identity["draws"] = self.networks.config.draws
         if self.networks.config.synthesis_precision != "float32":
             identity["precision"] = self.networks.config.synthesis_precision
         return Row(
@@ -253,6 +259,7 @@ class PlannedRows:
                 model, self.train(model), "generator", style=style, sampling=sampling
             ),
             keep_images=True,
+            num_draws=self.networks.config.draws,
             reverse=self._reverse(model),
         )
 
@@ -290,6 +297,7 @@ class PlannedRows:
             sampling=sampling,
             training=networks.train_split,
             shown=networks.place.world.is_first,
+            draws=networks.config.draws,
         )
         source.require_styles(networks.dataset, networks.count)
         return source
@@ -327,6 +335,23 @@ def _prepared(cheat: Cheat, world: World) -> Source:
     return cheat
 
 
-def _given(source: Source) -> Callable[[], Source]:
-    """Opens a source whose files have been read already."""
-    return lambda: source
+def _row_of(name: str, source: GivenSource) -> Row:
+    """Return the row of a source whose files have been read already."""
+    return Row(
+        name, source.identity, _given(source), keep_images=True, num_draws=num_draws(source)
+    )
+
+
+def require_draws(rows: Sequence[Row], until: str, best: bool) -> None:
+    """Refuse several images of a label map where they mean nothing, and the best of one."""
+    several = [row for row in rows if row.num_draws > 1]
+    if best and not several:
+        raise UserError(
+            "--best-draw: no row has several images of a label map, of which there would be a best "
+            "one; give --draws K, or a folder of such images"
+        )
+    if until and several:
+        raise UserError(
+            f"--until {until} with the {several[0].num_draws} images of each label map of "
+            f"{several[0].name}: each draw would end at another image; leave --until out"
+        )

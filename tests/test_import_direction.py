@@ -52,6 +52,7 @@ MAY_IMPORT = {  # besides itself
         "spade_eval.metrics.arrays",
         "spade_eval.metrics.counts",
         "spade_eval.metrics.count_influence",
+        "spade_eval.metrics.draws",
         "spade_eval.metrics.stopping",
         "spade_eval.metrics.recomputed",
     ),

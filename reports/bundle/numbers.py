@@ -15,7 +15,14 @@ import numpy as np
 
 from spade_eval.errors import UserError
 from spade_eval.metrics.counts import StoredCounts
+from spade_eval.metrics.draws import base_of
 from spade_eval.records import Measurement
+from spade_eval.reports.bundle.drawn_numbers import (
+    Key,
+    none_for_nan,
+    of_drawn_counts,
+    of_drawn_features,
+)
 from spade_eval.reports.measured.counts import average_of, counts_path, features_path
 from spade_eval.reports.measured.grouping import Row, rows_of
 from spade_eval.reports.statistics.bootstrap import RESAMPLED_METRICS, resampled
@@ -25,9 +32,6 @@ from spade_eval.reports.statistics.stored_distances import is_frechet
 _SAME = 1e-9
 # Eigenvalues of another LAPACK, relative to a distance above 1.
 _SAME_DISTANCE = 1e-6
-
-Key = tuple[str, str | None]
-"""Metric, and class where the number is of one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,10 +115,10 @@ def _from_counts(row: Row, folder: Path) -> dict[Key, float | None]:
     for metric in RESAMPLED_METRICS:
         values = scored.of(metric)
         assert values is not None
-        computed[metric, None] = _none_for_nan(values[0])
+        computed[metric, None] = none_for_nan(values[0])
     for name, value in zip(row.class_iou, scored.iou[0], strict=True):
-        computed[row.class_iou[name].metric, name] = _none_for_nan(value)
-    return computed
+        computed[row.class_iou[name].metric, name] = none_for_nan(value)
+    return computed | of_drawn_counts(row, folder)
 
 
 def _from_features(
@@ -126,11 +130,13 @@ def _from_features(
     computed: dict[Key, float | None] = {}
     for item in items:
         real, made = photos.get(item.reference_sha256), features_path(folder, item)
-        if not is_frechet(item.metric) or real is None:
+        if not is_frechet(item.metric) or item.draws or real is None:
             continue
         if not (real.is_file() and made.is_file()):
             continue
-        numbers = from_features(RecordedSpace(item.metric, item.fid_profile), real, made)
+        space = RecordedSpace(item.metric, item.fid_profile)
+        numbers = dict(from_features(space, real, made))
+        numbers |= of_drawn_features(space, real, item, folder, numbers)
         computed |= {(metric, None): value for metric, value in numbers.items()}
     return computed
 
@@ -156,7 +162,7 @@ def _faults(
                 f"{row.title}: {name} is recorded as {item.value}, what is stored gives "
                 f"{computed[key]}"
             )
-        known = presentation(item.metric, item.fid_profile)
+        known = presentation(base_of(item.metric), item.fid_profile)
         if known not in (None, (item.unit, item.larger_is_better)):
             faults.append(f"{row.title}: {name} has another unit or direction than the suite gives")
     recorded = {(item.metric, item.class_name) for item in items}
@@ -196,7 +202,3 @@ def _class_order_faults(jobs: Iterable[list[Measurement]]) -> list[str]:
                 "class stands with another's"
             )
     return faults
-
-
-def _none_for_nan(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

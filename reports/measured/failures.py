@@ -6,6 +6,7 @@ Such a warning stands above the table, in every form of it; what merely limits a
 
 from collections.abc import Sequence
 
+from spade_eval.metrics.draws import BEST, base_of
 from spade_eval.reports.measured.grouping import REAL_AS_JPEG, Row
 
 # A quarter of the least that a published segmenter is known to reach on photos of its own dataset:
@@ -27,8 +28,18 @@ def warnings_of(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def without_verdict(rows: Sequence[Row]) -> frozenset[str]:
-    """Return the metrics that rank no row of a table: all of a segmenter that fails on photos."""
-    return frozenset([*_NO_MERIT, *(_OF_SEGMENTER if _failing_segmenter(rows) else ())])
+    """Return the metrics that rank no row of a table: all of a segmenter that fails on photos.
+
+    The best of several draws ranks none either: it is chosen by the truth that scores it.
+    """
+    withheld = (*_NO_MERIT, *(_OF_SEGMENTER if _failing_segmenter(rows) else ()))
+    over = {
+        name
+        for row in rows
+        for name, item in row.scores.items()
+        if item.draws == BEST or base_of(name) in withheld
+    }
+    return frozenset([*withheld, *over])
 
 
 def _failing_segmenter(rows: Sequence[Row]) -> list[str]:
@@ -77,7 +88,7 @@ def _cost(real: Row, lossy: Row) -> str:
 def _partial_rows(rows: Sequence[Row]) -> list[str]:
     """Name rows that lack numbers which others of the table have.
 
-    Diversity is of generators alone.
+    Diversity is of generators alone, and not every row has several draws.
     """
     numbers = {row.title: _numbers(row) for row in rows}
     expected = dict.fromkeys(name for names in numbers.values() for name in names)
@@ -95,5 +106,7 @@ def _partial_rows(rows: Sequence[Row]) -> list[str]:
 
 
 def _numbers(row: Row) -> list[str]:
-    scores = [name for name, item in row.scores.items() if item.num_samples is None]
+    scores = [
+        name for name, item in row.scores.items() if item.num_samples is None and item.draws is None
+    ]
     return [*scores, *(f"IoU of {name}" for name in row.class_iou)]

@@ -13,6 +13,7 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from spade_eval.metrics.draws import BEST, MEAN, POOLED, base_of, over_of
 from spade_eval.records import Measurement, sha256_of_json
 from spade_eval.reports.measured.wording import said_once
 
@@ -231,10 +232,29 @@ def training_notes(once: Iterable[Row]) -> list[str]:
 
 
 def metric_names(table_rows: Iterable[Row]) -> list[str]:
-    """Return metrics in the fixed order of columns; unknown ones follow in order of appearance."""
-    present = dict.fromkeys(name for row in table_rows for name in row.scores)
-    known = [name for name in _METRIC_ORDER if name in present]
-    return known + [name for name in present if name not in _METRIC_ORDER]
+    """Return metrics in the fixed order of columns; unknown ones follow in order of appearance.
+
+    Those over several draws follow the one that they are of; single draws have a table of their
+    own (`tables/draws.py`).
+    """
+    items = (item for row in table_rows for item in row.scores.values())
+    present = dict.fromkeys(item.metric for item in items if not is_of_one_draw(item))
+    bases = dict.fromkeys(base_of(name) for name in present)
+    known = [name for name in _METRIC_ORDER if name in bases]
+    order = known + [name for name in bases if name not in _METRIC_ORDER]
+    places = {name: place for place, name in enumerate(order)}
+    over = {None: 0, POOLED: 1, MEAN: 2, BEST: 3}
+    return sorted(present, key=lambda name: (places[base_of(name)], over[over_of(name)]))
+
+
+def _is_of_all(item: Measurement) -> bool:
+    """Return whether a number depends on how many draws there are."""
+    return item.draws in (POOLED, BEST)
+
+
+def is_of_one_draw(item: Measurement) -> bool:
+    """Return whether a number is of one of several draws, and not of the first."""
+    return item.draws not in (None, POOLED, MEAN, BEST)
 
 
 def value_of(measurement: Measurement | None) -> float:
@@ -343,6 +363,11 @@ def _reference_notes(table_rows: Sequence[Row]) -> list[str]:
             "equal numbers."
             for made, real in sorted(unequal)
         ]
+        if len(of := sorted({item.num_draws or 1 for item in items if _is_of_all(item)})) > 1:
+            notes.append(
+                f"{items[0].label}: rows of {', '.join(map(str, of))} images a label map, between "
+                "which nothing is tested, since more images move it."
+            )
         if len({item.reference_sha256 for item in items}) > 1:
             notes.append(
                 f"{items[0].label}: not all rows were compared with the same reference statistics."

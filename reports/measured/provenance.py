@@ -12,6 +12,7 @@ from spade_eval.records import Measurement
 _FACTS = {
     "metric": "metric",
     "class_name": "class",
+    "draws": "of several images a label map",
     "source": "row",
     "source_kind": "kind of row",
     "source_sha256": "SHA-256 of the source",
@@ -21,7 +22,7 @@ _FACTS = {
     "sampler": "sampler",
     "text_input": "text input",
     "condition_palette": "palette of the condition images",
-    "samples_per_map": "samples a label map",
+    "num_draws": "images of each label map",
     "trained_with_segmenter": "segmenter in the training",
     "file_format": "kind of file",
     "parameters": "parameters",
@@ -127,6 +128,10 @@ def command_to_repeat(config: Mapping[str, Any], item: Measurement | None = None
         words += ["--segmenter", str(name)]
     if config.get("samples"):
         words += ["--samples", str(config["samples"])]
+    if config.get("draws"):
+        words += ["--draws", str(config["draws"])]
+    if config.get("best_draw"):
+        words.append("--best-draw")
     if config.get("filled_weights"):
         words.append("--filled-weights")
     return shlex.join([*words, *_row_words(item)])

@@ -53,13 +53,7 @@ class RowFact:
 ROW_FACTS = (
     RowFact("trained_with_segmenter", "trained with segmenter", asked_of=_OF_WEIGHTS),
     RowFact("text_input", "text input", asked_of=_OF_OTHERS),
-    RowFact(
-        "samples_per_map",
-        "samples a map",
-        "images of each label map that the scores are of",
-        "Int64",
-        _OF_OTHERS,
-    ),
+    RowFact("num_draws", "images a map", "images of each label map, all of them scored", "Int64"),
     RowFact(
         "sampling_steps",
         "sampling steps",

@@ -40,7 +40,7 @@ from spade_eval.reports.statistics.multiplicity import (
     holm,
 )
 from spade_eval.reports.statistics.power import images_needed, smallest_difference
-from spade_eval.reports.statistics.sides import Side, Tested, p_value_of, tested
+from spade_eval.reports.statistics.sides import Side, Tested, are_alike, p_value_of, tested
 from spade_eval.reports.statistics.stored_distances import difference_of
 
 NUM_IMAGES_SHOWN = 20
@@ -164,11 +164,12 @@ def _interval_of(
         half *= test.standard_error
         method = "" if math.isnan(half) else SEQUENCE
         return test.value, test.value - half, test.value + half, method
-    if subject.resamples is not None and baseline.resamples is not None:
-        mine, other = subject.resamples.of(metric), baseline.resamples.of(metric)
-        if mine is not None and other is not None:
-            low, high = interval(mine - other)
-            return difference, float(low), float(high), BOOTSTRAP
+    if not are_alike(subject.row.scores[metric], baseline.row.scores[metric]):
+        return difference, float("nan"), float("nan"), ""
+    mine, other = subject.resampled(metric), baseline.resampled(metric)
+    if mine is not None and other is not None:
+        low, high = interval(mine - other)
+        return difference, float(low), float(high), BOOTSTRAP
     if metric in subject.distances and metric in baseline.distances:
         found = difference_of(subject.distances[metric], baseline.distances[metric])
         return found.value, found.low, found.high, found.method

@@ -3,7 +3,8 @@
 
 The numbers of a run come from `spade_eval.metrics`; here the same distance (proved equal by the
 tests) is computed again with parts of the images left out. Photo i and image i share a label map:
-such pairs leave together, since what a drawn label map does to both sides cancels in part.
+such pairs leave together, since what a drawn label map does to both sides cancels in part. Of K
+images of each label map, (K N, D) draw after draw, all leave with their photo.
 """
 
 import math
@@ -47,11 +48,14 @@ def left_out_frechet(real: Floats, synthesized: Floats, *, paired: bool) -> Left
 def left_out_plainly(real: Floats, synthesized: Floats, *, paired: bool) -> LeftOut:
     """Compute each distance from the start: the specification of `left_out_frechet`."""
 
-    def rest(rows: Floats) -> list[Floats]:
-        return [np.delete(rows, group, axis=0) for group in groups_of(len(rows))]
+    num_draws = len(synthesized) // len(real) if paired else 1
+
+    def rest(rows: Floats, num_draws: int = 1) -> list[Floats]:
+        groups = groups_of(len(rows) // num_draws)
+        return [np.delete(rows, of_draws(group, len(rows), num_draws), axis=0) for group in groups]
 
     if paired:
-        both = zip(rest(real), rest(synthesized), strict=True)
+        both = zip(rest(real), rest(synthesized, num_draws), strict=True)
         without = [[frechet(x, y) for x, y in both]]
     else:
         without = [
@@ -59,6 +63,13 @@ def left_out_plainly(real: Floats, synthesized: Floats, *, paired: bool) -> Left
             [frechet(x, synthesized) for x in rest(real)],
         ]
     return LeftOut(frechet(real, synthesized), np.array(without))
+
+
+def of_draws(group: NDArray[np.int64], num_rows: int, num_draws: int) -> NDArray[np.int64]:
+    """Return the rows of a group of label maps in a side of several draws, one after another."""
+    starts = np.arange(num_draws) * (num_rows // num_draws)
+    rows: NDArray[np.int64] = (starts[:, None] + group).ravel()
+    return rows
 
 
 class _Sums:
@@ -80,10 +91,11 @@ class _Sums:
 
 def _without_pairs(real: Floats, synthesized: Floats) -> Floats:
     """Compute (G,) distances; both covariances and the factor of one are made anew each time."""
-    sides = _Sums(real), _Sums(synthesized)
-    distances = []
+    x, y = _Sums(real), _Sums(synthesized)
+    num_draws, distances = len(synthesized) // len(real), []
     for group in groups_of(len(real)):
-        (mean, covariance), (other_mean, other) = (side.without(group) for side in sides)
+        mean, covariance = x.without(group)
+        other_mean, other = y.without(of_draws(group, len(synthesized), num_draws))
         shift = mean - other_mean
         traces = np.trace(covariance) + np.trace(other)
         distances.append(shift @ shift + traces - 2 * _root_trace(covariance, other))

@@ -53,7 +53,7 @@ def floors_of(rows: Sequence[Row], run_folder: Path) -> dict[str, Floor]:
     """Return the floor of every distance by metric, where the run kept both sets of photos."""
     floors = {}
     for metric, item in ((name, item) for row in rows for name, item in row.scores.items()):
-        if metric in floors or not (is_frechet(metric) or is_kernel(metric)):
+        if metric in floors or item.draws or not (is_frechet(metric) or is_kernel(metric)):
             continue
         kept = run_folder / "cache" / f"floor-{metric}-{(item.reference_sha256 or '')[:16]}.npz"
         if not kept.is_file():

@@ -69,6 +69,17 @@ def expand_frechet(real: Floats, synthesized: Floats, *, paired: bool) -> Freche
     )
 
 
+def influence_of_maps(real: Floats, synthesized: Floats) -> Floats:
+    """Return the (N,) influence of each label map: of its photo and, on average, of its images.
+
+    `synthesized` is (N, D), or (K N, D) where there are K draws, one after another. Pooled images
+    weigh 1 / (K N) each, so that a label map weighs 1 / N with the mean of its K images.
+    """
+    found = expand_frechet(real, synthesized, paired=len(real) == len(synthesized))
+    influence: Floats = found.real + found.synthesized.reshape(-1, len(real)).mean(axis=0)
+    return influence
+
+
 def _common_coordinates(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
     """(N, K) and (M, K) centred rows whose covariances are both diag(r), and the (K,) r."""
     values, vectors = np.linalg.eigh(x.T @ x / (len(x) - 1))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from spade_eval.metrics.draws import base_of
 from spade_eval.metrics.stopping import half_width
 from spade_eval.reports.measured.counts import counts_path
 from spade_eval.reports.measured.failures import without_verdict
@@ -109,14 +110,14 @@ def home_of(row: Row, run_folders: Sequence[Path]) -> Path | None:
 def _of_counts(side: Side) -> dict[str, Interval]:
     """Bootstrap; of a row that a rule ended, the confidence sequence at its last image."""
     intervals = {}
-    for metric in RESAMPLED_METRICS:
+    for metric in side.row.scores:
         influence = side.influence(metric)
-        if influence is None or side.resamples is None:
+        if influence is None or base_of(metric) not in RESAMPLED_METRICS:
             continue
         if side.row.until is not None:
             value, half = value_of(side.row.scores[metric]), half_width(influence)
             intervals[metric] = (value - half, value + half)
-        elif (drawn := side.resamples.of(metric)) is not None:
+        elif (drawn := side.resampled(metric)) is not None:
             low, high = interval(drawn)
             intervals[metric] = (float(low), float(high))
     return intervals

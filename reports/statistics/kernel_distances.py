@@ -53,11 +53,27 @@ GAUSSIAN = Kernel(_gaussian, _of_length_1)
 
 
 def paired_sums(real: Floats, synthesized: Floats, kernel: Kernel = CUBIC) -> Floats:
-    """Return (N, G) sums over j of each group, j != i, of h_ij: what pairs are judged by."""
-    x, y = kernel.prepared(real), kernel.prepared(synthesized)
-    crossed, transposed = _group_sums(x, y, kernel)
-    crossed += transposed - 2 * _own(kernel.of_products((x * y).sum(axis=1), x.shape[1]))
-    return _off_diagonal_sums(x, kernel) + _off_diagonal_sums(y, kernel) - crossed
+    """Return (N, G) sums over j of each group, j != i, of h_ij: what pairs are judged by.
+
+    Of K images y_i1 ... y_iK of each label map, (K N, D) draw after draw, means over them stand in
+    the place of the values of y_i and y_j: images of one label map never meet.
+    """
+    x = kernel.prepared(real)
+    draws = kernel.prepared(synthesized).reshape(-1, *real.shape)
+    crossed = sum(_crossed_sums(x, draw, kernel) for draw in draws) / len(draws)
+    made = sum(_off_diagonal_sums(draw, kernel) for draw in draws) / len(draws) ** 2
+    for place, one in enumerate(draws):
+        for other in draws[:place]:
+            made += _crossed_sums(one, other, kernel) / len(draws) ** 2
+    return _off_diagonal_sums(x, kernel) + made - crossed
+
+
+def _crossed_sums(x: Floats, y: Floats, kernel: Kernel) -> Floats:
+    """(N, G) sums over j of each group, j != i, of k(x_i, y_j) + k(x_j, y_i)."""
+    sums, transposed = _group_sums(x, y, kernel)
+    own = _own(kernel.of_products((x * y).sum(axis=1), x.shape[1]))
+    crossed: Floats = sums + transposed - 2 * own
+    return crossed
 
 
 def over_all_pairs(real: Floats, synthesized: Floats, kernel: Kernel) -> float:

@@ -2,7 +2,7 @@
 """Two rows of one protocol on the same label maps: their difference, its error, its p-value."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +11,23 @@ import numpy as np
 
 from spade_eval.metrics.count_influence import Floats, count_influence
 from spade_eval.metrics.counts import ClassAverage, StoredCounts
+from spade_eval.metrics.draws import (
+    BEST,
+    MEAN,
+    POOLED,
+    base_of,
+    best_counts,
+    over_of,
+    pooled_counts,
+)
 from spade_eval.metrics.stopping import anytime_p_value
-from spade_eval.reports.measured.counts import average_of, stored_counts
+from spade_eval.records import Measurement
+from spade_eval.reports.measured.counts import (
+    average_of,
+    require_pooled,
+    stored_counts,
+    stored_draws,
+)
 from spade_eval.reports.measured.grouping import Row, value_of
 from spade_eval.reports.statistics.bootstrap import (
     Resampled,
@@ -25,7 +40,7 @@ from spade_eval.reports.statistics.seed_tests import two_sided_p
 from spade_eval.reports.statistics.stored_distances import (
     AnyDistance,
     DistanceDifference,
-    StoredDistance,
+    SettledDistance,
     difference_of,
     stored_distances,
 )
@@ -49,33 +64,73 @@ class Side:
     counts: StoredCounts | None
     average: ClassAverage
     distances: Mapping[str, AnyDistance]
+    draws: tuple[StoredCounts, ...] = ()  # all of them, where there are several
 
     @classmethod
     def open(cls, row: Row, run_folder: Path) -> "Side":
         """Read what the run kept of a row."""
         counts = stored_counts(run_folder, row.measurements[0])
         average = "target" if counts is None else average_of(row, counts)
-        return cls(row, counts, average, stored_distances(row, run_folder))
+        draws = tuple(stored_draws(run_folder, row.measurements[0]))
+        if len(draws) > 1:
+            require_pooled(row, draws, average)
+        several = draws if len(draws) > 1 else ()
+        return cls(row, counts, average, stored_distances(row, run_folder), several)
 
     @cached_property
     def resamples(self) -> Resampled | None:
-        """The scores of the same resamples for every row."""
-        if self.counts is None:
+        """The scores of the same resamples for every row; of several draws those of the first."""
+        return None if self.counts is None else self._resampled(None)[0]
+
+    def resampled(self, metric: str) -> Floats | None:
+        """(R,) values of the same resamples of label maps; None where counts do not make it."""
+        if self.counts is None or not self._over(over_of(metric)):
             return None
-        times = draw_counts(drawn_images(len(self.counts)))
-        return resampled(self.counts, times, self.average)
+        found = [one.of(base_of(metric)) for one in self._resampled(over_of(metric))]
+        known = [values for values in found if values is not None]
+        return np.mean(known, axis=0) if known else None
+
+    def influence(self, metric: str) -> Floats | None:
+        """(N,) influence of each label map on a metric that counts make."""
+        if self.counts is None or metric not in self.row.scores:
+            return None
+        if metric not in self._influences:
+            parts = [
+                count_influence(counts, base_of(metric), self.average)
+                for counts in self._over(over_of(metric))
+            ]
+            known = [part for part in parts if part is not None]
+            self._influences[metric] = np.mean(known, axis=0) if known else None
+        return self._influences[metric]
 
     @cached_property
     def _influences(self) -> dict[str, Floats | None]:
         return {}
 
-    def influence(self, metric: str) -> Floats | None:
-        """(N,) influence of each image on a metric that counts make."""
-        if self.counts is None or metric not in self.row.scores:
-            return None
-        if metric not in self._influences:
-            self._influences[metric] = count_influence(self.counts, metric, self.average)
-        return self._influences[metric]
+    @cached_property
+    def _resampled_over(self) -> dict[str | None, list[Resampled]]:
+        return {}
+
+    def _resampled(self, over: str | None) -> list[Resampled]:
+        """Score the resamples of what a number is over; of a mean, those of each draw."""
+        if over not in self._resampled_over:
+            assert self.counts is not None
+            times = draw_counts(drawn_images(len(self.counts)))
+            self._resampled_over[over] = [
+                resampled(counts, times, self.average) for counts in self._over(over)
+            ]
+        return self._resampled_over[over]
+
+    def _over(self, over: str | None) -> Sequence[StoredCounts]:
+        """Return the counts whose scores are averaged; none where nothing of it is stored."""
+        if over is None:
+            return [] if self.counts is None else [self.counts]
+        if not self.draws:
+            return []
+        if over == MEAN:
+            return self.draws
+        made = {POOLED: pooled_counts, BEST: best_counts}.get(over)
+        return [] if made is None else [made(self.draws)]
 
     def has(self, metric: str) -> bool:
         """Return whether anything is stored by which the metric could be compared."""
@@ -84,10 +139,10 @@ class Side:
     def settled(self) -> "Side":
         """Return the same without features of images; see `StoredDistance.settled`."""
         distances = {
-            metric: item.settled() if isinstance(item, StoredDistance) else item
+            metric: item if isinstance(item, SettledDistance) else item.settled()
             for metric, item in self.distances.items()
         }
-        return Side(self.row, self.counts, self.average, distances)
+        return Side(self.row, self.counts, self.average, distances, self.draws)
 
     def first(self, num_images: int) -> "Side":
         """Return the counts of the first images alone."""
@@ -102,7 +157,10 @@ class Side:
 
 def tested(metric: str, subject: Side, baseline: Side) -> Tested:
     """Compare two rows in a metric that both have."""
-    plain = value_of(subject.row.scores[metric]) - value_of(baseline.row.scores[metric])
+    first_item, second_item = subject.row.scores[metric], baseline.row.scores[metric]
+    plain = value_of(first_item) - value_of(second_item)
+    if not are_alike(first_item, second_item):
+        return Tested(plain, math.nan, math.nan, 0)
     if metric in subject.distances and metric in baseline.distances:
         first, second = subject.distances[metric], baseline.distances[metric]
         if first.num_images == second.num_images:
@@ -114,6 +172,14 @@ def tested(metric: str, subject: Side, baseline: Side) -> Tested:
         return Tested(plain, math.nan, math.nan, 0)
     error = standard_error_of(mine - other)
     return Tested(plain, error, p_value_of(plain, error), len(mine))
+
+
+def are_alike(one: Measurement, other: Measurement) -> bool:
+    """Return whether numbers are over as many draws: pooled over more, a distance has less bias.
+
+    A mean of draws has that of each of them, however many there are.
+    """
+    return one.draws in (None, MEAN) or one.num_draws == other.num_draws
 
 
 def _of_distances(found: DistanceDifference, num_images: int) -> Tested:

@@ -7,7 +7,7 @@ What takes long (groups left out, influence values) is computed once and kept in
 import contextlib
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from spade_eval.metrics.arrays import read_cache, write_cache
+from spade_eval.metrics.draws import MEAN, POOLED, base_of
 from spade_eval.records import Measurement
-from spade_eval.reports.measured.counts import features_path, photos_path
+from spade_eval.reports.measured.counts import draws_of, features_path, photos_path
 from spade_eval.reports.measured.grouping import Row
 from spade_eval.reports.statistics.feature_distances import (
     has_full_rank,
@@ -24,7 +25,7 @@ from spade_eval.reports.statistics.feature_distances import (
     left_out_plainly,
     load_features,
 )
-from spade_eval.reports.statistics.frechet_influence import expand_frechet, standard_error_of
+from spade_eval.reports.statistics.frechet_influence import influence_of_maps, standard_error_of
 from spade_eval.reports.statistics.jackknife import (
     FEWEST_IMAGES,
     NUM_GROUPS,
@@ -47,6 +48,8 @@ NOT_CORRECTED = "not corrected: N <= d"
 INFLUENCE = "paired influence values; bias removed by the jackknife over 20 groups of pairs"
 JACKKNIFE = f"jackknife over 20 groups of pairs; {NOT_CORRECTED}"
 NORMAL_QUANTILE = 1.959964  # 97.5%
+MOST_POOLED = 20_000
+"""Images of all draws together whose kernel is computed for an interval, every pair of them."""
 _QUICK_DIM = 512
 
 
@@ -64,7 +67,8 @@ class Corrected:
 class StoredDistance:
     """A recorded distance between the photos' and the row's stored features, (N, D) each.
 
-    Photo i and image i share a label map: they are left out together.
+    Photo i and image i share a label map: they are left out together. Of several draws that are
+    pooled the images are (K N, D), draw after draw, and all of a label map are left out with it.
     """
 
     metric: str
@@ -88,14 +92,7 @@ class StoredDistance:
 
     def settled(self) -> "SettledDistance":
         """Return what comparisons need, without the features: those of many rows fill memory."""
-        return SettledDistance(
-            recorded=self.recorded,
-            is_correctable=self.is_correctable,
-            num_images=self.num_images,
-            corrected=self.corrected,
-            influence=self.influence if self.is_correctable else np.zeros(0),
-            left_out=LeftOut(0.0, np.zeros((1, 0))) if self.is_correctable else self.left_out,
-        )
+        return _settled(self)
 
     @cached_property
     def corrected(self) -> Corrected:
@@ -104,10 +101,7 @@ class StoredDistance:
             return Corrected(0.0, remark=SAME_IMAGES)
         if not self.is_correctable:
             return Corrected(float("nan"), remark=NOT_CORRECTED)
-        left_out = self.left_out
-        # A profile may have its own arithmetic (float32), which the bias is taken from as it is.
-        value = left_out.value if self.is_kernel else self.recorded - left_out.bias
-        return Corrected(value, *distance_interval(value, T_QUANTILE * left_out.standard_error))
+        return _corrected(self.recorded, self.left_out, self.is_kernel)
 
     @cached_property
     def left_out(self) -> LeftOut:
@@ -131,7 +125,7 @@ class StoredDistance:
         def compute() -> dict[str, Floats]:
             if self.is_kernel:
                 return {"influence": kernel_influence(self._kernel_sums)}
-            return {"influence": expand_frechet(self.real, self.synthesized, paired=True).influence}
+            return {"influence": influence_of_maps(self.real, self.synthesized)}
 
         return self._computed("influence", ("influence",), compute)["influence"]
 
@@ -161,6 +155,52 @@ class StoredDistance:
 
 
 @dataclass(frozen=True)
+class MeanDistance:
+    """The mean of the distances of several draws, whose images of a label map leave together."""
+
+    recorded: float
+    draws: tuple[StoredDistance, ...]
+
+    @property
+    def is_correctable(self) -> bool:
+        return self.draws[0].is_correctable
+
+    @property
+    def num_images(self) -> int:
+        return self.draws[0].num_images
+
+    def settled(self) -> "SettledDistance":
+        """Return what comparisons need, without the features."""
+        return _settled(self)
+
+    @cached_property
+    def corrected(self) -> Corrected:
+        """Remove the mean of the draws' biases; the error is that of their mean over label maps."""
+        if not self.is_correctable:
+            return Corrected(float("nan"), remark=NOT_CORRECTED)
+        return _corrected(self.recorded, self.left_out, self.draws[0].is_kernel)
+
+    @cached_property
+    def left_out(self) -> LeftOut:
+        """The mean with one group of label maps left out at a time."""
+        every = [draw.left_out for draw in self.draws]
+        without = np.mean([one.without for one in every], axis=0)
+        return LeftOut(float(np.mean([one.value for one in every])), without)
+
+    @cached_property
+    def influence(self) -> Floats:
+        """(N,) influence of each label map on the mean."""
+        influence: Floats = np.mean([draw.influence for draw in self.draws], axis=0)
+        return influence
+
+
+def _corrected(recorded: float, left_out: LeftOut, is_kernel: bool) -> Corrected:
+    # A profile may have its own arithmetic (float32), which the bias is taken from as it is.
+    value = left_out.value if is_kernel else recorded - left_out.bias
+    return Corrected(value, *distance_interval(value, T_QUANTILE * left_out.standard_error))
+
+
+@dataclass(frozen=True)
 class SettledDistance:
     """A `StoredDistance` without its features; of influence and left out, the one that is used."""
 
@@ -172,7 +212,18 @@ class SettledDistance:
     left_out: LeftOut
 
 
-AnyDistance = StoredDistance | SettledDistance
+AnyDistance = StoredDistance | MeanDistance | SettledDistance
+
+
+def _settled(item: StoredDistance | MeanDistance) -> SettledDistance:
+    return SettledDistance(
+        recorded=item.recorded,
+        is_correctable=item.is_correctable,
+        num_images=item.num_images,
+        corrected=item.corrected,
+        influence=item.influence if item.is_correctable else np.zeros(0),
+        left_out=LeftOut(0.0, np.zeros((1, 0))) if item.is_correctable else item.left_out,
+    )
 
 
 @dataclass(frozen=True)
@@ -209,21 +260,50 @@ def difference_of(mine: AnyDistance, other: AnyDistance) -> DistanceDifference:
     return DistanceDifference(centre, both.standard_error, NUM_GROUPS - 1, JACKKNIFE)
 
 
-def stored_distances(row: Row, run_folder: Path) -> Mapping[str, StoredDistance]:
-    """Return them by metric; none where features of the row or of the photos were not kept."""
-    distances = {}
+def stored_distances(row: Row, run_folder: Path) -> Mapping[str, StoredDistance | MeanDistance]:
+    """Return them by metric; none where features of the row or of the photos were not kept.
+
+    Of several draws: those of the first, of all pooled and of their mean.
+    """
+    distances: dict[str, StoredDistance | MeanDistance] = {}
     for metric, item in row.scores.items():
         if item.value is None or not (is_frechet(metric) or is_kernel(metric)):
             continue
-        sets = stored_features(run_folder, item)
-        if sets is not None:
-            kept = partial(_kept_path, run_folder / "cache", item)
-            distances[metric] = StoredDistance(metric, item.value, *sets, kept)
+        if item.draws not in (None, POOLED, MEAN):
+            continue
+        numbers = [1] if item.draws is None else draws_of(item)
+        sets = [stored_features(run_folder, item, number) for number in numbers]
+        known = [both for both in sets if both is not None]
+        if len(known) == len(sets):
+            found = _of_draws(item, known, partial(_kept_path, run_folder / "cache", item))
+            distances |= {} if found is None else {metric: found}
     return distances
+
+
+def _of_draws(
+    item: Measurement, sets: Sequence[tuple[Floats, Floats]], kept: Callable[[str], Path]
+) -> StoredDistance | MeanDistance | None:
+    """Open a distance of these draws; None for one that would take hours."""
+    metric, value = base_of(item.metric), item.value
+    assert value is not None
+    if item.draws == MEAN:
+        draws = (
+            StoredDistance(metric, math.nan, *both, partial(_of_draw, kept, place))
+            for place, both in enumerate(sets)
+        )
+        return MeanDistance(value, tuple(draws))
+    real, made = sets[0][0], np.concatenate([images for _, images in sets])
+    if is_kernel(metric) and len(made) > MOST_POOLED and len(sets) > 1:
+        return None
+    return StoredDistance(metric, value, real, made, kept)
 
 
 def _kept_path(cache: Path, item: Measurement, form: str) -> Path:
     return cache / f"{form}-{item.metric}-{item.job_sha256[:16]}.npz"
+
+
+def _of_draw(kept: Callable[[str], Path], place: int, form: str) -> Path:
+    return kept(f"{form}-{place + 1}")
 
 
 def is_frechet(metric: str) -> bool:
@@ -233,12 +313,12 @@ def is_frechet(metric: str) -> bool:
 
 def is_kernel(metric: str) -> bool:
     """Return whether it is KID, or the Gaussian kernel's distance of another network's features."""
-    return metric == "kid" or metric.startswith("mmd_")
+    return base_of(metric) == "kid" or metric.startswith("mmd_")
 
 
 def kernel_of(metric: str) -> Kernel:
     """Return the kernel of a distance that `is_kernel`."""
-    return CUBIC if metric == "kid" else GAUSSIAN
+    return CUBIC if base_of(metric) == "kid" else GAUSSIAN
 
 
 def is_quick(sets: tuple[Floats, Floats]) -> bool:
@@ -246,9 +326,11 @@ def is_quick(sets: tuple[Floats, Floats]) -> bool:
     return sets[1].shape[1] <= _QUICK_DIM
 
 
-def stored_features(run_folder: Path, item: Measurement) -> tuple[Floats, Floats] | None:
+def stored_features(
+    run_folder: Path, item: Measurement, draw: int = 1
+) -> tuple[Floats, Floats] | None:
     """Load features of photos and of the row's images, (N, D) each; None where one is missing."""
-    synthesized = features_path(run_folder, item)
+    synthesized = features_path(run_folder, item, draw)
     reference = photos_path(run_folder, item)
     if not (synthesized.is_file() and reference.is_file()):
         return None

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the scores of a protocol are shown: of every row, and class by class."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from spade_eval.metrics.draws import MEAN, base_of, over_of
 from spade_eval.records import Measurement
 from spade_eval.reports.measured.failures import warnings_of
 from spade_eval.reports.measured.grouping import ProtocolGroup, Row
@@ -17,12 +19,14 @@ from spade_eval.reports.measured.wording import wordings
 from spade_eval.reports.statistics.intervals import Interval, Uncertainty
 from spade_eval.reports.statistics.normalised import METRIC
 from spade_eval.reports.statistics.standings import NOTHING_TESTED, sentence_of
+from spade_eval.reports.statistics.stored_distances import is_frechet
 from spade_eval.reports.tables.corrected import (
     corrected_column,
     corrected_frame,
     floor_cells,
     with_row,
 )
+from spade_eval.reports.tables.draws import draws_table
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.normalised import normalised_column, normalised_frame
 from spade_eval.reports.tables.scores import (
@@ -30,12 +34,14 @@ from spade_eval.reports.tables.scores import (
     per_class_table,
     provenance_frame,
     scores_table,
+    spread_over_draws,
 )
 from spade_eval.reports.tables.table import (
     ABSENT,
     EVERYWHERE,
     Cell,
     Column,
+    Form,
     Table,
     count_cell,
     decimals_of,
@@ -70,6 +76,7 @@ _EXPLANATIONS = {
     "N": "images scored",
     "N_real": "photos compared with",
 }
+_WIDE: tuple[Form, ...] = ("file", "page")
 _LONGEST_NAME = 32
 _MARKS = "abcdefghijklmnopqrstuvwxyz"
 Ends = Mapping[tuple[str, str], Interval]
@@ -106,7 +113,7 @@ def scores(group: ProtocolGroup, uncertainty: Uncertainty = _UNKNOWN) -> Table:
         beside = corrected_column(name, about["label"], rows, corrected, decimals)
         if name == METRIC:
             beside = normalised_column(rows, uncertainty.normalised)
-        columns += [column, *([beside] if beside else [])]
+        columns += [column, *([replace(beside, forms=_forms_of(name))] if beside else [])]
         floor += floor_cells(uncertainty.floors.get(name), decimals)[: 2 if beside else 1]
     if uncertainty.floors and "real" in kinds:
         place = kinds.index("real") + 1
@@ -172,9 +179,11 @@ def write_tables(
     uncertainty: Uncertainty = _UNKNOWN,
     latex: LatexForm = PLAIN,
 ) -> list[Path]:
-    """Write `scores` (with provenance) and `per_class_iou` in every form; return their paths."""
+    """Write `scores` (with provenance), `draws` and `per_class_iou` in every form; return paths."""
     paths = write_forms(scores(group, uncertainty), folder, "scores", latex)
     by_class, named = classes(group), replace(latex, columns=())
+    drawn = draws_table(group, uncertainty)
+    paths += [] if drawn is None else write_forms(drawn, folder, "draws", named)
     if not by_class.num_rows:
         return paths
     return paths + write_forms(by_class, folder, "per_class_iou", named)
@@ -223,7 +232,13 @@ def _metric_column(name: str, rows: Sequence[Row], ends: Ends, said: Mapping[str
         ]
         cells.append(
             replace(
-                number_cell(item.value, item.unit, decimals, origin=Origin(records=(item,))),
+                number_cell(
+                    item.value,
+                    item.unit,
+                    decimals,
+                    origin=Origin(records=(item,)),
+                    spread=spread_over_draws(row, name) if item.draws == MEAN else math.nan,
+                ),
                 interval=" to ".join(both),
                 marks=" ".join(dict.fromkeys(said[n] for n in item.notes if n in said)),
             )
@@ -233,7 +248,14 @@ def _metric_column(name: str, rows: Sequence[Row], ends: Ends, said: Mapping[str
         cells=tuple(cells),
         unit=about.unit,
         larger_is_better=about.larger_is_better,
+        forms=_forms_of(name),
     )
+
+
+def _forms_of(metric: str) -> tuple[Form, ...]:
+    """Leave all but mIoU and the distances over several draws to wider places than a screen."""
+    over, base = over_of(metric), base_of(metric)
+    return EVERYWHERE if over is None or base == METRIC or is_frechet(base) else _WIDE
 
 
 def _letters(items: Sequence[Measurement]) -> dict[str, str]:

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from spade_eval.metrics.draws import MEAN, base_of, column_over, draw_name, over_of
 from spade_eval.records import Measurement
+from spade_eval.reports.measured.counts import draws_of
 from spade_eval.reports.measured.grouping import (
     ProtocolGroup,
     Row,
@@ -17,6 +19,7 @@ from spade_eval.reports.measured.grouping import (
     value_of,
 )
 from spade_eval.reports.measured.row_facts import REAL_MIOU, ROW_FACTS, real_miou
+from spade_eval.reports.measured.seeds import summary
 
 ROW_COLUMNS = (
     "source",
@@ -112,6 +115,9 @@ def _scores_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
     for name in metric_names(table_rows):
         values = [value_of(row.scores.get(name)) for row in table_rows]
         table[name] = pd.Series(values, dtype="float64")
+        if over_of(name) == MEAN:
+            spreads = [spread_over_draws(row, name) for row in table_rows]
+            table[f"{name}_spread"] = pd.Series(spreads, dtype="float64")
         about = next(row.scores[name] for row in table_rows if name in row.scores)
         metrics[name] = {
             "label": about.label,
@@ -120,6 +126,15 @@ def _scores_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
         }
     table.attrs["metrics"] = metrics
     return table
+
+
+def spread_over_draws(row: Row, metric: str) -> float:
+    """Return the sample standard deviation behind a mean of draws; NaN where there is none."""
+    if metric not in row.scores:
+        return float("nan")
+    base = base_of(metric)
+    names = [base, *(column_over(base, draw_name(k)) for k in draws_of(row.scores[metric])[1:])]
+    return summary(value_of(row.scores.get(name)) for name in names).spread
 
 
 def _trainings(row: Row) -> int | None:

@@ -26,6 +26,8 @@ class Scoring(TypedDict, total=False):
     size: int | Size | None  # pixels, or (height, width); None: those of profile and dataset
     limit: int | None  # the first so many samples
     samples: int  # images a label map whose diversity is measured, of generators
+    draws: int  # images a label map that generators make, all of them scored
+    best_draw: bool  # score the best image of each label map as well, which is an oracle
     seed: int  # of the noise that generators are given
     device: str  # auto, cpu, cuda, cuda:N
     out: str | Path | None  # a run folder that stays; None: one that ends with the program
@@ -44,6 +46,8 @@ def benchmark_of(
     size: int | Size | None = None,
     limit: int | None = None,
     samples: int = 0,
+    draws: int = 1,
+    best_draw: bool = False,
     seed: int = 0,
     device: str = "auto",
     out: str | Path | None = None,
@@ -55,7 +59,7 @@ def benchmark_of(
     pixels = (size, size) if isinstance(size, int) else size
     config = configured(
         dataset, "default", seed, pixels, segmenter, filled_weights, fid_profile,
-        samples=samples, profile=profile, val_limit=limit,
+        samples=samples, draws=draws, best_draw=best_draw, profile=profile, val_limit=limit,
     )  # fmt: skip
     place = Workplace(
         run_folder=Path(out) if out is not None else session_folder() / config.run_name,

@@ -23,6 +23,8 @@ def configured(
     profile: str | None = None,
     synthesis_precision: str = "float32",
     until: str | None = None,
+    draws: int = 1,
+    best_draw: bool = False,
     **changes: Any,
 ) -> RunConfig:
     """Return the configuration of a run; `changes` are fields of the budget.
@@ -36,6 +38,13 @@ def configured(
         raise UserError(
             f"--samples {samples} with --until {until}: diversity is measured on the whole split; "
             "leave one of them out"
+        )
+    if draws < 1:
+        raise UserError(f"--draws {draws}: expected 1 or more images of each label map")
+    if until is not None and draws > 1:
+        raise UserError(
+            f"--draws {draws} with --until {until}: each draw would end at another image; leave "
+            "one of them out"
         )
     if until is not None and further:
         raise UserError(
@@ -58,6 +67,8 @@ def configured(
         until=protocol.until or None,
         features=_feature_networks(features or ()),
         samples=samples,
+        draws=draws,
+        best_draw=best_draw,
         synthesis_precision=lookup(PRECISIONS, synthesis_precision, "precision"),
     )
 

@@ -224,6 +224,23 @@ class ScoringFlags:
             rich_help_panel=SCORING,
         ),
     ] = 0
+    draws: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Let generators make so many images of each label map and score all of them: draw "
+            "by draw, pooled, and their mean. Folders say themselves how many they hold.",
+            rich_help_panel=SCORING,
+        ),
+    ] = 1
+    best_draw: Annotated[
+        bool,
+        typer.Option(
+            "--best-draw",
+            help="Add columns of the best image of each label map, an oracle that ranks no row.",
+            rich_help_panel=SCORING,
+        ),
+    ] = False
     synthesis_precision: Annotated[
         str,
         typer.Option(

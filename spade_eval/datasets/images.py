@@ -8,7 +8,7 @@ every image has the expected size, is settled from names and headers before a pi
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,15 +33,21 @@ class ImageFolder:
     """Image i belongs to `names[i]`; any of the usual file types, extensions in any case."""
 
     def __init__(
-        self, directory: Path | str, names: Sequence[str], size: Size, count: int | None = None
+        self,
+        directory: Path | str,
+        names: Sequence[str],
+        size: Size,
+        count: int | None = None,
+        files: Mapping[str, Path] | None = None,
     ) -> None:
         """`count` reads only the first so many; images of the other names may then be absent.
 
+        `files` are those of a folder by the stem of their label map, where they are not called so.
         `numbering` is the sample of each file, by stem, where SIMS's numbers are their names.
         """
         self.directory = Path(directory)
         self.size = size
-        files = _images_in(self.directory)
+        files = _images_in(self.directory) if files is None else files
         self.numbering = numbered(files, names)
         files = {self.numbering.get(stem, stem): path for stem, path in files.items()}
         unread = set() if count is None else set(names[count:])
@@ -89,7 +95,7 @@ def _images_in(directory: Path) -> dict[str, Path]:
     return files
 
 
-def _require_same_stems(directory: Path, files: dict[str, Path], names: Sequence[str]) -> None:
+def _require_same_stems(directory: Path, files: Mapping[str, Path], names: Sequence[str]) -> None:
     missing = [name for name in names if name not in files]
     extra = sorted(set(files) - set(names))
     if not missing and not extra:

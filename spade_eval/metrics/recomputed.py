@@ -5,9 +5,11 @@ What a run kept of its images is enough for every metric of two sets of features
 statistics are left out: they depend on the versions of SciPy and LAPACK by whole units.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from spade_eval.metrics import columns, metric_classes
 from spade_eval.metrics.base import FeatureKind, FeatureMetric
@@ -42,15 +44,16 @@ class RecordedSpace:
 
 
 def from_features(
-    space: RecordedSpace, photos: Path, synthesized: Path
+    space: RecordedSpace, photos: Path, *synthesized: Path
 ) -> Mapping[str, float | None]:
-    """Compute every number of two files of features, by what records call it.
+    """Compute every number of two sets of features, by what records call it.
 
-    Empty for a profile that this version does not know or that cannot be repeated elsewhere.
+    Several files of images are draws, taken together. Empty for a profile that this version does
+    not know or that cannot be repeated elsewhere.
     """
     if not is_repeatable(space.profile_name):
         return {}
-    real, made = FeatureSet.load(photos), FeatureSet.load(synthesized)
+    real, made = FeatureSet.load(photos), _together([FeatureSet.load(one) for one in synthesized])
     kinds = [kind for kind in metric_classes() if issubclass(kind, FeatureMetric)]
     return {
         column: value
@@ -58,6 +61,11 @@ def from_features(
         if kind.applies_to(space)
         for column, value in kind(space).compare(real, made).items()
     }
+
+
+def _together(draws: Sequence[FeatureSet]) -> FeatureSet:
+    features = [draw.features for draw in draws if draw.features is not None]
+    return draws[0] if len(draws) == 1 else FeatureSet.of(torch.cat(features))
 
 
 def is_repeatable(profile_name: str | None) -> bool:

@@ -19,6 +19,7 @@ from spade_eval.datasets.base import (
 )
 from spade_eval.devices import device_name
 from spade_eval.errors import UserError
+from spade_eval.metrics.draws import of_draw
 from spade_eval.records import Measurement, RecordStore, provenance, sha256_of_file
 from spade_eval.scoring.diversity import Comparison, left_out, open_comparisons
 from spade_eval.scoring.footnotes import footnotes, notes_of_scores, notes_of_training
@@ -30,6 +31,7 @@ from spade_eval.scoring.scorer import Scores
 from spade_eval.scoring.stopping import notes_of_rule
 from spade_eval.scoring.values import Value, measurements, with_provenance
 from spade_eval.sources.called import CalledGenerator
+from spade_eval.sources.draws import notes_of_draws, num_draws
 from spade_eval.sources.source import Source
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 from spade_eval.workplace import Workplace
@@ -142,10 +144,11 @@ class Recorder:
             )
 
     def _keep_counts(self, job: Job, scores: Scores) -> None:
-        """Store the counts of every image."""
-        counts = self.place.run_folder / "counts" / f"{_name_of(job)}.npz"
-        counts.parent.mkdir(exist_ok=True)
-        scores.per_image.save(counts)
+        """Store the counts of every image, a file a draw."""
+        folder = self.place.run_folder / "counts"
+        folder.mkdir(exist_ok=True)
+        for draw, own in enumerate((scores, *scores.further), start=1):
+            own.per_image.save(folder / f"{_name_of(job)}{of_draw(draw)}.npz")
 
     def _keep_features(self, job: Job, scores: Scores) -> dict[str, str]:
         """Store features of the images for intervals; return the photos' hashes by column.
@@ -155,15 +158,17 @@ class Recorder:
         identities = {
             item.column: job.networks.reference_sha256(item) for item in job.networks.distances
         }
-        for column, features in scores.features.items():
-            file = f"{_name_of(job)}-{identities[column][:8]}.npz"
-            features.save(self.place.run_folder / "features" / file)
+        for draw, own in enumerate((scores, *scores.further), start=1):
+            for column, features in own.features.items():
+                file = f"{_name_of(job)}-{identities[column][:8]}{of_draw(draw)}.npz"
+                features.save(self.place.run_folder / "features" / file)
         return identities
 
     def _common(self, job: Job) -> dict[str, Any]:
         """Return the fields that all measurements of a job share."""
         resolved = job.networks.resolved
         height, width = resolved.size
+        of_draws = notes_of_draws(job.source, self.config.best_draw)
         return {
             "source": job.source.name,
             "dataset": set_name_of(self.dataset),
@@ -178,7 +183,8 @@ class Recorder:
             "segmenter": resolved.segmenter,
             "segmenter_sha256": resolved.segmenter_sha256,
             "segmenter_weights": resolved.segmenter_weights,
-            "notes": (*self._footnotes(job.networks), *job.source.notes),
+            "num_draws": draws if (draws := num_draws(job.source)) > 1 else None,
+            "notes": (*self._footnotes(job.networks), *job.source.notes, *of_draws),
             "job_sha256": job.sha256,
             "device": device_name(self.place.device),
             "seed": self.config.seed,

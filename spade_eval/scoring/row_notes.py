@@ -74,7 +74,7 @@ def _of_files(resolved: ResolvedProtocol, row: Mapping[str, Any]) -> str:
 def _of_samples(resolved: ResolvedProtocol, row: Mapping[str, Any]) -> str:
     practice = resolved.protocol.practice
     assert practice is not None
-    scored = row.get("num_draws") or row.get("samples_per_map") or 1
+    scored = row.get("num_draws") or 1
     if scored == practice.samples:
         return ""
     return (

@@ -43,6 +43,7 @@ class Scores:
     values: tuple[Value, ...]
     per_image: StoredCounts
     features: Mapping[str, FeatureSet]  # by column of the distance
+    further: "tuple[Scores, ...]" = ()  # of the other draws, where there are several
 
     @property
     def numbers(self) -> dict[str, float | None]:
@@ -179,6 +180,14 @@ class Scorer(Judges):
                 progress.advance(len(samples))
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What one pass over a split left: of every scorer its metrics and the parts they kept."""
+
+    metrics: Sequence[Sequence[Metric]]
+    parts: Sequence[Sequence[Part]]
+
+
 def score_together(
     scorers: Sequence[Scorer],
     source: Source,
@@ -186,6 +195,14 @@ def score_together(
     writer: ImageWriter | None = None,
 ) -> list[Scores]:
     """Score a source by several scorers of one split and batch size: each image is made once."""
+    judged = judged_together(scorers, source, writer)
+    return scorers[0].world.on_first(lambda: scores_of_pass(scorers, judged, photos))
+
+
+def judged_together(
+    scorers: Sequence[Scorer], source: Source, writer: ImageWriter | None = None
+) -> Judged:
+    """Put a source's images before all metrics; nothing is computed of it yet."""
     first = scorers[0]
     if any(distance.scores_floats for scorer in scorers for distance in scorer.distances):
         require_floats(source)
@@ -202,14 +219,15 @@ def score_together(
         if stopping.is_met_with(batch):
             break
     gathered = [scorer.gathered(own, names) for scorer, own in zip(scorers, metrics, strict=True)]
-    return first.world.on_first(
-        lambda: [
-            scorer.scores_of(own, batches, against)
-            for scorer, own, batches, against in zip(
-                scorers, metrics, gathered, photos, strict=True
-            )
-        ]
-    )
+    return Judged(metrics, gathered)
+
+
+def scores_of_pass(
+    scorers: Sequence[Scorer], judged: Judged, photos: Sequence[Photos]
+) -> list[Scores]:
+    """Compute what every scorer found; in the first process, which has all parts."""
+    every = zip(scorers, judged.metrics, judged.parts, photos, strict=True)
+    return [scorer.scores_of(own, parts, against) for scorer, own, parts, against in every]
 
 
 def cached_features(

@@ -8,10 +8,12 @@ from typing import Any
 
 from spade_eval.metrics import columns
 from spade_eval.metrics.base import FeatureMetric, Metric, ScoredSplit
+from spade_eval.metrics.draws import BEST, MEAN, base_of
 from spade_eval.records import Measurement
 from spade_eval.scoring.distances import Distance
 
 _OF_TRAIN_PHOTOS = ("memorised", "leaked")
+_WORDS = {MEAN: "mean of draws", BEST: "best draw (oracle)"}  # others are words themselves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,7 @@ def with_provenance(
     for value in values:
         fields = value.fields
         if value.distance is not None:
-            fields = _compared(value.distance, num_images, references_sha256)
+            fields = {**fields, **_compared(value.distance, num_images, references_sha256)}
         elif value.metric in _OF_TRAIN_PHOTOS:
             fields = {**fields, "reference_sha256": train_sha256}
         made.append(dataclasses.replace(value, fields=fields))
@@ -96,6 +98,10 @@ def measurements(values: Sequence[Value], common: Mapping[str, Any]) -> list[Mea
 
 
 def _label(item: Value, label: str) -> str:
-    if item.column != item.metric:
-        return f"{label} ({item.fields['fid_profile']})"
-    return label if item.distance is None else item.distance.labels.get(item.metric, label)
+    """Name an FID beside the first by its profile, and what is over several draws by how."""
+    if base_of(item.column) != item.metric:
+        label = f"{label} ({item.fields['fid_profile']})"
+    elif item.distance is not None:
+        label = item.distance.labels.get(item.metric, label)
+    over = item.fields.get("draws")
+    return label if over is None else f"{label}, {_WORDS.get(over, over)}"

@@ -53,22 +53,26 @@ class CalledGenerator:
         self.styles = style_photos(style, split.training, layout, self.device, split.seed)
         self._seconds, self._num_made = 0.0, 0
         self._darkest, self._brightest = 1.0, 0.0
+        self._is_alike = False  # whether another draw gave the images of the first batch again
         self._style_notes = style_notes(self.name, style, split.seed)
         self._first = tuple(split.first)
         samples = [split.dataset[index] for index in self._first]
         self._images_of_first = self._made(self._first, samples)
         digest = split.world.on_first(self._sha256)
         facts = stated_facts(getattr(generator, "stated", {}), f"generator {self.name}")
-        self.identity: Mapping[str, Any] = {
+        self.identity: dict[str, Any] = {
             "source_kind": kind, "source_sha256": digest, "style_input": style, **facts
         }  # fmt: skip
+        self._facts: Mapping[str, Any] = {**self.identity}
+        if split.draws > 1:
+            self.identity |= {"draws": split.draws}
 
     @property
     def provenance(self) -> Mapping[str, Any]:
         """The fields of `Measurement` that say whose images these are; complete at the end."""
         formats = getattr(self.generator, "file_format", None)
         files = {} if formats is None else {"file_format": formats}
-        return {**self.identity, **files, "parameters": _parameters(self.generator)}
+        return {**self._facts, **files, "parameters": _parameters(self.generator)}
 
     @property
     def eight_bit(self) -> str:
@@ -97,12 +101,25 @@ class CalledGenerator:
             notes.append(jpeg_note(self.name, self.jpeg, count, self._num_made))
         if doubt := doubt_of_range(self.value_range, self._darkest, self._brightest):
             notes.append(f"{self.name}: {doubt}.")
+        if self._is_alike:
+            notes.append(
+                f"{self.name}: another draw gave the very same images, so that nothing is drawn; "
+                "let it depend on batch.noise or batch.draw."
+            )
         return (*notes, *self._style_notes)
 
-    def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        if tuple(indices) == self._first:
+    @property
+    def num_draws(self) -> int:
+        """Images of each label map."""
+        return self.split.draws
+
+    def floats(self, indices: Sequence[int], samples: Sequence[Sample], draw: int = 0) -> Tensor:
+        if tuple(indices) == self._first and not draw:
             return self._images_of_first
-        return self._made(indices, samples)
+        images = self._made(indices, samples, draw)
+        if tuple(indices) == self._first and torch.equal(images, self._images_of_first):
+            self._is_alike = True
+        return images
 
     def samples(self, index: int, sample: Sample, count: int) -> Tensor:
         """Make (count, 3, H, W) uint8: one label map, each time with other noise."""

@@ -59,7 +59,13 @@ def generator_row(
     if LABEL in spec or OUT in spec:
         program = Program(name, spec, seconds, with_photos=style_input != "none")
         about = f"the program {Path(program.words[0]).name}"
-        return called(program, kind="program", style_input=style_input, about=about)
+        run = called(program, kind="program", style_input=style_input, about=about)
+
+        def with_draws(split: Split) -> GivenSource:
+            program.require_draws(split.draws)
+            return run(split)
+
+        return with_draws
     raise UserError(
         f"--generator {name}={spec}: expected package.module:factory, {DIFFUSERS}DIR, or a command "
         f"with {LABEL} and {OUT}"

@@ -26,6 +26,7 @@ class Split:
     protocol: ScoringProtocol
     training: Callable[[], Dataset]  # whose photos are others than those compared with
     world: World = ALONE
+    draws: int = 1  # images of each label map that generators make
 
 
 class GivenSource(Source, Protocol):

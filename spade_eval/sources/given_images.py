@@ -24,12 +24,16 @@ from spade_eval.errors import UserError
 from spade_eval.files import lfs_pointer
 from spade_eval.metrics.arrays import read_arrays
 from spade_eval.models.choices import StyleInput
+from spade_eval.models.labels import Size
 from spade_eval.sources.given import Opens, Split, once
 from spade_eval.sources.source import notes_of_stated_style
 from spade_eval.sources.value_range import ValueRange, as_unit_range, declared, doubt_of_range
 
 Images = Iterable[object] | Mapping[str, object]
-"""Images in the order of the split, (name, image) in any order, or images by name."""
+"""Images in the order of the split, (name, image) in any order, or images by name.
+
+A list in the place of an image, or an array with one more axis, is several of one label map.
+"""
 _ORDERED = ("images", "arr_0")  # of an .npz: all images in order; else each array is one image
 
 
@@ -60,36 +64,48 @@ class GivenImages:
         """Say whether there are 8 bits alone."""
         return f"{self.name} are 8-bit images" if self.value_range == "uint8" else ""
 
-    def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        images = torch.from_numpy(self._images[list(indices)])
+    @property
+    def num_draws(self) -> int:
+        """Images of each label map."""
+        return int(self._images.shape[1])
+
+    def floats(self, indices: Sequence[int], samples: Sequence[Sample], draw: int = 0) -> Tensor:
+        images = torch.from_numpy(self._images[list(indices), draw])
         return images.float() / 255 if self.value_range == "uint8" else images
 
     def _kept(self, images: Images, split: Split, whose: str) -> tuple[NDArray[Any], str, str]:
         """Check all images; return them in split order, their hash and what is odd of them."""
         names, size = split.dataset.names[: split.count], split.dataset.size
-        kind = np.uint8 if self.value_range == "uint8" else np.float32
-        path = Path(self._folder.name) / "images.npy"
-        kept = np.lib.format.open_memmap(path, "w+", kind, (len(names), 3, *size))
         places = {name: place for place, name in enumerate(names)}
-        absent, ends = dict.fromkeys(names), [1.0, 0.0]
+        absent, ends, kept = dict.fromkeys(names), [1.0, 0.0], None
         for name, image in _named(images, names, whose):
             if name not in absent:
                 known = "is given twice" if name in places else "is no label map's name"
                 raise UserError(f"{whose}: {name!r:.100} {known}; expected an image a label map")
             del absent[name]
-            (checked,) = as_unit_range([image], self.value_range, size, [name], whose)
+            draws = _draws(image)
+            _require_as_many(draws, len(draws) if kept is None else kept.shape[1], name, whose)
+            kept = self._file(len(names), len(draws), size) if kept is None else kept
+            checked = as_unit_range(draws, self.value_range, size, [name] * len(draws), whose)
             ends = [min(ends[0], float(checked.min())), max(ends[1], float(checked.max()))]
-            stored = (checked * 255).round() if kind is np.uint8 else checked
-            kept[places[name]] = stored.cpu().numpy().astype(kind)
+            stored = (checked * 255).round() if kept.dtype == np.uint8 else checked
+            kept[places[name]] = stored.cpu().numpy().astype(kept.dtype)
         if absent:
             raise UserError(
                 f"{whose}: {len(names) - len(absent)} images for {len(names)} label maps, expected "
                 f"one each; the first one without an image is {next(iter(absent))}"
             )
+        assert kept is not None
         digest = hashlib.sha256()
         for name, image in zip(names, kept, strict=True):
-            digest.update(f"{name} {kind.__name__} ".encode() + image.tobytes())
+            digest.update(f"{name} {kept.dtype.name} ".encode() + image.tobytes())
         return kept, digest.hexdigest(), doubt_of_range(self.value_range, ends[0], ends[1])
+
+    def _file(self, count: int, num_draws: int, size: Size) -> NDArray[Any]:
+        """Open an array (N, K, 3, H, W) that lies in a file."""
+        kind = np.uint8 if self.value_range == "uint8" else np.float32
+        shape = (count, num_draws, 3, *size)
+        return np.lib.format.open_memmap(Path(self._folder.name) / "images.npy", "w+", kind, shape)
 
 
 def given_images(
@@ -115,8 +131,9 @@ def given_images(
 def images_of_file(path: Path) -> Images:
     """Open the images of a `.npy` or `.npz` file; nothing in it is run, and sizes are judged first.
 
-    `.npy` holds (N, H, W, 3) or (N, 3, H, W) in the order of the split; so does `images` or `arr_0`
-    of a `.npz`, which else holds an array an image, by its name.
+    `.npy` holds (N, H, W, 3) or (N, 3, H, W) in the order of the split, with K images a label map
+    (N, K, H, W, 3); so does `images` or `arr_0` of a `.npz`, which else holds an array a label map,
+    by its name.
     """
     try:
         if path.suffix == ".npy":
@@ -138,10 +155,10 @@ def images_of_file(path: Path) -> Images:
 def _rows(images: Any) -> Images:
     """Return the images of one array of all of them, one by one."""
     if isinstance(images, np.ndarray | Tensor):
-        if images.ndim != 4:
+        if images.ndim not in (4, 5):
             raise UserError(
                 f"images: an array {tuple(images.shape)} was found, expected (N, H, W, 3) or "
-                "(N, 3, H, W)"
+                "(N, 3, H, W), of K images a label map (N, K, H, W, 3)"
             )
         return [images[place] for place in range(len(images))]
     if not isinstance(images, Iterable):
@@ -167,8 +184,28 @@ def _is_8_bit(image: object) -> bool:
     """Return whether an image, or (name, image), says by its type that it is of 8 bits."""
     if isinstance(image, tuple) and len(image) == 2:
         image = image[1]
+    if isinstance(image, list | tuple) and image:
+        image = image[0]
     kind = getattr(image, "dtype", None)
     return str(kind) in ("uint8", "torch.uint8") or getattr(image, "mode", "") == "RGB"
+
+
+def _draws(image: object) -> Sequence[object]:
+    """Return the images of one label map."""
+    if isinstance(image, list | tuple):
+        return image
+    if isinstance(image, np.ndarray | Tensor) and image.ndim == 4:
+        return [image[place] for place in range(len(image))]
+    return [image]
+
+
+def _require_as_many(draws: Sequence[object], expected: int, name: str, whose: str) -> None:
+    """Refuse a label map with another number of images than the first one that was given."""
+    if len(draws) != expected or not draws:
+        raise UserError(
+            f"{whose}: label map {name} has {len(draws)} of {max(expected, 1)} images; expected as "
+            "many for every label map"
+        )
 
 
 def _without_tracebacks(items: Iterable[object], whose: str) -> Iterator[object]:

@@ -29,6 +29,7 @@ class MapBatch:
     # Random numbers that depend on seed and image alone: `noise.normal("z", 256)` is (N, 256),
     # `noise.uniform("mask", H, W)` is (N, H, W).
     noise: Noise
+    draw: int = 0  # which of several images of each label map is asked for; `noise` differs by it
     style: Tensor | None = None  # (N, 3, H, W) photos in [-1, 1], where `style_input` allows them
 
     def __len__(self) -> int:
@@ -69,5 +70,6 @@ def map_batch(
         else None,
         semantics=semantic_map(samples, layout_of(dataset), device),
         noise=Noise.of_images(seed, indices, draw, device),
+        draw=draw,
         style=None if styles is None else styles.of(indices, samples, draw).photos,
     )

@@ -26,6 +26,7 @@ from spade_eval.sources.map_batch import MapBatch
 from spade_eval.sources.value_range import ValueRange
 
 LABEL, INSTANCE, STYLE, OUT = "{label}", "{instance}", "{style}", "{out}"
+DRAW = "{draw}"
 _LAST_LINES, _LAST_BYTES = 3, 500
 
 
@@ -33,7 +34,8 @@ class Program:
     """A command whose words hold `{label}` and `{out}`, folders of one PNG a label map.
 
     Label maps are 8-bit ids with 255 where no class is known; `{instance}` is a folder of 16-bit
-    ids, `{style}` one of photos where the row is given any. Raises `UserError` with the last lines
+    ids, `{style}` one of photos where the row is given any, `{draw}` the number of the image, from
+    0, where there are several of each label map. Raises `UserError` with the last lines
     that it wrote where it fails or takes too long.
     """
 
@@ -66,13 +68,24 @@ class Program:
             if batch.style is not None:
                 photos = ((batch.style + 1) * 127.5).round().permute(0, 2, 3, 1)
                 _write(photos, np.uint8, batch.names, folders[STYLE])
-            self._run([_filled(word, folders) for word in self.words], batch.names)
+            draw = str(batch.draw)
+            words = [_filled(word, folders).replace(DRAW, draw) for word in self.words]
+            self._run(words, batch.names)
             return self._written(folders[OUT], batch)
 
     @property
     def file_format(self) -> str | None:
         """What kinds of file it has written so far."""
         return ", ".join(sorted(self._formats)) or None
+
+    def require_draws(self, draws: int) -> None:
+        """Refuse several images of each label map for a command that is not told which to make."""
+        if draws > 1 and not self._wants(DRAW):
+            raise UserError(
+                f"--draws {draws}: the command of program {self.name} has no {DRAW}, so that it "
+                f"would write the same image {draws} times; hand it the number, as a seed, by "
+                f"{DRAW}"
+            )
 
     def _wants(self, placeholder: str) -> bool:
         return any(placeholder in word for word in self.words)

@@ -18,10 +18,12 @@ from torch import Tensor
 
 from spade_eval.batches import coloured, photos
 from spade_eval.datasets.base import Dataset, HasOracle, Sample
+from spade_eval.datasets.image_draws import image_draws
 from spade_eval.datasets.images import ImageFolder
 from spade_eval.errors import UserError
 from spade_eval.models.choices import StyleInput
 from spade_eval.sources.jpeg_photos import jpeg_note
+from spade_eval.records import sha256_of_json
 
 STYLE_INPUTS: tuple[StyleInput, ...] = get_args(StyleInput)
 _GREY = 128
@@ -120,15 +122,17 @@ class SynthesizedFolder:
         style_input: StyleInput | None = None,
     ) -> None:
         self.name = name
-        self.folder = ImageFolder(directory, dataset.names, dataset.size, count)
-        digest = self.folder.content_sha256()
+        self.draws = image_draws(directory, dataset.names, dataset.size, count)
+        self.folder = self.draws[0]
+        digests = [draw.content_sha256() for draw in self.draws]
+        digest = digests[0] if len(digests) == 1 else sha256_of_json(digests)
         # What decides which images these are.
         self.identity: Mapping[str, Any] = {
             "source_kind": "images", "source_sha256": digest, "style_input": style_input
         }  # fmt: skip
         self.provenance: Mapping[str, Any] = {
             **self.identity,
-            "file_format": self.folder.file_formats(),
+            "file_format": _formats_of(self.draws),
         }
         self.jpeg, num_jpeg = self.folder.jpeg_encoding()
         lossy: tuple[str, ...] = ()
@@ -142,8 +146,13 @@ class SynthesizedFolder:
         """Say what holds 8 bits alone; sources of floats have no such property, or an empty one."""
         return f"{self.folder.directory} holds 8-bit images"
 
-    def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        return _unit_range([self.folder[index] for index in indices])
+    @property
+    def num_draws(self) -> int:
+        """Images of each label map."""
+        return len(self.draws)
+
+    def floats(self, indices: Sequence[int], samples: Sequence[Sample], draw: int = 0) -> Tensor:
+        return _unit_range([self.draws[draw][index] for index in indices])
 
     def _notes_of_numbers(self) -> tuple[str, ...]:
         pairs = list(self.folder.numbering.items())
@@ -154,6 +163,11 @@ class SynthesizedFolder:
             f"{self.name}: files are called by SIMS's numbers, which are those of the split in "
             f"alphabetical order: {first} is {of_first}, {last} is {of_last}.",
         )
+
+
+def _formats_of(draws: Sequence[ImageFolder]) -> str:
+    """Name the kinds of file of all draws: "JPEG, PNG"."""
+    return ", ".join(sorted({kind for draw in draws for kind in draw.file_formats().split(", ")}))
 
 
 def require_floats(source: Source) -> None:

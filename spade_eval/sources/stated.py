@@ -48,7 +48,6 @@ def _number(value: object) -> float:
 FIELDS: Mapping[str, Callable[[object], Any]] = {
     "trained_with_segmenter": _segmenter,
     "text_input": _text,
-    "samples_per_map": _count,
     "sampling_steps": _count,
     "guidance": _number,
     "sampler": _text,

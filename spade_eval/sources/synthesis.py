@@ -40,7 +40,8 @@ class SynthesizedByCheckpoint:
     Generators with a latent get z ~ N(0, 1), drawn for each image from `seed` and its index; those
     with styles the `style_input` that is asked for, or their usual one, other photos being those of
     `training`. `sampling` is for diffusion models alone; `shown` says whether a bar shows how far
-    they are. In a `precision` other than float32 a note says so, and how far it is from that.
+    they are. Of each label map it makes so many `draws`, one where nothing of it is drawn. In a
+    `precision` other than float32 a note says so, and how far it is from that.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class SynthesizedByCheckpoint:
         sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
         training: Callable[[], Dataset] | None = None,
         shown: bool = True,
+        draws: int = 1,
     ) -> None:
         self.name, self.protocol, self.device, self.shown = name, protocol, device, shown
         self._seconds, self._num_synthesized = 0.0, 0
@@ -103,11 +105,18 @@ class SynthesizedByCheckpoint:
                 f"{name}: {self.system.drawn} for each {_DRAWN[noise_per]}, from seed {seed} and "
                 "the image's index.",
             )
+        self.num_draws = draws if is_drawn or style == "another photo" else 1
+        if self.num_draws < draws:
+            self._notes += (
+                f"{name}: one image of each label map instead of {draws}, since its generator "
+                "draws nothing.",
+            )
         # What besides the file decides which images it makes.
         self.identity: Mapping[str, Any] = {
             "checkpoint": self.provenance["source_sha256"],
             **({"z_seed": seed} if is_drawn else {}),
             **({"style_input": style} if len(known) > 1 else {}),
+            **({"draws": draws} if self.num_draws > 1 else {}),
             **({} if noise_per == "image" else {"noise_per": noise_per}),
             **({} if test_mode is None else {"test_mode": test_mode}),
             **sampling.identity,
@@ -126,8 +135,8 @@ class SynthesizedByCheckpoint:
             absent = self.system.absent_styles(self.generator)
             require_class_means(self.file, absent, self.layout, dataset, count)
 
-    def floats(self, indices: Sequence[int], samples: Sequence[Sample]) -> Tensor:
-        return to_unit_range(self._synthesized(indices, samples))
+    def floats(self, indices: Sequence[int], samples: Sequence[Sample], draw: int = 0) -> Tensor:
+        return to_unit_range(self._synthesized(indices, samples, draw))
 
     def samples(self, index: int, sample: Sample, count: int) -> Tensor:
         """Synthesize (count, 3, H, W) uint8: one label map, each time with other noise.

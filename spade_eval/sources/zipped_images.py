@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile, ZipFile
 
 from spade_eval.datasets.files import PHOTO_EXTENSIONS
+from spade_eval.datasets.image_draws import folder_numbers
 from spade_eval.errors import UserError
 from spade_eval.files import lfs_pointer
 from spade_eval.models.limits import MOST_IMAGE_BYTES
@@ -22,14 +23,20 @@ _DAMAGE = (
 def unpack_images(path: Path, folder: Path) -> None:
     """Write the images of an archive directly into an empty folder, whatever folders they were in.
 
-    Other files are left out. `UserError` for a damaged archive, one that unpacks to far more than
+    Those of several draws, in folders `0`, `1` and so on, keep that folder. Other files are left
+    out. `UserError` for a damaged archive, one that unpacks to far more than
     its size, and two images of one name.
     """
     try:
         with ZipFile(path) as archive:
             require_bounded(archive)
-            for name in _image_names(archive, path):
-                target = folder / PurePosixPath(name).name  # one part: it stays in the folder
+            names = list(_image_names(archive, path))
+            draws = folder_numbers(list({PurePosixPath(name).parent.name for name in names}))
+            for name in names:
+                plain = PurePosixPath(name)  # of which one part is taken: it stays in the folder
+                # Words and a number: no path of its own.
+                target = folder / (plain.parent.name if len(draws) > 1 else "") / plain.name
+                target.parent.mkdir(exist_ok=True)
                 with target.open("xb") as file:
                     file.write(read_member(archive, name, MOST_IMAGE_BYTES))
     except UserError:

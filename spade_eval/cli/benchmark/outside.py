@@ -107,8 +107,8 @@ class OutsideFlags:
         typer.Option(
             metavar="[NAME:]FIELD=VALUE",
             help="What nobody can see in images, of all given rows or of NAME, as "
-            "trained_with_segmenter=none|related|scoring, text_input, samples_per_map, "
-            "sampling_steps, guidance. Repeatable.",
+            "trained_with_segmenter=none|related|scoring, text_input, sampling_steps, "
+            "guidance. Repeatable.",
             rich_help_panel=ROWS,
         ),
         WITH_OTHERS,

@@ -18,10 +18,10 @@ from spade_eval.sources.stated import FIELDS, stated_facts, with_known
 
 def test_values_are_those_of_the_records() -> None:
     assert FIELDS.keys() <= Measurement.__dataclass_fields__.keys()
-    said = {"trained_with_segmenter": "related", "guidance": "7.5", "samples_per_map": "4",
+    said = {"trained_with_segmenter": "related", "guidance": "7.5",
             "sampling_steps": 20, "text_input": " BLIP\n captions "}  # fmt: skip
     assert stated_facts(said, "mine") == {
-        "trained_with_segmenter": "related", "guidance": 7.5, "samples_per_map": 4,
+        "trained_with_segmenter": "related", "guidance": 7.5,
         "sampling_steps": 20, "text_input": "BLIP captions",
     }  # fmt: skip
 
@@ -30,7 +30,7 @@ def test_values_are_those_of_the_records() -> None:
     ("name", "value", "told"),
     [
         ("trained_with_segmenter", "yes", "expected one of none, related, scoring"),
-        ("samples_per_map", "0", "expected a whole number from 1 on"),
+        ("sampling_steps", "0", "expected a whole number from 1 on"),
         ("sampling_steps", "2.5", "expected a whole number from 1 on"),
         ("guidance", "-1", "expected a number from 0 on"),
         ("guidance", "nan", "expected a number from 0 on"),
