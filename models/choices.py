@@ -34,6 +34,10 @@ NoisePer = Literal["image", "class", "region"]
 """What has a latent of its own; generators without 3D noise know images alone."""
 
 
+GivenMaps = Literal["whole", "ds", "edge", "random", "large", "few"]
+"""Of which label maps images are made: the split's own, damaged ones, or those of few masks."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
     """How images of a diffusion model are sampled; None leaves it to the model."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From samples (NumPy, 8 bit) to what networks eat (tensors on a device), and back."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from spade_eval.datasets.base import Dataset, Sample
 from spade_eval.errors import lookup
 from spade_eval.models.inputs import Batch, Noise
-from spade_eval.models.labels import SemanticLayout, layouts_of
+from spade_eval.models.labels import IGNORE_INDEX, SemanticLayout, layouts_of
 from spade_eval.models.semantics import SemanticMap
 from spade_eval.models.systems.base import System
 from spade_eval.models.training.distributed import ALONE, World
@@ -45,13 +46,35 @@ def _has(dataset: Dataset) -> dict[str, bool]:
 def semantic_map(
     samples: Sequence[Sample], layout: SemanticLayout, device: torch.device
 ) -> SemanticMap:
-    """Label maps of a batch, with their instance maps where the layout has edges."""
+    """Label maps of a batch, with their instance maps where the layout has edges.
+
+    Where a protocol takes classes away and the layout has no unknown channel, pixels without a
+    class have no channel at all.
+    """
+    if layout.unknown == "none" and any(sample.is_given for sample in samples):
+        return _with_gaps(samples, layout, device)
     instances = None
     if layout.edges:
         instances = _stack([_instance_map(sample) for sample in samples]).to(device)
     made = [sample.positions for sample in samples if sample.positions is not None]
     positions = functools.partial(_positions, made) if len(made) == len(samples) else None
     return SemanticMap(label_maps(samples).to(device), layout, instances, positions)
+
+
+def _with_gaps(
+    samples: Sequence[Sample], layout: SemanticLayout, device: torch.device
+) -> SemanticMap:
+    """Make the map of one-hot channels, none of which is set at 255."""
+    labels = label_maps(samples)
+    known = labels != IGNORE_INDEX
+    filled = [
+        dataclasses.replace(sample, label_map=np.where(mask, sample.label_map, 0), is_given=False)
+        for sample, mask in zip(samples, known.numpy(), strict=True)
+    ]
+    hard = semantic_map(filled, layout, device)
+    dense = hard.full.clone()
+    dense[:, : layout.num_classes] *= known[:, None].to(dense)
+    return SemanticMap.from_tensor(dense, lambda: hard.positions_at(hard.size))
 
 
 def label_maps(samples: Sequence[Sample]) -> Tensor:

@@ -11,7 +11,13 @@ from typing import Any, get_args
 
 from spade_eval.errors import lookup
 from spade_eval.json_fields import require_types
-from spade_eval.models.choices import LabelInput, PerceptualNetwork, Precision, SettingSet
+from spade_eval.models.choices import (
+    GivenMaps,
+    LabelInput,
+    PerceptualNetwork,
+    Precision,
+    SettingSet,
+)
 from spade_eval.models.labels import Size
 from spade_eval.records import sha256_of_json
 
@@ -133,6 +139,7 @@ class RunConfig:
     samples: int = 0  # images per label map whose diversity is measured; 0 measures none
     draws: int = 1  # images of each label map that generators make, all of them scored
     best_draw: bool = False  # score the best image of each label map as well, which is an oracle
+    given_maps: GivenMaps = "whole"  # of which generators make the images to score
     filled_weights: bool = False  # deterministic noise in the place of the segmenter's weights
     synthesis_precision: Precision = "float32"  # in which generators make the images to score
 
@@ -165,8 +172,9 @@ class RunConfig:
         for later in ("until", "further_segmenters", "features", "best_draw"):
             if not fields[later]:
                 del fields[later]
-        if self.draws == 1:
-            del fields["draws"]
+        for later, usual in (("draws", 1), ("given_maps", "whole")):
+            if fields[later] == usual:
+                del fields[later]
         return fields
 
     @property

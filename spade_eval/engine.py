@@ -51,8 +51,9 @@ class Benchmark:
     def __init__(self, config: RunConfig, place: Workplace, dataset: Dataset | None = None) -> None:
         self.config, self.place = config, place
         self.protocol = protocol_for(
-            config.profile, config.dataset, config.segmenter, config.fid_profile, config.until
-        )
+            config.profile, config.dataset, config.segmenter, config.fid_profile, config.until,
+            config.given_maps,
+        )  # fmt: skip
         require_one_process(self.protocol.until, place.world.size)
         self.dataset = dataset or with_store(
             open_dataset(config.dataset, self.protocol.split, config.budget.size, place.data_root),
@@ -281,7 +282,10 @@ class Benchmark:
         if not comparisons or not isinstance(source, SynthesizedByCheckpoint | CalledGenerator):
             return []
         world = self.place.world
-        return diversity(source, self.dataset, self.count, samples, comparisons, world)
+        return diversity(
+            source, self.dataset, self.count, samples, comparisons, world,
+            self.protocol.given_maps,
+        )  # fmt: skip
 
     def _kept_of(self, row: Row) -> Sequence[int]:
         """Return which images of a recorded row are kept; a rule may have ended it early."""

@@ -104,7 +104,13 @@ class PlannedRows:
             )
         rows += [
             Row("grey", {"kind": "grey"}, Grey),
-            Row("label colours", {"kind": "label colours"}, lambda: LabelColours(dataset)),
+            Row(
+                "label colours",
+                {"kind": "label colours"},
+                lambda: LabelColours(dataset),
+                # They then show what generators were given.
+                keep_images=self.networks.protocol.given_maps != "whole",
+            ),
         ]
         given = [*self._folder_rows(request), *self._checkpoint_rows(request)]
         given += self._given_rows(request)

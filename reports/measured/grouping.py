@@ -247,11 +247,6 @@ def metric_names(table_rows: Iterable[Row]) -> list[str]:
     return sorted(present, key=lambda name: (places[base_of(name)], over[over_of(name)]))
 
 
-def _is_of_all(item: Measurement) -> bool:
-    """Return whether a number depends on how many draws there are."""
-    return item.draws in (POOLED, BEST)
-
-
 def is_of_one_draw(item: Measurement) -> bool:
     """Return whether a number is of one of several draws, and not of the first."""
     return item.draws not in (None, POOLED, MEAN, BEST)
@@ -350,7 +345,7 @@ def _superseded_note(row: Row) -> str:
 
 
 def _reference_notes(table_rows: Sequence[Row]) -> list[str]:
-    notes = []
+    notes = _notes_of_draws(table_rows)
     for metric in metric_names(table_rows):
         items = [row.scores[metric] for row in table_rows if metric in row.scores]
         unequal = {
@@ -363,13 +358,20 @@ def _reference_notes(table_rows: Sequence[Row]) -> list[str]:
             "equal numbers."
             for made, real in sorted(unequal)
         ]
-        if len(of := sorted({item.num_draws or 1 for item in items if _is_of_all(item)})) > 1:
-            notes.append(
-                f"{items[0].label}: rows of {', '.join(map(str, of))} images a label map, between "
-                "which nothing is tested, since more images move it."
-            )
         if len({item.reference_sha256 for item in items}) > 1:
             notes.append(
                 f"{items[0].label}: not all rows were compared with the same reference statistics."
             )
     return notes
+
+
+def _notes_of_draws(table_rows: Sequence[Row]) -> list[str]:
+    """Say where rows of a table have several images a label map, but not equally many."""
+    counts = sorted({item.num_draws or 1 for row in table_rows for item in row.measurements} - {1})
+    if len(counts) < 2:
+        return []
+    return [
+        f"Rows of {' and '.join(map(str, counts))} images of each label map: more of them move a "
+        "pooled distance and the best of them, so nothing is tested between such rows there; the "
+        "mean of draws is comparable."
+    ]

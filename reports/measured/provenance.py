@@ -128,6 +128,8 @@ def command_to_repeat(config: Mapping[str, Any], item: Measurement | None = None
         words += ["--segmenter", str(name)]
     if config.get("samples"):
         words += ["--samples", str(config["samples"])]
+    if config.get("given_maps"):
+        words += _words_of_maps(str(config["given_maps"]))
     if config.get("draws"):
         words += ["--draws", str(config["draws"])]
     if config.get("best_draw"):
@@ -154,6 +156,10 @@ def _budget_words(budget: Any) -> list[str]:
         if budget.get(name) is not None:
             words += [flag, str(budget[name])]
     return [*words, *(flag for name, flag in _BUDGET_SWITCHES.items() if budget.get(name))]
+
+
+def _words_of_maps(given_maps: str) -> list[str]:
+    return ["--masks" if given_maps in ("large", "few") else "--damage", given_maps]
 
 
 def _is_implied(name: str, config: Mapping[str, Any]) -> bool:

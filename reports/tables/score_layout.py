@@ -281,4 +281,4 @@ def _is_informative(table: pd.DataFrame, name: str, firsts: Sequence[Measurement
         return FACTS[name].is_shown(firsts)
     if name == "N_real":
         return bool((table["N_real"].notna() & (table["N_real"] != table["N"])).any())
-    return bool(table[name].notna().any())
+    return name in table and bool(table[name].notna().any())

@@ -111,6 +111,8 @@ def _scores_frame(table_rows: Sequence[Row]) -> pd.DataFrame:
             ),
         }
     )
+    if table["num_draws"].isna().all():  # one image a label map, as nearly always
+        del table["num_draws"]
     metrics = {}
     for name in metric_names(table_rows):
         values = [value_of(row.scores.get(name)) for row in table_rows]

@@ -28,6 +28,8 @@ class Scoring(TypedDict, total=False):
     samples: int  # images a label map whose diversity is measured, of generators
     draws: int  # images a label map that generators make, all of them scored
     best_draw: bool  # score the best image of each label map as well, which is an oracle
+    damage: str | None  # generators are given damaged label maps: ds, edge, random
+    masks: str | None  # generators are given few masks, on which they are scored: large, few
     seed: int  # of the noise that generators are given
     device: str  # auto, cpu, cuda, cuda:N
     out: str | Path | None  # a run folder that stays; None: one that ends with the program
@@ -48,6 +50,8 @@ def benchmark_of(
     samples: int = 0,
     draws: int = 1,
     best_draw: bool = False,
+    damage: str | None = None,
+    masks: str | None = None,
     seed: int = 0,
     device: str = "auto",
     out: str | Path | None = None,
@@ -59,7 +63,8 @@ def benchmark_of(
     pixels = (size, size) if isinstance(size, int) else size
     config = configured(
         dataset, "default", seed, pixels, segmenter, filled_weights, fid_profile,
-        samples=samples, draws=draws, best_draw=best_draw, profile=profile, val_limit=limit,
+        samples=samples, draws=draws, best_draw=best_draw, damage=damage, masks=masks,
+        profile=profile, val_limit=limit,
     )  # fmt: skip
     place = Workplace(
         run_folder=Path(out) if out is not None else session_folder() / config.run_name,

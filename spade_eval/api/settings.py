@@ -7,7 +7,7 @@ from typing import Any
 from spade_eval.config import PRECISIONS, RunConfig, budget_for
 from spade_eval.errors import UserError, lookup
 from spade_eval.models.labels import Size
-from spade_eval.protocol import further_protocol, profile_name, protocol_for
+from spade_eval.protocol import further_protocol, map_change, profile_name, protocol_for
 
 
 def configured(
@@ -25,6 +25,8 @@ def configured(
     until: str | None = None,
     draws: int = 1,
     best_draw: bool = False,
+    damage: str | None = None,
+    masks: str | None = None,
     **changes: Any,
 ) -> RunConfig:
     """Return the configuration of a run; `changes` are fields of the budget.
@@ -33,7 +35,8 @@ def configured(
     """
     first, *further = _each_once([segmenter] if isinstance(segmenter, str) else segmenter or [None])
     name = profile_name(profile, dataset, first)
-    protocol = protocol_for(name, dataset, first, fid_profile, until)
+    given_maps = map_change(damage, masks)
+    protocol = protocol_for(name, dataset, first, fid_profile, until, given_maps)
     if until is not None and samples:
         raise UserError(
             f"--samples {samples} with --until {until}: diversity is measured on the whole split; "
@@ -69,6 +72,7 @@ def configured(
         samples=samples,
         draws=draws,
         best_draw=best_draw,
+        given_maps=given_maps,
         synthesis_precision=lookup(PRECISIONS, synthesis_precision, "precision"),
     )
 

@@ -241,6 +241,8 @@ class ScoringFlags:
             rich_help_panel=SCORING,
         ),
     ] = False
+    damage: options.Damage = None
+    masks: options.Masks = None
     synthesis_precision: Annotated[
         str,
         typer.Option(

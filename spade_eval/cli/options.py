@@ -133,6 +133,23 @@ FIDProfile = Annotated[
         "legacy-2019a, legacy-2018, oasis-train or none.",
     ),
 ]
+Damage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ds|edge|random",
+        help="Give generators damaged label maps, as SCDM, and score against the clean ones.",
+        rich_help_panel=SCORING,
+    ),
+]
+Masks = Annotated[
+    str | None,
+    typer.Option(
+        metavar="large|few",
+        help="Give generators the masks of at least 5% of an image alone, all or one to three of "
+        "them, and score on these.",
+        rich_help_panel=SCORING,
+    ),
+]
 FilledWeights = Annotated[
     bool,
     typer.Option(

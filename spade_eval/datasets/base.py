@@ -44,6 +44,8 @@ class Sample:
     # that of `label_map` is the same.
     positions: Callable[[], NDArray[np.float32]] | None = None
     mirrored: bool = False  # left to right, as training samples may be
+    # Made by `given_maps`: pixels may lack a class where the dataset knows no such pixels.
+    is_given: bool = False
 
 
 class Facts:

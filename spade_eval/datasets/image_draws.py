@@ -15,7 +15,7 @@ from spade_eval.errors import UserError
 from spade_eval.models.labels import Size
 
 _NUMBERED = re.compile(r"(?P<stem>.+)_(?P<number>\d{1,6})")
-_FOLDER = re.compile(r"(?P<prefix>\D*)(?P<number>\d{1,6})")
+_FOLDER = re.compile(r"(?P<prefix>[A-Za-z_-]*)(?P<number>\d{1,6})")
 Draws = dict[int, dict[str, Path]]
 """Images by stem of the label map, by number of the draw."""
 

@@ -13,12 +13,17 @@ from collections.abc import Iterator
 
 from spade_eval.errors import UserError, lookup
 from spade_eval.metrics.stopping import StoppingRule
+from spade_eval.models.choices import GivenMaps
 from spade_eval.papers.practices import PRACTICES
 from spade_eval.protocol.fields import AS_GENERATED as AS_GENERATED
 from spade_eval.protocol.fields import IN_DOMAIN, Protocol, is_in_domain, text_of, words
 from spade_eval.protocol.fields import ORIGINAL_SIZE as ORIGINAL_SIZE
 from spade_eval.protocol.fields import ResolvedProtocol as ResolvedProtocol
 from spade_eval.protocol.fields import SegmenterInput as SegmenterInput
+from spade_eval.protocol.given_maps import DAMAGE as DAMAGE
+from spade_eval.protocol.given_maps import MASKS
+from spade_eval.protocol.given_maps import map_change as map_change
+from spade_eval.protocol.given_maps import map_lines as map_lines
 from spade_eval.protocol.profiles import PROFILES, SHORTHANDS, TABLE
 
 NO_FID = "none"
@@ -49,11 +54,15 @@ def protocol_for(
     segmenter: str | None = None,
     fid_profile: str | None = None,
     until: str | None = None,
+    given_maps: GivenMaps = "whole",
 ) -> Protocol:
     """Return a profile as it applies to a dataset; another segmenter or FID is part of its name.
 
-    With a rule to stop by there are no distances: their bias depends on the number of images.
+    So are other label maps than the split's. With a rule to stop by there are no distances: their
+    bias depends on the number of images.
     """
+    if given_maps != "whole":
+        return _given(protocol_for(profile, dataset, segmenter, fid_profile, until), given_maps)
     if until is not None:
         if fid_profile not in (None, NO_FID):
             raise UserError(
@@ -87,7 +96,23 @@ def further_protocol(protocol: Protocol, dataset: str, segmenter: str) -> Protoc
     """
     fids = protocol.fid_profiles if is_in_domain(segmenter) else ()
     profile = protocol.profile.partition(_WITH)[0]
-    return protocol_for(profile, dataset, segmenter, next(iter(fids), NO_FID))
+    return protocol_for(
+        profile, dataset, segmenter, next(iter(fids), NO_FID), given_maps=protocol.given_maps
+    )
+
+
+def _given(protocol: Protocol, given_maps: GivenMaps) -> Protocol:
+    """Return the protocol with these label maps, which become a part of its name."""
+    if given_maps in MASKS and protocol.segmenter_input.labels == "as stored":
+        raise UserError(
+            f"--masks {given_maps} with --profile {protocol.profile}: it scores against label "
+            "files at their own size, in which nothing says what was given; choose another "
+            "--profile"
+        )
+    what = f"masks {given_maps}" if given_maps in MASKS else f"damage {given_maps}"
+    return dataclasses.replace(
+        protocol, given_maps=given_maps, profile=f"{protocol.profile}{_WITH} {what}"
+    )
 
 
 def _of_no_paper(dataset: str, segmenter: str) -> Protocol:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spade_eval.metrics.counts import ClassAverage
+from spade_eval.models.choices import GivenMaps
 from spade_eval.models.labels import Size
 from spade_eval.papers.practices import Practice
+from spade_eval.protocol.given_maps import MASKS, rows_of_maps
 from spade_eval.records import sha256_of_json
 
 IN_DOMAIN = "in-domain"
@@ -71,6 +73,8 @@ class Protocol:
     # Rows of FID_PROFILES; the first is the column FID, each other one a column of its own.
     fid_profiles: tuple[str, ...] = ("pytorch-fid",)
     fid_reference: Reference = _BICUBIC
+    # Of which label maps generators make their images (`datasets/given_maps.py`).
+    given_maps: GivenMaps = "whole"
     # A rule by which scoring stops, as "miou+-0.5"; "" scores the whole split.
     until: str = ""
     # Images per forward pass. It is part of the protocol because it can move the last bit.
@@ -102,6 +106,7 @@ class Protocol:
             + ("" if self.fid_reference == ORIGINAL_SIZE else " at the images' size"),
             "batch": f"{self.batch_size} images",
             **({"until": f"{self.until}, in a random order"} if self.until else {}),
+            **rows_of_maps(self.given_maps),
             **({} if self.practice is None else self.practice.rows()),
         }
         width = max(map(len, rows))
@@ -120,7 +125,14 @@ class Protocol:
         for later in ("until", "left_out"):  # protocols of before keep their hashes
             if not fields[later]:
                 del fields[later]
+        if self.given_maps == "whole":
+            del fields["given_maps"]
         return fields
+
+    @property
+    def scores_given_masks(self) -> bool:
+        """Whether pixels outside of the masks that generators are given are left out."""
+        return self.given_maps in MASKS
 
 
 @dataclass(frozen=True, kw_only=True)

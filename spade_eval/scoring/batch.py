@@ -54,6 +54,7 @@ class Batch:
     number: int  # of the batch in the split
     indices: Sequence[int]  # of the samples in the split
     samples: list[Sample]
+    given: list[Sample]  # as generators get them: the same, unless the protocol changes maps
     floats: Tensor  # (N, 3, H, W) in [0, 1], on the device
 
     @property
@@ -131,8 +132,9 @@ class Batch:
         """Predicted and true classes, and features where they are made on the way."""
         judges = self.judges
         rule, network = judges.protocol.segmenter_input, judges.segmenter.network
+        truth = self.given if judges.protocol.scores_given_masks else self.samples
         targets = target_maps(
-            rule, judges.segmenter.labels, judges.dataset, self.indices, self.samples
+            rule, judges.segmenter.labels, judges.dataset, self.indices, truth
         ).to(judges.device)
         entered = entering(rule, self.images, (targets.shape[-2], targets.shape[-1]))
         shared = None

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from spade_eval.datasets.base import Dataset, Sample
+from spade_eval.datasets.given_maps import given_sample
 from spade_eval.errors import as_user_error
 from spade_eval.metrics import metric_classes
 from spade_eval.metrics.base import ScoredSplit, in_order, merged
@@ -28,6 +29,7 @@ from spade_eval.metrics.lpips import LPIPS
 from spade_eval.metrics.ms_ssim import LEAST_SIDE
 from spade_eval.metrics.st_lpips import ShiftTolerantLPIPS
 from spade_eval.models.checkpoints.safe_load import load_tensors
+from spade_eval.models.choices import GivenMaps
 from spade_eval.models.labels import Size
 from spade_eval.models.training.distributed import ALONE, World
 from spade_eval.progress import followed
@@ -101,16 +103,19 @@ def diversity(
     num_samples: int,
     comparisons: Sequence[Comparison],
     world: World = ALONE,
+    given_maps: GivenMaps = "whole",
 ) -> list[Value]:
     """Average over label maps the mean over pairs, as values to be recorded.
 
-    Label maps are dealt to the processes of `world`; each has all values.
+    Images are made of `given_maps`. Label maps are dealt to the processes of `world`; each has all
+    values.
     """
     metrics = [item.metric_of(num_samples) for item in comparisons]
     title = f"diversity of {source.name}"
     mine = world.dealt(count)
     for index in followed(mine, title, len(mine), "label map", shown=world.is_first):
-        images = source.samples(index, dataset[index], num_samples).to(source.device)
+        sample = given_sample(dataset[index], given_maps)
+        images = source.samples(index, sample, num_samples).to(source.device)
         for metric in metrics:
             metric.update(Samples(index, images))
     maps = world.gathered(merged(metrics), count)

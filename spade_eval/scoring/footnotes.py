@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from spade_eval.datasets.files import text_of_size
 from spade_eval.metrics.fid_profiles import FID_PROFILES
-from spade_eval.protocol import ResolvedProtocol
+from spade_eval.protocol import DAMAGE, MASKS, ResolvedProtocol
 from spade_eval.scoring.distances import Distance
 from spade_eval.scoring.scorer import Scores
 
@@ -18,6 +18,7 @@ _FAR_TOO_FEW = 100
 CITYSCAPES_VALID = 0.876
 _VALID_TOLERANCE = 0.03
 _COCO_IDS = 182
+_SIZE_OF_DAMAGE = (256, 256)
 
 
 def footnotes(
@@ -28,6 +29,7 @@ def footnotes(
         *_of_segmenter(resolved),
         *_of_practice(resolved),
         *_of_size(resolved),
+        *_of_maps(resolved),
         *_of_distances(resolved, distances, num_images),
         *_of_count(num_images),
     )
@@ -122,6 +124,34 @@ def _of_size(resolved: ResolvedProtocol) -> list[str]:
         f"{resolved.protocol.profile} is of {text_of_size(wanted)}: not comparable with numbers "
         "at that size (an FID least of all)."
     ]
+
+
+def _of_maps(resolved: ResolvedProtocol) -> list[str]:
+    """Say what generators saw, against what that is scored, and who saw more."""
+    how = resolved.protocol.given_maps
+    if how == "whole":
+        return []
+    given = {**DAMAGE, **MASKS}[how]
+    others = (
+        "The oracle saw whole label maps, label colours shows those that were given, and that "
+        "images were made from these is the word of who gives them."
+    )
+    if how in MASKS:
+        return [
+            f"Generators were given {given}. All rows are scored on these masks alone: pixels "
+            "elsewhere are ignored, which accuracy (all) counts as wrong; distances compare whole "
+            f"images with whole photos. {others}"
+        ]
+    notes = [
+        f"Generators were given damaged label maps ({how}: {given}); all rows are scored against "
+        f"the clean ones. {others}"
+    ]
+    if resolved.size != _SIZE_OF_DAMAGE:
+        notes.append(
+            f"Damage {how} is SCDM's for images of {text_of_size(_SIZE_OF_DAMAGE)}; here they are "
+            f"of {text_of_size(resolved.size)}, and its pixels and factor stay as they are."
+        )
+    return notes
 
 
 def _of_distances(

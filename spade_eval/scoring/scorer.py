@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spade_eval.datasets.base import Sample
+from spade_eval.datasets.given_maps import given_sample
 from spade_eval.metrics import metric_classes
 from spade_eval.metrics.base import (
     FeatureMetric,
@@ -162,9 +163,11 @@ class Scorer(Judges):
             if wanted is None or any(index in wanted for index in indices)
         ]
 
-        def read(place: int) -> tuple[int, Sequence[int], list[Sample]]:
+        def read(place: int) -> tuple[int, Sequence[int], list[Sample], list[Sample]]:
             indices = ranges[mine[place]]
-            return mine[place], indices, [self.dataset[index] for index in indices]
+            samples = [self.dataset[index] for index in indices]
+            given = [given_sample(sample, self.protocol.given_maps) for sample in samples]
+            return mine[place], indices, samples, given
 
         with Progress(
             f"scoring {title or source.name}",
@@ -172,11 +175,11 @@ class Scorer(Judges):
             "image",
             shown=self.world.is_first,
         ) as progress:
-            for _, (number, indices, samples) in prefetched(read, 0, len(mine)):
+            for _, (number, indices, samples, given) in prefetched(read, 0, len(mine)):
                 # One memory layout: kernels for another one round differently, and the images of
                 # a run must score bitwise the same when they come back from their folder.
-                floats = source.floats(indices, samples).to(self.device).contiguous()
-                yield Batch(self, number, indices, samples, floats)
+                floats = source.floats(indices, given).to(self.device).contiguous()
+                yield Batch(self, number, indices, samples, given, floats)
                 progress.advance(len(samples))
 
 

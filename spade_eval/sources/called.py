@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from spade_eval.batches import layout_of, to_8_bit
 from spade_eval.datasets.base import Sample
+from spade_eval.datasets.given_maps import given_sample
 from spade_eval.datasets.jpeg import JPEGEncoding
 from spade_eval.models.choices import StyleInput
 from spade_eval.sources.calling import answer_of, own_random_numbers
@@ -56,7 +57,9 @@ class CalledGenerator:
         self._is_alike = False  # whether another draw gave the images of the first batch again
         self._style_notes = style_notes(self.name, style, split.seed)
         self._first = tuple(split.first)
-        samples = [split.dataset[index] for index in self._first]
+        samples = [
+            given_sample(split.dataset[index], split.protocol.given_maps) for index in self._first
+        ]
         self._images_of_first = self._made(self._first, samples)
         digest = split.world.on_first(self._sha256)
         facts = stated_facts(getattr(generator, "stated", {}), f"generator {self.name}")

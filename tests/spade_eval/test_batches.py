@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Samples as pictures: label maps in their colours, and images side by side."""
 
+import dataclasses
+
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
-from spade_eval.batches import coloured, tiled
+from spade_eval.batches import coloured, label_maps, layout_of, semantic_map, tiled
+from spade_eval.datasets.given_maps import given_sample
 from spade_eval.datasets.scenes import Scenes
 
 
@@ -27,3 +31,22 @@ def test_label_maps_take_the_dataset_s_colours() -> None:
     expected = np.array(dataset.label_space.palette, dtype=np.uint8)[sample.label_map]
     assert np.array_equal(picture, expected)
     Image.fromarray(picture)
+
+
+def test_pixels_without_a_class_have_no_channel_where_there_is_none_for_them() -> None:
+    """Only where a protocol took the class away: 255 in such a dataset is an error otherwise."""
+    dataset = Scenes("val", (64, 64), length=2)
+    whole = [dataset[0], dataset[1]]
+    given = [given_sample(sample, "edge") for sample in whole]
+    layout = layout_of(dataset)
+    assert layout.unknown == "none"
+    assert layout.edges
+    made = semantic_map(given, layout, torch.device("cpu")).full
+    known = label_maps(given) != 255
+    assert 0 < (~known).sum() < known.sum()
+    classes = made[:, : layout.num_classes]
+    one_hot = semantic_map(whole, layout, torch.device("cpu")).full[:, : layout.num_classes]
+    assert torch.equal(classes, one_hot * known[:, None])
+    stated = [dataclasses.replace(sample, is_given=False) for sample in given]
+    with pytest.raises(ValueError, match="holds 255"):
+        semantic_map(stated, layout, torch.device("cpu"))

@@ -110,20 +110,33 @@ def protocol(
     profile: Annotated[options.Profile, WITH_DATASET] = None,
     segmenter: Annotated[options.Segmenter, WITH_DATASET] = None,
     fid_profile: Annotated[options.FIDProfile, WITH_DATASET] = None,
+    damage: Annotated[options.Damage, WITH_DATASET] = None,
+    masks: Annotated[options.Masks, WITH_DATASET] = None,
 ) -> None:
     """Print how images are scored, by every profile or by one."""
     from spade_eval.datasets import DATASETS
-    from spade_eval.protocol import SHORTHANDS, profiles_of, protocol_for, table_lines
+    from spade_eval.protocol import (
+        SHORTHANDS,
+        map_change,
+        map_lines,
+        profiles_of,
+        protocol_for,
+        table_lines,
+    )
 
     if dataset is None:
         show("\n".join(table_lines()))
         for short, meant in SHORTHANDS.items():
             spelled = ", ".join(f"{name} on {dataset}" for dataset, name in meant.items())
             show(f"{short} is {spelled}")
+        show("\n".join(map_lines()))
         return
     lookup(DATASETS, dataset, "dataset")
     names = profiles_of(dataset) if profile is None else [profile]
-    chosen = [protocol_for(name, dataset, segmenter, fid_profile) for name in names]
+    given_maps = map_change(damage, masks)
+    chosen = [
+        protocol_for(name, dataset, segmenter, fid_profile, given_maps=given_maps) for name in names
+    ]
     texts = ["\n".join(item.lines()) for item in chosen]
     show("\n\n".join(texts), protocols=chosen)
 

@@ -120,3 +120,36 @@ def test_sizes_are_judged_before_they_are_believed(tmp_path: Path) -> None:
     for name in ("huge.npy", "huge.npz", "bomb.npz", "text.npz", "absent.npy"):
         with pytest.raises(UserError, match=name):
             opened(images_of_file(tmp_path / name))
+
+
+def test_several_images_a_label_map_in_every_form(tmp_path: Path) -> None:
+    """(N, K, H, W, 3) and lists of lists, mappings of lists, arrays (K, ...) and files."""
+    images = np.random.default_rng(1).integers(0, 256, (4, 3, 64, 64, 3), dtype=np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    np.savez(tmp_path / "images.npz", **dict(zip(NAMES, images, strict=True)))
+    forms = [
+        images,
+        torch.from_numpy(images).permute(0, 1, 4, 2, 3),
+        [list(of_map) for of_map in images],
+        {name: [Image.fromarray(image) for image in of_map]
+         for name, of_map in zip(NAMES, images, strict=True)},
+        ((name, of_map) for name, of_map in reversed(list(zip(NAMES, images, strict=True)))),
+        images_of_file(tmp_path / "images.npy"),
+        images_of_file(tmp_path / "images.npz"),
+    ]  # fmt: skip
+    sources = [opened(form) for form in forms]
+    assert len({source.identity["source_sha256"] for source in sources}) == 1
+    expected = torch.from_numpy(images).permute(0, 1, 4, 2, 3).float() / 255
+    for source in sources:
+        assert source.num_draws == 3
+        for draw in range(3):
+            assert torch.equal(source.floats([3, 1], [], draw), expected[[3, 1], draw])
+
+
+def test_a_label_map_with_fewer_images_is_named(images: NDArray[np.uint8]) -> None:
+    given = {name: [image, image] for name, image in zip(NAMES, images, strict=True)}
+    given[NAMES[2]] = given[NAMES[2]][:1]
+    with pytest.raises(UserError, match=f"label map {NAMES[2]} has 1 of 2 images"):
+        opened(given)
+    with pytest.raises(UserError, match=f"label map {NAMES[0]} has 0 of 1 images"):
+        opened({name: [] for name in NAMES}, "uint8")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs as generators: files in, files out, and what is told of one that fails."""
 
+import dataclasses
 import os
 import shlex
 import sys
@@ -13,6 +14,7 @@ from source_splits import split_of
 
 from spade_eval.errors import UserError
 from spade_eval.sources.called import CalledGenerator, called
+from spade_eval.sources.factories import generator_row
 from spade_eval.sources.programs import Program
 
 PAINTER = """
@@ -140,3 +142,17 @@ time.sleep(60)
 def test_commands_are_judged_before_they_are_started(command: str, told: str) -> None:
     with pytest.raises(UserError, match=told):
         Program("mine", command)
+
+
+def test_a_program_is_told_which_image_to_make(tmp_path: Path) -> None:
+    code = PAINTER.replace("255 - ids", "ids * 0 + int(sys.argv[3])")
+    source = program(tmp_path, code, "{label} {out} {draw}")
+    sample = source.split.dataset[0]
+    blue = [float(source.floats([0], [sample], draw)[:, 2].max()) for draw in range(3)]
+    assert blue == [0.0, 1 / 255, 2 / 255]
+
+
+def test_a_program_that_is_not_told_cannot_draw() -> None:
+    command = f"{sys.executable} {{label}} {{out}}"
+    with pytest.raises(UserError, match=r"--draws 2: the command of program mine has no \{draw\}"):
+        generator_row("mine", command)(dataclasses.replace(split_of(), draws=2))

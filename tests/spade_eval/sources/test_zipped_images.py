@@ -37,7 +37,7 @@ def test_names_cannot_leave_the_folder(tmp_path: Path, name: str) -> None:
 
 def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"'a\.png' is there twice"):
-        unpacked(tmp_path, ("0/a.png", b"1"), ("1/a.png", b"2"))
+        unpacked(tmp_path, ("x/a.png", b"1"), ("y/a.png", b"2"))
 
 
 def test_a_bomb_is_refused(tmp_path: Path) -> None:
@@ -49,3 +49,16 @@ def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "b.zip").write_bytes(b"PK\3\4 and no more")
     with pytest.raises(UserError, match=r"b\.zip: not a zip of images"):
         unpack_images(tmp_path / "b.zip", tmp_path)
+
+
+@pytest.mark.parametrize("form", ["{}/a.png", "out/group_{}/a.png"])
+def test_folders_of_draws_stay(tmp_path: Path, form: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for number in range(2):
+            archive.writestr(form.format(number), bytes([number]))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    unpack_images(tmp_path / "a.zip", folder)
+    found = {path.parent.name[-1]: path.read_bytes() for path in folder.rglob("*.png")}
+    assert found == {"0": b"\0", "1": b"\1"}
+    assert all(path.parent.parent == folder for path in folder.rglob("*.png"))
