@@ -9,6 +9,7 @@ from synthetic import measurement
 
 from spade_eval.metrics.counts import StoredCounts
 from spade_eval.reports.measured.grouping import Row
+from spade_eval.reports.statistics import sides
 from spade_eval.reports.statistics.bootstrap import draw_counts, drawn_images, interval, resampled
 from spade_eval.reports.statistics.feature_distances import (
     frechet,
@@ -17,7 +18,7 @@ from spade_eval.reports.statistics.feature_distances import (
 )
 from spade_eval.reports.statistics.frechet_influence import expand_frechet, influence_of_maps
 from spade_eval.reports.statistics.kernel_distances import left_out_pairs, paired_sums
-from spade_eval.reports.statistics.sides import Side, tested
+from spade_eval.reports.statistics.sides import Side
 from spade_eval.reports.statistics.stored_distances import MeanDistance, StoredDistance
 
 Floats = NDArray[np.float64]
@@ -186,6 +187,6 @@ def test_pooled_rows_of_other_numbers_of_images_are_not_tested() -> None:
     two, three = (
         side([other_names(stored(40, 4, seed)) for seed in range(number)]) for number in (2, 3)
     )
-    assert tested("miou_pooled", two, three).num_images == 0
-    assert tested("miou_mean", two, three).num_images == 40
-    assert tested("miou_pooled", two, two).num_images == 40
+    assert sides.tested("miou_pooled", two, three).num_images == 0
+    assert sides.tested("miou_mean", two, three).num_images == 40
+    assert sides.tested("miou_pooled", two, two).num_images == 40
