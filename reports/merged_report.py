@@ -27,10 +27,12 @@ from spade_eval.reports.tables.exported import (
     write_eval_results,
     write_leaderboard_json,
 )
+from spade_eval.reports.statistics.robustness import losses_of
 from spade_eval.reports.tables.formats import text_with_notes
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.leaderboard import different, leaderboard, leaderboard_table
 from spade_eval.reports.tables.plain_rows import PlainRow, rows_of_frame
+from spade_eval.reports.tables.robustness import robustness_table
 from spade_eval.reports.tables.table import Table
 from spade_eval.reports.tables.writing import write_forms
 
@@ -61,6 +63,11 @@ def write_merged_report(
         rows += rows_of_frame(board)
         said_of_rows += [table.shown, *table.notes]
         texts.append("\n".join([table.title, "", *text_with_notes(table)]))
+    damaged = robustness_table(losses_of(groups, [run.folder for run in runs]))
+    if damaged is not None:
+        paths += write_forms(damaged, folder, "robustness")
+        texts.append("\n".join([damaged.title, "", *text_with_notes(damaged)]))
+        boards.append(_robustness_section(damaged))
     said = [*filter(None, [shown]), *_about_the_merge(runs, together)]
     if len(groups) > 1:
         keys = [group.key for group in groups]
@@ -100,6 +107,16 @@ def _board_section(table: Table, number: int) -> Section:
         lead="Means over seeds; intervals over seeds are of the method, over images of its "
         "checkpoints. Below stands, of every row, the training that was scored last.",
         tables=(replace(table, title="Means over seeds"),),
+    )
+
+
+def _robustness_section(table: Table) -> Section:
+    return Section(
+        anchor="robustness",
+        nav="Robustness",
+        title=table.title,
+        lead="Rows that were scored on clean and on damaged label maps.",
+        tables=(replace(table, title="Differences"),),
     )
 
 

@@ -142,7 +142,7 @@ def _difference(
 ) -> Difference:
     about = subject.row.scores[metric]
     mine, other = value_of(about), value_of(baseline.row.scores[metric])
-    corrected, low, high, method = _interval_of(metric, mine - other, subject, baseline, test)
+    corrected, low, high, method = interval_of(metric, mine - other, subject, baseline, test)
     said = verdict(low, high, about.larger_is_better, p_value)
     needed = images_needed(corrected, test.standard_error, test.num_images)
     return Difference(
@@ -155,7 +155,7 @@ def _difference(
     )  # fmt: skip
 
 
-def _interval_of(
+def interval_of(
     metric: str, difference: float, subject: Side, baseline: Side, test: Tested
 ) -> tuple[float, float, float, str]:
     """Return what the interval is about, its ends and how they were found."""
