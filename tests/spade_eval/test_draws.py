@@ -49,8 +49,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         se.evaluate_images(
             given, name="given", draws=3, best_draw=True, style_input="none", out=folder, **HOW
         )  # type: ignore[arg-type]
-    write_report(folder)
+        write_report(folder)
     return folder
+
+
+def exit_code(*words: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
 
 
 def records(run: Path, source: str) -> dict[str, Measurement]:
@@ -160,13 +167,13 @@ def test_folders_say_themselves_how_many_they_hold(
             pixels = np.random.default_rng(9 * draw + place).integers(0, 256, (16, 16, 3))
             (tmp_path / "images").mkdir(exist_ok=True)
             Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"images/{name}_{draw}.png")
-    words = ["score", f"mine={tmp_path / 'images'}", "--size", "16", "--device", "cpu",
-             "--out", str(tmp_path / "run"), "--style-input", "mine=none"]  # fmt: skip
-    assert main(words) == 0
-    assert "mIoU, pooled" in " ".join(capsys.readouterr().out.split())
+    words = ["benchmark", "--model", "none", "--size", "16", "--device", "cpu", "--no-report",
+             "--images", f"mine={tmp_path / 'images'}"]  # fmt: skip
+    assert exit_code(*words, "--out", str(tmp_path / "run")) == 0
     assert records(tmp_path / "run", "mine")["miou_pooled"].num_draws == 2
+    capsys.readouterr()
     (tmp_path / "images" / "val_00001_1.png").unlink()
-    assert main([*words[:2], "--size", "16", "--out", str(tmp_path / "other")]) == 2
+    assert exit_code(*words, "--out", str(tmp_path / "other")) == 2
     assert "label map val_00001 has 1 of 2 images" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
 
@@ -187,7 +194,7 @@ def test_what_means_nothing_is_refused_before_anything_is_made(
 ) -> None:
     out = tmp_path / "run"
     words = ["benchmark", "--model", "none", "--size", "16", "--device", "cpu", "--out", str(out)]
-    assert main([*words, *flags]) == 2
+    assert exit_code(*words, *flags) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1

@@ -21,7 +21,7 @@ from spade_eval.records import Measurement, RecordStore
 from spade_eval.reports.measured.grouping import by_protocol
 from spade_eval.reports.measured.provenance import command_to_repeat
 from spade_eval.rows import Request
-from spade_eval.scoring.diversity import diversity
+from spade_eval.scoring.diversity import Comparison, diversity
 
 HOW = {"dataset": "scenes", "device": "cpu", "size": 16, "value_range": "[0,1]"}
 TABLE = torch.rand(256, 3, generator=torch.Generator().manual_seed(0))
@@ -42,6 +42,13 @@ class Seen:
 
 def evaluated(folder: Path, seen: Seen | None = None, **flags: str) -> se.Result:
     return se.evaluate(seen or Seen(), name="mine", out=folder, **HOW, **flags)  # type: ignore[arg-type]
+
+
+def exit_code(*words: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
 
 
 def flags_of(how: str) -> dict[str, str]:
@@ -118,7 +125,9 @@ def test_every_kind_of_network_takes_maps_with_gaps(
     """Of a dataset that has no unknown channel: some read channels, some indices of labels."""
     suite = benchmark_in()
     given = [given_sample(suite.dataset[index], "few") for index in range(2)]
-    rows = {row.name: row for row in suite.rows(Request(MODELS))}
+    rows = {
+        row.name: row for row in suite.rows(Request(MODELS, style_inputs={"sean": "another photo"}))
+    }
     for model in MODELS:
         source = rows[model].open()
         images = source.floats([0, 1], given)
@@ -137,7 +146,11 @@ def test_diversity_is_of_images_of_the_same_maps(four_scenes: None) -> None:
             asked.append(getattr(sample, "is_given"))  # noqa: B009
             return torch.zeros(count, 3, 16, 16, dtype=torch.uint8)
 
-    diversity(Sampled(), Scenes("val", (16, 16), length=2), 2, 2, [], given_maps="few")
+    def alike(samples: Tensor) -> Tensor:
+        return torch.zeros(1)
+
+    pairs = Comparison("lpips_diversity", alike)
+    diversity(Sampled(), Scenes("val", (16, 16), length=2), 2, 2, [pairs], given_maps="few")
     assert asked == [True, True]
 
 
@@ -155,7 +168,7 @@ def test_what_cannot_be_scored_is_refused_first(
     flags: list[str],
     said: str,
 ) -> None:
-    assert main(["benchmark", "--model", "none", "--out", str(tmp_path / "run"), *flags]) == 2
+    assert exit_code("benchmark", "--model", "none", "--out", str(tmp_path / "run"), *flags) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
@@ -169,16 +182,16 @@ def test_masks_at_the_size_of_label_files_are_refused() -> None:
 
 
 def test_the_protocol_command_prints_them(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["protocol"]) == 0
+    assert exit_code("protocol") == 0
     table = capsys.readouterr().out
     for flag, names in (("--damage", DAMAGED), ("--masks", SPARSE)):
         for name in names:
             assert f"{flag} {name}: " in table
-    assert main(["protocol", "ade20k", "--profile", "modern", "--damage", "edge"]) == 0
+    assert exit_code("protocol", "ade20k", "--profile", "modern", "--damage", "edge") == 0
     printed = capsys.readouterr().out
     assert "generators see   edge: no class where another class lies" in printed
     assert "scored against   the clean label maps" in printed
-    assert main(["--json", "protocol", "ade20k", "--profile", "modern", "--masks", "few"]) == 0
+    assert exit_code("--json", "protocol", "ade20k", "--profile", "modern", "--masks", "few") == 0
     (protocol,) = json.loads(capsys.readouterr().out)["protocols"]
     assert protocol["given_maps"] == "few"
 

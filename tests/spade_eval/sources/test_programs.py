@@ -149,7 +149,7 @@ def test_a_program_is_told_which_image_to_make(tmp_path: Path) -> None:
     source = program(tmp_path, code, "{label} {out} {draw}")
     sample = source.split.dataset[0]
     blue = [float(source.floats([0], [sample], draw)[:, 2].max()) for draw in range(3)]
-    assert blue == [0.0, 1 / 255, 2 / 255]
+    assert blue == pytest.approx([0.0, 1 / 255, 2 / 255])
 
 
 def test_a_program_that_is_not_told_cannot_draw() -> None:
