@@ -21,13 +21,13 @@ from spade_eval.reports.run_report import (
 )
 from spade_eval.reports.runs import Merged, merged
 from spade_eval.reports.statistics.intervals import uncertainties_of
+from spade_eval.reports.statistics.robustness import losses_of
 from spade_eval.reports.tables.exported import (
     Board,
     Hub,
     write_eval_results,
     write_leaderboard_json,
 )
-from spade_eval.reports.statistics.robustness import losses_of
 from spade_eval.reports.tables.formats import text_with_notes
 from spade_eval.reports.tables.latex import PLAIN, LatexForm
 from spade_eval.reports.tables.leaderboard import different, leaderboard, leaderboard_table

@@ -168,7 +168,7 @@ class PlannedRows:
                     f"photos are scored so as well, as {source.name}: what is lost there is no "
                     "generator's fault"
                 )
-            yield Row(source.name, source.identity, _given(source))
+            yield replace(_row_of(source.name, source), keep_images=False)
 
     def _given_rows(self, request: Request) -> Iterator[Row]:
         for name, opened in request.given.items():
@@ -343,9 +343,7 @@ def _prepared(cheat: Cheat, world: World) -> Source:
 
 def _row_of(name: str, source: GivenSource) -> Row:
     """Return the row of a source whose files have been read already."""
-    return Row(
-        name, source.identity, _given(source), keep_images=True, num_draws=num_draws(source)
-    )
+    return Row(name, source.identity, lambda: source, keep_images=True, num_draws=num_draws(source))
 
 
 def require_draws(rows: Sequence[Row], until: str, best: bool) -> None:

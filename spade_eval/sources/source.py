@@ -22,8 +22,8 @@ from spade_eval.datasets.image_draws import image_draws
 from spade_eval.datasets.images import ImageFolder
 from spade_eval.errors import UserError
 from spade_eval.models.choices import StyleInput
-from spade_eval.sources.jpeg_photos import jpeg_note
 from spade_eval.records import sha256_of_json
+from spade_eval.sources.jpeg_photos import jpeg_note
 
 STYLE_INPUTS: tuple[StyleInput, ...] = get_args(StyleInput)
 _GREY = 128
