@@ -94,6 +94,7 @@ function choose(side) {
   if (codes[choice] === undefined) return;
   const seconds = (shown.spent + performance.now() - shown.since) / 1000;
   shown.ready = false;
+  document.activeElement?.blur(); // nor must the focus favour a side
   state.answers.push({ question: id, side, code: codes[choice], seconds: Math.round(1000 * seconds) / 1000 });
   changed();
   ask();
@@ -122,6 +123,7 @@ function rest() {
   HERE("rest-text").textContent = done ? ending() :
     `${state.answers.length} of ${sheetOf().length} are answered and kept. You may close this page and come back to it.`;
   HERE("resume").hidden = done;
+  HERE("save").classList.toggle("main-button", done && !study.served);
   HERE("back").hidden = !done;
   HERE("anew").hidden = study.served || !done;
   HERE("rest-title").focus();
