@@ -9,14 +9,13 @@ proportion to the larger one.
 
 import math
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from spade_eval.bench.timing import Row
+from spade_eval.bench.timing import Clock, Row
 from spade_eval.bench.train import time_training
 from spade_eval.config import TrainConfig
 from spade_eval.datasets.base import Dataset
@@ -176,7 +175,8 @@ def segmenter_seconds(
     taken = []
     with tempfile.TemporaryDirectory() as folder:
         for steps in (1, 1 + _STEPS):
-            started = time.perf_counter()
-            train_segmenter(replace(config, steps=steps), splits, Path(folder), device)
-            taken.append(time.perf_counter() - started)
+            clock = Clock(device)
+            with clock():
+                train_segmenter(replace(config, steps=steps), splits, Path(folder), device)
+            taken.append(sum(clock.seconds.values()))
     return max(0.0, taken[1] - taken[0]) / _STEPS
