@@ -6,7 +6,6 @@ TensorFloat-32 off; gradients of the look-up form, and that they are the same bi
 reference's numbers, which are part of a checkout, in a pytest of their own.
 """
 
-import copy
 import os
 import subprocess
 import sys
@@ -20,7 +19,6 @@ from torch import Tensor, nn
 from spade_eval.bench.maps import BenchMaps
 from spade_eval.bench.networks import calibrate, synthesized, twin
 from spade_eval.bench.timing import Row
-from spade_eval.models.fast.accelerate import accelerate
 from spade_eval.models.layers.spade import SPADE
 from spade_eval.models.systems.presets import plain_generator, system_of
 from spade_eval.models.training.precision import tf32
@@ -52,7 +50,7 @@ def check_forms(
         generator.config, _ = system.fewest_passes(generator.config)
         calibrate(generator, semantics)
         forms = [twin(generator, fast=False, dtype=torch.float64), twin(generator, fast=False)]
-        forms.append(accelerate(copy.deepcopy(generator), always=True))
+        forms.append(twin(generator, fast=True, always=True))
         with torch.no_grad(), tf32(False):
             exact, dense, fast = (
                 synthesized(form, semantics.to(dtype=next(form.parameters()).dtype), system)
@@ -71,7 +69,7 @@ def check_gradients(maps: BenchMaps, batch_size: int, device: torch.device) -> I
         torch.manual_seed(0)  # constructors draw from the global state, which is restored
         dense = SPADE(_CHANNELS, maps.layout.num_labels).to(device)
     x = torch.randn(batch_size, _CHANNELS, *semantics.size, generator=generator).to(device)
-    fast = accelerate(copy.deepcopy(dense), always=True)
+    fast = twin(dense, fast=True, always=True)
     with tf32(False):
         expected, once, again = (
             _gradients(layer, x, maps, batch_size) for layer in (dense, fast, fast)

@@ -5,7 +5,6 @@ A rule reads the batch and never a clock (docs/speed.md), so its constants are m
 kind of device and written into the code. Nothing here changes them.
 """
 
-import copy
 import itertools
 import math
 from collections import Counter
@@ -17,10 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from spade_eval.bench.maps import BenchMaps
-from spade_eval.bench.networks import synthesized
+from spade_eval.bench.networks import synthesized, twin
 from spade_eval.bench.timing import Clock, Row, Run, alternating
 from spade_eval.models.fast import semantic_convolution, spade
-from spade_eval.models.fast.accelerate import accelerate
 from spade_eval.models.fast.semantic_convolution import FastSemanticConv2d
 from spade_eval.models.fast.spade import FastSPADE
 from spade_eval.models.labels import Size
@@ -109,7 +107,7 @@ def _time_layer(
     device: torch.device,
     gradient: bool,
 ) -> Row:
-    forms = [copy.deepcopy(item.layer), accelerate(copy.deepcopy(item.layer), always=True)]
+    forms = [twin(item.layer, fast=fast, always=True) for fast in (False, True)]
     for form in forms:
         form.train(gradient)
     fast, x = forms[1], item.x

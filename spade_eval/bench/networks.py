@@ -49,8 +49,9 @@ def twin(
     compiled: bool = False,
     dtype: torch.dtype = torch.float32,
     channels_last: bool = False,
+    always: bool = False,
 ) -> nn.Module:
-    """Copy a generator, plain as it is or with fast forms.
+    """Copy a generator or a layer, plain as it is or with fast forms, `always` where they can be.
 
     In float32 and the usual order in memory they share their weights.
     """
@@ -59,4 +60,4 @@ def twin(
     network = copy.deepcopy(generator, {id(tensor): tensor for tensor in tensors}).to(dtype)
     if channels_last:
         as_channels_last(network)
-    return accelerate(network, compiled=compiled) if fast else network
+    return accelerate(network, always=always, compiled=compiled) if fast else network
