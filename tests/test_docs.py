@@ -65,6 +65,7 @@ def test_every_choice_of_a_protocol_is_printed() -> None:
         "fid_reference": "x", "batch_size": 9, "about": "x", "until": "miou+-1",
         "segmenter_input": protocol_for("imaginaire", "cocostuff").segmenter_input,
         "left_out": (3,), "practice": protocol_for("aldm", "ade20k").practice,
+        "given_maps": "ds",
     }  # fmt: skip
     assert set(other) == {field.name for field in dataclasses.fields(plain)}
     for name, value in other.items():
