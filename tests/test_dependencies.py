@@ -17,7 +17,8 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
-IMPORT_NAMES = {"pillow": "PIL", "mmsegmentation": "mmseg", "mmcv-lite": "mmcv"}
+IMPORT_NAMES = {"pillow": "PIL", "mmsegmentation": "mmseg", "mmcv-lite": "mmcv", "pyyaml": "yaml",
+                "mlflow-skinny": "mlflow"}  # fmt: skip
 # Declared, and imported by another library alone, which does not declare or not require it.
 NEEDED_BY = {
     "ftfy": "mmseg",
@@ -25,7 +26,8 @@ NEEDED_BY = {
     "mmcv-lite": "mmseg",
     "tensorboard": "torch.utils.tensorboard",
 }
-COME_ALONG = {"markupsafe": "jinja2", "cv2": "mmengine", "typing_extensions": "torch"}
+COME_ALONG = {"markupsafe": "jinja2", "cv2": "mmengine", "typing_extensions": "torch",
+              "huggingface_hub": "transformers"}  # fmt: skip
 
 
 def declared() -> dict[str, list[str]]:
