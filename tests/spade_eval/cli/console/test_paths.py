@@ -118,8 +118,8 @@ def test_what_stands_in_the_way_of_a_path_is_one_line(
         folder.mkdir()
         path = _wrong_path(folder, kind)
         before = sorted(os.listdir(folder))
+        needed = [] if name == "out" and command == "bench gpu" else NEEDED.get(command, [])
         with pytest.raises(UserError, match=r"^[^\n]+$"):  # `main` prints it, as tested below
-            needed = [] if name == "out" and command == "bench gpu" else NEEDED.get(command, [])
             COMMANDS.main([*command.split(), *needed, *words, str(path)], standalone_mode=False)
         assert not any(capsys.readouterr()), kind
         assert sorted(os.listdir(folder)) == before, kind
