@@ -46,7 +46,7 @@ def test_every_name_of_the_interface_is_there_and_documented() -> None:
 def test_the_page_is_short_and_runs(
     four_scenes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert len(PAGE.splitlines()) <= 120
+    assert len(PAGE.splitlines()) <= 140
     fake = types.ModuleType("lightning")  # not installed: the page needs its base class alone
     fake.Callback = object  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "lightning", fake)
