@@ -103,7 +103,7 @@ def test_what_takes_long_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     np.testing.assert_array_equal(distance.influence, influence)
     again = StoredDistance("fd_in_domain", 0.0, real, made, distance.kept)
     again.influence, again.left_out  # noqa: B018  (kept anew, after the other's)
-    for slow in ("expand_frechet", "left_out_frechet", "left_out_plainly"):
+    for slow in ("influence_of_maps", "left_out_frechet", "left_out_plainly"):
         monkeypatch.setattr(stored_distances, slow, None)
     np.testing.assert_array_equal(again.influence, influence)
     np.testing.assert_array_equal(again.left_out.without, first.without)
