@@ -174,7 +174,7 @@ function panelOf(model, place) {
   const save = element("button", { type: "button" }, "Save");
   save.setAttribute("aria-label", `Save the image by ${model.title}`);
   const figure = element("figure", { className: "sheet" }, picture,
-    element("figcaption", {}, element("b", {}, model.title), caption, save));
+    element("figcaption", {}, element("b", { title: model.title }, model.title), caption, save));
   const panel = { place, figure, caption, canvas: picture, version: -1, made: null, pixels: null, times: [] };
   save.addEventListener("click", () => saveImage(panel));
   return panel;
