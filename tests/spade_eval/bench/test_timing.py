@@ -61,7 +61,9 @@ def test_only_what_is_inside_of_the_clock_counts(monkeypatch: pytest.MonkeyPatch
     (result,) = alternating([run], repeats=3, warm_up=2)
     assert result.seconds == [11.5, 12.5, 13.5]
     assert dict(result.phases) == {"part": 30}
-    assert result.row == {"repeats": 3, "seconds": 12.5, "fastest": 11.5, "slowest": 13.5}
+    assert result.row == {
+        "repeats": 3, "seconds": 12.5, "fastest": 11.5, "slowest": 13.5, "first": 9.5,
+    }  # fmt: skip
 
 
 def test_a_clock_adds_up_by_name_even_after_an_error() -> None:
