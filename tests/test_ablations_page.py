@@ -20,7 +20,7 @@ COMMANDS = [
 ]
 BLOCKS = (
     "pilots",
-    "miniature",
+    "blocks",
     "perceptual",
     "table3",
     "table4",
