@@ -186,7 +186,9 @@ def _fill_with_scores(run: RunData, page: Path) -> list[Path]:
         )
     (group,) = run.groups
     models = {row.source for row in group.rows if row.is_trained}
-    lines = [*group.notes, *shared_provenance(run.measurements, models)]
+    # Of a run that trained nothing, machine and code are those of all that it measured.
+    measured_on = shared_provenance(run.measurements, models) or machines(run.measurements)
+    lines = [*group.notes, *measured_on]
     csv = run.folder / "tables" / "scores.csv"
     known = uncertainties_of([group], [run.folder])[group.key]
     return fill_with_scores(page, printed_table(group, known), csv, lines)

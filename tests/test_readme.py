@@ -46,6 +46,8 @@ SHORT = {
     "bench train": ["--budget", "smoke", "--steps", "1", "--warm-up", "0"],
     "validate intervals": ["--replications", "4", "--n", "40", "--scenes", "80"],
     "benchmark --table": ["--model", "spade", "--seeds", "1"],
+    "paint": ["--time", "1"],
+    "study make": ["--questions", "2"],
 }
 
 

@@ -33,7 +33,6 @@ def shown(row: dict[str, str]) -> list[str]:
     for name in METRICS:
         factor = 100 if columns()[name].unit == "%" else 1
         numbers.append(_rounded(factor * float(row[name])))
-        numbers += _normalised(row).split() if name == "miou" else []
         numbers += _corrected(row).split() if name == "fd_in_domain" else []
     return numbers
 
@@ -46,15 +45,6 @@ def _corrected(row: dict[str, str]) -> str:
     if remark:
         return f"0 ({remark})"
     return f"{_rounded(float(value))} [{_rounded(float(low))}, {_rounded(float(high))}]"
-
-
-def _normalised(row: dict[str, str]) -> str:
-    """The place between floor and oracle, as the column beside mIoU prints it."""
-    value, low, high = (
-        100 * float(row[f"miou_normalised{part}"]) for part in ("", "_low", "_high")
-    )
-    interval = "" if low == high else f" [{_rounded(low)}, {_rounded(high)}]"
-    return f"{_rounded(value)}{interval}"
 
 
 def _rounded(number: float) -> str:

@@ -140,14 +140,11 @@ def command_to_repeat(config: Mapping[str, Any], item: Measurement | None = None
 
 
 def shared_provenance(measurements: Sequence[Measurement], models: Collection[str]) -> list[str]:
-    """Return the time that these models took, then machine, versions and code, a line each.
-
-    Where none of them was trained, machine and code are those of all that was measured.
-    """
+    """Return the time that these models took, then machine, versions and code, a line each."""
     jobs = {(item.job_sha256, item.started): item for item in measurements}
     generators = [item for item in jobs.values() if item.source_kind == "generator"]
     trained = [item for item in generators if item.source in models]
-    return [*_times(trained), *machines(trained or [*jobs.values()])]
+    return [*_times(trained), *machines(trained)]
 
 
 def _budget_words(budget: Any) -> list[str]:

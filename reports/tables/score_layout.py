@@ -111,9 +111,11 @@ def scores(group: ProtocolGroup, uncertainty: Uncertainty = _UNKNOWN) -> Table:
         values = [row.scores[name].value for row in rows if name in row.scores]
         decimals = decimals_of(values, about["unit"])
         beside = corrected_column(name, about["label"], rows, corrected, decimals)
+        if beside is not None:
+            beside = replace(beside, forms=_forms_of(name))
         if name == METRIC:
             beside = normalised_column(rows, uncertainty.normalised)
-        columns += [column, *([replace(beside, forms=_forms_of(name))] if beside else [])]
+        columns += [column, *([beside] if beside else [])]
         floor += floor_cells(uncertainty.floors.get(name), decimals)[: 2 if beside else 1]
     if uncertainty.floors and "real" in kinds:
         place = kinds.index("real") + 1

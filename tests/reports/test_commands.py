@@ -128,7 +128,7 @@ def test_words_that_belong_to_no_flag_are_refused_before_any_job(
 def test_a_baseline_without_a_row_is_refused_before_anything_is_trained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for baseline in ("sapde", "concat"):  # one that is no model, one that is not asked for
+    for baseline in ("sapde", "clade"):  # one that is no model, one that is not asked for
         code, out, err = called(
             ["benchmark", *TINY, "--model", "spade", "--compare", baseline,
              "--out", str(tmp_path / "run")], capsys,

@@ -158,6 +158,7 @@ WORDS = {
     "oasis",
     "clade",
     "clade_icpe",
+    "sean",
     "unit",
     "sdm",
 }

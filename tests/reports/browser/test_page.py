@@ -288,7 +288,7 @@ def test_hostile_names_are_text(browser: Any, tmp_path: Path) -> None:
     assert set(sources) <= set(column(browser, SCORES, 1))
     assert column(browser, CLASSES, 1) == list(classes)
     assert browser.texts("#scenes h3") == [
-        f"{stem}{apart}"
+        f"{stem}{apart}paint from here"
         for stem, apart in zip(stems, browser.texts("#scenes h3 .quiet"), strict=True)
     ]
     for picture in browser.all("#scenes img"):

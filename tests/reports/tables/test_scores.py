@@ -38,7 +38,7 @@ def test_rows_and_columns_have_a_fixed_order() -> None:
     table = scores_table(group([*unknown, *measurements]))
     assert list(table["source"]) == ["real", "oracle", "spade", "concat", "pix2pixhdpp"]
     facts = [
-        "source", "kind", "style_input", "trained_with_segmenter", "text_input", "num_draws",
+        "source", "kind", "style_input", "trained_with_segmenter", "text_input",
         "sampling_steps", "guidance", "sampler", "condition_palette", "file_format", "parameters",
         "train_steps", "trainings",
         "N", "N_real", "until", "weights", "seconds", "images_per_second",

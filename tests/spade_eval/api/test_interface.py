@@ -54,7 +54,7 @@ def test_the_page_is_short_and_runs(
     names: dict[str, object] = {}
     for block in re.findall(r"```python\n(.*?)```", PAGE, re.S):
         # Four images, not eight: the blocks say what they do and not how long it takes.
-        exec(block.replace("(8, 64", "(4, 64"), names)
+        exec(block.replace("(8, 64", "(4, 64").replace("(8, 2, 64", "(4, 2, 64"), names)
     assert (tmp_path / "page.html").is_file()
     logged: list[object] = []
     module = SimpleNamespace(generator=names["my_generator"])

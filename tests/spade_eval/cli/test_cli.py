@@ -357,6 +357,6 @@ def test_a_run_needs_none_of_the_optional_libraries(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "matplotlib is not installed" in done.stdout
-    assert "TensorBoard is not installed" in done.stderr
+    assert "tracker tensorboard cannot be opened" in done.stderr
     assert (tmp_path / "tables" / "scores.csv").is_file()
     assert not (tmp_path / "plots").exists()

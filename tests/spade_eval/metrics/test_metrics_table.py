@@ -18,6 +18,7 @@ def test_only_distances_likeness_and_copies_are_better_smaller() -> None:
         "fd_in_domain",
         "fd_lite0",
         "fd_lite0_64",
+        *("fd_dinov2", "fd_clip", "fd_hf", "mmd_dinov2", "mmd_clip", "mmd_hf"),
         "kid",
         "memorised",
         "leaked",

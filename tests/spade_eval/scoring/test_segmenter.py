@@ -99,7 +99,7 @@ def own_root(dataset: str, folder: Path) -> tuple[str, ...]:
 def test_a_model_of_hugging_face_scores_what_no_paper_does(
     dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hugging_face, "_library", lambda _: (None, []))
+    monkeypatch.setattr(hugging_face, "library", lambda *_: (None, []))
     monkeypatch.setattr(hugging_face, "_network", lambda *_: ByColour())
     monkeypatch.setattr(hugging_face, "_statistics", lambda *_: ((0.0,) * 3, (1.0,) * 3))
     export([Scenes("val", (64, 64), length=4)], tmp_path / "own")
