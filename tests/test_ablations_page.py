@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """docs/ablations.md: its commands run, its blocks can be filled, its files are there."""
 
+import csv
 import re
 import shlex
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,7 @@ BLOCKS = (
     "multimodal",
     "style",
 )
+RECORDED = ("3", "systems", "norms")  # tables whose records are kept beside the page
 TINY = ["--budget", "smoke", "--steps", "1", "--batch-size", "2", "--width", "0.0625"]
 
 
@@ -87,3 +90,37 @@ def test_the_commands_run_and_fill_the_page(
     assert filled.count("trainings of 1 steps") == 5
     for name in ("table3.png", "table4.csv", "multimodal.png", "style.png"):
         assert (page.parent / f"ablations-{name}").is_file()
+
+
+def numbers(table: Path) -> dict[tuple[str, str], float]:
+    """Every number of a CSV file by row and column."""
+    with table.open(newline="", encoding="utf-8") as file:
+        cells = {
+            (row["row"], column): value
+            for row in csv.DictReader(file)
+            for column, value in row.items()
+        }
+    return {at: float(value) for at, value in cells.items() if re.fullmatch(r"-?\d[\d.e-]*", value)}
+
+
+@pytest.mark.parametrize("number", RECORDED)
+def test_the_records_beside_the_page_hold_its_numbers(
+    number: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Intervals over images apart: they need the counts of every image, which are larger."""
+    monkeypatch.chdir(tmp_path)
+    with tarfile.open(PAGE.with_name("ablations-records.tar.xz")) as archive:
+        archive.extractall(filter="data")
+    (line,) = (line for line in COMMANDS if "report" in line and f"--table {number} " in line)
+    arguments = words(line)
+    with pytest.raises(SystemExit) as ended:
+        main(arguments[: arguments.index("--into")])
+    assert not ended.value.code
+    found = numbers(Path(arguments[arguments.index("--out") + 1]) / f"table{number}.csv")
+    printed = {
+        at: value
+        for at, value in numbers(PAGE.with_name(f"ablations-table{number}.csv")).items()
+        if "_images_" not in at[1]
+    }
+    assert len(printed) > 100
+    assert {at: found.get(at) for at in printed} == pytest.approx(printed, rel=1e-12)
