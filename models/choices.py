@@ -27,6 +27,9 @@ so that what comes out is a reconstruction. Of folders this was first called "re
 LabelInput = Literal["one-hot", "colours"]
 """How a generator that translates images reads a label map: one channel a label, or a picture."""
 
+RateDecay = Literal["linear", "cosine"]
+"""How rates fall that a method lets fall linearly: in the second half, or along half a wave."""
+
 TestMode = Literal["train", "eval"]
 """How pix2pix synthesizes: as it was trained (batch statistics, dropout), or in evaluation mode."""
 

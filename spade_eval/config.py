@@ -16,6 +16,7 @@ from spade_eval.models.choices import (
     LabelInput,
     PerceptualNetwork,
     Precision,
+    RateDecay,
     SettingSet,
 )
 from spade_eval.models.labels import Size
@@ -39,6 +40,7 @@ class Budget:
     # Times the paper's learning rates (1e-4 for G, 4e-4 for D), the same for every model. Short
     # budgets need more than 1: from the method's small initialisation, steps decide.
     rate_scale: float = 1.0
+    rate_decay: RateDecay | None = None  # None: as the settings say
     ema_decay: float | None = None  # None, as in the paper, scores the plain weights
     accumulate: int = 1  # micro batches that one update goes through, one after the other
     precision: Precision = "float32"
@@ -166,7 +168,7 @@ class RunConfig:
     def _plain(self) -> dict[str, Any]:
         """Return all fields; what a later version added is left out where it changes nothing."""
         fields = dataclasses.asdict(self)
-        for later in ("perceptual", "label_input", "one_synthesis"):
+        for later in ("perceptual", "label_input", "one_synthesis", "rate_decay"):
             if not fields["budget"][later]:
                 del fields["budget"][later]
         for later in ("until", "further_segmenters", "features", "best_draw"):

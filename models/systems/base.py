@@ -31,7 +31,8 @@ class Optimizer:
     # Constant and then linear to zero as the run's schedule says, halved every so many steps, or
     # constant to the end.
     # "fine-tuning": constant, and a fifth of it in the schedule's second part.
-    decay: Literal["linear", "halving", "constant", "fine-tuning"] = "linear"
+    # "cosine": to zero along half a wave; no method's own, see `RateDecay`.
+    decay: Literal["linear", "halving", "constant", "fine-tuning", "cosine"] = "linear"
     halve_every: int | None = None
 
 

@@ -67,6 +67,7 @@ _BUDGET_FLAGS = {
     "width": "--width",
     "settings": "--settings",
     "rate_scale": "--rate-scale",
+    "rate_decay": "--rate-decay",
     "ema_decay": "--ema",
     "perceptual": "--perceptual",
     "label_input": "--label-input",

@@ -151,6 +151,13 @@ class RunFlags:
     seed: options.Seed = 0
 
 
+class RateDecays(str, Enum):
+    """How rates fall that a method lets fall linearly."""
+
+    linear = "linear"
+    cosine = "cosine"
+
+
 class LabelInputs(str, Enum):
     """How a generator reads a label map: one channel a label, or a picture."""
 
@@ -179,6 +186,15 @@ class BudgetFlags:
             min=0.001,
             max=1000,
             help="Times the method's learning rates, instead of the budget's factor.",
+            rich_help_panel=TRAINING,
+        ),
+        ON_GENERATORS,
+    ] = None
+    rate_decay: Annotated[
+        RateDecays | None,
+        typer.Option(
+            help="How learning rates fall that a method lets fall linearly: in the second half of "
+            "the steps, or from the first on along half a cosine wave [default: linear].",
             rich_help_panel=TRAINING,
         ),
         ON_GENERATORS,

@@ -12,7 +12,7 @@ from spade_eval.batches import layout_for
 from spade_eval.config import Budget, RunConfig, TrainConfig
 from spade_eval.datasets.base import Dataset
 from spade_eval.errors import UserError, lookup
-from spade_eval.models.choices import LabelInput, PerceptualNetwork
+from spade_eval.models.choices import LabelInput, PerceptualNetwork, RateDecay
 from spade_eval.models.fast.accelerate import accelerate, accelerate_frozen
 from spade_eval.models.labels import Size
 from spade_eval.models.systems.base import Data, Settings, System
@@ -115,7 +115,11 @@ def method_of(model: str, dataset: str, budget: Budget, batch_size: int) -> Any:
     """Resolve the settings of a model's method, with what the budget changes of them."""
     settings = resolved(lookup(GENERATORS, model, "generator"), budget.settings, dataset)
     optimizers = {
-        name: dataclasses.replace(optimizer, rate=optimizer.rate * budget.rate_scale)
+        name: dataclasses.replace(
+            optimizer,
+            rate=optimizer.rate * budget.rate_scale,
+            decay=_rate_decay(model, optimizer.decay, budget.rate_decay),
+        )
         for name, optimizer in settings.optimizers.items()
     }
     ema_decay = budget.ema_decay
@@ -125,6 +129,18 @@ def method_of(model: str, dataset: str, budget: Budget, batch_size: int) -> Any:
         settings, optimizers=optimizers, batch_size=batch_size, ema_decay=ema_decay
     )
     return settings if budget.label_input is None else _reading(model, settings, budget.label_input)
+
+
+def _rate_decay(model: str, own: str, wanted: RateDecay | None) -> str:
+    """Return how a rate falls; `UserError` for a method whose rates do not fall linearly."""
+    if wanted is None or own == wanted:
+        return own
+    if own != "linear":
+        raise UserError(
+            f"--rate-decay {wanted}: the rates of {model} are {own} in its own training; expected "
+            "a model whose rates fall linearly (spade): leave the flag out"
+        )
+    return wanted
 
 
 def _reading(model: str, settings: Any, label_input: LabelInput) -> Any:

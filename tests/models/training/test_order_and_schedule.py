@@ -51,6 +51,8 @@ def test_other_ways_for_a_rate_to_fall() -> None:
     assert halved == [1, 1, 0.5, 0.5, 0.25, 0.125]
     with pytest.raises(ValueError, match="expected a number of steps"):
         schedule.factor(0, "halving")
+    fallen = [schedule.factor(step, "cosine") for step in (0, 1, 2, 3, 4, 100)]
+    assert fallen == pytest.approx([1, (2 + 2**0.5) / 4, 0.5, (2 - 2**0.5) / 4, 0, 0], abs=1e-15)
 
 
 def test_orders_of_one_seed_are_told_apart_by_name() -> None:

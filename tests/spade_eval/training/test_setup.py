@@ -257,3 +257,17 @@ def test_how_label_maps_are_read_is_chosen_where_there_is_a_choice(tmp_path: Pat
     run = dataclasses.replace(TINY, budget=dataclasses.replace(TINY.budget, label_input="colours"))
     assert "label_input" not in TINY.as_json()["budget"], "runs of before keep their folders"
     assert run.as_json()["budget"]["label_input"] == "colours"
+
+
+def test_rates_fall_as_asked_where_they_fall_linearly(tmp_path: Path) -> None:
+    def config(model: str, rate_decay: Any) -> TrainConfig:
+        budget = dataclasses.replace(TINY.budget, size=(64, 64), rate_decay=rate_decay)
+        run = dataclasses.replace(TINY, budget=budget)
+        return train_config(model, run, Scenes("train", (64, 64), length=4), tmp_path)
+
+    usual, cosine = config("spade", None), config("spade", "cosine")
+    assert {optimizer.decay for optimizer in usual.method.optimizers.values()} == {"linear"}
+    assert {optimizer.decay for optimizer in cosine.method.optimizers.values()} == {"cosine"}
+    assert usual.sha256 == config("spade", "linear").sha256 != cosine.sha256
+    with pytest.raises(UserError, match=r"--rate-decay cosine: the rates of oasis are constant"):
+        config("oasis", "cosine")

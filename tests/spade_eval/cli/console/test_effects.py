@@ -70,7 +70,7 @@ ARGUMENTS = {
 VALUES = {"--table": "3", "--style-input": "mine=none", "--precision": "bf16", "--split": "val",
           "--settings": "paper", "--ema": "0.5", "--launcher": "local",
           "--noise-per": "class", "--test-mode": "eval", "--label-input": "colours",
-          "--perceptual": "lite0", "--score-by": "fid"}  # fmt: skip
+          "--rate-decay": "cosine", "--perceptual": "lite0", "--score-by": "fid"}  # fmt: skip
 SWITCHES = {
     "--unverified",
     "--thorough",
