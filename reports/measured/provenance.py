@@ -188,12 +188,17 @@ def _times(trained: Sequence[Measurement]) -> list[str]:
         return []
     minutes = [item.seconds / 60 for item in trained]
     steps = sorted({item.train_steps for item in trained if item.train_steps is not None})
+    of_steps = f"of {', '.join(map(str, steps))} steps with"
+    resumed = "A training that was stopped and continued counts from its last start."
+    if len(trained) == 1:
+        (one,) = trained
+        return [f"1 training {of_steps} its scoring: {minutes[0]:.1f} minutes, started "
+                f"{one.started}. {resumed}"]  # fmt: skip
     return [
-        f"{len(trained)} trainings of {', '.join(map(str, steps))} steps with their scoring: "
-        f"{min(minutes):.1f} to {max(minutes):.1f} minutes each (median "
-        f"{statistics.median(minutes):.1f}), {sum(minutes) / 60:.1f} hours in all, started "
-        f"{min(item.started for item in trained)} to {max(item.started for item in trained)}. A "
-        "training that was stopped and continued counts from its last start."
+        f"{len(trained)} trainings {of_steps} their scoring: {min(minutes):.1f} to "
+        f"{max(minutes):.1f} minutes each (median {statistics.median(minutes):.1f}), "
+        f"{sum(minutes) / 60:.1f} hours in all, started {min(item.started for item in trained)} to "
+        f"{max(item.started for item in trained)}. {resumed}"
     ]
 
 

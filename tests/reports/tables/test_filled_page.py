@@ -126,4 +126,6 @@ def test_times_and_machines_are_those_of_the_models() -> None:
     assert times.startswith("2 trainings of 400 steps")
     assert "1.0 to 3.0 minutes each (median 2.0), 0.1 hours in all" in times
     assert machine == "measured on cpu, Linux, torch 2.4.0, code outside of a repository."
+    one, _ = shared_provenance(items[2:], ["concat"])
+    assert one.startswith("1 training of 400 steps with its scoring: 16666.7 minutes, started ")
     assert shared_provenance(items, []) == []
