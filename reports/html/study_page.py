@@ -3,18 +3,29 @@
 
 from typing import Any
 
-from spade_eval.reports.html.rendering import rendered_page
+from spade_eval.reports.html.rendering import policy_of, rendered_page
 
 MARK = '<meta name="generator" content="spade-eval study">'
 TITLE = "Which image fits the map better?"
+_STYLES = ("page.css", "study.css")
+_SCRIPTS = ("theme.js", "legend.js", "study.js")
 
 
-def study_page(data: dict[str, Any], *, served: bool = False) -> str:
-    """Write the page; `data` is what its script reads (`pages/study/key.py`)."""
+def study_page(data: dict[str, Any]) -> str:
+    """Write the page that works from disk; `data` is what its script reads (`key.py`)."""
+    return _page(data, served=False)
+
+
+def served_study_page(data: dict[str, Any]) -> tuple[str, str]:
+    """Write the page that sends its answers to its server, and its Content-Security-Policy."""
+    return _page(data, served=True), policy_of(_STYLES, _SCRIPTS, connects=True)
+
+
+def _page(data: dict[str, Any], *, served: bool) -> str:
     return rendered_page(
         "study.html.j2",
-        styles=("page.css", "study.css"),
-        scripts=("theme.js", "legend.js", "study.js"),
+        styles=_STYLES,
+        scripts=_SCRIPTS,
         title=TITLE,
         mark=MARK,
         data=lambda: {**data, "served": served},

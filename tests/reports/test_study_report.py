@@ -204,6 +204,18 @@ def test_commands_make_collect_and_report(
     assert "--out study: holds an earlier study" in str(refused["error"])
     refused = told("study", "make", "--rows", "spade,crn", "--out", "other")
     assert "no run folder in runs/ has images of all" in str(refused["error"])
+    # Rows may be words of their own, up to the next flag, and RUN may stand behind a whole list.
+    few = ("--questions", "4", "--each", "2")
+    for words in (
+        ("--rows", "spade", "concat", *few, "--out", "words"),
+        ("runs/one", "--rows", "spade", "concat", "--out", "last", *few),
+        (*few, "--out", "before", "runs/one", "--rows", "spade", "concat"),
+        (*few, "--out", "list", "--rows", "spade,concat", "runs/one"),
+    ):
+        assert told("study", "make", *words)["sheets"] == 2, words
+    refused = told("study", "make", "--rows", "spade", "--out", "other")
+    assert "error" in refused
+    assert told("study", "make", "--out", "other", "--rows")["exit_code"] == 2
     refused = told("study", "report", "study")
     assert "no answers were collected yet" in str(refused["error"])
 

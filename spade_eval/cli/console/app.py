@@ -5,7 +5,7 @@ import copy
 import functools
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -20,6 +20,8 @@ from spade_eval.errors import installed_version
 
 _METAVARS = {int: "N", float: "X", Path: "PATH"}
 _WIDEST_NAMES = 34  # columns, of flags in help
+SEVERAL_ROWS = "ROW ROW..."
+"""Stands for the value of an option that takes all words up to the next flag, or ROW,ROW."""
 
 
 def show_version(asked: bool) -> None:
@@ -83,7 +85,17 @@ class App(typer.Typer):
 
 
 class Command(typer.core.TyperCommand):
-    """A command whose help shows flags by topic, and choices by name."""
+    """A command whose help shows flags by topic, and whose options may take several words."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line, words of `SEVERAL_ROWS` joined by commas."""
+        flags = {
+            flag
+            for parameter in self.get_params(ctx)
+            if parameter.metavar == SEVERAL_ROWS
+            for flag in parameter.opts
+        }
+        return super().parse_args(ctx, _joined(args, flags) if flags else args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write a section for each topic that the command has."""
@@ -96,6 +108,21 @@ class Command(typer.core.TyperCommand):
             if rows:
                 with formatter.section(topic):
                     formatter.write_dl(rows, col_max=_WIDEST_NAMES)
+
+
+def _joined(words: Sequence[str], flags: set[str]) -> list[str]:
+    """Join the words behind each of these flags by commas; one with a comma is a whole list."""
+    rest, joined = list(words), []
+    while rest:
+        joined.append(rest.pop(0))
+        if joined[-1] not in flags:
+            continue
+        names = rest[:1]
+        del rest[:1]
+        while names and rest and "," not in names[0] and not rest[0].startswith("-"):
+            names.append(rest.pop(0))
+        joined += [",".join(names)] if names else []
+    return joined
 
 
 def _topic(parameter: Any) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spade_eval.cli import options
-from spade_eval.cli.console.app import App
+from spade_eval.cli.console.app import SEVERAL_ROWS, App
 from spade_eval.cli.console.output import say, show, wrote
 from spade_eval.cli.console.paths import checked
 from spade_eval.cli.report import show_written
@@ -38,7 +38,8 @@ def make(
     rows: Annotated[
         str,
         typer.Option(
-            metavar="ROW,ROW[,ROW]", help="Two rows or more, as spade,concat; all pairs are asked."
+            metavar=SEVERAL_ROWS,
+            help="Two rows or more, as spade concat, or spade,concat; all pairs are asked.",
         ),
     ],
     run: Annotated[
@@ -130,13 +131,13 @@ def serve(
     from spade_eval.pages.study.key import open_key
     from spade_eval.pages.study.making import page_data
     from spade_eval.pages.study.server import StudyServer
-    from spade_eval.reports.html.study_page import study_page
+    from spade_eval.reports.html.study_page import served_study_page
 
     key = open_key(study)
-    page = study_page(page_data(study), served=True)
+    page, policy = served_study_page(page_data(study))
     with Database.opened(study / FILE) as database:
         served = StudyServer(study, key, database, people or len(key.drawn.sheets))
-        server = LocalServer(served.routes(page), host, port)
+        server = LocalServer(served.routes(page, policy), host, port)
         links = served.links(server.address)
         show("\n".join(links), links=links, address=server.address)
         say(f"one link a person; answers go into {study / FILE}; Ctrl-C ends it")
@@ -199,7 +200,7 @@ def _newest_run(rows: tuple[str, ...]) -> Path:
     ]
     if not found:
         raise UserError(
-            f"--rows {','.join(rows)}: no run folder in {_RUNS}/ has images of all; give RUN, or "
+            f"--rows {' '.join(rows)}: no run folder in {_RUNS}/ has images of all; give RUN, or "
             "score the rows first with --save-images all"
         )
     return max(found, key=lambda folder: (folder / "records.jsonl").stat().st_mtime)

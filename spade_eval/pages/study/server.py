@@ -34,9 +34,9 @@ class StudyServer:
             key.token(person): person % len(key.drawn.sheets) for person in range(people)
         }
 
-    def routes(self, page: str) -> Routes:
-        """Return all that can be asked; `page` is the text of the page."""
-        content = page.encode()
+    def routes(self, page: str, policy: str) -> Routes:
+        """Return all that can be asked; `page` is served as it is, under its own policy."""
+        served = Answer(content=page.encode(), policy=policy)
         images = {
             f"/{IMAGES}/{path.name}": _file(path)
             for path in sorted((self._folder / IMAGES).glob("*.png"))
@@ -46,7 +46,7 @@ class StudyServer:
                 f"{self._folder / IMAGES}: no images are here; restore the folder, or make the "
                 "study anew"
             )
-        shown: Route = lambda request: Answer(content=content)  # noqa: E731
+        shown: Route = lambda request: served  # noqa: E731
         return Routes(
             get={"/": shown, f"/{PAGE}": shown, **images},
             post={

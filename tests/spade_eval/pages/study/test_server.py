@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The study's server: several people, their tokens, and no answer lost, also by a kill."""
 
+import html
 import http.client
 import json
 import threading
@@ -21,8 +22,9 @@ from spade_eval.pages.local_server import JSON, LocalServer, serving
 from spade_eval.pages.study.answers import Answers
 from spade_eval.pages.study.collecting import collect
 from spade_eval.pages.study.database import FILE, Database, StaleError
-from spade_eval.pages.study.making import Made
+from spade_eval.pages.study.making import Made, page_data
 from spade_eval.pages.study.server import StudyServer
+from spade_eval.reports.html.study_page import served_study_page
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def served(made: Made, people: int = 3) -> Iterator[LocalServer]:
     with ExitStack() as stack:
         database = stack.enter_context(Database.opened(made.folder / FILE))
         study = StudyServer(made.folder, made.key, database, people)
-        server = LocalServer(study.routes("<p>page</p>"))
+        server = LocalServer(study.routes(*served_study_page(page_data(made.folder))))
         stack.enter_context(serving(server))
         yield server
 
@@ -133,6 +135,22 @@ def test_the_page_and_its_images_are_there_and_nothing_else(made: Made) -> None:
         assert status_of("/") == status_of(f"/images/{image.name}") == 200
         for path in ("/key.json", "/../key.json", "/answers.sqlite", "/images/", "/join"):
             assert status_of(path) == 404
+
+
+def test_the_policy_of_the_page_is_sent_as_a_header_too(made: Made) -> None:
+    """The browser then holds to it before it reads a byte, and no page can frame this one."""
+    with served(made) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+        for path in ("/", "/index.html"):
+            connection.request("GET", path)
+            response = connection.getresponse()
+            text = html.unescape(response.read().decode())
+            policy, separator, framed = response.headers["Content-Security-Policy"].partition(
+                "; frame-ancestors "
+            )
+            assert (separator, framed) == ("; frame-ancestors ", "'none'")
+            assert policy.startswith("default-src 'none'; script-src 'sha256-")
+            assert f'http-equiv="Content-Security-Policy" content="{policy}"' in text
 
 
 def test_many_people_at_once(made: Made) -> None:
@@ -238,4 +256,4 @@ def test_a_study_without_images_is_not_served(made: Made) -> None:
         Database.opened(made.folder / FILE) as database,
         pytest.raises(UserError, match="no images are here"),
     ):
-        StudyServer(made.folder, made.key, database, 1).routes("")
+        StudyServer(made.folder, made.key, database, 1).routes("", "")
