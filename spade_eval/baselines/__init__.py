@@ -15,11 +15,11 @@ from spade_eval.errors import UserError
 from spade_eval.json_fields import parsed_json, require_types
 from spade_eval.models.labels import Size
 from spade_eval.records import sha256_of_file
-from spade_eval.sources.checkpoints import Checkpoint, open_generator
+from spade_eval.sources.checkpoints import Checkpoint, encoder_name, open_generator
 
 FOLDER = Path(__file__).parent
 LIST = "baselines.json"
-MOST_BYTES = 12_000_000
+MOST_BYTES = 12 << 20
 """Of all files together: what a clone and a wheel may carry for them."""
 SHIPPED = "shipped"
 """The kind of their rows."""
@@ -32,6 +32,7 @@ class Baseline:
     name: str  # the model's
     file: str  # in the folder of the list
     sha256: str
+    encoder_sha256: str | None = None  # of `encoder`, where styles may be taken from photos
     # How it was made.
     command: str
     train: Mapping[str, Any]  # the `TrainConfig`
@@ -49,6 +50,17 @@ class Baseline:
     half: Mapping[str, float]  # levels of 255 on average and at most; of each metric the difference
 
     @property
+    def encoder(self) -> str:
+        """Name of the file of the image encoder that was trained with it; not all have one."""
+        return encoder_name(self.file)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """SHA-256 of every file, by name."""
+        encoder = {} if self.encoder_sha256 is None else {self.encoder: self.encoder_sha256}
+        return {self.file: self.sha256, **encoder}
+
+    @property
     def row(self) -> str:
         """Name of its row, which no row of a user can have."""
         return f"{self.name} ({SHIPPED})"
@@ -64,15 +76,16 @@ class Baseline:
         return (self.train["dataset"], self.size) == (dataset, size)
 
     def path(self) -> Path:
-        """Return its file, whose bytes are those that the list states; `UserError` for others."""
-        path = FOLDER / self.file
-        if not path.is_file() or sha256_of_file(path) != self.sha256:
-            state = "has another SHA-256 than" if path.is_file() else "is absent beside"
-            raise UserError(
-                f"{path} {state} {LIST}, expected {self.sha256[:16]}...: install the suite "
-                f"again, or score without it: --model {self.name} trains one"
-            )
-        return path
+        """Return its file, once all its files are those that the list states; else `UserError`."""
+        for name, sha256 in self.files.items():
+            path = FOLDER / name
+            if not path.is_file() or sha256_of_file(path) != sha256:
+                state = "has another SHA-256 than" if path.is_file() else "is absent beside"
+                raise UserError(
+                    f"{path} {state} {LIST}, expected {sha256[:16]}...: install the suite "
+                    f"again, or score without it: --model {self.name} trains one"
+                )
+        return FOLDER / self.file
 
 
 def shipped() -> dict[str, Baseline]:

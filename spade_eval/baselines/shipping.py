@@ -25,7 +25,7 @@ from spade_eval.files import replaced
 from spade_eval.json_fields import parsed_json
 from spade_eval.models.checkpoints.files import load_description, load_weights, save_network
 from spade_eval.records import Measurement, RecordStore, sha256_of_file
-from spade_eval.sources.checkpoints import open_checkpoint
+from spade_eval.sources.checkpoints import encoder_beside, encoder_name, open_checkpoint
 from spade_eval.workplace import Workplace
 
 CHOSEN_BY = "miou"
@@ -125,18 +125,44 @@ class Halved:
     trained: Trained
     seeds: dict[str, float]
     file: Path
+    encoder: Path | None  # the image encoder's, where one was trained with it
+
+    @property
+    def files(self) -> list[Path]:
+        """All files that ship."""
+        return [self.file, *([] if self.encoder is None else [self.encoder])]
 
 
 def halved(name: str, rows: Sequence[Trained], folder: Path) -> Halved:
     """Choose the best seed and write its weights in half precision into a folder."""
     best = max(rows, key=lambda item: item.score)
-    with as_user_error(f"checkpoint {best.file}"):
-        weights = half_weights(best.file)
-    description = {**best.description, "notes": [*best.description["notes"], _note(best, rows)]}
-    file = folder / f"{name}.safetensors"
-    save_network(file, weights, description)
+    note = _note(best, rows)
+    file = _write_halved(best.file, folder / f"{name}.safetensors", note)
+    trained_with = encoder_beside(best.file)
+    encoder = None
+    if trained_with is not None:
+        _require_one_training(best, trained_with)
+        encoder = _write_halved(trained_with, folder / encoder_name(file.name), note)
     seeds = {str(item.record.seed): item.score for item in rows}
-    return Halved(name, best, seeds, file)
+    return Halved(name, best, seeds, file, encoder)
+
+
+def _write_halved(source: Path, target: Path, note: str) -> Path:
+    with as_user_error(f"checkpoint {source}"):
+        weights, description = half_weights(source), load_description(source)
+    save_network(target, weights, {**description, "notes": [*description["notes"], note]})
+    return target
+
+
+def _require_one_training(best: Trained, encoder: Path) -> None:
+    with as_user_error(f"checkpoint {encoder}"):
+        description = load_description(encoder)
+    for name in ("train", "weights", "checkpoint_rule"):
+        if description.get(name) != best.description[name]:
+            raise UserError(
+                f"{encoder} and {best.file} differ in their {name}, expected networks of one "
+                "training; keep the run folder whole"
+            )
 
 
 def half_weights(file: Path) -> dict[str, Tensor]:
@@ -171,13 +197,13 @@ def _note(best: Trained, rows: Sequence[Trained]) -> str:
 def require_room(files: Sequence[Halved]) -> None:
     """Refuse what would make the files of all baselines larger than a clone should carry."""
     known = {path.stem: path.stat().st_size for path in baselines.FOLDER.glob("*.safetensors")}
-    sizes = known | {item.name: item.file.stat().st_size for item in files}
+    sizes = known | {path.stem: path.stat().st_size for item in files for path in item.files}
     total = sum(sizes.values()) + _ROW_BYTES * len(sizes)
     if total > MOST_BYTES:
         each = ", ".join(f"{name} {size / 1e6:.2f}" for name, size in sizes.items())
         raise UserError(
             f"the baselines would take {total / 1e6:.2f} MB ({each}), expected at most "
-            f"{MOST_BYTES / 1e6:g}; ship fewer rows, or narrower ones"
+            f"{round(MOST_BYTES / 1e6, 2):g}; ship fewer rows, or narrower ones"
         )
 
 
@@ -188,6 +214,7 @@ def listed(item: Halved, found: Measured, command: str) -> Baseline:
         name=item.name,
         file=item.file.name,
         sha256=sha256_of_file(item.file),
+        encoder_sha256=None if item.encoder is None else sha256_of_file(item.encoder),
         command=command,
         train=known["train"],
         train_config_sha256=known["train_config_sha256"],
@@ -204,17 +231,19 @@ def listed(item: Halved, found: Measured, command: str) -> Baseline:
 
 
 def write(item: Halved, row: Baseline) -> Path:
-    """Put file and row into the folder of the baselines, in the place of those of the same name."""
-    target = baselines.FOLDER / row.file
-    with replaced(target) as temporary:
-        shutil.copyfile(item.file, temporary)
+    """Put files and row into the folder of the baselines, in the place of those of its name."""
+    if item.encoder is None:
+        (baselines.FOLDER / row.encoder).unlink(missing_ok=True)
+    for path in item.files:
+        with replaced(baselines.FOLDER / path.name) as temporary:
+            shutil.copyfile(path, temporary)
     rows = {**shipped(), row.name: row}
     text = json.dumps(
         {"baselines": [dataclasses.asdict(row) for row in rows.values()]}, indent=1, allow_nan=False
     )
     with replaced(baselines.FOLDER / LIST) as temporary:
         temporary.write_text(f"{text}\n", encoding="utf-8")
-    return target
+    return baselines.FOLDER / row.file
 
 
 def ship(

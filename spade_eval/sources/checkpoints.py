@@ -201,6 +201,25 @@ def open_generator(
     return checkpoint
 
 
+def encoder_beside(file: Path) -> Path | None:
+    """Return the image encoder that was trained with a generator, where it lies beside it.
+
+    As a training writes it (encoder.safetensors), as SPADE's releases name it (*_net_E.pth), or
+    `NAME-encoder` beside NAME.
+    """
+    names = [encoder_name(file.name)]
+    if file.name == "generator.safetensors":
+        names.append("encoder.safetensors")
+    if "_net_G" in file.name:
+        names.append(file.name.replace("_net_G", "_net_E"))
+    return next((path for path in map(file.with_name, names) if path.is_file()), None)
+
+
+def encoder_name(file: str) -> str:
+    """Return NAME-encoder of the file NAME, with its suffix."""
+    return f"{Path(file).stem}-encoder{Path(file).suffix}"
+
+
 def _open_own(file: Path) -> Checkpoint:
     with as_user_error(f"checkpoint {file}"):
         described = load_description(file)

@@ -72,7 +72,7 @@ def ship(
             device=resolve_device(device),
         )
         for path, item in shipping(runs, list(dict.fromkeys(row)), place, _command):
-            wrote([path])
+            wrote([path.with_name(name) for name in item.files])
             rows.append(_row(item))
             show("\n".join(_lines(item)), rows=rows)
 
@@ -91,9 +91,12 @@ def _lines(item: "Baseline") -> list[str]:
     train, scored = item.train, item.scored
     height, width = item.size
     seeds = ", ".join(f"{seed}: {100 * score:.2f}%" for seed, score in item.seeds.items())
+    encoder = {"encoder": f"{item.encoder}, SHA-256 {item.encoder_sha256}"}
+    encoder = encoder if item.encoder_sha256 else {}
     scores = ", ".join(f"{name} {value:.4f}" for name, value in item.scores.items())
     facts = {
         "file": f"{item.file}, {item.path().stat().st_size:,} bytes, SHA-256 {item.sha256}",
+        **encoder,
         "trained": f"{train['steps']} steps, {train['dataset']} at {height}x{width}, weights "
         f"{item.weights}, checkpoint {item.checkpoint_rule}",
         "made by": item.command,

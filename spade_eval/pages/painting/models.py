@@ -21,7 +21,12 @@ from spade_eval.models.systems.base import System
 from spade_eval.models.systems.presets import system_of
 from spade_eval.pages.painting.styles import AskedStyle, TurnedNoise
 from spade_eval.protocol import PROFILES
-from spade_eval.sources.checkpoints import Checkpoint, open_checkpoint, open_generator
+from spade_eval.sources.checkpoints import (
+    Checkpoint,
+    encoder_beside,
+    open_checkpoint,
+    open_generator,
+)
 
 Photos = Literal["none", "any", "of the dataset"]
 """Which photos a style may be taken from; codes of regions need the photo's own label map."""
@@ -120,20 +125,6 @@ def titles_of(files: Sequence[Path]) -> dict[str, Path]:
             return dict(zip(names, files, strict=True))
     twice = next(file for file in files if list(files).count(file) > 1)
     raise UserError(f"--model {twice} is given twice; expected different files, leave one out")
-
-
-def encoder_beside(file: Path) -> Path | None:
-    """Return the image encoder that was trained with a generator, where it lies beside it.
-
-    As a training writes it (encoder.safetensors), as SPADE's releases name it (*_net_E.pth), or
-    `NAME-encoder` beside NAME.
-    """
-    names = [f"{file.stem}-encoder{file.suffix}"]
-    if file.name == "generator.safetensors":
-        names.append("encoder.safetensors")
-    if "_net_G" in file.name:
-        names.append(file.name.replace("_net_G", "_net_E"))
-    return next((path for path in map(file.with_name, names) if path.is_file()), None)
 
 
 def trained_size(file: Path) -> Size | None:

@@ -12,6 +12,7 @@ from spade_eval.baselines import FOLDER, LIST, MOST_BYTES, fitting, open_baselin
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.errors import UserError
 from spade_eval.models.checkpoints.files import load_description
+from spade_eval.records import sha256_of_file
 
 ROW: dict[str, Any] = {
     "name": "spade", "file": "spade.safetensors", "sha256": "0" * 64, "command": "python",
@@ -28,7 +29,8 @@ def write(folder: Path, *rows: dict[str, Any]) -> None:
 def test_what_ships_is_as_listed_and_small() -> None:
     files = [path for path in FOLDER.iterdir() if path.suffix in (".safetensors", ".json")]
     assert sum(path.stat().st_size for path in files) <= MOST_BYTES
-    assert {path.name for path in files} == {LIST, *(item.file for item in shipped().values())}
+    listed = {name for item in shipped().values() for name in item.files}
+    assert {path.name for path in files} == {LIST, *listed}
 
 
 def test_what_ships_was_trained_on_this_version_of_the_data() -> None:
@@ -58,6 +60,10 @@ def test_a_file_that_is_absent_or_changed_is_refused(own_folder: Path) -> None:
     (own_folder / "spade.safetensors").write_bytes(b"changed")
     with pytest.raises(UserError, match="has another SHA-256 than"):
         open_baseline("spade", Scenes("val", (64, 64)))
+    sound = sha256_of_file(own_folder / "spade.safetensors")
+    write(own_folder, {**ROW, "sha256": sound, "encoder_sha256": "0" * 64})
+    with pytest.raises(UserError, match=r"spade-encoder\.safetensors is absent beside"):
+        shipped()["spade"].path()
 
 
 @pytest.mark.parametrize(

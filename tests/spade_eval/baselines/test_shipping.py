@@ -10,15 +10,18 @@ from pathlib import Path
 import pytest
 import torch
 import typer.main
+from painting_files import write_encoder
 
 from spade_eval import baselines
 from spade_eval.baselines import open_baseline, shipped, shipping
+from spade_eval.baselines.measuring import Measured
 from spade_eval.baselines.shipping import half_weights, trained_rows
 from spade_eval.cli import app, main
 from spade_eval.config import RunConfig
 from spade_eval.datasets import open_dataset
 from spade_eval.models.checkpoints.files import load_description, load_weights
 from spade_eval.records import RecordStore, sha256_of_file
+from spade_eval.sources.checkpoints import encoder_beside, open_checkpoint
 
 
 def called(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
@@ -68,6 +71,48 @@ def test_the_best_seed_ships_and_is_opened_like_any_checkpoint(
     assert 0 < row.half["mean_levels"] < 0.5
     assert row.scores["miou"] == pytest.approx(row.seeds[best] + row.half["miou"], abs=1e-6)
     assert called(["baselines", "list"], capsys)[1] == out
+
+
+def test_the_encoder_that_was_trained_with_it_ships_beside_it(
+    two_seeds: list[Path],
+    own_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    scores = {"mean_levels": 0.0, "largest_levels": 0.0, "miou": 0.0}
+    monkeypatch.setattr(shipping, "measured", lambda *_: Measured(scores, scores))
+    run = two_seeds[0]
+    (generator,) = run.glob("checkpoints/concat-*/generator.safetensors")
+    encoder = write_encoder(generator.with_name("encoder.safetensors"))
+    weights, own = load_weights(encoder), load_description(encoder)
+    known = load_description(generator)
+    trained = {name: known[name] for name in ("train", "weights", "checkpoint_rule", "notes")}
+    words = ["baselines", "ship", str(run), "--row", "concat"]
+
+    shipping.save_network(encoder, weights, {**own, **trained})
+    code, out, err = called(words, capsys)
+    assert code == 0, err
+    row = shipped()["concat"]
+    beside = encoder_beside(row.path())
+    assert beside == own_folder / row.encoder
+    assert f"encoder concat-encoder.safetensors, SHA-256 {sha256_of_file(beside)}" in out
+    assert load_weights(beside)["fc_mu.weight"].dtype == torch.float16
+    assert torch.allclose(
+        open_checkpoint(beside).network.get_parameter("fc_mu.weight"), weights["fc_mu.weight"],
+        rtol=2**-11, atol=2**-25,
+    )  # fmt: skip
+
+    other = {**trained, "train": {**trained["train"], "steps": 7}}
+    shipping.save_network(encoder, weights, {**own, **other})
+    code, _, err = called(words, capsys)
+    assert code == 2
+    assert "differ in their train, expected networks of one training" in err
+
+    encoder.unlink()
+    assert called(words, capsys)[0] == 0
+    assert sorted(path.name for path in own_folder.iterdir()) == [
+        baselines.LIST, "concat.safetensors",
+    ]  # fmt: skip
 
 
 def load(run: Path) -> dict[str, object]:

@@ -2,6 +2,7 @@
 """Images of painted maps: those that would be scored, in the style that was asked for."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from painting_files import CPU, SIZE, session_of, write_encoder, write_generator
 
+from spade_eval.baselines import shipped
 from spade_eval.batches import to_8_bit
 from spade_eval.datasets.scenes import Scenes
 from spade_eval.errors import UserError
@@ -19,10 +21,11 @@ from spade_eval.models.fast.spade import FastSPADE
 from spade_eval.models.inputs import Noise
 from spade_eval.models.limits import MOST_PHOTOS_HELD
 from spade_eval.pages.painting import maps
-from spade_eval.pages.painting.models import encoder_beside, titles_of, trained_size
+from spade_eval.pages.painting.models import open_models, titles_of, trained_size
 from spade_eval.pages.painting.session import Session
 from spade_eval.pages.painting.styles import AskedStyle, TurnedNoise
 from spade_eval.protocol import PROFILES
+from spade_eval.sources.checkpoints import encoder_beside
 from spade_eval.sources.synthesis import SynthesizedByCheckpoint
 
 PLAIN = AskedStyle(0, 0.0, None)
@@ -145,6 +148,24 @@ def test_a_photo_gives_the_latent_of_the_encoder_beside(
     expected = to_8_bit(to_unit_range(image), PROFILES["in-domain"])[0].permute(1, 2, 0).numpy()
     assert (made == expected).all()
     assert (made != painted(session, 0, PLAIN)).any()
+
+
+def test_what_ships_takes_its_style_from_a_photo() -> None:
+    """The encoder was trained with the generator: a dark photo makes a darker image, and back."""
+    scenes = Scenes("val", (64, 64), length=2)
+    (model,) = open_models({"shipped": shipped()["spade_vae"].path()}, scenes, CPU)
+    assert model.photos == "any"
+    dark, bright = (
+        model.image(
+            scenes[0], PLAIN, replace(scenes[1], photo=np.full_like(scenes[1].photo, level))
+        )
+        for level in (20, 220)
+    )
+    drawn = model.image(scenes[0], PLAIN)
+    assert (dark != bright).any()
+    assert (dark != drawn).any()
+    # Of levels: an encoder of another training has no reason to order them, nor so far apart.
+    assert dark.float().mean() + 20 < bright.float().mean()
 
 
 def test_an_encoder_of_another_latent_is_refused(
