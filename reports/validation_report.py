@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `spade-eval validate` leaves: of intervals a table in every form and a figure, of stopping
-and of simulated people a table."""
+"""What `spade-eval validate` leaves: of intervals a table in every form and a figure, of stopping,
+of simulated people and of published ratings tables."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,11 +13,18 @@ from spade_eval.reports.run_report import NO_PLOTS, RunReport, files_of, has_plo
 from spade_eval.reports.runs import open_run
 from spade_eval.reports.statistics.jackknife import FEWEST_IMAGES
 from spade_eval.reports.statistics.population import KERNEL, counted_of, population_of
+from spade_eval.reports.statistics.ratings_validation import validate_ratings
 from spade_eval.reports.statistics.simulated_people import People, validate_people
 from spade_eval.reports.statistics.stopping_validation import validate_stopping
 from spade_eval.reports.statistics.validation import validate
 from spade_eval.reports.tables.filled_page import fill_page, fill_with_figure
 from spade_eval.reports.tables.formats import as_text
+from spade_eval.reports.tables.ratings import (
+    agreement_table,
+    mistaken_table,
+    rated_preference_table,
+    rated_strength_table,
+)
 from spade_eval.reports.tables.simulated_people import people_validation_table
 from spade_eval.reports.tables.stopping import stopping_table
 from spade_eval.reports.tables.table import Table
@@ -25,6 +32,7 @@ from spade_eval.reports.tables.validation import validation_table
 from spade_eval.reports.tables.writing import write_forms
 
 INTERVALS, STOPPING, PEOPLE = "validation", "stopping", "people_validation"
+RATINGS = "ratings_validation"
 """Blocks of a page, and the names of tables and figures."""
 KINDS_OF_PEOPLE = (
     People(images=500, each=5),
@@ -155,6 +163,30 @@ def fill_with_people_validation(page: Path, written: RunReport) -> list[Path]:
     """Put the table into the block `people_validation` of a page."""
     (text,) = (path for path in written.paths if path.suffix == ".md")
     return [fill_page(page, PEOPLE, text.read_text(encoding="utf-8"))]
+
+
+def write_ratings_validation(
+    folder: Path, splits: int, seed: int, progress: Callable[[], None]
+) -> RunReport:
+    """Try statistics on published ratings and halves of them; write `ratings_validation_*`."""
+    found = validate_ratings(splits, seed, progress)
+    tables = {
+        "agreement": agreement_table(found.agreement, splits),
+        "preferences": rated_preference_table(found.preferences, splits),
+        "strengths": rated_strength_table(found.strengths, splits),
+        "people": mistaken_table(found.mistakes, splits),
+    }
+    paths, lines = [], []
+    for name, table in tables.items():
+        paths += write_forms(table, folder, f"{RATINGS}_{name}")
+        lines += [*_lines(table, "Ratings of others: docs/study.md, section 7."), ""]
+    return RunReport(tuple(paths), "\n".join(lines[:-1]))
+
+
+def fill_with_ratings_validation(page: Path, written: RunReport) -> list[Path]:
+    """Put the tables into the block `ratings_validation` of a page."""
+    texts = [path.read_text(encoding="utf-8") for path in written.paths if path.suffix == ".md"]
+    return [fill_page(page, RATINGS, "\n\n".join(text.strip() for text in texts))]
 
 
 def _lines(table: Table, about: str) -> list[str]:

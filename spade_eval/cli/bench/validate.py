@@ -180,6 +180,36 @@ def people(
     _show(written, fill_with_people_validation(into, written) if into is not None else [])
 
 
+@validate_app.command()
+def ratings(
+    splits: Annotated[int, typer.Option(min=2, help="Random halves of each set.")] = 1000,
+    seed: options.Seed = 0,
+    out: Out = _OUT,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            callback=checked("file", written=True),
+            help="Fill the block `ratings_validation` of this Markdown page as well.",
+        ),
+    ] = None,
+) -> None:
+    """Count on published ratings of real people, and how often half of them tells the other."""
+    from spade_eval.progress import Progress
+    from spade_eval.reports.statistics.ratings_validation import num_splits
+    from spade_eval.reports.tables.filled_page import require_block
+    from spade_eval.reports.validation_report import (
+        RATINGS,
+        fill_with_ratings_validation,
+        write_ratings_validation,
+    )
+
+    if into is not None:
+        require_block(into, RATINGS)
+    with Progress("validating", num_splits(splits), "split") as progress:
+        written = write_ratings_validation(out, splits, seed, progress.advance)
+    _show(written, fill_with_ratings_validation(into, written) if into is not None else [])
+
+
 def _population(
     given: Path | None,
     rows: list[str] | None,
