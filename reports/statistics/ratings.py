@@ -70,7 +70,8 @@ def read_ratings(task: str) -> dict[str, Ratings]:
     """Read the ratings of one of `TASKS`; an item for each of `SCORES`."""
     rows = pd.read_csv(FOLDER / f"{task}.csv")
     raters = rows["rater"].nunique()
-    systems = tuple(name.partition(" ")[0] for name in rows if name.endswith(" consistency"))
+    names = [name.split() for name in map(str, rows.columns)]
+    systems = tuple(name[0] for name in names if name[1:] == ["consistency"])
     given = {
         score: np.stack(
             [rows[f"{system} {score}"].to_numpy().reshape(raters, -1).T for system in systems]

@@ -31,7 +31,7 @@ FOLDERS = {
     *("data photos folder", "data photos out", "baselines ship runs"),
     *("export out", "bench gpu out", "bench gpu maps", "bench gpu instances"),
     *("validate people out", "study make run", "study make out", "study serve study"),
-    *("study collect study", "study report study"),
+    *("study collect study", "study report study", "validate ratings out"),
 }
 # What a command must have besides.
 NEEDED = {"bench gpu": ["--out", "x"], "study make": ["--rows", "real,grey"]}
