@@ -19,8 +19,8 @@ from spade_eval.sources.checkpoints import Checkpoint, encoder_name, open_genera
 
 FOLDER = Path(__file__).parent
 LIST = "baselines.json"
-MOST_BYTES = 12 << 20
-"""Of all files together: what a clone and a wheel may carry for them."""
+MOST_BYTES = 12_000_000
+"""Of all weights together: what a clone and a wheel may carry for them."""
 SHIPPED = "shipped"
 """The kind of their rows."""
 
