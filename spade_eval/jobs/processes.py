@@ -65,7 +65,8 @@ def starts_others(plan: Plan) -> bool:
             raise UserError(f"--nodes {plan.nodes} needs --gpus, the GPUs of each node")
         return False
     if not is_worker():
-        return True
+        # With --gpus 1 torchrun's one process is no worker, but has been started nonetheless.
+        return os.environ.get(_LAUNCHER) != str(os.getppid())
     here = int(os.environ.get("LOCAL_WORLD_SIZE", plan.gpus))
     if here != plan.gpus:
         raise UserError(

@@ -65,6 +65,11 @@ def as_worker(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
 def test_a_command_starts_processes_unless_it_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not starts_others(Plan(gpus=None))
     assert starts_others(Plan(gpus=1))
+    with monkeypatch.context() as started:  # by a command with --gpus 1, as its only process
+        started.setenv("SPADE_EVAL_LAUNCHER", str(os.getppid()))
+        assert not starts_others(Plan(gpus=1))
+    monkeypatch.setenv("SPADE_EVAL_LAUNCHER", str(os.getpid()))  # of a command further up
+    assert starts_others(Plan(gpus=1))
     as_worker(monkeypatch, 2)
     assert not starts_others(Plan(gpus=2))
     assert not starts_others(Plan(gpus=None, nodes=2))
