@@ -143,7 +143,9 @@ def kept_rate(config: TrainConfig, lines: Sequence[Row], origin: str) -> Rate | 
     points: dict[int, Point] = {}
     machines = set()
     for line in lines:
-        if line.get("bench") == "train" and _is_alike(config, line):
+        # The images of one device; several processes had each a part of the batch.
+        alone = line.get("processes", 1) == 1
+        if line.get("bench") == "train" and alone and _is_alike(config, line):
             parts = line["budget"]["accumulate"]
             images = line["batch"] // parts
             points[images] = Point(

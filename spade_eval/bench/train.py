@@ -18,11 +18,13 @@ from spade_eval.models.inputs import Batch, Noise
 from spade_eval.models.systems.base import Data
 from spade_eval.models.systems.presets import preset_of
 from spade_eval.models.systems.settings import resolved
+from spade_eval.models.training.distributed import ALONE, World
 from spade_eval.models.training.loop import prefetched
 from spade_eval.models.training.precision import tf32
 from spade_eval.training.generator import batches_at, fill_store, prefetch_on
 from spade_eval.training.memory_estimate import estimate_memory
 from spade_eval.training.setup import build_training, data_of
+from spade_eval.training.traffic import traffic_of
 
 PHASES = ("data loading", "forward", "backward", "optimizer")
 MAX_LOADING_SHARE = 0.05
@@ -35,8 +37,13 @@ def time_training(
     device: torch.device,
     weights_dir: Path,
     warm_up: int = 2,
+    world: World = ALONE,
 ) -> Row:
     """Time the first `config.steps` steps of a training, some not counted; nothing is saved.
+
+    Several processes share each batch, and the first one's seconds are told. `first_step` (losses,
+    and L2 norms of the gradients that G and D then learn from) and `losses` (of the last step) are
+    those of the whole batch.
 
     `seconds` and `phases` are of all counted steps together, `step_seconds` (the median),
     `fastest` and `slowest` of one. `peak_bytes`, on CUDA of tensors, elsewhere what the process
@@ -46,27 +53,31 @@ def time_training(
         raise ValueError(f"{config.steps} steps, expected more than the {warm_up} of the warm-up")
     before = torch.cuda.memory_allocated(device) if device.type == "cuda" else resident_bytes()
     data = data_of(config, dataset)
-    training = build_training(config, data, device, weights_dir)
+    training = build_training(config, data, device, weights_dir, world)
+    training.measures_gradients = lambda done: done == 1
     preparation = Clock(device)
     with preparation("preparation"):
-        fill_store(config, dataset)
-    batch_at = functools.partial(batches_at, config, dataset, device)
+        world.on_first(lambda: fill_store(config, dataset))
+    batch_at = functools.partial(batches_at, config, dataset, device, world=world)
     batches = prefetched(batch_at, 0, config.steps, prefetch_on(device))
+    losses: list[dict[str, Tensor]] = []
 
     def run(number: int, clock: Clock) -> None:
         training.phase = clock
         with clock():
             with clock("data loading"):
                 step, micro_batches = next(batches)
-            training.step(micro_batches, step)
+            losses.append(training.step(micro_batches, step))
 
-    steps = config.steps - warm_up
+    steps, images = config.steps - warm_up, config.batch_size // config.accumulate // world.size
     with tf32(config.tf32):
         (timing,) = alternating([run], repeats=steps, warm_up=warm_up, device=device)
     peak = peak_mib(device)  # since the first step: a later one takes more than it
+    norms = {f"{name} gradient": float(norm) for name, norm in training.gradient_norms.items()}
     return {
         "model": config.model,
         "device": str(device),
+        "processes": world.size,
         "steps": steps,
         "images": steps * config.batch_size,
         "warm_up": warm_up,
@@ -76,8 +87,11 @@ def time_training(
         "slowest": max(timing.seconds),
         "phases": {name: timing.phases[name] for name in PHASES},
         "peak_bytes": None if before is None or peak < 0 else round(peak * 2**20) - before,
-        "estimate": estimate_memory(config, data, config.batch_size // config.accumulate),
+        "estimate": estimate_memory(config, data, images),
+        "traffic": traffic_of(config, data, images) if world.size > 1 else None,
         "preparation_seconds": preparation.seconds["preparation"],
+        "first_step": {**world.mean(losses[0]), **norms},
+        "losses": world.mean(losses[-1]),
     }
 
 

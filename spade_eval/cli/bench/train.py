@@ -16,6 +16,8 @@ from spade_eval.cli.train import TF32, Accumulate, Compile, TrainingPrecision
 
 if TYPE_CHECKING:
     from spade_eval.bench.timing import Row
+    from spade_eval.config import RunConfig
+    from spade_eval.workplace import Workplace
 
 _MIB = 2**20
 _COLUMNS = (
@@ -27,6 +29,7 @@ _COLUMNS = (
 
 
 def bench_train(
+    context: typer.Context,
     model: Model = "spade",
     dataset: options.Dataset = "scenes",
     data_root: options.DataRoot = None,
@@ -44,16 +47,11 @@ def bench_train(
     one_synthesis: OneSynthesis = False,
     perceptual: Perceptual = None,
     device: options.Device = "auto",
+    gpus: options.GPUs = None,
     weights_dir: options.WeightsDir = None,
     save: Save = None,
 ) -> None:
     """Steps and images per second, the parts of a step, memory: a table, then one line of JSON."""
-    from spade_eval.bench.train import time_training
-    from spade_eval.datasets import open_dataset
-    from spade_eval.engine import Benchmark
-    from spade_eval.errors import as_user_error
-    from spade_eval.training.generator import with_store
-
     config = options.run_config(
         dataset, budget, 0, size, steps=steps + warm_up, batch_size=batch_size, width=width,
         accumulate=accumulate, precision=None if precision is None else precision.value,
@@ -61,34 +59,52 @@ def bench_train(
         one_synthesis=one_synthesis or None,
         perceptual=None if perceptual is None else perceptual.value,
     )  # fmt: skip
-    place = options.workplace(config, Path("."), data_root, weights_dir, device)
-    train_config = Benchmark(config, place).train_config(model)
-    split = open_dataset(dataset, "train", config.budget.size, place.data_root)
-    with tempfile.TemporaryDirectory() as folder, as_user_error(f"bench train {model}"):
-        stored = with_store(split, Path(folder))
-        row = time_training(train_config, stored, place.device, place.weights_dir, warm_up)
-    say("\n".join(_summary(row)))
-    print_table(_COLUMNS, _parts(row))
-    say("\n".join(_memory(row)))
-    height, width_pixels = train_config.size
-    line = {
+    with options.processes(context, gpus, 1, None, 0, device) as world:
+        place = options.workplace(config, Path("."), data_root, weights_dir, device, world=world)
+        row = _timed(model, config, place, warm_up)
+        if world.is_first:
+            _tell(row, save)
+
+
+def _timed(model: str, config: "RunConfig", place: "Workplace", warm_up: int) -> "Row":
+    """Time steps of a training, with the facts of its configuration beside them."""
+    from spade_eval.bench.train import time_training
+    from spade_eval.datasets import open_dataset
+    from spade_eval.engine import Benchmark
+    from spade_eval.errors import as_user_error
+    from spade_eval.training.generator import with_store
+
+    train_config, world = Benchmark(config, place).train_config(model), place.world
+    split = open_dataset(config.dataset, "train", config.budget.size, place.data_root)
+    with tempfile.TemporaryDirectory() as own, as_user_error(f"bench train {model}"):
+        stored = with_store(split, Path(world.on_first(lambda: own)))
+        row = time_training(train_config, stored, place.device, place.weights_dir, warm_up, world)
+    height, width = train_config.size
+    return {
         **row,
-        "dataset": dataset,
+        "dataset": config.dataset,
         "height": height,
-        "width": width_pixels,
+        "width": width,
         "batch": train_config.batch_size,
         "budget": config.budget,
         "perceptual": train_config.perceptual,
     }
-    print_lines("train", [line], save)
+
+
+def _tell(row: "Row", save: Path | None) -> None:
+    say("\n".join(_summary(row)))
+    print_table(_COLUMNS, _parts(row))
+    say("\n".join(_memory(row)))
+    print_lines("train", [row], save)
 
 
 def _summary(row: "Row") -> list[str]:
     """Rates first, then the median step beside its extremes."""
     steps, seconds = row["steps"], row["seconds"]
     step, fastest, slowest = (1000 * row[name] for name in ("step_seconds", "fastest", "slowest"))
+    several = f" in {row['processes']} processes" if row["processes"] > 1 else ""
     return [
-        f"{row['model']} on {row['device']}: {steps / seconds:.3g} steps/s, "
+        f"{row['model']} on {row['device']}{several}: {steps / seconds:.3g} steps/s, "
         f"{row['images'] / seconds:.3g} images/s ({steps} steps)",
         f"a step: {step:.1f} ms, the median; {fastest:.1f} to {slowest:.1f} ms",
         f"preparation: {row['preparation_seconds']:.2f} s, once before the first step",
@@ -116,4 +132,7 @@ def _memory(row: "Row") -> list[str]:
     peak, on_cuda = row["peak_bytes"], row["device"].startswith("cuda")
     text = "not known here" if peak is None else f"{peak / _MIB:,.0f} MiB"
     what = "tensors" if on_cuda else "growth of the process"
-    return [f"peak memory ({what}): {text}", f"estimate: {row['estimate']}"]
+    lines = [f"peak memory ({what}): {text}", f"estimate: {row['estimate']}"]
+    if row["traffic"] is not None:
+        lines.append(f"exchanged by each process in a step: {row['traffic']}")
+    return lines

@@ -3,12 +3,15 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from spade_eval.bench.processes import LOSSES_WITHIN, deviation
 from spade_eval.bench.train import MAX_LOADING_SHARE, PHASES, time_training
 from spade_eval.cli import main
 from spade_eval.datasets.scenes import Scenes
@@ -59,3 +62,26 @@ def test_the_command_prints_a_table_and_json(
     assert (summary["height"], summary["width"], summary["batch"]) == (64, 64, 2)
     assert set(summary["estimate"]) == {"weights", "gradients", "optimizers", "activations"}
     assert summary["fastest"] == summary["step_seconds"] == summary["slowest"]  # of one step
+
+
+@pytest.mark.slow
+def test_two_processes_take_the_first_step_of_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["bench", "train", "--budget", "smoke", "--width", "0.0625", "--batch-size", "4",
+               "--steps", "1", "--warm-up", "1", "--device", "cpu", "--perceptual", "none",
+               "--weights-dir", str(tmp_path)]  # fmt: skip
+    with pytest.raises(SystemExit):
+        main(command)
+    alone = json.loads(capsys.readouterr().out.splitlines()[-1])
+    run = subprocess.run(
+        [sys.executable, "-m", "spade_eval", *command, "--gpus", "2"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert "in 2 processes" in run.stdout
+    both = json.loads(run.stdout.splitlines()[-1])
+    assert (alone["processes"], both["processes"], both["images"]) == (1, 2, 4)
+    assert (alone["traffic"], set(both["traffic"]["gradients"])) == (None, {"G", "D"})
+    assert set(both["first_step"]) >= {"G gradient", "D gradient"}
+    assert deviation(both["first_step"], alone["first_step"]) <= LOSSES_WITHIN

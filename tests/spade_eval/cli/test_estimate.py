@@ -64,7 +64,8 @@ def test_rates_of_another_machine(capsys: pytest.CaptureFixture[str], tmp_path: 
         "fastest": 36.0, "slowest": 72.0, "budget": dataclasses.asdict(budget), "device": "cuda:0",
         "gpu": "Large GPU", "perceptual": "none",
     }  # fmt: skip
-    (tmp_path / "rates.jsonl").write_text(json.dumps(line) + "\n")
+    shared = {**line, "processes": 2, "batch": 64, "fastest": 1.0, "slowest": 1.0}  # passed over
+    (tmp_path / "rates.jsonl").write_text(f"{json.dumps(line)}\n{json.dumps(shared)}\n")
     flags = ["train", "--estimate", "--perceptual", "none", "--steps", "100", *SMALL, "--rates",
              str(tmp_path / "rates.jsonl")]  # fmt: skip
     assert run(*flags) == 0
