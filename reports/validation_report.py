@@ -59,6 +59,7 @@ def write_validation(
     seed: int,
     workers: int,
     progress: Callable[[int], None],
+    fresh: bool = False,
 ) -> RunReport:
     """Draw from the images of a run folder; write `validation` in every form into a folder."""
     require_sizes(sizes)
@@ -71,11 +72,18 @@ def write_validation(
     labels.setdefault(KERNEL, _SAME_FEATURES)
     classes = next(list(row.class_iou) for row in group.rows if row.class_iou)
     table = validation_table(items, labels, classes, replications)
-    about = f"Population: {population.size:,} label maps of {group.title}."
+    about = about_population(population.size, group, fresh)
     paths = write_forms(table, folder, INTERVALS)
     plots = [plot_validation(items, labels, folder, [about])] if has_plots() else []
     lines = [*_lines(table, about), *([] if plots else [NO_PLOTS])]
     return RunReport((*paths, *files_of(plots)), "\n".join(lines))
+
+
+def about_population(size: int, group: ProtocolGroup, fresh: bool) -> str:
+    """Say in a sentence of what a population is; `fresh` scenes are of no split."""
+    split = f"{group.key.dataset} {group.key.split}"
+    where = f"fresh {group.key.dataset}, of no split" if fresh else split
+    return f"Population: {size:,} label maps of {where}{group.title.removeprefix(split)}."
 
 
 def only_group(run_folder: Path) -> ProtocolGroup:
@@ -117,6 +125,7 @@ def write_stopping(
     seed: int,
     workers: int,
     progress: Callable[[], None],
+    fresh: bool = False,
 ) -> RunReport:
     """Draw from the counts of a run folder; write `stopping` in every form into a folder."""
     group = only_group(run_folder)
@@ -128,7 +137,7 @@ def write_stopping(
     )
     table = stopping_table(items, rule, looks, replications)
     size = len(next(iter(population.values())).counts)
-    about = f"Population: {size:,} label maps of {group.title}."
+    about = about_population(size, group, fresh)
     paths = write_forms(table, folder, STOPPING)
     return RunReport(tuple(paths), "\n".join(_lines(table, about)))
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scripts of `docs/distributed.md` run as they stand, and its numbers are those of the networks.
+"""The scripts of `docs/distributed.md` run as they stand, and its numbers are the networks'.
 
-In the place of Slurm's commands are stand-ins, of Ray itself nothing: where it is installed, it runs.
+Slurm's commands have stand-ins; Ray has none: where it is installed, it runs.
 """
 
 import importlib.util
@@ -51,7 +51,9 @@ esac
 
 def script_called(name: str) -> str:
     """The script whose own text says how it is called."""
-    (found,) = (script for script in SCRIPTS if re.search(rf"^\\W*\\w+ {name} ", script, re.M))
+    (found,) = (
+        script for script in SCRIPTS if re.search(rf"^\W*\w+ {re.escape(name)} ", script, re.M)
+    )
     return found
 
 
@@ -179,7 +181,8 @@ def row(traffic: Traffic, n: int) -> str:
 def test_the_bytes_and_times_on_paper_are_those_of_the_network() -> None:
     traffic = spade_on_coco()
     assert f"`{traffic}`" in PAGE
-    assert f"{len(traffic.forward_channels)} forward and {len(traffic.backward_channels)}" in PAGE
+    forward, backward = len(traffic.forward_channels), len(traffic.backward_channels)
+    assert f"{forward} forward and {backward} backward" in " ".join(PAGE.split())
     for n in (8, 32, 64, 128, 256, 1024):
         assert row(traffic, n) in PAGE
     kept = IMAGES * FEATURE_DIM * 4, IMAGES * 3 * LAYOUTS["cocostuff"]["spade"].num_classes * 4

@@ -11,10 +11,12 @@ from spade_eval.reports.measured.grouping import REFERENCE_KINDS
 from spade_eval.reports.measured.provenance import Origin
 from spade_eval.reports.measured.seeds import SeededRow
 from spade_eval.reports.statistics.over_seeds import (
+    NO_RESULTS,
     ImageIntervals,
     SeedResults,
     over_seeds,
 )
+from spade_eval.reports.statistics.seed_tests import FIRST_VERDICT
 from spade_eval.reports.statistics.standings import sentence_of
 from spade_eval.reports.tables.table import (
     EVERYWHERE,
@@ -80,10 +82,7 @@ def shown_over_seeds(results: Mapping[str, SeedResults], metrics: Mapping[str, A
     leading = [name for name in _leading(metrics) if name in results]
     tested = {name: results[name] for name in leading if results[name].standing.num_pairs}
     if not tested:
-        return (
-            "No difference between methods is tested: that takes three seeds of two rows; one "
-            "training each shows checkpoints alone."
-        )
+        return f"No difference between methods is tested: {_untested(results, leading)}"
     labels = {name: metrics[name]["label"] for name in tested}
     said = sentence_of({labels[n]: item.standing for n, item in tested.items()}, _OF_METHODS)
     sizes = [
@@ -92,6 +91,21 @@ def shown_over_seeds(results: Mapping[str, SeedResults], metrics: Mapping[str, A
     ]
     seeds = min(item.num_seeds for item in tested.values())
     return f"{said} Detectable with {seeds} seeds: {', '.join(sizes)}."
+
+
+def _untested(results: Mapping[str, SeedResults], leading: Sequence[str]) -> str:
+    """Say why no pair is tested."""
+    ranking = [results[name].values for name in leading if results[name] is not NO_RESULTS]
+    if leading and not ranking:
+        return "the segmenter fails on the real photos, so its numbers rank nothing."
+    counts = [
+        sum(not math.isnan(value) for value in of.values())
+        for values in ranking
+        for of in values.values()
+    ]
+    if sum(count >= FIRST_VERDICT for count in counts) >= 2:
+        return "no two rows have three seeds in common."
+    return "that takes three seeds of two rows; one training each shows checkpoints alone."
 
 
 def _sizes(both: tuple[float, float], unit: str) -> str:

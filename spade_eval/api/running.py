@@ -4,6 +4,7 @@
 import functools
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -23,6 +24,7 @@ class Scoring(TypedDict, total=False):
     profile: str | None  # in-domain, spade-paper, ...; see `spade-eval protocol`
     segmenter: str | None  # instead of the profile's
     fid_profile: str | None
+    features: Sequence[str]  # further networks that are compared: lite0, hf:DIR
     size: int | Size | None  # pixels, or (height, width); None: those of profile and dataset
     limit: int | None  # the first so many samples
     samples: int  # images a label map whose diversity is measured, of generators
@@ -45,6 +47,7 @@ def benchmark_of(
     profile: str | None = None,
     segmenter: str | None = None,
     fid_profile: str | None = None,
+    features: Sequence[str] = (),
     size: int | Size | None = None,
     limit: int | None = None,
     samples: int = 0,
@@ -63,8 +66,8 @@ def benchmark_of(
     pixels = (size, size) if isinstance(size, int) else size
     config = configured(
         dataset, "default", seed, pixels, segmenter, filled_weights, fid_profile,
-        samples=samples, draws=draws, best_draw=best_draw, damage=damage, masks=masks,
-        profile=profile, val_limit=limit,
+        features=features, samples=samples, draws=draws, best_draw=best_draw, damage=damage,
+        masks=masks, profile=profile, val_limit=limit,
     )  # fmt: skip
     place = Workplace(
         run_folder=Path(out) if out is not None else session_folder() / config.run_name,

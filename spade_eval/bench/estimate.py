@@ -143,8 +143,8 @@ def kept_rate(config: TrainConfig, lines: Sequence[Row], origin: str) -> Rate | 
     points: dict[int, Point] = {}
     machines = set()
     for line in lines:
-        # The images of one device; several processes had each a part of the batch.
-        alone = line.get("processes", 1) == 1
+        # The images of one device; several processes had each a part. NaN where no line says it.
+        alone = not line.get("processes", 1) > 1
         if line.get("bench") == "train" and alone and _is_alike(config, line):
             parts = line["budget"]["accumulate"]
             images = line["batch"] // parts

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import torch
@@ -35,6 +35,9 @@ from spade_eval.segmenters.entry import SegmenterEntry
 from spade_eval.segmenters.label_spaces import ADE20K, CITYSCAPES, COCO_STUFF, ScoredLabels
 from spade_eval.weights import installed, is_installed, sha256_of_weights
 from spade_eval.weights.table import files_of_segmenter
+
+if TYPE_CHECKING:
+    from spade_eval.segmenters.hugging_face import HuggingFaceSegmenter
 
 # Where weights come from; "filled" is deterministic noise, "random" an untrained network.
 Weights = Literal["in-domain", "published", "given", "filled", "random"]
@@ -200,7 +203,7 @@ def _hugging_face(name: str, dataset: Dataset, device: torch.device) -> ScoringS
         if DATASETS[dataset.name].scored_as is None:
             return _hugging_face_by_names(name, dataset, device)
         network = build_hugging_face(name, _scored_labels(dataset))
-    return _foreign(_title(name), network.to(device), _digest(name, network), "given", dataset)
+    return _foreign(_title(name), network.to(device), _digest(network), "given", dataset)
 
 
 def _require_unprompted(name: str) -> None:
@@ -224,7 +227,7 @@ def _hugging_face_by_names(name: str, dataset: Dataset, device: torch.device) ->
         network = build_hugging_face(name, dataset=dataset.name, class_names=names)
     except ValueError as error:
         raise ValueError(f"{error}. Besides, {_no_published(dataset)}") from error
-    digest = _digest(name, network)
+    digest = _digest(network)
     labels = network.order.labels
     return ScoringSegmenter(_title(name), network.to(device), digest, "given", names, labels)
 
@@ -233,9 +236,24 @@ def _title(name: str) -> str:
     return f"hf {name} at image size"
 
 
-def _digest(name: str, network: nn.Module) -> str:
-    """Hash the weights themselves: a name may stand for other files tomorrow."""
-    return sha256_of_json([name, sha256_of_tensors(network)])
+def _digest(network: "HuggingFaceSegmenter") -> str:
+    """Hash weights, configuration and normalisation: the same in whatever folder they lie."""
+    table = network.normalization.table.cpu().numpy().tobytes()
+    configuration = _without_places(network.network.config.to_diff_dict())
+    return sha256_of_json(
+        [configuration, hashlib.sha256(table).hexdigest(), sha256_of_tensors(network)]
+    )
+
+
+def _without_places(value: Any) -> Any:
+    """Leave out of a configuration where its files lay and which library wrote them."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        str(name): _without_places(item)
+        for name, item in value.items()
+        if not str(name).startswith("_") and name != "transformers_version"
+    }
 
 
 def sha256_of_tensors(network: nn.Module) -> str:

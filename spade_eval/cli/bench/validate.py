@@ -89,11 +89,12 @@ def intervals(
     require_sizes(sizes)
     if into is not None:
         require_block(into, INTERVALS)
+    fresh = population is None
     population, rows = _population(population, row, checkpoint, scenes, size, device, out)
     with Progress("validating", len(sizes) * replications, "draw") as progress:
         written = write_validation(
             population, out, rows, sizes, replications, seed, workers,
-            lambda _: progress.advance(),
+            lambda _: progress.advance(), fresh,
         )  # fmt: skip
     _show(written, fill_with_validation(into, written) if into is not None else [])
 
@@ -142,11 +143,13 @@ def stopping(
     rule, looks = StoppingRule.parse(until), looks_at(n, every)
     if into is not None:
         require_block(into, STOPPING)
+    fresh = population is None
     population, rows = _population(population, row, checkpoint, scenes, size, device, out)
     with Progress("validating", replications, "draw") as progress:
         written = write_stopping(
-            population, out, rows, rule, looks, replications, seed, workers, progress.advance
-        )
+            population, out, rows, rule, looks, replications, seed, workers, progress.advance,
+            fresh,
+        )  # fmt: skip
     _show(written, fill_with_stopping(into, written) if into is not None else [])
 
 

@@ -24,6 +24,14 @@ class _Row:
     package: str  # without which there is none
     extra: str  # of the suite, that installs it
 
+    @property
+    def install(self) -> str:
+        """Return the command that installs the package, or nothing where it is there."""
+        if importlib.util.find_spec(self.package) is not None:
+            return ""
+        what = f"spade-eval[{self.extra}]" if self.extra else self.package
+        return f"pip install '{what}'"
+
 
 TRACKERS = {
     "tensorboard": _Row(f"{__name__}.tensorboard:open_tensorboard", "tensorboard", ""),
@@ -41,11 +49,10 @@ def require_trackers(names: Sequence[str] | None) -> tuple[str, ...]:
         return DEFAULT
     for name in names:
         row = lookup(TRACKERS, name, "tracker")
-        if importlib.util.find_spec(row.package) is None:
-            what = f"spade-eval[{row.extra}]" if row.extra else row.package
+        if row.install:
             raise UserError(
                 f"--tracker {name} needs the package {row.package}, which is not installed; "
-                f"pip install '{what}', or leave the flag out"
+                f"{row.install}, or leave the flag out"
             )
     return tuple(dict.fromkeys(names))
 
@@ -58,12 +65,14 @@ def tracking(names: Sequence[str], training: Tracked) -> Iterator[Trackers]:
     """
     opened: dict[str, Tracker] = {}
     for name in names:
-        module, _, function = TRACKERS[name].opens.partition(":")
+        row = TRACKERS[name]
+        module, _, function = row.opens.partition(":")
         try:
             opened[name] = getattr(importlib.import_module(module), function)(training)
         except Exception as error:  # of a foreign library, or of the server that it was told of
             reason = " ".join(str(error).split())[:200] or type(error).__name__
-            tell(f"tracker {name} cannot be opened ({reason}); losses.jsonl holds every loss")
+            hint = f"{row.install} installs it" if row.install else "losses.jsonl holds every loss"
+            tell(f"tracker {name} cannot be opened ({reason}); {hint}")
     trackers = Trackers(opened)
     try:
         yield trackers

@@ -83,7 +83,9 @@ class ByColour(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         names = [*reversed(Scenes.label_space.class_names), "nothing"]
-        self.config = SimpleNamespace(id2label=dict(enumerate(names)))
+        id2label = dict(enumerate(names))
+        self.written = {"_name_or_path": "", "transformers_version": "4", "id2label": id2label}
+        self.config = SimpleNamespace(id2label=id2label, to_diff_dict=lambda: self.written)
         self.colours = nn.Parameter(torch.arange(51.0).reshape(17, 3, 1, 1).sin())
 
     def forward(self, pixel_values: Tensor) -> SimpleNamespace:
@@ -121,6 +123,30 @@ def test_a_model_of_hugging_face_scores_what_no_paper_does(
         channel = network(photo).logits[:, :16].argmax(1)[0].numpy()
         right += (15 - channel == sample.label_map).sum()
     assert accuracy == pytest.approx(right / (4 * 64 * 64), abs=1e-3)
+
+
+def test_the_hash_of_a_model_is_of_weights_and_configuration_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mean = [0.0, 0.0, 0.0]
+
+    def digest_of(name: str, model: ByColour) -> str:
+        monkeypatch.setattr(hugging_face, "_network", lambda *_: model)
+        return opened(f"hf:{name}", open_dataset("scenes", "val", (64, 64), tmp_path)).sha256
+
+    monkeypatch.setattr(hugging_face, "library", lambda *_: (None, []))
+    monkeypatch.setattr(hugging_face, "_statistics", lambda *_: (tuple(mean), (1.0,) * 3))
+    first, second = ByColour(), ByColour()
+    second.written |= {"_name_or_path": "/home/other/model", "transformers_version": "5"}
+    digest = digest_of("mine", first)
+    assert digest_of("/home/other/model", second) == digest
+    second.written["ignore_value"] = 3
+    assert digest_of("mine", second) != digest
+    mean[0] = 0.5
+    assert digest_of("mine", first) != digest
+    mean[0] = 0.0
+    first.colours.data[0] += 1e-3
+    assert digest_of("mine", first) != digest
 
 
 @pytest.mark.parametrize("dataset", ["scenes", "folder", "flickr_landscapes"])

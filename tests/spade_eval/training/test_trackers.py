@@ -192,7 +192,15 @@ def test_a_tracker_that_fails_is_told_no_more_and_stops_nothing(
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
     with tracking(["tensorboard"], tracked) as nobody:
         assert not nobody
-    assert "tracker tensorboard cannot be opened" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "tracker tensorboard cannot be opened" in error
+    assert error.endswith("; losses.jsonl holds every loss\n"), "TensorBoard is there"
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with tracking(["tensorboard"], tracked) as nobody:
+        assert not nobody
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.endswith("; pip install 'tensorboard' installs it\n")
 
 
 def test_a_tracked_training_has_the_bits_of_an_untracked_one(
