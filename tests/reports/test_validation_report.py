@@ -11,9 +11,11 @@ from spade_eval.errors import UserError
 from spade_eval.metrics.stopping import StoppingRule
 from spade_eval.reports.run_report import RunReport
 from spade_eval.reports.validation_report import (
+    about_population,
     fill_with_stopping,
     fill_with_validation,
     looks_at,
+    only_group,
     write_stopping,
     write_validation,
 )
@@ -92,6 +94,14 @@ def test_stopping_is_written_and_a_page_filled(tmp_path: Path) -> None:
     assert fill_with_stopping(page, report) == [page]
     assert "| mine - bad |" in page.read_text()
     assert page.read_text().endswith("<!-- /stopping -->\nAfter.\n")
+
+
+def test_fresh_scenes_are_of_no_split(tmp_path: Path) -> None:
+    write_run(tmp_path, {"mine": 0.3, "bad": 0.7}, dataset="scenes")
+    group = only_group(tmp_path)
+    said = [about_population(60, group, fresh) for fresh in (False, True)]
+    assert said[0].startswith("Population: 60 label maps of scenes val, 60 images of")
+    assert said[1] == said[0].replace("scenes val,", "fresh scenes, of no split,")
 
 
 def test_what_has_no_counts_is_refused(tmp_path: Path) -> None:

@@ -77,6 +77,26 @@ def test_three_seeds_and_more_are_tested_and_marked() -> None:
     assert not any("± is" in note for note in leaderboard(group(valued("a", 0.4))).attrs["notes"])
 
 
+@pytest.mark.parametrize(
+    ("real", "second", "reason"),
+    [
+        (0.9, 0, "that takes three seeds of two rows"),
+        (0.9, 3, "no two rows have three seeds in common"),
+        (0.05, 0, "the segmenter fails on the real photos"),
+    ],
+)
+def test_why_nothing_is_tested_is_said(real: float, second: int, reason: str) -> None:
+    counts = {"spade": (0, 3), "concat": (second, second + (3 if second or real < 0.5 else 2))}
+    measurements = [
+        item
+        for source, seeds in counts.items()
+        for seed in range(*seeds)
+        for item in valued(source, 0.3 + seed / 100, seed=seed)
+    ]
+    board = leaderboard(group([*measurements, *valued("real", real, kind="real", seed=0)]))
+    assert f"No difference between methods is tested: {reason}" in board.attrs["shown"]
+
+
 def test_intervals_over_images_are_of_the_mean_of_the_checkpoints(tmp_path: Path) -> None:
     for seed in range(3):
         write_run(tmp_path / f"run{seed}", {"real": 0.1, "spade": 0.5}, seed=seed)

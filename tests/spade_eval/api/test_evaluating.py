@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`evaluate`, `evaluate_images`, `compare`: the numbers, records and pages of the command line."""
 
+import dataclasses
 import shutil
 import zipfile
 from pathlib import Path
@@ -192,3 +193,13 @@ def test_names_become_folders() -> None:
 def test_image_files_have_no_other_range(written: Path) -> None:
     with pytest.raises(se.UserError, match="which hold 8 bits"):
         se.evaluate_images(written, value_range="[0,1]", dataset="scenes")
+
+
+def test_further_features_are_those_of_the_command_line() -> None:
+    with pytest.raises(se.UserError, match="no feature network of --features is called 'lite1'"):
+        benchmark_of(features=["lite1"], device="cpu")
+    plain, compared = (
+        benchmark_of(features=names, device="cpu").config for names in ([], ["lite0", "lite0"])
+    )
+    assert compared.features == ("lite0",)
+    assert plain == dataclasses.replace(compared, features=())
