@@ -239,9 +239,13 @@ def _title(name: str) -> str:
 def _digest(network: "HuggingFaceSegmenter") -> str:
     """Hash weights, configuration and normalisation: the same in whatever folder they lie."""
     table = network.normalization.table.cpu().numpy().tobytes()
-    configuration = _without_places(network.network.config.to_diff_dict())
+    config: Any = network.network.config
     return sha256_of_json(
-        [configuration, hashlib.sha256(table).hexdigest(), sha256_of_tensors(network)]
+        [
+            _without_places(config.to_diff_dict()),
+            hashlib.sha256(table).hexdigest(),
+            sha256_of_tensors(network),
+        ]
     )
 
 

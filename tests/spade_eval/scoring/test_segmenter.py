@@ -132,7 +132,8 @@ def test_the_hash_of_a_model_is_of_weights_and_configuration_alone(
 
     def digest_of(name: str, model: ByColour) -> str:
         monkeypatch.setattr(hugging_face, "_network", lambda *_: model)
-        return opened(f"hf:{name}", open_dataset("scenes", "val", (64, 64), tmp_path)).sha256
+        scenes = open_dataset("scenes", "val", (64, 64), tmp_path)
+        return opened(f"hf:{name}", scenes, tmp_path).sha256
 
     monkeypatch.setattr(hugging_face, "library", lambda *_: (None, []))
     monkeypatch.setattr(hugging_face, "_statistics", lambda *_: (tuple(mean), (1.0,) * 3))
