@@ -20,7 +20,7 @@ SCORES_WITHIN, LOSSES_WITHIN = 1e-3, 1e-4
 
 Sums in another order, of other threads as well, end in other last bits. In scores these turn the
 truncation to 8 bit of a value here and there. Losses and gradient norms are those of a first step,
-some 1e-6 apart: those of later ones part tenfold a step, whatever the number of processes.
+some 1e-7 apart: those of later ones part tenfold a step, whatever the number of processes.
 """
 
 

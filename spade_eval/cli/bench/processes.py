@@ -50,6 +50,7 @@ class _Plan:
     images: int
     batch: int
     cores: int
+    threads: int | None  # of each process; None: its part of the cores
 
     def starts(self) -> Iterator[tuple[str, int, tuple[str, ...]]]:
         """Yield work, number of processes and command of every start, in turn."""
@@ -87,6 +88,10 @@ def bench_processes(
         ),
     ] = 8,
     steps: Annotated[int, typer.Option(min=1, help="Training steps that count.")] = 5,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of each process [default: the cores divided by their number]."),
+    ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Starts of each; medians count.")] = 3,
     device: options.Device = "auto",
     weights_dir: options.WeightsDir = None,
@@ -116,7 +121,7 @@ def bench_processes(
     plan = _Plan(
         scoring=(*shared, "--repeats=1"),
         training=(*shared, f"--steps={steps}", "--perceptual=none"),
-        processes=counts, images=images, batch=batch_size, cores=cores,
+        processes=counts, images=images, batch=batch_size, cores=cores, threads=threads,
     )  # fmt: skip
     starts = [start for _ in range(repeats) for start in plan.starts()]
     measured = [
@@ -136,7 +141,7 @@ def _note(cores: int, on_gpus: bool) -> str:
 def _measured(plan: _Plan, work: str, count: int, words: Sequence[str]) -> "Measured":
     from spade_eval.bench.processes import Measured, shared_threads
 
-    threads = shared_threads(plan.cores, count)
+    threads = plan.threads or shared_threads(plan.cores, count)
     line = _line_of(words, threads)
     numbers = line["numbers"] if work == SCORING else line["first_step"]
     return Measured(
