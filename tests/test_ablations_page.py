@@ -32,7 +32,7 @@ BLOCKS = (
     "multimodal",
     "style",
 )
-RECORDED = ("3", "systems", "norms")  # tables whose records are kept beside the page
+RECORDED = ("3", "5", "systems", "norms")  # tables whose records are kept beside the page
 TINY = ["--budget", "smoke", "--steps", "1", "--batch-size", "2", "--width", "0.0625"]
 
 
