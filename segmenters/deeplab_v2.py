@@ -126,7 +126,8 @@ class _Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.increase(self.conv3x3(self.reduce(x)))
-        return F.relu(y + self.shortcut(x))
+        y += self.shortcut(x)
+        return F.relu_(y)
 
 
 class _AtrousPyramid(nn.Module):

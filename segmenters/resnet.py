@@ -14,6 +14,8 @@ EXPANSION = 4
 class Bottleneck(nn.Module):
     """1x1, 3x3, 1x1 and a shortcut; output channels are 4 * `channels`."""
 
+    norms_after = (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"))
+
     def __init__(
         self,
         in_channels: int,
@@ -44,9 +46,11 @@ class Bottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) -> (N, 4 * channels, H / stride, W / stride)."""
         shortcut = x if self.downsample is None else self.downsample(x)
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = F.relu(self.bn2(self.conv2(y)))
-        return F.relu(self.bn3(self.conv3(y)) + shortcut)
+        y = F.relu_(self.bn1(self.conv1(x)))
+        y = F.relu_(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        y += shortcut
+        return F.relu_(y)
 
 
 def stage(

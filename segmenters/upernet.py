@@ -74,7 +74,7 @@ class UperNet(nn.Module):
         for short_side in self.config.short_sides:
             logits = self.decoder(self.encoder(self.network_input(pixels, short_side)))
             scaled = _resize(logits, images).softmax(dim=1)
-            probabilities = probabilities + scaled / len(self.config.short_sides)
+            probabilities = scaled.div_(len(self.config.short_sides)).add_(probabilities)
         return probabilities
 
     def network_input(self, pixels: Tensor, short_side: int) -> Tensor:
@@ -102,6 +102,8 @@ def input_size(size: Size, short_side: int) -> Size:
 class Encoder(nn.Module):
     """ResNet with a stem of three 3x3 convolutions, twice the usual width at its end."""
 
+    norms_after = (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"))
+
     def __init__(self, base_channels: int, blocks: Sequence[int]) -> None:
         super().__init__()
         widths = (base_channels, base_channels, 2 * base_channels)
@@ -125,7 +127,7 @@ class Encoder(nn.Module):
         """Map (N, 3, H, W) -> maps of the four stages at 1/4, 1/8, 1/16 and 1/32."""
         for number in (1, 2, 3):
             convolution = self.get_submodule(f"conv{number}")
-            x = F.relu(self.get_submodule(f"bn{number}")(convolution(x)))
+            x = F.relu_(self.get_submodule(f"bn{number}")(convolution(x)))
         x = F.max_pool2d(x, 3, stride=2, padding=1)
         maps = []
         for number in (1, 2, 3, 4):

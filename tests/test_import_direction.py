@@ -75,11 +75,12 @@ FLOORS = (
     ("jobs",),
     ("cli",),
 )
-# Where networks are built for use or opened, and the bench, which compares both.
+# Where networks are built for use or opened, those that score too, and the bench, which compares.
 MAY_ACCELERATE = (
     "models/systems/presets.py",
     "spade_eval/training/setup.py",
     "spade_eval/sources/checkpoints.py",
+    "spade_eval/scoring",
     "spade_eval/bench",
 )
 # Rooms of `reports/`, in order: each may import itself and those before it; what lies at the top of

@@ -8,7 +8,8 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 
 from spade_eval.models.fast.attention import FastAttention
 from spade_eval.models.fast.clade import FastCLADE
-from spade_eval.models.fast.frozen import folded
+from spade_eval.models.fast.frozen import folded, known_modules
+from spade_eval.models.fast.frozen_convolution import FrozenConv2d
 from spade_eval.models.fast.resblocks import FastConvNorm, FastSPADEResBlock
 from spade_eval.models.fast.semantic_convolution import FastSemanticConv2d
 from spade_eval.models.fast.spade import FastSPADE
@@ -55,9 +56,17 @@ def accelerate(network: Network, *, always: bool = False, compiled: bool = False
     return network
 
 
-def accelerate_frozen(network: Network) -> Network:
-    """Give a network that never learns its fast form, in place: it loses its own keys."""
-    return folded(network)
+def accelerate_frozen(network: Network, *, gradients: bool = False) -> Network:
+    """Give a network that never learns its fast form, in place: it loses its own keys.
+
+    With `gradients`, which somebody wants through it, norms are folded and convolutions stay
+    torch's: what is computed with and without a gradient has the same bits. Parts of other
+    libraries stay as they are.
+    """
+    for module in known_modules(folded(network)):
+        if type(module) is nn.Conv2d and not gradients:
+            module.__class__ = FrozenConv2d
+    return network
 
 
 def _give_twin(module: nn.Module) -> None:

@@ -18,17 +18,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spade_eval.models.fast.onednn import product
+
 TILE = 4  # pixels of the output on each side; of the input two more
-_A, _B = 2 / 3, 3 / 2  # the points; their product is 1, which the sums below make use of
+_A, _B = 2 / 3, 3 / 2  # the points; their product is 1, which the matrices make use of
 _A2, _B2 = _A**2, _B**2
-_TILES_AT_ONCE = 512  # more would leave the cache before they are used; measured
+_INPUT = (  # B^T
+    (1, 0, -_A2 - _B2, 0, 1, 0),
+    (0, -_B, -_B2, _A, 1, 0),
+    (0, _B, -_B2, -_A, 1, 0),
+    (0, -_A, -_A2, _B, 1, 0),
+    (0, _A, -_A2, -_B, 1, 0),
+    (0, 1, 0, -_A2 - _B2, 0, 1),
+)
+# A^T. Row k holds the points to the power k, here k - 1, as the transformed kernel has the first
+# power already; to the power -1 a point is the other one.
+_OUTPUT = (
+    (1, _B, _B, _A, _A, 0),
+    (0, 1, -1, 1, -1, 0),
+    (0, _A, _A, _B, _B, 0),
+    (0, _A2, -_A2, _B2, -_B2, 1),
+)
+_TILES_AT_ONCE = 256  # more would leave the cache before they are used; measured
+_CHANNELS_AT_ONCE = 256  # that a sum adds up in one go: a matter of rounding, see `_products`
 
 # In multiplications of the direct form, measured, see docs/speed.md. Like all rules that choose a
 # form this one reads the batch, never a clock: a repeated run takes the same form.
 _PIXEL_COST = 300  # transforming a value of the input or the output
 _WEIGHT_COST = 2000  # transforming a kernel
 _MOST_COST = 0.9  # of the direct form's
-_PRODUCTS = 36 / TILE**2  # multiplications a pixel and pair of channels, 9 in the direct form
+_PRODUCTS = 3.2  # a pixel and pair of channels: 36 / 16, in narrower products; 9 in the direct form
 
 
 class FastConv2d(nn.Conv2d):
@@ -42,56 +61,128 @@ class FastConv2d(nn.Conv2d):
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if self._allows_winograd(input, weight) and (
-            self.always or winograd_is_faster(input, weight)
+            self.always or winograd_is_faster(input, weight, self.dilation[0])
         ):
-            return winograd_convolution(input, weight, bias, self.padding_mode)
+            return winograd_convolution(input, weight, bias, self.padding_mode, self.dilation[0])
         return super()._conv_forward(input, weight, bias)
 
     def _allows_winograd(self, x: Tensor, weight: Tensor) -> bool:
         return (
-            not torch.is_grad_enabled()
-            and not torch.compiler.is_compiling()
-            and not torch.is_autocast_enabled("cpu")
-            and x.device.type == "cpu"
-            and x.dtype == weight.dtype == torch.float32
+            computes_in_float32_on_cpu(x, weight)
             and self.kernel_size == (3, 3)
-            and self.stride == self.dilation == self.padding == (1, 1)
+            and self.stride == (1, 1)
+            and self.dilation == self.padding
+            and self.dilation[0] == self.dilation[1]
             and self.groups == 1
-            and self.padding_mode in ("zeros", "reflect")
-            and x.shape[-2] % TILE == x.shape[-1] % TILE == 0
+            and (
+                self.padding_mode == "zeros"
+                or (self.padding_mode == "reflect" and self.dilation == (1, 1))
+            )
         )
 
 
-def winograd_is_faster(x: Tensor, weight: Tensor) -> bool:
+def computes_in_float32_on_cpu(x: Tensor, weight: Tensor) -> bool:
+    """Return whether no gradient, no compiler, no other device and no other precision is wanted."""
+    return (
+        not torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
+        and not torch.is_autocast_enabled("cpu")
+        and x.device.type == "cpu"
+        and x.dtype == weight.dtype == torch.float32
+    )
+
+
+def winograd_is_faster(x: Tensor, weight: Tensor, dilation: int = 1) -> bool:
     """Return whether it is for x (N, C, H, W), weight (out, C, 3, 3); their shapes alone decide."""
-    pixels, pairs = x[:, 0].numel(), weight[:, :, 0, 0].numel()
-    cost = pixels * (_PRODUCTS * pairs + _PIXEL_COST * sum(weight.shape[:2])) + _WEIGHT_COST * pairs
-    return cost <= _MOST_COST * pixels * 9 * pairs
+    pairs, channels = weight[:, :, 0, 0].numel(), sum(weight.shape[:2])
+    height, width = x.shape[-2:]
+    taps = _taps_inside(height, dilation) * _taps_inside(width, dilation)
+    direct = x.shape[0] * taps * pairs
+    tiles = _num_tiles(height, dilation) * _num_tiles(width, dilation)
+    pixels = x.shape[0] * tiles * TILE**2
+    cost = pixels * (_PRODUCTS * pairs + _PIXEL_COST * channels) + _WEIGHT_COST * pairs
+    return cost <= _MOST_COST * direct
+
+
+def _taps_inside(length: int, dilation: int) -> int:
+    """Count the taps of a row of pixels that meet no padding: the others cost no time."""
+    return length + 2 * max(0, length - dilation)
+
+
+def _num_tiles(length: int, dilation: int) -> int:
+    return -(-(length + min(dilation, length) - 1) // TILE)
 
 
 def winograd_convolution(
-    x: Tensor, weight: Tensor, bias: Tensor | None, padding_mode: str = "zeros"
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    padding_mode: str = "zeros",
+    dilation: int = 1,
+    kernels: Tensor | None = None,
 ) -> Tensor:
     """Convolve x (N, C, H, W), weight (out, C, 3, 3) -> (N, out, H, W), channels-last in memory.
 
-    Stride 1, padding 1 with zeros or by reflection. H and W are multiples of 4. No gradients.
+    Stride 1, as much padding as dilation, with zeros, or by reflection where the dilation is 1. No
+    gradients. `kernels` are the `transformed` weight, where that is kept.
     """
     batch, _, height, width = x.shape
-    across = width // TILE
-    margin = 1
-    if padding_mode == "reflect":
-        x, margin = F.pad(x, (1, 1, 1, 1), mode="reflect"), 0
-    pixels = x.permute(0, 2, 3, 1)
-    kernels = _kernel_transform(weight).transpose(1, 2)  # (36, C, out)
-    y = x.new_empty(batch, height, width, weight.shape[0])
-    for images, rows in _pieces(batch, height // TILE, across):
-        tiles = _tiles(pixels[images], rows, across, margin)
-        products = torch.bmm(_input_transform(tiles), kernels)
+    if kernels is None:
+        kernels = transformed(weight)
+    pixels, across, down = _mosaic(x, dilation, padding_mode)
+    y = x.new_empty(batch, TILE * down, TILE * across, weight.shape[0])
+    for images, rows in _pieces(batch, down, across):
+        tiles = _tiles(pixels[images, TILE * rows.start : TILE * rows.stop + 2], across)
         piece = y[images, TILE * rows.start : TILE * rows.stop]
-        _output_transform(products, piece)
+        _output_transform(_products(_input_transform(tiles), kernels), piece)
         if bias is not None:
             piece += bias
-    return y.permute(0, 3, 1, 2)
+    return _picture(y, dilation, (height, width)).permute(0, 3, 1, 2)
+
+
+def _mosaic(x: Tensor, dilation: int, padding_mode: str) -> tuple[Tensor, int, int]:
+    """(N, C, H, W) -> (N, 4 * down + 2, 4 * across + 2, C), `across` and `down`: padded pixels.
+
+    A convolution of dilation d is one of dilation 1 on each of d * d pictures: every d-th pixel
+    of every d-th row. They lie side by side, with a line of zeros between two, which pads both.
+    """
+    height, width = x.shape[-2:]
+    down, across = _num_tiles(height, dilation), _num_tiles(width, dilation)
+    whole, before = (TILE * down + 2, TILE * across + 2), 1
+    if padding_mode == "reflect":
+        x, before = F.pad(x, (1, 1, 1, 1), mode="reflect"), 0
+    x = x.permute(0, 2, 3, 1)
+    if dilation == 1:
+        below, right = (
+            side - length - before for side, length in zip(whole, x.shape[1:3], strict=True)
+        )
+        return F.pad(x, (0, 0, before, right, before, below)), across, down
+    pixels = x.new_zeros(x.shape[0], *whole, x.shape[3])
+    inside = pixels[:, 1:, 1:]
+    for rows, down_there in _phases(height, dilation):
+        for columns, across_there in _phases(width, dilation):
+            inside[:, down_there, across_there] = x[:, rows, columns]
+    return pixels, across, down
+
+
+def _picture(y: Tensor, dilation: int, size: tuple[int, int]) -> Tensor:
+    """Put the parts of a mosaic (N, 4 * down, 4 * across, out) back -> (N, H, W, out)."""
+    if dilation == 1:
+        return y[:, : size[0], : size[1]].contiguous()
+    picture = y.new_empty(y.shape[0], *size, y.shape[3])
+    for rows, down_there in _phases(size[0], dilation):
+        for columns, across_there in _phases(size[1], dilation):
+            picture[:, rows, columns] = y[:, down_there, across_there]
+    return picture
+
+
+def _phases(length: int, dilation: int) -> Iterator[tuple[slice, slice]]:
+    """Every d-th pixel of a line, and where in the mosaic's line these lie."""
+    start = 0
+    for phase in range(min(dilation, length)):
+        count = -(-(length - phase) // dilation)
+        yield slice(phase, None, dilation), slice(start, start + count)
+        start += count + 1
 
 
 def _pieces(batch: int, down: int, across: int) -> Iterator[tuple[slice, slice]]:
@@ -103,22 +194,18 @@ def _pieces(batch: int, down: int, across: int) -> Iterator[tuple[slice, slice]]
             yield slice(first, first + images), slice(top, min(top + rows, down))
 
 
-def _tiles(pixels: Tensor, rows: slice, across: int, margin: int) -> Tensor:
-    """(n, 4 * rows + 2, across + 1, 4, C): padded pixels, columns in fours.
-
-    `margin` pixels of the padding are still missing. The two columns that a tile shares with its
-    neighbour are the first two of the next four.
-    """
-    top, bottom = TILE * rows.start - margin, TILE * rows.stop + 2 - margin
-    piece = pixels[:, max(0, top) : bottom]
-    beyond = max(0, bottom - pixels.shape[1])
-    right = TILE * (across + 1) - margin - pixels.shape[2]
-    padded = F.pad(piece, (0, 0, margin, right, max(0, -top), beyond))
-    return padded.reshape(*padded.shape[:2], across + 1, TILE, -1)
+def _tiles(pixels: Tensor, across: int) -> Tensor:
+    """(n, 4 * rows + 2, 4 * across + 2, C) -> (6, 6, n, rows, across, C): what each tile meets."""
+    images, height, _, channels = pixels.shape
+    of_image, of_row, of_pixel, of_channel = pixels.stride()
+    return pixels.as_strided(
+        (TILE + 2, TILE + 2, images, (height - 2) // TILE, across, channels),
+        (of_row, of_pixel, of_image, TILE * of_row, TILE * of_pixel, of_channel),
+    )
 
 
-def _kernel_transform(weight: Tensor) -> Tensor:
-    """(out, C, 3, 3) -> (36, out, C): G g G^T."""
+def transformed(weight: Tensor) -> Tensor:
+    """(out, C, 3, 3) -> (36, parts, out, C / parts): G g G^T, channels in parts for `_products`."""
     of_a, of_b = 2 * _A * (_A2 - _B2), 2 * _B * (_B2 - _A2)
     one_side = weight.new_tensor(
         [
@@ -132,52 +219,42 @@ def _kernel_transform(weight: Tensor) -> Tensor:
         dtype=torch.float64,
     )
     both = torch.kron(one_side, one_side).to(weight.dtype)
-    return (both @ weight.reshape(-1, 9).T).view(36, *weight.shape[:2])
+    kernels = (both @ weight.reshape(-1, 9).T).view(36, *weight.shape[:2])
+    channels = weight.shape[1]
+    step = _CHANNELS_AT_ONCE if channels % _CHANNELS_AT_ONCE == 0 else channels
+    return kernels.unflatten(2, (-1, step)).transpose(1, 2).contiguous()
+
+
+def _products(tiles: Tensor, kernels: Tensor) -> Tensor:
+    """(36, T, C) by `transformed` kernels -> (36, T, out).
+
+    oneDNN adds up a sum over all channels term by term, whose rounding grows with their number.
+    """
+    _, parts, out, step = kernels.shape
+    products = tiles.new_empty(*tiles.shape[:2], out)
+    for rows, of_position, sums in zip(tiles, kernels, products, strict=True):
+        for part in range(parts):
+            added = product(rows[:, part * step : (part + 1) * step], of_position[part])
+            sums.copy_(added) if part == 0 else sums.add_(added)
+    return products
 
 
 def _input_transform(tiles: Tensor) -> Tensor:
-    """`_tiles` -> (36, n * rows * across, C): B^T d B, along the columns, then along the rows."""
-    images, height, more, _, channels = tiles.shape
-    across, down = more - 1, (height - 2) // TILE
-    columns = [tiles[:, :, :-1, tap] for tap in range(4)] + [tiles[:, :, 1:, tap] for tap in (0, 1)]
-    half = tiles.new_empty(6, images, height, across, channels)
-    _input_sums(columns, half)
-    whole = tiles.new_empty(6, 6, images, down, across, channels)
-    _input_sums([half[:, :, tap : tap + TILE * down - 3 : TILE] for tap in range(6)], whole)
-    return whole.view(36, -1, channels)
+    """`_tiles` -> (36, n * rows * across, C): B^T d B, both sides at once."""
+    channels = tiles.shape[-1]
+    return (_both_sides(_INPUT, tiles) @ tiles.reshape(36, -1)).view(36, -1, channels)
 
 
 def _output_transform(products: Tensor, out: Tensor) -> None:
     """(36, n * rows * across, out) -> `out` (n, 4 * rows, 4 * across, out): A^T m A."""
     images, height, width, channels = out.shape
-    tiles = (images, height // TILE, width // TILE, channels)
-    half = products.new_empty(TILE, 6, *tiles)
-    _output_sums(products.view(6, 6, *tiles), half)
-    pixels = out.view(images, tiles[1], TILE, tiles[2], TILE, channels)
-    _output_sums(half.transpose(0, 1), pixels.permute(4, 2, 0, 1, 3, 5))
+    tiles = (_both_sides(_OUTPUT, products) @ products.view(36, -1)).view(
+        TILE, TILE, images, height // TILE, width // TILE, channels
+    )
+    pixels = out.view(images, height // TILE, TILE, width // TILE, TILE, channels)
+    pixels.copy_(tiles.permute(2, 3, 0, 4, 1, 5))
 
 
-def _input_sums(taps: Sequence[Tensor], out: Tensor) -> None:
-    """Six taps -> out[0..5]: B^T d along one axis; even and odd taps are shared by a pair."""
-    torch.add(taps[0], taps[4], out=out[0]).sub_(taps[2], alpha=_A2 + _B2)
-    torch.add(taps[1], taps[5], out=out[5]).sub_(taps[3], alpha=_A2 + _B2)
-    even, odd = torch.empty_like(out[0]), torch.empty_like(out[0])
-    for index, point, other in ((1, _A, _B2), (3, _B, _A2)):
-        torch.sub(taps[4], taps[2], alpha=other, out=even)
-        torch.sub(taps[3], taps[1], alpha=other, out=odd)
-        torch.add(even, odd, alpha=point, out=out[index])
-        torch.sub(even, odd, alpha=point, out=out[index + 1])
-
-
-def _output_sums(terms: Tensor, out: Tensor) -> None:
-    """terms[0..5] -> out[0..3]: A^T m along one axis.
-
-    Row k of A^T holds the points to the power k. Here to the power k - 1, as the transformed kernel
-    has the first power already; to the power -1 a point is the other one.
-    """
-    sum_a, difference_a = terms[1] + terms[2], terms[1] - terms[2]
-    sum_b, difference_b = terms[3] + terms[4], terms[3] - terms[4]
-    torch.add(terms[0], sum_a, alpha=_B, out=out[0]).add_(sum_b, alpha=_A)
-    torch.add(difference_a, difference_b, out=out[1])
-    torch.add(terms[5], difference_a, alpha=_A2, out=out[3]).add_(difference_b, alpha=_B2)
-    torch.add(sum_a.mul_(_A), sum_b, alpha=_B, out=out[2])
+def _both_sides(one_side: Sequence[Sequence[float]], like: Tensor) -> Tensor:
+    side = torch.tensor(one_side, dtype=torch.float64, device=like.device)
+    return torch.kron(side, side).to(like.dtype)

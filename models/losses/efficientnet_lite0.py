@@ -40,6 +40,7 @@ class EfficientNetLite0(nn.Module):
     """Images in [-1, 1] to features; never trained, always in eval mode."""
 
     feature_dim = FEATURE_DIM
+    norms_after = (("_conv_stem", "_bn0"), ("_conv_head", "_bn1"))
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,6 +90,11 @@ class EfficientNetLite0(nn.Module):
 
 class Block(nn.Module):
     """An inverted residual: widen, filter each channel, narrow; plus the input where it fits."""
+
+    # The first block does not widen.
+    norms_after = (
+        ("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"),
+    )  # fmt: skip
 
     def __init__(self, in_channels: int, stage: _Stage, stride: int) -> None:
         super().__init__()

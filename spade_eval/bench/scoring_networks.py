@@ -25,12 +25,11 @@ from spade_eval.models.checkpoints.safe_load import load_tensors
 from spade_eval.models.fast.accelerate import accelerate_frozen
 from spade_eval.models.labels import Size
 from spade_eval.models.training.precision import as_channels_last, tf32
-from spade_eval.scoring.distances import open_distances
+from spade_eval.scoring.distances import open_inception
 from spade_eval.segmenters import SEGMENTERS
 from spade_eval.weights import installed, is_installed
 from spade_eval.weights.table import files_of_segmenter
 
-_CPU = torch.device("cpu")
 _COARSE = 8  # pixels a side of what the images are enlarged from
 
 
@@ -58,11 +57,8 @@ def official_segmenter(name: str, weights_dir: Path) -> ScoringNetwork:
 def inception_of(profile: str, weights_dir: Path) -> ScoringNetwork:
     """Open the Inception network of an FID profile, with noise where its file is absent."""
     known = lookup(FID_PROFILES, profile, "FID profile")
-    (distance,) = open_distances({profile: known}, None, weights_dir, _CPU, filled=True)
-    network = distance.network
-    assert isinstance(network, nn.Module)
-    is_filled = not is_installed(known.weights, weights_dir)
-    return ScoringNetwork(profile, distance.title, network, is_filled, False)
+    network, title, _, is_filled = open_inception(known, weights_dir, filled=True)
+    return ScoringNetwork(profile, title, network, is_filled, False)
 
 
 def time_scoring_network(

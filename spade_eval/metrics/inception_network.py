@@ -31,9 +31,13 @@ def inception_v3(graph: InceptionGraph = "tensorflow-2015") -> nn.Sequential:
     """
     with torchvision_that_fits():
         from torchvision.models import Inception3
+        from torchvision.models.inception import BasicConv2d
     blocks = _tensorflow_blocks() if graph == "tensorflow-2015" else None
     with torch.device("meta"):
         network = Inception3(aux_logits=False, init_weights=False, inception_blocks=blocks)
+    for unit in network.modules():
+        if isinstance(unit, BasicConv2d):  # convolution, norm, ReLU
+            unit.norms_after = (("conv", "bn"),)  # type: ignore[assignment]
     layers = OrderedDict(
         (name, layer) for name, layer in network.named_children() if name not in _CLASSIFIER
     )

@@ -24,6 +24,7 @@ from spade_eval.metrics.fid_profiles import FID_PROFILES, FIDProfile
 from spade_eval.metrics.inception import InceptionFeatures
 from spade_eval.metrics.inception_network import inception_v3
 from spade_eval.models.checkpoints.safe_load import load_tensors
+from spade_eval.models.fast.accelerate import accelerate_frozen
 from spade_eval.records import sha256_of_json
 from spade_eval.scoring.reference_statistics import expected_identity, load_statistics
 from spade_eval.scoring.segmenter import ScoringSegmenter
@@ -180,20 +181,28 @@ def _fid(
     filled: bool,
     is_extra: bool,
 ) -> Distance:
-    """FID on the profile's own weights; with `filled`, on noise where they are missing."""
+    network, title, digest, is_noise = open_inception(profile, weights_dir, filled=filled)
+    features = accelerate_frozen(network.to(device))
+    return Distance("fid", title, digest, features, name, profile, is_noise, is_extra)
+
+
+def open_inception(
+    profile: FIDProfile, weights_dir: Path, *, filled: bool
+) -> tuple[InceptionFeatures, str, str, bool]:
+    """Open the plain network of a profile -> it, its title and hash, and whether it is noise.
+
+    With `filled` noise stands in for weights that are missing; `UserError` without it.
+    """
     if filled and not is_installed(profile.weights, weights_dir):
         noise = inception_v3(profile.network).to_empty(device="cpu")
         fill(noise, 1.0)
-        features = InceptionFeatures(noise.state_dict(), profile).to(device)
-        title, digest = f"{profile.weights.title}, filled", sha256_of_json({"filled": "inception"})
-        return Distance("fid", title, digest, features, name, profile, True, is_extra)
+        digest = sha256_of_json({"filled": "inception"})
+        features = InceptionFeatures(noise.state_dict(), profile)
+        return features, f"{profile.weights.title}, filled", digest, True
     path = _weights_of(profile, weights_dir)
     with as_user_error(f"FID weights {path.name}"):
-        features = InceptionFeatures(load_tensors(path), profile).to(device)
-    digest = sha256_of_weights(path)
-    return Distance(
-        "fid", profile.weights.title, digest, features, name, profile, is_extra=is_extra
-    )
+        features = InceptionFeatures(load_tensors(path), profile)
+    return features, profile.weights.title, sha256_of_weights(path), False
 
 
 def _weights_of(profile: FIDProfile, weights_dir: Path) -> Path:

@@ -29,6 +29,7 @@ from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.metrics.inception import InceptionFeatures
 from spade_eval.metrics.moments import FeatureMoments
 from spade_eval.models.checkpoints.safe_load import load_tensors
+from spade_eval.models.fast.accelerate import accelerate_frozen
 from spade_eval.models.labels import Size
 from spade_eval.records import sha256_of_json
 from spade_eval.weights import installed, sha256_of_weights
@@ -149,7 +150,7 @@ def make_statistics(
     path = installed(profile.weights, weights_dir)
     identity = expected_identity(profile_name, sha256_of_weights(path), images.names, images.size)
     with as_user_error(f"{path}"):
-        network = InceptionFeatures(load_tensors(path), profile).to(device)
+        network = accelerate_frozen(InceptionFeatures(load_tensors(path), profile).to(device))
     moments, kept = FeatureMoments(network.feature_dim), []
     for batch in _batches(islice(images.images, identity.num_images), batch_size):
         with torch.inference_mode():

@@ -25,6 +25,7 @@ from spade_eval.datasets.file_dataset import FileDataset
 from spade_eval.errors import UserError, as_user_error, lookup
 from spade_eval.json_fields import parsed_json
 from spade_eval.models.checkpoints.safe_load import load_tensors
+from spade_eval.models.fast.accelerate import accelerate_frozen
 from spade_eval.models.labels import IGNORE_INDEX
 from spade_eval.protocol import is_in_domain
 from spade_eval.records import sha256_of_file, sha256_of_json
@@ -90,7 +91,7 @@ def open_segmenter(
 
 def _in_domain(path: Path, dataset: Dataset, device: torch.device) -> ScoringSegmenter:
     names, labels = _own_classes(dataset)
-    network = load_in_domain(path, dataset).to(device)
+    network = accelerate_frozen(load_in_domain(path, dataset).to(device))
     return ScoringSegmenter(
         network.title, network, sha256_of_file(path), "in-domain", names, labels
     )
@@ -114,7 +115,7 @@ def _published(
     network, digest = _network(name, entry, weights_dir, filled, options)
     weights: Weights = "filled" if filled else "published"
     title = ", ".join([entry.title, *(f"{key} {value}" for key, value in options.items())])
-    return _foreign(title, network.to(device), digest, weights, dataset)
+    return _foreign(title, accelerate_frozen(network.to(device)), digest, weights, dataset)
 
 
 def _network(
@@ -167,7 +168,7 @@ def photo_labeller(
             "deeplab-v2"
         )
     network, digest = _network(name, entry, weights_dir, filled)
-    network.to(device)
+    accelerate_frozen(network.to(device))
 
     @torch.inference_mode()
     def segment(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:

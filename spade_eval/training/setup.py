@@ -195,7 +195,7 @@ def build_system(
     preset = lookup(GENERATORS, config.model, "generator")
     measure = perceptual.measure_of(config.perceptual, preset.system, config.dataset, weights_dir)
     if fast and measure is not None:
-        measure = accelerate_frozen(measure)
+        measure = accelerate_frozen(measure, gradients=True)
     system = preset.system.build(
         preset, data, config.method, width=config.width, seed=config.seed, measure=measure
     )

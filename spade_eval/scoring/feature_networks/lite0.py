@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from spade_eval.errors import as_user_error
 from spade_eval.models.checkpoints.safe_load import load_tensors
+from spade_eval.models.fast.accelerate import accelerate_frozen
 from spade_eval.models.losses.efficientnet_lite0 import EfficientNetLite0
 from spade_eval.scoring.distances import Distance
 from spade_eval.weights import LITE0, installed, sha256_of_weights
@@ -40,5 +41,5 @@ def open_lite0(weights_dir: Path, device: torch.device) -> Distance:
     path = installed(LITE0, weights_dir)
     with as_user_error(f"weights {path.name}"):
         network = EfficientNetLite0().load(load_tensors(path))
-    features = Lite0Features(network).to(device)
+    features = accelerate_frozen(Lite0Features(network).to(device))
     return Distance("fd_lite0", LITE0.title, sha256_of_weights(path), features, kind="lite0")

@@ -21,9 +21,11 @@ def _random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> T
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def _direct(x: Tensor, weight: Tensor, bias: Tensor | None, padding_mode: str) -> Tensor:
+def _direct(
+    x: Tensor, weight: Tensor, bias: Tensor | None, padding_mode: str, dilation: int = 1
+) -> Tensor:
     mode = "constant" if padding_mode == "zeros" else padding_mode
-    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode=mode), weight, bias)
+    return F.conv2d(F.pad(x, (dilation,) * 4, mode=mode), weight, bias, dilation=dilation)
 
 
 @pytest.mark.parametrize("padding_mode", ["zeros", "reflect"])
@@ -37,6 +39,8 @@ def _direct(x: Tensor, weight: Tensor, bias: Tensor | None, padding_mode: str) -
         (9, 2, 3, 32, 32),  # several images at once, and a rest
         (1, 3, 2, 200, 48),  # several pieces of one image, and a rest
         (1, 2, 2, 4, 2400),  # a row of tiles that is longer than a piece
+        (2, 3, 4, 7, 9),  # tiles that reach beyond the image
+        (1, 512, 2, 5, 4),  # sums in two parts
     ],
 )
 def test_equals_the_direct_convolution(
@@ -54,6 +58,15 @@ def test_equals_the_direct_convolution(
         actual = winograd_convolution(x, weight, given, padding_mode)
         torch.testing.assert_close(actual, _direct(x, weight, given, padding_mode), **EXACT)
         assert actual.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("size", [(33, 33), (8, 5), (3, 2)])  # the last smaller than dilations
+@pytest.mark.parametrize("dilation", [2, 4, 6])
+def test_dilated_convolutions_by_their_parts(dilation: int, size: tuple[int, int]) -> None:
+    x, weight, bias = _random(2, 3, *size), _random(4, 3, 3, 3, seed=1), _random(4, seed=2)
+    actual = winograd_convolution(x, weight, bias, dilation=dilation)
+    torch.testing.assert_close(actual, _direct(x, weight, bias, "zeros", dilation), **EXACT)
+    assert actual.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_pieces_cover_every_tile_once() -> None:
@@ -117,11 +130,12 @@ def _takes_winograd(layer: nn.Conv2d, x: Tensor, monkeypatch: pytest.MonkeyPatch
         ({"padding_mode": "circular"}, (2, 4, 8, 8), False),
         ({"stride": 2}, (2, 4, 8, 8), False),
         ({"padding": 0}, (2, 4, 8, 8), False),
-        ({"dilation": 2, "padding": 2}, (2, 4, 8, 8), False),
+        ({"dilation": 2, "padding": 2}, (2, 4, 8, 8), True),
+        ({"dilation": 2, "padding": 1}, (2, 4, 8, 8), False),
+        ({"dilation": (2, 1), "padding": (2, 1)}, (2, 4, 8, 8), False),
         ({"groups": 2}, (2, 4, 8, 8), False),
         ({"kernel_size": 5, "padding": 2}, (2, 4, 8, 8), False),
-        ({}, (2, 4, 8, 6), False),
-        ({}, (2, 4, 7, 8), False),
+        ({}, (2, 4, 7, 6), True),
     ],
 )
 @torch.no_grad()
@@ -150,12 +164,14 @@ def test_not_taken_with_gradients_nor_in_half_precision(monkeypatch: pytest.Monk
 
 
 def test_the_rule_reads_the_shapes() -> None:
-    def faster(batch: int, size: int, channels: int, out: int) -> bool:
+    def faster(batch: int, size: int, channels: int, out: int, dilation: int = 1) -> bool:
         x = torch.empty(batch, channels, size, size, device="meta")
-        return winograd_is_faster(x, torch.empty(out, channels, 3, 3, device="meta"))
+        return winograd_is_faster(x, torch.empty(out, channels, 3, 3, device="meta"), dilation)
 
     assert faster(4, 32, 1024, 512)
     assert faster(4, 128, 256, 128)
     assert not faster(4, 256, 64, 64)  # transforming costs more than it saves
     assert not faster(4, 256, 64, 3)
     assert not faster(1, 8, 1024, 1024)  # transforming the kernels does
+    assert faster(4, 33, 512, 512, 4)
+    assert not faster(4, 33, 2048, 182, 24)  # most taps meet padding, which costs nothing
