@@ -17,7 +17,6 @@ from spade_eval.models.fast.winograd import (
     winograd_is_faster,
 )
 
-
 # Of inputs, for which a layer keeps packed kernels: the scales of most networks, and a bound where
 # every photo has another size.
 _MOST_SIZES = 3
@@ -52,9 +51,16 @@ class FrozenConv2d(FastConv2d):
         return super()._conv_forward(input, weight, bias)
 
     def _kernel_for(self, size: torch.Size) -> Tensor:
-        if size not in self._packed and len(self._packed) < _MOST_SIZES:
-            self._packed = {**self._packed, size: packed(self, size)}
-        return self._packed.get(size, self.weight)
+        """Pack the kernel as for any input of that size, whatever came before: bits depend on it.
+
+        What is not kept is packed anew, which costs what torch's own convolution pays each time.
+        """
+        if size in self._packed:
+            return self._packed[size]
+        kernel = packed(self, size)
+        if len(self._packed) < _MOST_SIZES:
+            self._packed = {**self._packed, size: kernel}
+        return kernel
 
     def _apply(self, fn: Callable[[Any], Any], recurse: bool = True) -> "FrozenConv2d":
         """Move or convert the layer; what was made of the weight before is made anew."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from spade_eval.batches import layout_of, semantic_map, to_unit_range
 from spade_eval.bench.networks import calibrate, synthesized, twin
+from spade_eval.bench.stages import shares, watched
 from spade_eval.bench.timing import Clock, Row, Run, alternating
 from spade_eval.datasets.base import Dataset, LabelSpace, Sample
 from spade_eval.metrics.feature_set import FeatureSet
@@ -88,8 +89,9 @@ def time_score(
 ) -> list[Row]:
     """Time each way -> a row, after a batch that is not counted; seconds are of the whole split.
 
-    `ratio` is to the median of "three steps", None without that row; `written` says which images
-    became PNGs. Numbers of untrained weights mean nothing, but all ways must agree in them.
+    `ratio` is to the median of "three steps", None without that row; `shares` says which part of
+    the time generator, segmenter, each feature network (by column) and the rest took, `written`
+    which images became PNGs. Numbers of untrained weights mean nothing, but all ways must agree.
     """
     source = untrained(scorer, model, width)
     for batch in scorer.batches(source, "warm-up", wanted=range(1)):
@@ -116,6 +118,7 @@ def time_score(
             **timing.row,
             "ratio": None if three is None else three.median / timing.median,
             "peak_mib": timing.peak_mib,
+            "shares": shares(timing),
             "written": "none" if way == "one pass" else "all",
             "device": scorer.device.type,
             "numbers": timing.value,
@@ -143,7 +146,7 @@ def _run_of(
         source = Untrained(twin(source.generator, fast=True), scorer)
 
     def run(number: int, clock: Clock) -> Numbers:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, watched(scorer, source, clock):
             scorer.world.on_first(lambda: None)  # processes start together
             if way.startswith("three steps"):
                 return _three_steps(scorer, source, references, Path(folder), clock)

@@ -37,7 +37,7 @@ def inception_v3(graph: InceptionGraph = "tensorflow-2015") -> nn.Sequential:
         network = Inception3(aux_logits=False, init_weights=False, inception_blocks=blocks)
     for unit in network.modules():
         if isinstance(unit, BasicConv2d):  # convolution, norm, ReLU
-            unit.norms_after = (("conv", "bn"),)  # type: ignore[assignment]
+            unit.norms_after = (("conv", "bn"),)
     layers = OrderedDict(
         (name, layer) for name, layer in network.named_children() if name not in _CLASSIFIER
     )

@@ -38,7 +38,12 @@ COLUMNS = (
     Column("ms/image", 9, lambda row: f"{1000 * row['seconds'] / row['images']:.1f}"),
     RATIO,
     PEAK,
+    Column("time of", 0, lambda row: _percentages(row["shares"]), "<"),
 )
+
+
+def _percentages(shares: dict[str, float]) -> str:
+    return ", ".join(f"{stage} {share:.0%}" for stage, share in shares.items())
 
 
 def bench_score(

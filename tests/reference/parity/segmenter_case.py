@@ -7,7 +7,7 @@ them. Arrays are thinned as `strides` in a file's meta says.
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,13 @@ from parity.case import DEVICE, Case, on_device
 from parity.fill import draw, filled
 from torch import Tensor, nn
 
+from spade_eval.models.fast.accelerate import accelerate_frozen
 from spade_eval.segmenters.loading import is_optional, load_strict
 
 # The references' own float32 is up to 7e-6 standard deviations from their float64.
 TOLERANCE = 1e-4
 EQUAL_LABELS = 0.999
+FAST_TOLERANCE = 1e-5  # between two forms, of the logits' standard deviation
 
 
 def weights_of(case: Case, network: nn.Module, kept: tuple[str, ...] = ()) -> dict[str, Tensor]:
@@ -80,6 +82,17 @@ def compare_labels(case: Case, scores: Tensor) -> None:
     assert labels.shape == expected.shape
     equal = (labels == expected).double().mean().item()
     assert equal >= EQUAL_LABELS, f"{equal:.3%} of labels are equal"
+
+
+def compare_fast(network: nn.Module, logits: Callable[[], Tensor]) -> None:
+    """Give the network its fast form, in place, which computes the same logits and label maps."""
+    if DEVICE.type != "cpu":  # where it has no kernels of its own, and cuDNN rounds as it likes
+        return
+    plain = logits()
+    accelerate_frozen(network)
+    fast = logits()
+    assert ((fast - plain).abs().max() / plain.std()).item() <= FAST_TOLERANCE
+    assert torch.equal(fast.argmax(dim=1), plain.argmax(dim=1))
 
 
 @contextlib.contextmanager

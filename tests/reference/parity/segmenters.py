@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from parity.case import DEVICE, Case, on_device
 from parity.segmenter_case import (
     compare,
+    compare_fast,
     compare_labels,
     image_of,
     input_of,
@@ -67,9 +68,10 @@ def _check_deeplab_image(case: Case) -> None:
     network = DeepLabV2(DeepLabV2.Config(sampling=case.meta.get("sampling", "ratio")))
     load_filled(case, network)
     image = image_of(case)
-    logits = network.logits(network.network_input(to_bytes(image)))
-    compare(case, "logits", logits)
+    x = network.network_input(to_bytes(image))
+    compare(case, "logits", network.logits(x))
     compare_labels(case, network(image))
+    compare_fast(network, lambda: network.logits(x))
 
 
 def _upernet(case: Case, sides: tuple[int, ...]) -> UperNet:
@@ -108,6 +110,8 @@ def _check_upernet_image(case: Case) -> None:
     probabilities = network(image)
     compare(case, "score", probabilities)
     compare_labels(case, probabilities)
+    if "raw" in case.arrays:
+        compare_fast(network, lambda: network.decoder(network.encoder(x)))
 
 
 def _drn(case: Case, scales: tuple[float, ...] = ()) -> DRN:
@@ -137,6 +141,7 @@ def _check_drn_image(case: Case) -> None:
     compare_labels(case, log_probabilities)
     if log_probabilities.shape[-2:] == image.shape[-2:]:
         assert torch.equal(network(image), log_probabilities)
+    compare_fast(network, lambda: network.scores(x))
 
 
 def _check_drn_multiscale(case: Case) -> None:
@@ -161,6 +166,8 @@ def _check_inception(case: Case) -> None:
         known = dict(zip(("maxpool1", "maxpool2", "Mixed_6e"), blocks, strict=False))
         with stages(case, network.network, known):
             compare(case, name, network(on_device(levels).float() / 255))
+    pixels = on_device(levels)
+    compare_fast(network, lambda: network(pixels))
 
 
 def _check_preprocess(case: Case) -> None:

@@ -52,6 +52,12 @@ def test_all_ways_of_the_bench_give_the_same_numbers(benchmark_in: Make) -> None
     for row in rows:
         assert row["fastest"] <= row["seconds"] <= row["slowest"]
         assert row["ratio"] == three["seconds"] / row["seconds"]
+        assert sum(row["shares"].values()) == pytest.approx(1)
+        assert all(share > 0 for share in row["shares"].values())
+    # In one pass segmenter and distance share an encoder, which is the segmenter's.
+    assert set(rows[0]["shares"]) == {"generator", "segmenter", "rest"}
+    assert set(three["shares"]) == {"generator", "segmenter", "fd_in_domain", "rest"}
+    assert "encode" not in vars(repeated.segmenter.network)
 
 
 def test_the_command_prints_a_table_and_lines(
@@ -64,6 +70,8 @@ def test_the_command_prints_a_table_and_lines(
     assert not ended.value.code
     header, *rows = capsys.readouterr().out.splitlines()
     assert header.split()[:4] == ["size", "images", "processes", "way"]
+    assert header.endswith("time of")
+    assert all(f"{stage} " in rows[0] for stage in ("generator", "segmenter", "rest"))
     found = [json.loads(line) for line in rows[4:]]
     assert [(row["images"], row["way"]) for row in found] == [
         (count, way) for count in (3, 5) for way in ("one pass", "three steps")

@@ -2,10 +2,12 @@
 """The networks that score, in the form in which scoring opens them, against the plain ones.
 
 Weights are the reference's deterministic noise, which gives the networks logits of the usual
-spread; whole networks, since rounding grows with depth.
+spread; networks have their whole depth, since rounding grows with it. Those of whole width are
+compared where the reference's cases build them (`tests/reference/parity/segmenters.py`).
 """
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 
 from spade_eval.metrics.fid_profiles import FID_PROFILES
 from spade_eval.models.fast.accelerate import accelerate_frozen
+from spade_eval.models.fast.frozen_convolution import FrozenConv2d
 from spade_eval.models.losses.efficientnet_lite0 import EfficientNetLite0
 from spade_eval.scoring.distances import open_inception
 from spade_eval.segmenters import SEGMENTERS
@@ -27,7 +30,6 @@ from spade_eval.segmenters.upernet import UperNet
 # Of the standard deviation of the logits. The plain form's own rounding is up to 7e-6 of it
 # (../shared/parity/README_segmenters.md).
 LARGEST = 1e-5
-ONE_SIDE = {"short_sides": (64,)}
 
 
 def images(height: int, width: int) -> Tensor:
@@ -50,44 +52,46 @@ def deviation(fast: Tensor, plain: Tensor) -> float:
     return ((fast - plain).abs().max() / plain.std()).item()
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "size"),
-    [
-        ("deeplab-v2", {}, (97, 66)),
-        ("drn-d-105", {}, (64, 96)),
-        ("upernet101", ONE_SIDE, (65, 97)),
-        ("upernet101-baseline", ONE_SIDE, (65, 97)),
-    ],
-)
+WIDTHS = {"deeplab-v2": {"base_channels": 16}, "drn-d-105": {"base_channels": 4},
+          "upernet101": {"base_channels": 16, "decoder_channels": 128},
+          "upernet101-baseline": {"base_channels": 16, "decoder_channels": 128}}  # fmt: skip
+SIZES = {"deeplab-v2": (97, 66), "drn-d-105": (64, 96)}
+
+
+@pytest.mark.parametrize("name", WIDTHS)
 @torch.no_grad()
-def test_segmenters(name: str, options: dict[str, tuple[int]], size: tuple[int, int]) -> None:
+def test_narrow_segmenters_with_winograds_form_throughout(name: str) -> None:
+    options = WIDTHS[name]
     if name == "upernet101-baseline":
         pytest.importorskip("cv2")
-    plain, pixels = SEGMENTERS[name].filled(**options), images(*size)
+    if name.startswith("upernet"):
+        options = {**options, "short_sides": (64,)}
+    plain = SEGMENTERS[name].filled(**options)
+    pixels = images(*SIZES.get(name, (65, 97)))
     expected, classes = logits(plain, pixels), plain(pixels / 255).argmax(dim=1)
-    fast = accelerate_frozen(plain)  # in place: two of them would take a gigabyte
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in fast.modules())
+    fast = accelerate_frozen(plain)
+    for module in fast.modules():
+        assert not isinstance(module, nn.BatchNorm2d)
+        if isinstance(module, FrozenConv2d):
+            module.always = True
     assert deviation(logits(fast, pixels), expected) <= LARGEST
     assert torch.equal(fast(pixels / 255).argmax(dim=1), classes)
 
 
-@pytest.mark.parametrize("profile", ["pytorch-fid", "legacy-2018"])
 @torch.no_grad()
-def test_both_graphs_of_inception(profile: str, tmp_path: Path) -> None:
-    plain, *_ = open_inception(FID_PROFILES[profile], tmp_path, filled=True)
+def test_torchvisions_graph_of_inception(tmp_path: Path) -> None:
+    plain, *_ = open_inception(FID_PROFILES["legacy-2018"], tmp_path, filled=True)
     fast = accelerate_frozen(copy.deepcopy(plain))
     assert not any(isinstance(module, nn.BatchNorm2d) for module in fast.modules())
     assert deviation(fast(images(40, 60)), plain(images(40, 60))) <= LARGEST
 
 
-@pytest.mark.parametrize("kind", [EfficientNetLite0, InDomainDilated])
+@pytest.mark.parametrize(
+    "build", [EfficientNetLite0, lambda: InDomainDilated(InDomainConfig(num_classes=9)).eval()]
+)
 @torch.no_grad()
-def test_smaller_networks(kind: type[nn.Module]) -> None:
-    torch.manual_seed(0)
-    if kind is EfficientNetLite0:
-        plain = kind()
-    else:
-        plain = kind(InDomainConfig(num_classes=9)).eval()
+def test_smaller_networks(build: Callable[[], nn.Module]) -> None:
+    plain = build()
     fill(plain, 1.0)
     fast = accelerate_frozen(copy.deepcopy(plain))
     assert not any(isinstance(module, nn.BatchNorm2d) for module in fast.modules())
