@@ -67,3 +67,8 @@ class FrozenConv2d(FastConv2d):
         self._transformed, self._packed = None, {}
         applied: FrozenConv2d = super()._apply(fn, recurse)
         return applied
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is made anew: oneDNN's kernels can be neither copied nor sent."""
+        made = ("_transformed", "_packed")
+        return {name: value for name, value in self.__dict__.items() if name not in made}

@@ -10,6 +10,7 @@ generator's layers are computed as the paper's equations; see `spade_eval.bench.
 import dataclasses
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,8 +91,9 @@ def time_score(
     """Time each way -> a row, after a batch that is not counted; seconds are of the whole split.
 
     `ratio` is to the median of "three steps", None without that row; `shares` says which part of
-    the time generator, segmenter, each feature network (by column) and the rest took, `written`
-    which images became PNGs. Numbers of untrained weights mean nothing, but all ways must agree.
+    the time generator, segmenter, each feature network (by column) and the rest took (None of
+    several processes), `written` which images became PNGs. Numbers of untrained weights mean
+    nothing, but all ways must agree in them.
     """
     source = untrained(scorer, model, width)
     for batch in scorer.batches(source, "warm-up", wanted=range(1)):
@@ -118,7 +120,7 @@ def time_score(
             **timing.row,
             "ratio": None if three is None else three.median / timing.median,
             "peak_mib": timing.peak_mib,
-            "shares": shares(timing),
+            "shares": shares(timing) if scorer.world.size == 1 else None,
             "written": "none" if way == "one pass" else "all",
             "device": scorer.device.type,
             "numbers": timing.value,
@@ -146,7 +148,9 @@ def _run_of(
         source = Untrained(twin(source.generator, fast=True), scorer)
 
     def run(number: int, clock: Clock) -> Numbers:
-        with tempfile.TemporaryDirectory() as folder, watched(scorer, source, clock):
+        alone = scorer.world.size == 1  # processes send each other networks, but no watched ones
+        watch = watched(scorer, source, clock) if alone else nullcontext()
+        with tempfile.TemporaryDirectory() as folder, watch:
             scorer.world.on_first(lambda: None)  # processes start together
             if way.startswith("three steps"):
                 return _three_steps(scorer, source, references, Path(folder), clock)

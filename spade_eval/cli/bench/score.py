@@ -42,7 +42,9 @@ COLUMNS = (
 )
 
 
-def _percentages(shares: dict[str, float]) -> str:
+def _percentages(shares: dict[str, float] | None) -> str:
+    if shares is None:
+        return "-"
     return ", ".join(f"{stage} {share:.0%}" for stage, share in shares.items())
 
 

@@ -2,6 +2,7 @@
 """Convolutions with fixed weights against torch's, in every form that they take."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -61,6 +62,15 @@ def test_what_was_made_of_a_weight_goes_when_the_layer_is_converted() -> None:
             2 * (plain(images(1, 8, 8)) - plain.bias[:, None, None]),
             **ROUNDING,
         )
+
+
+@torch.no_grad()
+def test_copied_and_sent_to_another_process_after_it_was_used() -> None:
+    for always in (False, True):
+        _, frozen = layers(always, padding=1)
+        expected = frozen(images(1, 8, 8))
+        for other in (copy.deepcopy(frozen), pickle.loads(pickle.dumps(frozen))):
+            assert torch.equal(other(images(1, 8, 8)), expected)
 
 
 def test_with_a_gradient_it_is_torchs_own() -> None:
