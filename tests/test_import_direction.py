@@ -55,6 +55,7 @@ MAY_IMPORT = {  # besides itself
         "spade_eval.metrics.draws",
         "spade_eval.metrics.stopping",
         "spade_eval.metrics.recomputed",
+        "spade_eval.metrics.root_trace",
     ),
 }
 # The rooms at the top of `spade_eval/`, from the ground up; each imports from floors below alone.

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spade_eval.metrics.arrays import read_features
+from spade_eval.metrics.root_trace import factor_of, root_trace, sum_of_roots
 from spade_eval.reports.statistics.jackknife import Floats, LeftOut, groups_of
 
 
@@ -23,8 +24,17 @@ def load_features(path: Path) -> Floats:
 
 
 def frechet(real: Floats, synthesized: Floats) -> float:
-    """Compute the squared Fréchet distance of two sets of features, sample covariances (N - 1)."""
-    return _frechet(_factor(real), real.mean(axis=0), synthesized)
+    """Compute the squared Fréchet distance of two sets of features, sample covariances (N - 1).
+
+    Where the images of a side are few, the trace of the root of S_1 S_2 is the nuclear norm of the
+    centred cross product: roots of eigenvalues that are 0 but for rounding are not.
+    """
+    if min(len(real), len(synthesized)) > real.shape[1]:
+        return _distance(_Sums(real).all(), _Sums(synthesized).all())
+    x, y = _centred(real), _centred(synthesized)
+    shift = real.mean(axis=0) - synthesized.mean(axis=0)
+    root = float(np.linalg.svd(x @ y.T, compute_uv=False).sum())
+    return float(shift @ shift + (x**2).sum() + (y**2).sum() - 2 * root)
 
 
 def has_full_rank(num_images: int, dim: int) -> bool:
@@ -37,12 +47,11 @@ def has_full_rank(num_images: int, dim: int) -> bool:
 
 def left_out_frechet(real: Floats, synthesized: Floats, *, paired: bool) -> LeftOut:
     """Leave out groups of pairs, or of each side in turn; every side `has_full_rank`."""
-    value = frechet(real, synthesized)
     if paired:
-        return LeftOut(value, _without_pairs(real, synthesized)[None])
+        return _without_pairs(_Sums(real), _Sums(synthesized))
     # The distance is symmetric.
     sides = [_without_rows(real, synthesized), _without_rows(synthesized, real)]
-    return LeftOut(value, np.stack(sides))
+    return LeftOut(frechet(real, synthesized), np.stack(sides))
 
 
 def left_out_plainly(real: Floats, synthesized: Floats, *, paired: bool) -> LeftOut:
@@ -80,31 +89,44 @@ class _Sums:
         self.rows = rows - self.mean
         self.outer = self.rows.T @ self.rows
 
-    def without(self, group: NDArray[np.int64]) -> tuple[Floats, Floats]:
-        """Return (D,) mean and (D, D) sample covariance of the other rows."""
+    def all(self) -> "_Gaussian":
+        """Return those of all rows."""
+        return self.mean, self.outer / (len(self.rows) - 1)
+
+    def without(self, group: NDArray[np.int64]) -> "_Gaussian":
+        """Return those of the other rows."""
         left, rest = self.rows[group], len(self.rows) - len(group)
         # The sum over all centred rows is zero, so that of the rest is minus the group's.
         mean = -left.sum(axis=0) / rest
-        outer = self.outer - left.T @ left - rest * np.outer(mean, mean)
-        return self.mean + mean, outer / (rest - 1)
+        taken = np.concatenate([left, np.sqrt(rest) * mean[None]])
+        outer = self.outer - taken.T @ taken
+        outer /= rest - 1
+        return self.mean + mean, outer
 
 
-def _without_pairs(real: Floats, synthesized: Floats) -> Floats:
-    """Compute (G,) distances; both covariances and the factor of one are made anew each time."""
-    x, y = _Sums(real), _Sums(synthesized)
-    num_draws, distances = len(synthesized) // len(real), []
-    for group in groups_of(len(real)):
-        mean, covariance = x.without(group)
-        other_mean, other = y.without(of_draws(group, len(synthesized), num_draws))
-        shift = mean - other_mean
-        traces = np.trace(covariance) + np.trace(other)
-        distances.append(shift @ shift + traces - 2 * _root_trace(covariance, other))
-    return np.array(distances)
+_Gaussian = tuple[Floats, Floats]
+"""(D,) mean and (D, D) sample covariance."""
+
+
+def _distance(one: _Gaussian, other: _Gaussian) -> float:
+    shift = one[0] - other[0]
+    traces = np.trace(one[1]) + np.trace(other[1])
+    return float(shift @ shift + traces - 2 * root_trace(one[1], other[1]))
+
+
+def _without_pairs(x: _Sums, y: _Sums) -> LeftOut:
+    """Leave groups out of both sides: one decomposition of a product a distance."""
+    num_draws, distances = len(y.rows) // len(x.rows), []
+    for group in groups_of(len(x.rows)):
+        made = y.without(of_draws(group, len(y.rows), num_draws))
+        distances.append(_distance(x.without(group), made))
+    return LeftOut(_distance(x.all(), y.all()), np.array([distances]))
 
 
 def _without_rows(fixed: Floats, rows: Floats) -> Floats:
     """Compute (G,) distances of a side that stays to one that groups leave: one factor for all."""
-    factor, fixed_mean = _factor(fixed), fixed.mean(axis=0)
+    fixed_mean, covariance = _Sums(fixed).all()
+    factor = factor_of(covariance)
     turned = _Sums(rows @ factor)  # covariances of these are F_1ᵀ S_2 F_1
     plain, distances = rows - rows.mean(axis=0), []
     squares = (plain**2).sum()
@@ -113,54 +135,10 @@ def _without_rows(fixed: Floats, rows: Floats) -> Floats:
         mean = -plain[group].sum(axis=0) / rest
         left = squares - (plain[group] ** 2).sum() - rest * (mean @ mean)
         shift = fixed_mean - rows.mean(axis=0) - mean
-        root = _sum_of_roots(turned.without(group)[1])
+        root = sum_of_roots(np.linalg.eigvalsh(turned.without(group)[1]))
         traces = (factor**2).sum() + left / (rest - 1)
         distances.append(shift @ shift + traces - 2 * root)
     return np.array(distances)
-
-
-def _root_trace(covariance: Floats, other: Floats) -> float:
-    """Trace of the root of the product, from a factor of the first."""
-    try:
-        factor = np.linalg.cholesky(covariance)
-    except np.linalg.LinAlgError:  # a feature that never varies
-        factor = scaled_eigenvectors(covariance)
-    return _sum_of_roots(factor.T @ other @ factor)
-
-
-def _sum_of_roots(matrix: Floats) -> float:
-    return float(np.sqrt(np.clip(np.linalg.eigvalsh(matrix), 0, None)).sum())
-
-
-def _frechet(factor: Floats, mean: Floats, synthesized: Floats) -> float:
-    """Distance to a set with that mean and a covariance F Fᵀ, (D, K) F.
-
-    The trace of the root of the product S_1 S_2 is the sum of the singular values of F_1ᵀ F_2, or
-    of the roots of the eigenvalues of F_1ᵀ S_2 F_1; the first where the images of a side are few,
-    since roots of eigenvalues that are 0 but for rounding are not.
-    """
-    shift = mean - synthesized.mean(axis=0)
-    centred = _centred(synthesized)
-    if min(factor.shape[1], len(centred) - 1) < centred.shape[1]:
-        root = float(np.linalg.svd(factor.T @ centred.T, compute_uv=False).sum())
-    else:
-        root = _sum_of_roots(factor.T @ (centred.T @ centred) @ factor)
-    return float(shift @ shift + (factor**2).sum() + (centred**2).sum() - 2 * root)
-
-
-def _factor(features: Floats) -> Floats:
-    """(D, K) F with F Fᵀ the sample covariance, K the smaller of N and D."""
-    centred = _centred(features)
-    if len(features) <= features.shape[1]:
-        return centred.T
-    return scaled_eigenvectors(centred.T @ centred)
-
-
-def scaled_eigenvectors(covariance: Floats) -> Floats:
-    """Return (D, D) F with F Fᵀ the covariance, of any rank."""
-    values, vectors = np.linalg.eigh(covariance)
-    roots: Floats = vectors * np.sqrt(np.clip(values, 0, None))
-    return roots
 
 
 def _centred(features: Floats) -> Floats:

@@ -6,12 +6,14 @@ diag(r), r being the roots of the eigenvalues of S_1 S_2 (docs/statistics.md, se
 
     FD^ = FD + mean influence + |dm_1 - dm_2|² + 1/2 sum_ij (a_ij - b_ij)² / (r_i + r_j)
 
-Two eigendecompositions and no resampling: the fast path, and the test of the jackknife, which is
+One eigendecomposition and no resampling: the fast path, and the test of the jackknife, which is
 its test. The bias is short of the jackknife's where N is only a few D, since sample eigenvalues
 spread too far.
 """
 
+import contextlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -22,14 +24,30 @@ _RANK = 1e-12
 
 
 @dataclass(frozen=True)
+class _Common:
+    """Centred features, and in the coordinates in which both covariances are diag(r)."""
+
+    x: Floats  # (N, D)
+    y: Floats  # (M, D)
+    x_common: Floats  # (N, K)
+    y_common: Floats  # (M, K)
+    roots: Floats  # (K,) r
+
+
+@dataclass(frozen=True)
 class FrechetExpansion:
     """A distance, the influence of each image of either side, and the bias to second order."""
 
     value: float
     real: Floats  # (N,), of mean 0
     synthesized: Floats  # (M,), of mean 0
-    bias: float
     paired: bool
+    common: _Common
+
+    @cached_property
+    def bias(self) -> float:
+        """To second order; it takes three more products, which an influence has no use for."""
+        return (_paired_bias if self.paired else _independent_bias)(self.common)
 
     @property
     def influence(self) -> Floats:
@@ -55,17 +73,17 @@ def expand_frechet(real: Floats, synthesized: Floats, *, paired: bool) -> Freche
     """Expand the distance of (N, D) and (M, D) features, N, M > D; pairs are rows of one index."""
     x, y = real - real.mean(axis=0), synthesized - synthesized.mean(axis=0)
     shift = real.mean(axis=0) - synthesized.mean(axis=0)
-    x_common, y_common, roots = _common_coordinates(x, y)
+    common = _common_coordinates(x, y)
     traces = [(side**2).sum() / (len(side) - 1) for side in (x, y)]
     # xᵀ T x = |x~|² and yᵀ T⁻¹ y = |y~|² with T the optimal map.
-    phi = 2 * x @ shift + (x**2).sum(axis=1) - (x_common**2).sum(axis=1)
-    psi = -2 * y @ shift + (y**2).sum(axis=1) - (y_common**2).sum(axis=1)
+    phi = 2 * x @ shift + (x**2).sum(axis=1) - (common.x_common**2).sum(axis=1)
+    psi = -2 * y @ shift + (y**2).sum(axis=1) - (common.y_common**2).sum(axis=1)
     return FrechetExpansion(
-        value=float(shift @ shift + sum(traces) - 2 * roots.sum()),
+        value=float(shift @ shift + sum(traces) - 2 * common.roots.sum()),
         real=phi - phi.mean(),
         synthesized=psi - psi.mean(),
-        bias=(_paired_bias if paired else _independent_bias)(x, y, x_common, y_common, roots),
         paired=paired,
+        common=common,
     )
 
 
@@ -80,37 +98,54 @@ def influence_of_maps(real: Floats, synthesized: Floats) -> Floats:
     return influence
 
 
-def _common_coordinates(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
-    """(N, K) and (M, K) centred rows whose covariances are both diag(r), and the (K,) r."""
-    values, vectors = np.linalg.eigh(x.T @ x / (len(x) - 1))
+def _common_coordinates(x: Floats, y: Floats) -> _Common:
+    """Turn centred rows; directions in which a side has no variance are left out."""
+    covariance, other = x.T @ x / (len(x) - 1), y.T @ y / (len(y) - 1)
+    squares, inverse, forward = _decomposed(covariance, other)
+    known = squares > max(_RANK * squares.max(initial=0.0), 0.0)
+    roots = np.sqrt(squares[known])
+    return _Common(
+        x, y, x @ (inverse[:, known] * np.sqrt(roots)), y @ (forward[:, known] / np.sqrt(roots)),
+        roots,
+    )  # fmt: skip
+
+
+def _decomposed(covariance: Floats, other: Floats) -> tuple[Floats, Floats, Floats]:
+    """(K,) r² and (D, K) F⁻ᵀ U and F U, with S_1 = F Fᵀ and Fᵀ S_2 F = U diag(r²) Uᵀ."""
+    import scipy.linalg
+
+    with contextlib.suppress(np.linalg.LinAlgError):
+        # F of Cholesky; Z = F⁻ᵀ U has Zᵀ S_1 Z = 1, so that S_1 Z = F U.
+        squares, z = scipy.linalg.eigh(other.T, covariance.T, type=2, check_finite=False)
+        # 1 / |z|² is a variance of S_1.
+        if np.diagonal(covariance).max() * (z**2).sum(axis=0).max() < 1 / _RANK:
+            return squares, z, covariance @ z
+    return _decomposed_at_any_rank(covariance, other)
+
+
+def _decomposed_at_any_rank(covariance: Floats, other: Floats) -> tuple[Floats, Floats, Floats]:
+    """The same by the eigenvectors of S_1 that have a variance: its specification."""
+    values, vectors = np.linalg.eigh(covariance)
     known = values > _RANK * values.max()
     widths, vectors = np.sqrt(values[known]), vectors[:, known]
-    factor = vectors * widths  # S_1 = F Fᵀ
-    squares, turn = np.linalg.eigh(factor.T @ (y.T @ y / (len(y) - 1)) @ factor)
-    known = squares > max(_RANK * squares.max(initial=0.0), 0.0)
-    roots, turn = np.sqrt(squares[known]), turn[:, known]
-    return (
-        x @ (vectors / widths @ turn * np.sqrt(roots)),
-        y @ (factor @ turn / np.sqrt(roots)),
-        roots,
-    )
+    factor = vectors * widths
+    squares, turn = np.linalg.eigh(factor.T @ other @ factor)
+    return squares, vectors / widths @ turn, factor @ turn
 
 
-def _paired_bias(x: Floats, y: Floats, x_common: Floats, y_common: Floats, roots: Floats) -> float:
+def _paired_bias(of: _Common) -> float:
     """(1/N) { mean |x - y|² + 1/2 mean (u'Ku + v'Kv - 2 w'Kw) }: u = x~², v = y~², w = x~ y~."""
-    u, v, w = x_common**2, y_common**2, x_common * y_common
-    quadratic = _form(u, roots) + _form(v, roots) - 2 * _form(w, roots)
-    return float((((x - y) ** 2).sum() / (len(x) - 1) + quadratic / 2) / len(x))
+    u, v, w = of.x_common**2, of.y_common**2, of.x_common * of.y_common
+    quadratic = _form(u, of.roots) + _form(v, of.roots) - 2 * _form(w, of.roots)
+    return float((((of.x - of.y) ** 2).sum() / (len(u) - 1) + quadratic / 2) / len(u))
 
 
-def _independent_bias(
-    x: Floats, y: Floats, x_common: Floats, y_common: Floats, roots: Floats
-) -> float:
+def _independent_bias(of: _Common) -> float:
     """T_1/N + T_2/M + 1/2 [(mean u'Ku - sum r/2)/N + (mean v'Kv - sum r/2)/M]."""
     bias = 0.0
-    for side, common in ((x, x_common), (y, y_common)):
+    for side, common in ((of.x, of.x_common), (of.y, of.y_common)):
         trace = (side**2).sum() / (len(side) - 1)
-        bias += (trace + (_form(common**2, roots) - roots.sum() / 2) / 2) / len(side)
+        bias += (trace + (_form(common**2, of.roots) - of.roots.sum() / 2) / 2) / len(side)
     return float(bias)
 
 

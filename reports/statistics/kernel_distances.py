@@ -33,7 +33,8 @@ class Kernel:
 
 def _cubic(products: Floats, dim: int) -> Floats:
     """k(x, y) = (x·y / D + 1)³, of KID."""
-    cubed: Floats = (products / dim + 1) ** 3
+    base = products / dim + 1
+    cubed: Floats = base * base * base  # NumPy's power takes ten times as long
     return cubed
 
 
@@ -141,8 +142,13 @@ class _PairSums:
 
 
 def _off_diagonal_sums(rows: Floats, kernel: Kernel) -> Floats:
-    """(N, G) sums of k(x_i, x_j) over j of each group, j != i."""
-    sums, _ = _group_sums(rows, rows, kernel)
+    """(N, G) sums of k(x_i, x_j) over j of each group, j != i; k(x_i, x_j) is computed once."""
+    of_rows, sums = _own(np.ones(len(rows))), np.zeros((len(rows), NUM_GROUPS))
+    for start in range(0, len(rows), _CHUNK_ROWS):
+        chunk, later = slice(start, start + _CHUNK_ROWS), slice(start + _CHUNK_ROWS, None)
+        values = kernel.of_products(rows[chunk] @ rows[start:].T, rows.shape[1])
+        sums[chunk] += values @ of_rows[start:]
+        sums[later] += values[:, _CHUNK_ROWS:].T @ of_rows[chunk]
     return sums - _own(kernel.of_products((rows**2).sum(axis=1), rows.shape[1]))
 
 

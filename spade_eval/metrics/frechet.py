@@ -8,7 +8,7 @@ trace is the sum of the singular values of F_1ᵀ F_2, which are the roots of th
 F_1ᵀ S_2 F_1. Both forms are symmetric: no root of a non-symmetric product, no complex results.
 Which one is taken follows the rank:
 
-- N > dimension on both sides: eigenvalues, F_1 from a Cholesky decomposition;
+- N > dimension on both sides: eigenvalues, F_1 from a Cholesky decomposition (`root_trace.py`);
 - N <= dimension on both sides (500 images of Cityscapes, 2048 features): the centred features
   themselves are the factors, and the trace is the nuclear norm of their cross product. It is exact
   in the rank, where covariances add the roots of the rounding errors of all zero eigenvalues;
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from spade_eval.metrics.moments import FeatureMoments
+from spade_eval.metrics.root_trace import root_trace
 
 
 def frechet_distance(real: FeatureMoments, synthesized: FeatureMoments) -> float:
@@ -38,32 +39,21 @@ def frechet_distance(real: FeatureMoments, synthesized: FeatureMoments) -> float
     if many.is_rank_deficient:
         few_factor, many_factor = _centred_factor(few), _centred_factor(many)
         traces = few_factor.square().sum().item() + many_factor.square().sum().item()
-        root_trace = torch.linalg.svdvals(few_factor.T @ many_factor).sum().item()
+        roots = torch.linalg.svdvals(few_factor.T @ many_factor).sum().item()
     else:
         covariance, other = few.covariance(), many.covariance()
         traces = covariance.trace().item() + other.trace().item()
-        factor = _centred_factor(few) if few.is_rank_deficient else _cholesky_factor(covariance)
-        eigenvalues = torch.linalg.eigvalsh(factor.T @ other @ factor)
-        if few.is_rank_deficient:  # N centred rows have rank N - 1: the least one is 0
-            eigenvalues = eigenvalues[1:]
-        root_trace = eigenvalues.clamp(min=0).sqrt().sum().item()
+        if few.is_rank_deficient:
+            factor = _centred_factor(few)
+            # N centred rows have rank N - 1: the least eigenvalue is 0.
+            eigenvalues = torch.linalg.eigvalsh(factor.T @ other @ factor)[1:]
+            roots = eigenvalues.clamp(min=0).sqrt().sum().item()
+        else:
+            roots = root_trace(covariance.numpy(), other.numpy())
     # A squared distance; rounding alone can take it below zero.
-    return max(math.fsum((mean_term, traces, -2 * root_trace)), 0.0)
+    return max(math.fsum((mean_term, traces, -2 * roots)), 0.0)
 
 
 def _centred_factor(moments: FeatureMoments) -> Tensor:
     """(dim, N) factor of the covariance: centred features over the root of N - 1."""
     return moments.centred_rows().T / math.sqrt(moments.count - 1)
-
-
-def _cholesky_factor(covariance: Tensor) -> Tensor:
-    """(dim, dim) factor of a full-rank covariance.
-
-    A feature that never varies makes even a covariance of many images singular; the eigenvectors
-    scaled by the roots of the eigenvalues are a factor then too, at three times the cost.
-    """
-    factor, failed = torch.linalg.cholesky_ex(covariance)
-    if failed:
-        eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
-        factor = eigenvectors * eigenvalues.clamp(min=0).sqrt()
-    return factor

@@ -43,6 +43,7 @@ class FeatureMoments:
         self._outer = torch.zeros(dim, dim, dtype=torch.float64)
         self._buffer = torch.zeros(dim, dim, dtype=torch.float64)
         self._num_buffered = 0
+        self._covariance: Tensor | None = None  # of the rows so far, once it was asked for
 
     def update(self, features: Tensor) -> None:
         """Add (N, dim) features; NaN or infinity is an error and leaves the sums untouched."""
@@ -52,6 +53,7 @@ class FeatureMoments:
         self._require_finite(rows)
         if not self.count and len(rows):
             self._shift = rows[0].clone()
+        self._covariance = None
         while len(rows):
             if self._num_buffered == self.dim:
                 self._fold()
@@ -113,14 +115,23 @@ class FeatureMoments:
         return self._rows - self._shift - self._shifted_mean()
 
     def covariance(self) -> Tensor:
-        """Return the (dim, dim) float64 sample covariance, divided by N - 1."""
+        """Return the (dim, dim) float64 sample covariance, divided by N - 1; not to be changed.
+
+        It is kept until a row comes: every distance to the same photos asks for theirs.
+        """
         self.require_count(2)
+        if self._covariance is None:
+            self._covariance = self._made_covariance()
+        return self._covariance
+
+    def _made_covariance(self) -> Tensor:
         if self.is_rank_deficient:
             centred = self.centred_rows()
             return centred.T @ centred / (self.count - 1)
         mean, shifted = self._shifted_mean(), self._rows - self._shift
         outer = torch.addmm(self._outer, shifted.T, shifted)
-        return (outer - self.count * torch.outer(mean, mean)) / (self.count - 1)
+        # In place: at 2048 dimensions new memory costs as much as half of the product.
+        return outer.addr_(mean, mean, alpha=-self.count).div_(self.count - 1)
 
     def require_count(self, least: int) -> None:
         """Refuse to go on with fewer than `least` rows."""

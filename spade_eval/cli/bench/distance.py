@@ -16,6 +16,7 @@ COLUMNS = (
     Column("N", 7, lambda row: f"{row['num_images']}"),
     Column("ours", 10, lambda row: f"{row['ours_seconds']:.3f} s"),
     Column("SciPy", 10, lambda row: f"{row['scipy_seconds']:.3f} s"),
+    Column("eigenvalues", 13, lambda row: f"{row['eigenvalues_seconds']:.3f} s"),
     Column("ratio", 8, lambda row: f"{row['ratio']:.4f}"),
     Column("target", 8, lambda row: optional(row["target"], ".2f")),
     Column("ours - SciPy", 14, lambda row: f"{row['ours'] - row['scipy']:.2e}"),
@@ -38,6 +39,7 @@ def bench_distance(
 ) -> None:
     """Time the Fréchet distance against SciPy's matrix root: a table, then a line of JSON a row.
 
+    `eigenvalues` are those alone of one matrix of that size, which no form goes without.
     `uncertainty` is what a report adds to a row: values of FID and KID without bias, intervals.
     """
     import scipy
@@ -58,7 +60,7 @@ def bench_distance(
 def _uncertainty(real: "Floats", synthesized: "Floats") -> None:
     """Compute all that a report and a comparison add to FID and KID of a row."""
     from spade_eval.reports.statistics.feature_distances import has_full_rank, left_out_frechet
-    from spade_eval.reports.statistics.frechet_influence import expand_frechet
+    from spade_eval.reports.statistics.frechet_influence import influence_of_maps
     from spade_eval.reports.statistics.jackknife import FEWEST_IMAGES
     from spade_eval.reports.statistics.kernel_distances import (
         kernel_influence,
@@ -70,7 +72,7 @@ def _uncertainty(real: "Floats", synthesized: "Floats") -> None:
         return
     if has_full_rank(*real.shape):
         left_out_frechet(real, synthesized, paired=True)
-        expand_frechet(real, synthesized, paired=True)
+        influence_of_maps(real, synthesized)
     sums = paired_sums(real, synthesized)
     left_out_pairs(sums)
     kernel_influence(sums)

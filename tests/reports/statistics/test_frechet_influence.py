@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from spade_eval.reports.statistics import frechet_influence
 from spade_eval.reports.statistics.feature_distances import frechet, left_out_frechet
 from spade_eval.reports.statistics.frechet_influence import expand_frechet, standard_error_of
 
@@ -44,6 +45,16 @@ def test_influence_and_bias_of_pairs() -> None:
     # What is left out is 1 / N of the set: the expansion's next terms are of that order.
     assert np.abs(expansion.influence - plain).max() < 0.02 * np.abs(plain).max()
     assert expansion.bias == pytest.approx(bias, rel=0.02)
+
+
+def test_one_decomposition_gives_what_two_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, made = sets(200)
+    fast = expand_frechet(real, made, paired=True)
+    monkeypatch.setattr(frechet_influence, "_decomposed", frechet_influence._decomposed_at_any_rank)
+    plain = expand_frechet(real, made, paired=True)
+    # Two decompositions in float64 of covariances with a condition of some tens.
+    np.testing.assert_allclose(fast.influence, plain.influence, rtol=0, atol=1e-12)
+    assert (fast.value, fast.bias) == pytest.approx((plain.value, plain.bias), rel=1e-12)
 
 
 def test_influence_and_bias_of_independent_sides() -> None:

@@ -41,13 +41,14 @@ def test_the_uncertainty_is_timed_on_the_same_sets() -> None:
 
 
 def test_each_form_has_its_own_times_and_peak(monkeypatch: pytest.MonkeyPatch) -> None:
-    peaks = iter([5.0, 7.0])  # one of each, in the first run
+    peaks = iter([5.0, 7.0, 9.0])  # one of each, in the first run
     ticks = iter(range(100))
     monkeypatch.setattr(timing, "peak_mib", lambda device: next(peaks))
     monkeypatch.setattr(timing.time, "perf_counter", lambda: 2.0 ** next(ticks))
     row = time_distance(4, 10, 1, seed=0, warm_up=2)
-    # A run takes two readings and two forms take turns: the first that counts starts at 8.
-    assert (row["ours_seconds"], row["scipy_seconds"]) == (2.0**8, 2.0**10)
+    # A run takes two readings and three forms take turns: the first that counts starts at 12.
+    assert (row["ours_seconds"], row["scipy_seconds"]) == (2.0**12, 2.0**14)
+    assert row["eigenvalues_seconds"] == 2.0**16
     assert (row["repeats"], row["warm_up"]) == (1, 2)
     assert (row["peak_mib"], row["scipy_peak_mib"]) == (5.0, 7.0)
 
@@ -62,6 +63,7 @@ def test_command_prints_a_table_and_lines_of_json(capsys: pytest.CaptureFixture[
         "N",
         "ours",
         "SciPy",
+        "eigenvalues",
         "ratio",
         "target",
         "ours",
