@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from spade_eval.models.layers.norms import unconditional_norm
 from spade_eval.models.layers.spectral import spectral_norm
 from spade_eval.models.released import Hints, Published, Shapes
+from spade_eval.models.semantics import SemanticMap
 
 DiscriminatorNorm = Literal[
     "spectralinstance", "spectralbatch", "spectralsyncbatch", "spectralnone",
@@ -54,10 +55,27 @@ class MultiscaleDiscriminator(nn.Module):
         x = torch.cat([semantic_map.to(image.dtype), image], dim=1)
         results = []
         for index, network in enumerate(self.scales):
-            if index:
-                x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
+            x = halved(x) if index else x
             results.append(network(x))
         return results
+
+    def of_pair(
+        self, semantics: SemanticMap, fake: Tensor, real: Tensor
+    ) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
+        """Return the features of synthesized and of real (N, 3, H, W) images of one label map.
+
+        One pass over both, stacked along the batch. Where a gradient flows to `fake`, that of
+        `real` must not be asked for.
+        """
+        maps, count = semantics.full, len(fake)
+        both = self(torch.cat([maps, maps]), torch.cat([fake, real.to(fake.dtype)]))
+        on_fake = [[feature[:count] for feature in scale] for scale in both]
+        return on_fake, [[feature[count:] for feature in scale] for scale in both]
+
+
+def halved(x: Tensor) -> Tensor:
+    """Average pooling between scales (Wang et al., Sec. 3.2)."""
+    return F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
 
 
 class PatchDiscriminator(nn.Module):
@@ -107,7 +125,11 @@ class PatchLayer(nn.Module):
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(self.conv(x))
+        return self.activated(self.conv(x))
+
+    def activated(self, convolved: Tensor) -> Tensor:
+        """Return what follows the convolution."""
+        x = self.norm(convolved)
         return F.leaky_relu(x, 0.2) if self.activation else x
 
 

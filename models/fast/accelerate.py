@@ -6,8 +6,10 @@ from typing import TypeVar
 from torch import nn
 from torch.nn.utils.spectral_norm import SpectralNorm
 
+from spade_eval.models.discriminators.multiscale import MultiscaleDiscriminator
 from spade_eval.models.fast.attention import FastAttention
 from spade_eval.models.fast.clade import FastCLADE
+from spade_eval.models.fast.discriminators import FastMultiscaleDiscriminator
 from spade_eval.models.fast.frozen import folded, known_modules
 from spade_eval.models.fast.frozen_convolution import FrozenConv2d
 from spade_eval.models.fast.resblocks import FastConvNorm, FastSPADEResBlock
@@ -31,6 +33,7 @@ _TWINS: dict[type[nn.Module], type[nn.Module]] = {
     SPADEResBlock: FastSPADEResBlock,
     ConvNorm: FastConvNorm,
     SemanticConv2d: FastSemanticConv2d,
+    MultiscaleDiscriminator: FastMultiscaleDiscriminator,
 }
 
 

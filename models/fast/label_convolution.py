@@ -67,7 +67,7 @@ def convolve_rows(values: Tensor, windows: Windows, weight: Tensor, bias: Tensor
     Every row times every tap, then sums of k * k of these: with a gradient, and with memory for
     only some channels at a time.
     """
-    convolved: Tensor = _ConvolveRows.apply(values, windows.rows, weight, bias)
+    convolved: Tensor = _ConvolveRows.apply(values, windows, weight, bias)
     return convolved
 
 
@@ -76,8 +76,9 @@ class _ConvolveRows(torch.autograd.Function):
     and cost more to allocate than to compute."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(values, rows, weight)
+    def forward(ctx: Any, values: Tensor, windows: Windows, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(values, weight)
+        ctx.windows, rows = windows, windows.rows
         convolved = values.new_empty(rows.shape[0], weight.shape[0])
         for some in _channels_at_once(values, weight):
             products = (values @ _taps(weight[some])).view(-1, weight[some].shape[0])
@@ -88,14 +89,10 @@ class _ConvolveRows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, Tensor, Tensor]:
-        values, rows, weight = ctx.saved_tensors
+        values, weight = ctx.saved_tensors
         gradient = gradients[0]
         of_values, of_weight = torch.zeros_like(values), torch.empty_like(weight)
-        taps = rows.shape[1]
-        # The sums turned round: which windows add up each row of the products.
-        users = torch.argsort(rows.flatten(), stable=True) // taps
-        counts = torch.bincount(rows.flatten(), minlength=values.shape[0] * taps)
-        starts = counts.cumsum(0) - counts
+        users, starts = ctx.windows.users(values.shape[0])
         for some in _channels_at_once(values, weight):
             of_products = F.embedding_bag(users, gradient[:, some].contiguous(), starts, mode="sum")
             of_products = of_products.view(values.shape[0], -1)

@@ -139,14 +139,17 @@ class _Modulate(torch.autograd.Function):
         # A window can cover half the batch: in half precision its sum would stop growing.
         precise = torch.promote_types(table.dtype, torch.float32)
         of_table = torch.zeros_like(table, dtype=precise)
+        scales = table[:, :channels].contiguous()
         for rows in _pieces(x):
             inner = gradient[rows]
             if ctx.slope != 1:  # y has the sign of what the activation was given
-                inner = torch.where(y[rows] > 0, inner, inner * ctx.slope)
-            scale = table.index_select(0, ids[rows])[:, :channels]
-            torch.mul(inner, scale, out=of_x[rows])
+                inner = torch.ops.aten.leaky_relu_backward(inner, y[rows], ctx.slope, True)
+            torch.mul(inner, scales.index_select(0, ids[rows]), out=of_x[rows])
             inner = inner.to(precise)
-            _add_rows(of_table, ids[rows], torch.cat([inner * x[rows], inner], dim=1))
+            both = inner.new_empty(inner.shape[0], 2 * channels)
+            torch.mul(inner, x[rows], out=both[:, :channels])
+            both[:, channels:] = inner
+            _add_rows(of_table, ids[rows], both)
         return of_x, of_table.to(table.dtype), None, None
 
 

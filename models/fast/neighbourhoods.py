@@ -11,7 +11,7 @@ base of the alphabet; where the number would outgrow 62 bits, prefixes are renum
 lies outside the image is a symbol of its own, because a convolution pads zeros there.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -34,6 +34,7 @@ class Windows:
 
     ids: Tensor  # (N, H, W) int64: number of the window around each pixel, 0..count-1
     symbols: Tensor  # (count, k * k) int64: what each window holds, row by row
+    _users: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
 
     @property
     def count(self) -> int:
@@ -44,6 +45,18 @@ class Windows:
         """(count, k * k): the rows of a table (symbol, tap) -> value that each window adds up."""
         taps = self.symbols.shape[1]
         return self.symbols * taps + torch.arange(taps, device=self.symbols.device)
+
+    def users(self, num_symbols: int) -> tuple[Tensor, Tensor]:
+        """Return `rows` turned round: the windows that add up each row, and where its list starts.
+
+        (count * k * k,) and (num_symbols * k * k,). Found once for all layers of a resolution.
+        """
+        if num_symbols not in self._users:
+            rows, taps = self.rows.flatten(), self.symbols.shape[1]
+            counts = torch.bincount(rows, minlength=num_symbols * taps)
+            windows = torch.argsort(rows, stable=True) // taps
+            self._users[num_symbols] = windows, counts.cumsum(0) - counts
+        return self._users[num_symbols]
 
     @cached_property
     def pixels(self) -> Tensor:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from spade_eval.models.discriminators.multiscale import MultiscaleDiscriminator
 from spade_eval.models.encoders.variational import kl_divergence
 from spade_eval.models.losses.gan import (
     Features,
@@ -71,7 +72,7 @@ class Objective:
 
     def generator_terms(
         self,
-        discriminator: nn.Module,
+        discriminator: MultiscaleDiscriminator,
         semantics: SemanticMap,
         fake: Tensor,
         real: Tensor,
@@ -97,7 +98,11 @@ class Objective:
         return terms
 
     def discriminator_terms(
-        self, discriminator: nn.Module, semantics: SemanticMap, fake: Tensor, real: Tensor
+        self,
+        discriminator: MultiscaleDiscriminator,
+        semantics: SemanticMap,
+        fake: Tensor,
+        real: Tensor,
     ) -> dict[str, Tensor]:
         """Return weighted terms of the discriminator; no gradient flows to `fake`."""
         config = self.config
@@ -113,22 +118,18 @@ class Objective:
         }
 
     def _discriminate(
-        self, discriminator: nn.Module, semantics: SemanticMap, fake: Tensor, real: Tensor
+        self,
+        discriminator: MultiscaleDiscriminator,
+        semantics: SemanticMap,
+        fake: Tensor,
+        real: Tensor,
     ) -> tuple[Features, Features]:
         """Return the features of fake and of real images, in float32 under autocast."""
-        semantic_map = semantics.full
-        if not self.config.stacked:
-            on_fake, on_real = discriminator(semantic_map, fake), discriminator(semantic_map, real)
-            return _as_float32(on_fake), _as_float32(on_real)
-        both = _as_float32(
-            discriminator(
-                torch.cat([semantic_map, semantic_map]), torch.cat([fake, real.to(fake.dtype)])
-            )
-        )
-        count = fake.shape[0]
-        on_fake = [[feature[:count] for feature in scale] for scale in both]
-        on_real = [[feature[count:] for feature in scale] for scale in both]
-        return on_fake, on_real
+        if self.config.stacked:
+            on_fake, on_real = discriminator.of_pair(semantics, fake, real)
+        else:
+            on_fake, on_real = (discriminator(semantics.full, one) for one in (fake, real))
+        return _as_float32(on_fake), _as_float32(on_real)
 
 
 def _as_float32(features: Features) -> Features:

@@ -2,8 +2,10 @@
 """What a training step takes: the time of its parts, and memory beside the estimate of it."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,12 +23,14 @@ from spade_eval.models.systems.settings import resolved
 from spade_eval.models.training.distributed import ALONE, World
 from spade_eval.models.training.loop import prefetched
 from spade_eval.models.training.precision import tf32
+from spade_eval.models.training.trainer import Trainer
 from spade_eval.training.generator import batches_at, fill_store, prefetch_on
 from spade_eval.training.memory_estimate import estimate_memory
 from spade_eval.training.setup import build_training, data_of
 from spade_eval.training.traffic import traffic_of
 
 PHASES = ("data loading", "forward", "backward", "optimizer")
+_NETWORK = "network "  # before the name of a network: its forward passes, as a phase
 MAX_LOADING_SHARE = 0.05
 """Of a step on a CPU, where the loading takes the time of the networks."""
 
@@ -45,9 +49,10 @@ def time_training(
     and L2 norms of the gradients that G and D then learn from) and `losses` (of the last step) are
     those of the whole batch.
 
-    `seconds` and `phases` are of all counted steps together, `step_seconds` (the median),
-    `fastest` and `slowest` of one. `peak_bytes`, on CUDA of tensors, elsewhere what the process
-    grew by, is None where it is not known; `preparation_seconds` pass once, before the first step.
+    `seconds`, `phases` and `networks` (of forward passes, by network; none of compiled ones) are of
+    all counted steps together, `step_seconds` (the median), `fastest` and `slowest` of one.
+    `peak_bytes`, on CUDA of tensors, elsewhere what the process grew by, is None where it is not
+    known; `preparation_seconds` pass once, before the first step.
     """
     if not 0 <= warm_up < config.steps:
         raise ValueError(f"{config.steps} steps, expected more than the {warm_up} of the warm-up")
@@ -55,6 +60,7 @@ def time_training(
     data = data_of(config, dataset)
     training = build_training(config, data, device, weights_dir, world)
     training.measures_gradients = lambda done: done == 1
+    names = [] if config.compile else _time_networks(training)
     preparation = Clock(device)
     with preparation("preparation"):
         world.on_first(lambda: fill_store(config, dataset))
@@ -86,6 +92,7 @@ def time_training(
         "fastest": min(timing.seconds),
         "slowest": max(timing.seconds),
         "phases": {name: timing.phases[name] for name in PHASES},
+        "networks": {name: timing.phases[_NETWORK + name] for name in names},
         "peak_bytes": None if before is None or peak < 0 else round(peak * 2**20) - before,
         "estimate": estimate_memory(config, data, images),
         "traffic": traffic_of(config, data, images) if world.size > 1 else None,
@@ -93,6 +100,32 @@ def time_training(
         "first_step": {**world.mean(losses[0]), **norms},
         "losses": world.mean(losses[-1]),
     }
+
+
+def _time_networks(training: Trainer) -> list[str]:
+    """Enter a phase of the trainer around the calls of its networks, whose names are returned."""
+    entered: list[str] = []  # the discriminator's pass over pairs may be one over both
+
+    def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def called(*arguments: Any, **keywords: Any) -> Any:
+            if entered:
+                return function(*arguments, **keywords)
+            entered.append(name)
+            try:
+                with training.phase(_NETWORK + name):
+                    return function(*arguments, **keywords)
+            finally:
+                entered.clear()
+
+        return called
+
+    networks = dict(training.system.named_children())
+    for name, network in networks.items():
+        for method in ("forward", "of_pair"):
+            if hasattr(network, method):
+                setattr(network, method, timed(name, getattr(network, method)))
+    return list(networks)
 
 
 def training_run(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _MIB = 2**20
 _COLUMNS = (
-    Column("part", 14, lambda row: f"{row['part']}"),
+    Column("part", 22, lambda row: f"{row['part']}"),
     Column("ms a step", 10, lambda row: f"{1000 * row['seconds']:.1f}"),
     Column("share", 7, lambda row: f"{row['share']:.1%}"),
     Column("target", 11, lambda row: f"{row['target']}"),
@@ -112,11 +112,17 @@ def _summary(row: "Row") -> list[str]:
 
 
 def _parts(row: "Row") -> "list[Row]":
-    """The phases of a mean step, and the rest: averages, zeroing, bookkeeping."""
+    """The phases of a mean step, forward passes by network, and the rest: averages, bookkeeping."""
     from spade_eval.bench.train import MAX_LOADING_SHARE
 
     targets = {"data loading": f"at most {MAX_LOADING_SHARE:.0%}"}
-    seconds = {**row["phases"], "rest": row["seconds"] - sum(row["phases"].values())}
+    phases, networks = dict(row["phases"]), row["networks"]
+    rest = row["seconds"] - sum(phases.values())
+    if networks:
+        forward = phases.pop("forward")
+        own = {f"forward {name}": taken for name, taken in networks.items()}
+        phases |= {**own, "losses": forward - sum(networks.values())}
+    seconds = {**phases, "rest": rest}
     return [
         {
             "part": part,

@@ -41,3 +41,21 @@ def test_folded_weight_follows_every_change() -> None:
         assert not torch.allclose(twin(x), conv(x))
     conv(x).sum().backward()  # a gradient is never cut off by the kept weight
     assert conv.weight_orig.grad is not None
+
+
+def test_the_gradient_is_torch_s() -> None:
+    torch.manual_seed(0)
+    plain = spectral_norm(nn.Conv2d(3, 4, 3)).double()
+    fast = accelerate(copy.deepcopy(plain))
+    x = torch.rand(2, 3, 5, 5, dtype=torch.float64)
+    for conv in (plain, fast):
+        # Two forwards before the backward: the vectors of the first are another's by then.
+        sum(conv(x).square().sum() for _ in range(2)).backward()
+        assert conv.weight.grad_fn is None
+    assert torch.equal(fast.weight, plain.weight)
+    for name, buffer in plain.named_buffers():
+        assert torch.equal(fast.get_buffer(name), buffer)
+    # Float64, but for the order of additions.
+    torch.testing.assert_close(
+        fast.weight_orig.grad, plain.weight_orig.grad, rtol=1e-12, atol=1e-12
+    )

@@ -33,6 +33,10 @@ def test_phases_and_rest_are_the_whole(benchmark_in: Make, tmp_path: Path) -> No
     assert tuple(phases) == PHASES
     assert all(seconds > 0 for seconds in phases.values())
     assert 0.8 * row["seconds"] < sum(phases.values()) <= row["seconds"]
+    networks = row["networks"]
+    assert set(networks) == {"generator", "discriminator"}
+    assert all(seconds > 0 for seconds in networks.values())
+    assert sum(networks.values()) < phases["forward"]
     assert row["preparation_seconds"] > 0
     assert phases["data loading"] <= MAX_LOADING_SHARE * row["seconds"]
 
@@ -53,7 +57,9 @@ def test_the_command_prints_a_table_and_json(
     assert not ended.value.code
     *table, line = capsys.readouterr().out.splitlines()
     text = "\n".join(table)
-    for said in ("steps/s", "images/s", "the median", *PHASES, "peak memory", "estimate: about"):
+    parts = ("data loading", "forward generator", "forward discriminator", "losses", "backward",
+             "optimizer", "rest")  # fmt: skip
+    for said in ("steps/s", "images/s", "the median", *parts, "peak memory", "estimate: about"):
         assert said in text
     summary = json.loads(line)
     assert summary["bench"] == "train"
