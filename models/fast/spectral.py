@@ -6,7 +6,8 @@ of is written to. With a gradient G of W / s, s = uᵀ W v, that of W is
 
     (G - <G, W / s> u vᵀ) / s        (Miyato et al., ICLR 2018, Eq. 12)
 
-which torch takes seven passes for: a tenth of a step of the full-width generator at batch 1.
+which torch takes seven passes for: of a convolution of 1024 to 1024 channels on one 8x8 map, 27 ms
+of the backward pass instead of 17.
 """
 
 from typing import Any, cast
@@ -19,6 +20,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 class FoldedSpectralNorm(SpectralNorm):
     """Torch's hook, which divides the weight before a forward, but not again without need."""
 
+    smallest = 2**20  # weights: of fewer, calling a function of ours costs more than the passes
     _folded: tuple[object, ...] | None = None
 
     def __call__(self, module: nn.Module, inputs: Any) -> None:
@@ -34,7 +36,8 @@ class FoldedSpectralNorm(SpectralNorm):
         weight, u, v = (
             cast(Tensor, getattr(module, self.name + suffix)) for suffix in ("_orig", "_u", "_v")
         )
-        if torch.compiler.is_compiling() or not (torch.is_grad_enabled() and weight.requires_grad):
+        learns = torch.is_grad_enabled() and weight.requires_grad
+        if not learns or weight.numel() < self.smallest or torch.compiler.is_compiling():
             return cast(Tensor, super().compute_weight(module, do_power_iteration))
         with torch.no_grad():
             divided = cast(Tensor, super().compute_weight(module, do_power_iteration))

@@ -7,6 +7,8 @@ The eigenvalues of S_1 S_2 are a generalised symmetric problem. LAPACK makes Fáµ
 F of Cholesky) for a quarter of what two products cost. NumPy and SciPy alone: reports take it, too.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,7 +37,7 @@ def root_trace_by_factor(factor: Floats, other: Floats) -> float:
     return sum_of_roots(np.linalg.eigvalsh(factor.T @ other @ factor))
 
 
-def sum_of_roots(eigenvalues: Floats) -> float:
+def sum_of_roots(eigenvalues: NDArray[np.floating[Any]]) -> float:
     """Return the sum of the roots; rounding alone can make one of them negative."""
     return float(np.sqrt(np.clip(eigenvalues, 0, None)).sum())
 
@@ -43,7 +45,7 @@ def sum_of_roots(eigenvalues: Floats) -> float:
 def factor_of(covariance: Floats) -> Floats:
     """Return (D, D) F with F Fáµ€ the covariance: of Cholesky, or where it is singular by vectors."""
     try:
-        factor: Floats = np.linalg.cholesky(covariance)
+        factor: Floats = np.linalg.cholesky(covariance).astype(np.float64, copy=False)
     except np.linalg.LinAlgError:
         factor = scaled_eigenvectors(covariance)
     return factor

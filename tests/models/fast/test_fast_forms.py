@@ -109,6 +109,21 @@ def test_spade_in_training(name: str, kernel_size: int, norm: str, slope: float)
         assert (expected - actual).abs().max() <= GRADIENT * expected.abs().max().clamp(min=1)
 
 
+def test_one_convolution_for_gamma_and_beta_in_training_alone() -> None:
+    semantics = _semantics("random", edges=True)
+    layer = _spade(semantics, 3)
+    fast = accelerate(copy.deepcopy(layer))  # too small to be looked up
+    x = torch.randn(semantics.batch_size, 5, *semantics.size, generator=_random())
+    found = []
+    for one in (layer, fast):
+        y = one(x, semantics)
+        gradients = torch.autograd.grad(y.square().sum(), list(one.parameters()))
+        found.append([y, *gradients])
+    torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-3)  # sums of 1e3 in float32
+    layer.eval(), fast.eval()
+    assert torch.equal(fast(x, semantics), layer(x, semantics))
+
+
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
 @pytest.mark.parametrize("kernel_size", [1, 3, 5, 7])
 def test_windows_by_brute_force(kernel_size: int, padding: str) -> None:
