@@ -38,9 +38,9 @@ class FoldedSpectralNorm(SpectralNorm):
         )
         learns = torch.is_grad_enabled() and weight.requires_grad
         if not learns or weight.numel() < self.smallest or torch.compiler.is_compiling():
-            return cast(Tensor, super().compute_weight(module, do_power_iteration))
+            return super().compute_weight(module, do_power_iteration)
         with torch.no_grad():
-            divided = cast(Tensor, super().compute_weight(module, do_power_iteration))
+            divided = super().compute_weight(module, do_power_iteration)
             sigma = torch.dot(u, torch.mv(self.reshape_weight_to_matrix(weight), v))
         # The vectors are written to in the next forward, which may come before the backward.
         return cast(Tensor, _Divided.apply(weight, divided, sigma, u.clone(), v.clone()))

@@ -50,7 +50,7 @@ class ConditionalGAN(System):
     def __init__(
         self,
         generator: nn.Module,
-        discriminator: nn.Module,
+        discriminator: MultiscaleDiscriminator,
         encoder: nn.Module | None,
         objective: Objective,
         z_dim: int | None = None,
@@ -82,10 +82,16 @@ class ConditionalGAN(System):
         objective = settings.objective
         if objective.kld_images is None:
             objective = replace(objective, kld_images=settings.batch_size)
-        critic = cls.discriminator_config(data, settings, width)
+        critic = build(
+            MultiscaleDiscriminator,
+            cls.discriminator_config(data, settings, width),
+            scheme,
+            seed + 1,
+        )
+        assert isinstance(critic, MultiscaleDiscriminator)
         return cls(
             build(preset.network, config, scheme, seed),
-            build(MultiscaleDiscriminator, critic, scheme, seed + 1),
+            critic,
             None
             if settings.latent != "encoder" or z_dim is None
             else build(ImageEncoder, _encoder_config(data, z_dim, width), scheme, seed + 2),
