@@ -167,10 +167,8 @@ class Trainer:
         """Build an optimizer, whose learning rate is set anew in every step."""
         own = self.settings.optimizers[update.name]
         made = _KINDS[own.kind](
-            self._learned(update), betas=own.betas, weight_decay=own.weight_decay,
-            # One pass over each tensor instead of ten; on GPUs torch chooses by itself.
-            fused=True if self.device.type == "cpu" else None,
-        )  # fmt: skip
+            self._learned(update), betas=own.betas, weight_decay=own.weight_decay
+        )
         return ScaledOptimizer(made, self.compute.precision, self.device.type)
 
     def _set_rate(self, name: str, step: int) -> None:
