@@ -191,7 +191,8 @@ def test_the_segmenter_is_loaded_from_its_file_and_scores_a_run(
     )
     assert (opened.title, opened.weights) == (entry.title, "published")
     images = torch.rand(2, 3, 64, 128)
-    assert torch.equal(opened.network(images), network(images))
+    plain = network(images)  # the one that scores is in its fast form
+    assert (opened.network(images) - plain).abs().max() <= 1e-5 * plain.std()
     assert opened.network(images).shape == (2, 19, 64, 128)
     # FID of a paper's profile needs Inception's weights, too: all of them noise.
     run("benchmark", "--dataset", "cityscapes", "--data-root", str(tmp_path), "--model", "none",
