@@ -7,7 +7,8 @@ for the backward pass are counted in a forward pass of each update on tensors wi
 the workspaces of convolutions; and compilation, which keeps less.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -52,17 +53,7 @@ class MemoryEstimate:
 
 def estimate_memory(config: TrainConfig, data: Data, images: int) -> MemoryEstimate:
     """Count what a step needs with `images` in each micro batch; no memory is taken for it."""
-    # Constructors draw first weights; here they must not move the global random state.
-    with torch.random.fork_rng(devices=[]), FakeTensorMode(allow_non_fake_inputs=True):
-        system = without_content(config, data)
-        batch = Batch(
-            SemanticMap.from_tensor(
-                torch.empty(images, data.num_labels, *data.size),
-                lambda: torch.empty(images, 2, *data.size),
-            ),
-            torch.empty(images, 3, *data.size),
-            Noise.of_step(0, 0, 0, images),
-        )
+    with step_without_content(config, data, images) as (system, batch):
         with autocast(config.precision, "cpu"):
             activations = max(_kept_by(system, update, batch) for update in system.updates())
         kept = [system.state_dict(), *(measure.state_dict() for measure in system.measures)]
@@ -75,6 +66,25 @@ def estimate_memory(config: TrainConfig, data: Data, images: int) -> MemoryEstim
             optimizers=ADAM_MOMENTS * parameters,
             activations=activations,
         )
+
+
+@contextmanager
+def step_without_content(
+    config: TrainConfig, data: Data, images: int
+) -> Iterator[tuple[System, Batch]]:
+    """Yield the networks of a training and a batch of so many images, and count inside."""
+    # Constructors draw first weights; here they must not move the global random state.
+    with torch.random.fork_rng(devices=[]), FakeTensorMode(allow_non_fake_inputs=True):
+        system = without_content(config, data)
+        batch = Batch(
+            SemanticMap.from_tensor(
+                torch.empty(images, data.num_labels, *data.size),
+                lambda: torch.empty(images, 2, *data.size),
+            ),
+            torch.empty(images, 3, *data.size),
+            Noise.of_step(0, 0, 0, images),
+        )
+        yield system, batch
 
 
 def without_content(config: TrainConfig, data: Data) -> System:

@@ -10,16 +10,12 @@ batch on tensors without content.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from spade_eval.config import TrainConfig
-from spade_eval.models.inputs import Batch, Noise
-from spade_eval.models.semantics import SemanticMap
 from spade_eval.models.systems.base import Data, System
 from spade_eval.models.training.trainer import frozen_but
-from spade_eval.training.memory_estimate import num_bytes, without_content
+from spade_eval.training.memory_estimate import num_bytes, step_without_content
 
 _FLOAT = 4  # bytes
 
@@ -55,16 +51,7 @@ class Traffic:
 
 def traffic_of(config: TrainConfig, data: Data, images: int) -> Traffic:
     """Count what a step exchanges with `images` in each process; no memory is taken for it."""
-    with torch.random.fork_rng(devices=[]), FakeTensorMode(allow_non_fake_inputs=True):
-        system = without_content(config, data)
-        batch = Batch(
-            SemanticMap.from_tensor(
-                torch.empty(images, data.num_labels, *data.size),
-                lambda: torch.empty(images, 2, *data.size),
-            ),
-            torch.empty(images, 3, *data.size),
-            Noise.of_step(0, 0, 0, images),
-        )
+    with step_without_content(config, data, images) as (system, batch):
         counted = _Norms()
         counted.watch(system)
         gradients = {}
