@@ -20,13 +20,14 @@ LESS = {
     "bench distance": ["--dim", "64", "--repeats", "1"],
     "bench data": ["--images", "8", "--repeats", "1"],
     "bench generator": ["--repeats", "1", "--warm-up", "0"],
+    "bench networks": ["--size", "32", "--repeats", "1", "--warm-up", "0"],
 }
 
 
 def test_there_are_commands() -> None:
     assert len(SHORT) >= 5
     assert {line.split()[2] for line in SHORT} >= {
-        "generator", "train", "score", "distance", "data",
+        "generator", "train", "networks", "score", "distance", "data",
     }  # fmt: skip
 
 

@@ -21,8 +21,7 @@ from spade_eval.bench.layers import time_layers
 from spade_eval.bench.maps import BenchMaps, open_maps
 from spade_eval.bench.scoring_networks import (
     ScoringNetwork,
-    inception_of,
-    official_segmenter,
+    scoring_network,
     time_scoring_network,
 )
 from spade_eval.bench.timing import Row, copy_rate, matrix_product_rate
@@ -214,8 +213,7 @@ class Bench:
     def _opened(self, name: str) -> ScoringNetwork:
         """Return a scoring network, opened once: filling one takes longer than running it."""
         if name not in self.opened:
-            opens = official_segmenter if name in self.setting.segmenters else inception_of
-            self.opened[name] = opens(name, self.weights_dir)
+            self.opened[name] = scoring_network(name, self.weights_dir)
         return self.opened[name]
 
     def _network(
@@ -236,7 +234,7 @@ class Bench:
             yield from map(self._with_own_share, measured)
 
         return Measurement(
-            bench="network", section="Scoring networks", title=f"{name}, {title}",
+            bench="networks", section="Scoring networks", title=f"{name}, {title}",
             seconds=seconds, rows=rows,
         )  # fmt: skip
 

@@ -61,6 +61,14 @@ def inception_of(profile: str, weights_dir: Path) -> ScoringNetwork:
     return ScoringNetwork(profile, title, network, is_filled, False)
 
 
+def scoring_network(name: str, weights_dir: Path) -> ScoringNetwork:
+    """Open what `name` says: a row of `SEGMENTERS`, or the Inception of an FID profile."""
+    openers = dict.fromkeys(SEGMENTERS, official_segmenter) | dict.fromkeys(
+        FID_PROFILES, inception_of
+    )
+    return lookup(openers, name, "segmenter or FID profile")(name, weights_dir)
+
+
 def time_scoring_network(
     scoring: ScoringNetwork,
     size: Size,

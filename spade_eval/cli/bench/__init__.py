@@ -5,6 +5,7 @@ from spade_eval.cli.bench.data import bench_data
 from spade_eval.cli.bench.distance import bench_distance
 from spade_eval.cli.bench.generator import bench_generator
 from spade_eval.cli.bench.gpu import bench_gpu
+from spade_eval.cli.bench.networks import bench_networks
 from spade_eval.cli.bench.plot import bench_plot
 from spade_eval.cli.bench.processes import bench_processes
 from spade_eval.cli.bench.score import bench_score
@@ -15,6 +16,7 @@ bench_app = App(help="Measure speed on this machine.", no_args_is_help=True)
 bench_app.command(name="data")(bench_data)
 bench_app.command(name="train")(bench_train)
 bench_app.command(name="generator")(bench_generator)
+bench_app.command(name="networks")(bench_networks)
 bench_app.command(name="score")(bench_score)
 bench_app.command(name="processes")(bench_processes)
 bench_app.command(name="plot")(bench_plot)

@@ -7,7 +7,7 @@ It is made anew of all lines after each of them, so that it is whole whenever th
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from spade_eval.cli.bench import distance, generator, score
+from spade_eval.cli.bench import distance, generator, networks, score
 from spade_eval.cli.bench.lines import PEAK, RATIO, SIZE, Column, optional
 
 if TYPE_CHECKING:
@@ -56,15 +56,7 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("result", 8, _passed, "<"),
     ),
     "generator": _GENERATOR,
-    "network": (
-        Column("network", 20, lambda row: row["network"], "<"),
-        Column("weights", 7, lambda row: "noise" if row["filled"] else "files", "<"),
-        SIZE,
-        Column("batch", 5, lambda row: f"{row['batch']}"),
-        Column("variant", 16, lambda row: row["variant"], "<"),
-        *_TIMES,
-        Column("same classes", 8, lambda row: optional(row["same_classes"], ".4%")),
-    ),
+    "networks": (*networks.NETWORK, *_TIMES, networks.SAME_CLASSES),
     "layer": (
         Column("rule", 24, lambda row: row["rule"], "<"),
         SIZE,

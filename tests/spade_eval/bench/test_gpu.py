@@ -96,7 +96,7 @@ def test_the_full_plan_is_in_order_of_importance(tmp_path: Path) -> None:
     assert titles.index("Generators: spade, bf16") < titles.index(
         "Generators: spade, torch.compile"
     )
-    timed = {item.title.partition(",")[0] for item in planned if item.bench == "network"}
+    timed = {item.title.partition(",")[0] for item in planned if item.bench == "networks"}
     assert set(SEGMENTERS) < timed, "all official networks"
     # Within ten minutes are at least checks, plain and fast forms of all, and the layers' rules.
     until = titles.index("Single layers: pix2pixhdpp, batch 4, with gradients")

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from spade_eval.bench.scoring_networks import official_segmenter, time_scoring_network
+from spade_eval.bench.scoring_networks import scoring_network, time_scoring_network
 from spade_eval.bench.variants import DENSE, Variant
+from spade_eval.errors import UserError
 from spade_eval.segmenters import SEGMENTERS
 
 CPU = torch.device("cpu")
@@ -18,7 +19,7 @@ def test_rows_compare_with_the_plain_form(monkeypatch: pytest.MonkeyPatch, tmp_p
     small = {"blocks": (1, 1, 1, 1), "base_channels": 2}
     entry = replace(SEGMENTERS["drn-d-105"], options=small)
     monkeypatch.setitem(SEGMENTERS, "drn-d-105", entry)
-    scoring = official_segmenter("drn-d-105", tmp_path)
+    scoring = scoring_network("drn-d-105", tmp_path)
     assert (scoring.filled, scoring.is_segmenter) == (True, True)
     chosen = [DENSE, Variant(fast=True), Variant(fast=False, channels_last=True),
               Variant(fast=False, precision="bf16")]  # fmt: skip
@@ -36,3 +37,9 @@ def test_rows_compare_with_the_plain_form(monkeypatch: pytest.MonkeyPatch, tmp_p
         assert row["share"] == pytest.approx(row["operations"] / row["seconds"] / 1e9)
         assert row["operations"] == dense["operations"] > 0
         assert row["filled"]
+
+
+def test_a_name_is_a_segmenter_or_an_fid_profile(tmp_path: Path) -> None:
+    assert not scoring_network("pytorch-fid", tmp_path).is_segmenter
+    with pytest.raises(UserError, match=r"no segmenter or FID profile is called 'deeplab-v'"):
+        scoring_network("deeplab-v", tmp_path)
