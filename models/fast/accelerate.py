@@ -12,6 +12,7 @@ from spade_eval.models.fast.clade import FastCLADE
 from spade_eval.models.fast.discriminators import FastMultiscaleDiscriminator
 from spade_eval.models.fast.frozen import folded, known_modules
 from spade_eval.models.fast.frozen_convolution import FrozenConv2d
+from spade_eval.models.fast.onednn import DirectConv2d
 from spade_eval.models.fast.resblocks import FastConvNorm, FastSPADEResBlock
 from spade_eval.models.fast.semantic_convolution import FastSemanticConv2d
 from spade_eval.models.fast.spade import FastSPADE
@@ -62,13 +63,13 @@ def accelerate(network: Network, *, always: bool = False, compiled: bool = False
 def accelerate_frozen(network: Network, *, gradients: bool = False) -> Network:
     """Give a network that never learns its fast form, in place: it loses its own keys.
 
-    With `gradients`, which somebody wants through it, norms are folded and convolutions stay
-    torch's: what is computed with and without a gradient has the same bits. Parts of other
-    libraries stay as they are.
+    With `gradients`, which somebody wants through it, norms are folded and convolutions are direct
+    ones: what is computed with and without a gradient has the same bits. Parts of other libraries
+    stay as they are.
     """
     for module in known_modules(folded(network)):
-        if type(module) is nn.Conv2d and not gradients:
-            module.__class__ = FrozenConv2d
+        if type(module) is nn.Conv2d:
+            module.__class__ = DirectConv2d if gradients else FrozenConv2d
     return network
 
 

@@ -44,10 +44,10 @@ class EfficientNetLite0(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self._conv_stem = _SameConv2d(3, _STEM_CHANNELS, 3, stride=2)
+        self._conv_stem = _convolution(3, _STEM_CHANNELS, 3, stride=2)
         self._bn0 = _norm(_STEM_CHANNELS)
         self._blocks = nn.ModuleList(_blocks())
-        self._conv_head = _SameConv2d(_STAGES[-1].channels, FEATURE_DIM, 1)
+        self._conv_head = _convolution(_STAGES[-1].channels, FEATURE_DIM, 1)
         self._bn1 = _norm(FEATURE_DIM)
         self._fc = nn.Linear(FEATURE_DIM, 1000)
         self.requires_grad_(False).eval()
@@ -101,11 +101,11 @@ class Block(nn.Module):
         width = in_channels * stage.expansion
         self._widens = stage.expansion > 1
         if self._widens:
-            self._expand_conv = _SameConv2d(in_channels, width, 1)
+            self._expand_conv = _convolution(in_channels, width, 1)
             self._bn0 = _norm(width)
-        self._depthwise_conv = _SameConv2d(width, width, stage.kernel, stride=stride, groups=width)
+        self._depthwise_conv = _convolution(width, width, stage.kernel, stride, groups=width)
         self._bn1 = _norm(width)
-        self._project_conv = _SameConv2d(width, stage.channels, 1)
+        self._project_conv = _convolution(width, stage.channels, 1)
         self._bn2 = _norm(stage.channels)
         self._is_residual = stride == 1 and in_channels == stage.channels
 
@@ -118,12 +118,7 @@ class Block(nn.Module):
 
 
 class _SameConv2d(nn.Conv2d):
-    """A convolution without bias, padded as TensorFlow does: an odd pixel goes below and right."""
-
-    def __init__(
-        self, in_channels: int, channels: int, kernel: int, *, stride: int = 1, groups: int = 1
-    ) -> None:
-        super().__init__(in_channels, channels, kernel, stride, groups=groups, bias=False)
+    """A convolution padded as TensorFlow does: an odd pixel goes below and right."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) -> (N, C', H / stride, W / stride), rounded up."""
@@ -133,6 +128,17 @@ class _SameConv2d(nn.Conv2d):
         )
         padding = (right // 2, right - right // 2, below // 2, below - below // 2)
         return super().forward(F.pad(x, padding))
+
+
+def _convolution(
+    in_channels: int, channels: int, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Conv2d:
+    """Build one without bias, padded as TensorFlow does: at stride 1 by as much on all sides."""
+    if stride == 1:
+        return nn.Conv2d(
+            in_channels, channels, kernel, padding=kernel // 2, groups=groups, bias=False
+        )
+    return _SameConv2d(in_channels, channels, kernel, stride, groups=groups, bias=False)
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from spade_eval.models.checkpoints.safe_load import load_tensors
-from spade_eval.models.losses.efficientnet_lite0 import EfficientNetLite0, _SameConv2d
+from spade_eval.models.losses.efficientnet_lite0 import EfficientNetLite0, _convolution
 
 FILE = "efficientnet-lite0-57934424.pth"
 # ImageNet's classes of real photos, named by eye: ski, steel arch bridge, paddle, desktop computer,
@@ -42,7 +42,7 @@ def test_parameters(network: EfficientNetLite0) -> None:
 @pytest.mark.parametrize(("size", "kernel", "stride"), [(7, 3, 2), (8, 3, 2), (8, 5, 2), (5, 5, 1)])
 def test_padding_is_that_of_tensorflow(size: int, kernel: int, stride: int) -> None:
     """As many outputs as strides begun; the window of the first one starts half outside."""
-    convolution = _SameConv2d(1, 1, kernel, stride=stride)
+    convolution = _convolution(1, 1, kernel, stride)
     images = torch.randn(1, 1, size, size)
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     wide = F.pad(images, (0, kernel, 0, kernel))  # zeros far beyond the right and lower end
