@@ -151,6 +151,19 @@ class SemanticMap:
         size = (int(size[0]), int(size[1]))
         return self.memo(("dense", size), lambda: self._dense(size))
 
+    def at_for(self, weight: Tensor, size: Size) -> Tensor:
+        """Return `at(size)` channels last if the kernel that reads it is, made once per resolution.
+
+        Else each convolution would turn it round, on its way forward and on its way back.
+        """
+        if weight.is_contiguous() or not weight.is_contiguous(memory_format=torch.channels_last):
+            return self.at(size)
+        size = (int(size[0]), int(size[1]))
+        return self.memo(
+            ("channels last", size),
+            lambda: self.at(size).contiguous(memory_format=torch.channels_last),
+        )
+
     def labels_at(self, size: Size) -> Tensor:
         """Return (N, h, w) int64 channels of a hard map (edges aside), once per resolution."""
         channels = self._channels

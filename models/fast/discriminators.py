@@ -8,6 +8,8 @@ where the gradient is the generator's, real images go through each layer beside 
 ones, with the same weight (one power iteration), but leave nothing to go back through.
 """
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -58,7 +60,8 @@ class FastMultiscaleDiscriminator(MultiscaleDiscriminator):
     def _map_at(self, semantics: SemanticMap, index: int) -> Tensor:
         """(N, num_labels, h, w) for a scale, once for all updates of a batch."""
         if not index:
-            return semantics.full
+            first = cast(PatchLayer, cast(PatchDiscriminator, self.scales[0]).layers[0])
+            return semantics.at_for(first.conv.weight, semantics.size)
         finer = self._map_at(semantics, index - 1)
         return semantics.memo(("halved", index), lambda: halved(finer))
 

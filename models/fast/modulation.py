@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
 _VALUES_AT_ONCE = 2**19  # of x; with its rows of the table a few megabytes
@@ -67,6 +68,18 @@ def mixed_modulation(
         mixed[rows] = piece
     assert mixed is not None
     return mixed
+
+
+def modulated_densely(x: Tensor, both: Tensor, slope: float) -> Tensor:
+    """Modulate x (N, C, h, w) by gamma and beta (N, 2C, h, w), then activate: with a gradient.
+
+    The same as the formula, to the bit; of what lies between only 1 + gamma is kept.
+    """
+    if torch.compiler.is_compiling():
+        gamma, beta = both.chunk(2, dim=1)
+        return leaky_relu(x * (1 + gamma) + beta, slope)
+    modulated: Tensor = _ModulateDensely.apply(x, both, slope)
+    return modulated
 
 
 def leaky_relu(x: Tensor, slope: float) -> Tensor:
@@ -151,6 +164,36 @@ class _Modulate(torch.autograd.Function):
             both[:, channels:] = inner
             _add_rows(of_table, ids[rows], both)
         return of_x, of_table.to(table.dtype), None, None
+
+
+class _ModulateDensely(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, both: Tensor, slope: float) -> Tensor:
+        gamma, beta = both.chunk(2, dim=1)
+        scale = 1 + gamma
+        y = (x * scale).add_(beta)
+        if slope != 1:
+            F.leaky_relu_(y, slope)
+        ctx.save_for_backward(x, scale, y)
+        ctx.slope = slope
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, scale, y = ctx.saved_tensors
+        inner = gradients[0]
+        if ctx.slope != 1:  # y has the sign of what the activation was given
+            inner = torch.ops.aten.leaky_relu_backward(inner, y, ctx.slope, True)
+        last = inner.is_contiguous(memory_format=torch.channels_last)
+        of_both = torch.empty(
+            (x.shape[0], 2 * x.shape[1], *x.shape[2:]), dtype=scale.dtype, device=scale.device,
+            memory_format=torch.channels_last if last else torch.contiguous_format,
+        )  # fmt: skip
+        of_gamma, of_beta = of_both.chunk(2, dim=1)
+        torch.mul(inner, x, out=of_gamma)
+        of_beta.copy_(inner)
+        return inner * scale, of_both, None
 
 
 def _pieces(x: Tensor, multiple: int = 1) -> Iterator[slice]:

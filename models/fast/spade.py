@@ -17,6 +17,7 @@ from spade_eval.models.fast.modulation import (
     leaky_relu,
     mixed_modulation,
     modulate,
+    modulated_densely,
 )
 from spade_eval.models.fast.neighbourhoods import Windows, windows_at
 from spade_eval.models.labels import Size
@@ -60,8 +61,10 @@ class FastSPADE(SPADE):
         windows = chosen_windows(semantics, size, self.mlp_gamma, always=self.always)
         if windows is None:
             # Scores and samples stay as they were, to the bit.
-            dense = self._trained(x, semantics) if self.training else super().forward(x, semantics)
-            y = leaky_relu(dense, slope)
+            if self.training:
+                y = self._trained(x, semantics, slope)
+            else:
+                y = leaky_relu(super().forward(x, semantics), slope)
             return y if mix is None else mix(y)
         fixed = fixed_scale_and_shift(self.param_free_norm)
         if fixed is None:
@@ -79,19 +82,18 @@ class FastSPADE(SPADE):
         y = y.view(batch, height, width, channels).permute(0, 3, 1, 2)
         return y if mix is None else mix(y)
 
-    def _trained(self, x: Tensor, semantics: SemanticMap) -> Tensor:
+    def _trained(self, x: Tensor, semantics: SemanticMap, slope: float) -> Tensor:
         """Compute the dense form with one convolution for gamma and beta, which read the same.
 
         Their gradients are one as well: with few channels both cost about what one of them does.
         """
+        shared = cast(nn.Conv2d, self.mlp_shared[0])
         both = self.mlp_gamma._conv_forward(
-            self.mlp_shared(semantics.at((x.shape[-2], x.shape[-1]))),
+            self.mlp_shared(semantics.at_for(shared.weight, (x.shape[-2], x.shape[-1]))),
             torch.cat([self.mlp_gamma.weight, self.mlp_beta.weight]),
             torch.cat([_bias(self.mlp_gamma), _bias(self.mlp_beta)]),
         )
-        gamma, beta = both.chunk(2, dim=1)
-        normalised: Tensor = self.param_free_norm(x)
-        return normalised * (1 + gamma) + beta
+        return modulated_densely(self.param_free_norm(x), both, slope)
 
     def _table(
         self, windows: tuple[Windows, Windows], fixed: tuple[Tensor, Tensor] | None, *, edges: bool
