@@ -32,7 +32,7 @@ BLOCKS = (
     "multimodal",
     "style",
 )
-RECORDED = ("3", "5", "systems", "norms")  # tables whose records are kept beside the page
+RECORDED = ("3", "4", "5", "systems", "norms")  # tables whose records are kept beside the page
 TINY = ["--budget", "smoke", "--steps", "1", "--batch-size", "2", "--width", "0.0625"]
 
 
@@ -90,6 +90,20 @@ def test_the_commands_run_and_fill_the_page(
     assert filled.count("trainings of 1 steps") == 5
     for name in ("table3.png", "table4.csv", "multimodal.png", "style.png"):
         assert (page.parent / f"ablations-{name}").is_file()
+
+
+def test_the_script_trains_on_fewer_label_maps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (script,) = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+    budget = 'budget_for("scenes", "miniature")'
+    assert script.count(budget) == 1
+    least = 'budget_for("scenes", "smoke", steps=1, batch_size=2, width=0.0625)'
+    monkeypatch.setattr("sys.argv", ["fewer.py", "3", str(tmp_path / "maps-3")])
+    exec(compile(script.replace(budget, least), "fewer.py", "exec"), {})
+    trained = Path(capsys.readouterr().out.splitlines()[-1])
+    assert trained.parent == tmp_path / "maps-3"
+    assert trained.is_file()
 
 
 def numbers(table: Path) -> dict[tuple[str, str], float]:

@@ -64,10 +64,10 @@ def _wrong(path: Path, kind: Kind) -> str:
 def _above(path: Path) -> str:
     """Say why a path at which there is nothing could not be made either."""
     for place in (path, *path.parents):
+        if place.exists():
+            return ""
         if place.is_symlink():
             return f"the link {place} leads nowhere"
-        if place.exists():
-            break
     return ""
 
 

@@ -177,7 +177,13 @@ def test_what_is_sound_or_absent_passes(tmp_path: Path) -> None:
     file.write_text("text")
     (tmp_path / "link").symlink_to(tmp_path)
     require("--x", file, "file", written=True)
-    for path in (tmp_path, tmp_path / "link", accented, tmp_path / "a" / "b"):
+    for path in (
+        tmp_path,
+        tmp_path / "link",
+        tmp_path / "link" / "new",
+        accented,
+        tmp_path / "a" / "b",
+    ):
         require("--x", path, "folder", written=True)
     with pytest.raises(UserError, match="over 230 bytes; expected a file"):
         require("--x", tmp_path / ("x" * 250), "file", written=True)
