@@ -68,23 +68,27 @@ def bench_networks(
     from spade_eval.bench.timing import matrix_product_rate
     from spade_eval.bench.variants import variants
     from spade_eval.devices import resolve_device
+    from spade_eval.errors import as_user_error
 
     pixels, place = options.parse_size(size), resolve_device(device)
     folder = options.weights_dir_or_default(weights_dir)
-    opened = [scoring_network(name, folder) for name in names or _OF_THE_PAPER]
+    chosen = names or _OF_THE_PAPER
+    with as_user_error("bench networks"):
+        opened = [scoring_network(name, folder) for name in chosen]
     ceiling = matrix_product_rate(place)
 
     def measured() -> "Iterator[Row]":
-        for network in opened:
-            yield from time_scoring_network(
-                network,
-                pixels,
-                batch,
-                chosen=variants(False, ()),
-                repeats=repeats,
-                warm_up=warm_up,
-                device=place,
-                ceiling=ceiling,
-            )
+        for name, network in zip(chosen, opened, strict=True):
+            with as_user_error(f"bench networks {name}"):
+                yield from time_scoring_network(
+                    network,
+                    pixels,
+                    batch,
+                    chosen=variants(False, ()),
+                    repeats=repeats,
+                    warm_up=warm_up,
+                    device=place,
+                    ceiling=ceiling,
+                )
 
     print_lines("networks", print_table(COLUMNS, measured()), save)

@@ -9,6 +9,7 @@ import torch
 
 from spade_eval.bench.scoring_networks import scoring_network, time_scoring_network
 from spade_eval.bench.variants import DENSE, Variant
+from spade_eval.cli import main
 from spade_eval.errors import UserError
 from spade_eval.segmenters import SEGMENTERS
 
@@ -43,3 +44,13 @@ def test_a_name_is_a_segmenter_or_an_fid_profile(tmp_path: Path) -> None:
     assert not scoring_network("pytorch-fid", tmp_path).is_segmenter
     with pytest.raises(UserError, match=r"no segmenter or FID profile is called 'deeplab-v'"):
         scoring_network("deeplab-v", tmp_path)
+
+
+def test_a_size_that_a_network_does_not_take_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "networks", "drn-d-105", "--size", "31", "--weights-dir", str(tmp_path)])
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: bench networks drn-d-105: images are 31x31, expected multiples")
