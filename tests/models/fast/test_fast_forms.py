@@ -16,6 +16,7 @@ from spade_eval.models.fast.modulation import (
     _segment_sums,
     mixed_modulation,
     modulate,
+    modulated_densely,
     plain_modulation,
 )
 from spade_eval.models.fast.neighbourhoods import distinct_windows, windows_at
@@ -167,6 +168,28 @@ def test_fused_steps_are_their_formulas() -> None:
     products = values @ weight.permute(1, 2, 3, 0).flatten(1)  # (symbols, k * k * C)
     expected = F.embedding_bag(windows.rows, products.view(-1, 40), mode="sum") + bias
     torch.testing.assert_close(convolve_rows(values, windows, weight, bias), expected)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("slope", [1.0, 0.2])
+def test_dense_modulation_is_its_formula_to_the_bit(
+    slope: float, layout: torch.memory_format
+) -> None:
+    def leaf(channels: int) -> Tensor:
+        drawn = torch.randn(2, channels, 6, 5, generator=random)
+        return drawn.to(memory_format=layout).requires_grad_()
+
+    random = _random()
+    x, both, onward = leaf(3), leaf(6), leaf(3).detach()
+    gamma, beta = both.chunk(2, dim=1)
+    plain = x * (1 + gamma) + beta
+    plain = plain if slope == 1 else F.leaky_relu(plain, slope)
+    expected = [plain, *torch.autograd.grad(plain, [x, both], onward)]
+    fused = modulated_densely(x, both, slope)
+    found = [fused, *torch.autograd.grad(fused, [x, both], onward)]
+    for name, one, other in zip(("y", "x", "gamma, beta"), found, expected, strict=True):
+        assert torch.equal(one, other), name
+    assert found[2].is_contiguous(memory_format=layout)
 
 
 def test_nothing_is_compiled_where_nothing_can(monkeypatch: pytest.MonkeyPatch) -> None:
