@@ -81,6 +81,7 @@ def test_the_commands_run_and_fill_the_page(
         if arguments[0] == "train":
             arguments += TINY
         if arguments[0] == "benchmark":
+            arguments = arguments[: arguments.index("--model")] if "--model" in arguments else arguments
             arguments += [*TINY, "--limit", "4", "--model", "spade"]
         with pytest.raises(SystemExit) as ended:
             main(arguments)

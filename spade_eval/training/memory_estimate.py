@@ -17,6 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 
 from spade_eval.config import TrainConfig
+from spade_eval.models.fast.accelerate import accelerate
 from spade_eval.models.inputs import Batch, Noise
 from spade_eval.models.semantics import SemanticMap
 from spade_eval.models.systems.base import Data, System, Update
@@ -92,7 +93,7 @@ def without_content(config: TrainConfig, data: Data) -> System:
     preset = preset_of(config.model)
     measure = perceptual.without_content(config.perceptual, preset.system)
     system = preset.system.build(preset, data, config.method, width=config.width, measure=measure)
-    return system.train()
+    return accelerate(system).train()  # the forms that will train, which keep less
 
 
 def _kept_by(system: System, update: Update, batch: Batch) -> int:

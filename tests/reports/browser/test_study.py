@@ -54,7 +54,7 @@ def saved(browser: Any, folder: Path) -> Path:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         files = [path for path in set(folder.iterdir()) - before if path.suffix == ".json"]
-        if files:
+        if files and files[0].stat().st_size:  # before it is written it is there, and empty
             return files[0]
         time.sleep(0.02)
     raise AssertionError("no file was saved")
