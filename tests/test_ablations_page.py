@@ -81,8 +81,8 @@ def test_the_commands_run_and_fill_the_page(
         if arguments[0] == "train":
             arguments += TINY
         if arguments[0] == "benchmark":
-            arguments = arguments[: arguments.index("--model")] if "--model" in arguments else arguments
-            arguments += [*TINY, "--limit", "4", "--model", "spade"]
+            models = [*arguments, "--model"].index("--model")  # the last words of a line
+            arguments = [*arguments[:models], *TINY, "--limit", "4", "--model", "spade"]
         with pytest.raises(SystemExit) as ended:
             main(arguments)
         assert not ended.value.code, (line, capsys.readouterr().err)
