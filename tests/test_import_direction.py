@@ -80,6 +80,7 @@ FLOORS = (
 MAY_ACCELERATE = (
     "models/systems/presets.py",
     "spade_eval/training/setup.py",
+    "spade_eval/training/memory_estimate.py",  # counts the forms that train
     "spade_eval/sources/checkpoints.py",
     "spade_eval/scoring",
     "spade_eval/bench",
