@@ -49,7 +49,7 @@ def accelerate(network: Network, *, always: bool = False, compiled: bool = False
     for module in list(network.modules()):
         _give_twin(module)
     for module in network.modules():
-        if isinstance(module, (FastSPADE, FastConv2d)):
+        if isinstance(module, (FastSPADE, FastConv2d, FastMultiscaleDiscriminator)):
             module.always = always
         if isinstance(module, FastSPADE):
             module.compiled = compiled

@@ -3,9 +3,10 @@
 
 Stacked along the batch, as the paper's code has them, every layer reads the map twice, and in the
 generator's update half of the gradient is that of real images: zeros. Here the first convolution is
-that of the map, computed once and without a gradient of its input, plus that of the image; and
-where the gradient is the generator's, real images go through each layer beside the synthesized
-ones, with the same weight (one power iteration), but leave nothing to go back through.
+that of the map, plus that of the image: the map's is looked up where that is faster, or computed
+once and without a gradient of its input. Where the gradient is the generator's, real images go
+through each layer beside the synthesized ones, with the same weight (one power iteration), but
+leave nothing to go back through.
 """
 
 from typing import cast
@@ -20,6 +21,7 @@ from spade_eval.models.discriminators.multiscale import (
     PatchLayer,
     halved,
 )
+from spade_eval.models.fast.semantic_convolution import map_convolution
 from spade_eval.models.semantics import SemanticMap
 
 _PER_IMAGE = (nn.InstanceNorm2d, nn.Identity)
@@ -27,7 +29,12 @@ _PER_IMAGE = (nn.InstanceNorm2d, nn.Identity)
 
 
 class FastMultiscaleDiscriminator(MultiscaleDiscriminator):
-    """`MultiscaleDiscriminator`; equal to it up to the order of additions."""
+    """`MultiscaleDiscriminator`; equal to it up to the order of additions.
+
+    With `always` it looks the map up wherever it can.
+    """
+
+    always = False
 
     def of_pair(
         self, semantics: SemanticMap, fake: Tensor, real: Tensor
@@ -42,7 +49,7 @@ class FastMultiscaleDiscriminator(MultiscaleDiscriminator):
         for index, network in enumerate(self.scales):
             images = [halved(one) for one in images] if index else images
             assert isinstance(network, PatchDiscriminator)
-            scales.append(_features(network, self._map_at(semantics, index), images))
+            scales.append(_features(network, self._of_map(semantics, index), images))
         if apart:
             return [[on[0] for on in scale] for scale in scales], [
                 [on[1] for on in scale] for scale in scales
@@ -57,6 +64,18 @@ class FastMultiscaleDiscriminator(MultiscaleDiscriminator):
         layers = (layer for layer in self.modules() if isinstance(layer, PatchLayer))
         return all(isinstance(layer.norm, _PER_IMAGE) for layer in layers)
 
+    def _of_map(self, semantics: SemanticMap, index: int) -> Tensor:
+        """(N, C, h, w): the first convolution of a scale's map. Only the largest map is hard."""
+        layer = cast(PatchLayer, cast(PatchDiscriminator, self.scales[index]).layers[0])
+        conv, weight = layer.conv, layer.conv.weight[:, : semantics.num_labels]
+        found = None
+        if index == 0:
+            found = map_convolution(conv, weight, semantics, semantics.size, always=self.always)
+        if found is None:
+            maps = self._map_at(semantics, index)
+            found = F.conv2d(maps, weight, conv.bias, conv.stride, conv.padding)
+        return found
+
     def _map_at(self, semantics: SemanticMap, index: int) -> Tensor:
         """(N, num_labels, h, w) for a scale, once for all updates of a batch."""
         if not index:
@@ -67,26 +86,25 @@ class FastMultiscaleDiscriminator(MultiscaleDiscriminator):
 
 
 def _features(
-    network: PatchDiscriminator, maps: Tensor, images: list[Tensor]
+    network: PatchDiscriminator, of_map: Tensor, images: list[Tensor]
 ) -> list[list[Tensor]]:
     """(N, C, h, w) of every layer for the first images, then without gradient for the others."""
     first, *others = network.layers
     assert isinstance(first, PatchLayer)
-    features = [_of_map_and_images(first, maps, images)]
+    features = [_of_map_and_images(first, of_map, images)]
     for layer in others:
         assert isinstance(layer, PatchLayer)
         features.append(_of_images(layer, features[-1]))
     return features
 
 
-def _of_map_and_images(layer: PatchLayer, maps: Tensor, images: list[Tensor]) -> list[Tensor]:
-    conv, labels = layer.conv, maps.shape[1]
-    weight, bias = conv.weight, conv.bias
-    of_map = F.conv2d(maps, weight[:, :labels], bias, conv.stride, conv.padding)
-    found = []
+def _of_map_and_images(layer: PatchLayer, of_map: Tensor, images: list[Tensor]) -> list[Tensor]:
+    conv, found = layer.conv, []
     for one in images:
-        of_image = F.conv2d(one, weight[:, labels:], None, conv.stride, conv.padding)
-        both = (of_image.unflatten(0, (-1, len(maps))) + of_map).flatten(0, 1)
+        weight = conv.weight[:, -one.shape[1] :]
+        of_image = F.conv2d(one, weight, None, conv.stride, conv.padding)
+        of_image = of_image.unflatten(0, (-1, len(of_map)))
+        both = (of_image + of_map.to(of_image.dtype)).flatten(0, 1)
         found.append(layer.activated(both))
     return found
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spade_eval.models.fast.neighbourhoods import Windows
+from spade_eval.models.fast.onednn import product
 
 LOOKUP_COST = 20.0
 """What adding one looked-up value costs, in multiplications of a dense convolution; measured, see
@@ -81,7 +82,7 @@ class _ConvolveRows(torch.autograd.Function):
         ctx.windows, rows = windows, windows.rows
         convolved = values.new_empty(rows.shape[0], weight.shape[0])
         for some in _channels_at_once(values, weight):
-            products = (values @ _taps(weight[some])).view(-1, weight[some].shape[0])
+            products = product(values, _taps(weight[some]).T).view(-1, weight[some].shape[0])
             torch.add(
                 F.embedding_bag(rows, products, mode="sum"), bias[some], out=convolved[:, some]
             )
@@ -96,8 +97,8 @@ class _ConvolveRows(torch.autograd.Function):
         for some in _channels_at_once(values, weight):
             of_products = F.embedding_bag(users, gradient[:, some].contiguous(), starts, mode="sum")
             of_products = of_products.view(values.shape[0], -1)
-            of_values.addmm_(of_products, _taps(weight[some]).T)
-            of_taps = (values.T @ of_products).view(*weight.shape[1:], -1)
+            of_values += product(of_products, _taps(weight[some]))
+            of_taps = product(values.T, of_products.T).view(*weight.shape[1:], -1)
             of_weight[some] = of_taps.permute(3, 0, 1, 2)
         return of_values, None, of_weight, gradient.sum(0)
 

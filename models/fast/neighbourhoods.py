@@ -70,12 +70,13 @@ def windows_at(
     kernel_size: int,
     *,
     padding: Padding = "zeros",
+    stride: int = 1,
     layer: int = 1,
 ) -> Windows:
     """Find a hard map's distinct windows of a convolution, once per batch and resolution.
 
-    Those of the symbols for the first of several convolutions (`layer=1`). The second sees windows
-    of the first one's outputs, and these are numbered as the first one's windows are.
+    Half the kernel is padded. The first of several convolutions (`layer=1`) sees windows of
+    symbols, the second of the first one's outputs, which are numbered as its windows are.
     """
     size = (int(size[0]), int(size[1]))
 
@@ -85,9 +86,9 @@ def windows_at(
         else:
             below = windows_at(semantics, size, kernel_size, padding=padding, layer=layer - 1)
             symbols, count = below.ids, below.count
-        return distinct_windows(symbols, count, kernel_size, padding)
+        return distinct_windows(symbols, count, kernel_size, padding, stride)
 
-    return semantics.memo(("windows", size, kernel_size, padding, layer), make)
+    return semantics.memo(("windows", size, kernel_size, padding, stride, layer), make)
 
 
 def symbols_at(semantics: SemanticMap, size: Size) -> tuple[Tensor, int]:
@@ -103,11 +104,16 @@ def symbols_at(semantics: SemanticMap, size: Size) -> tuple[Tensor, int]:
 
 
 def distinct_windows(
-    symbols: Tensor, num_symbols: int, kernel_size: int, padding: Padding = "zeros"
+    symbols: Tensor,
+    num_symbols: int,
+    kernel_size: int,
+    padding: Padding = "zeros",
+    stride: int = 1,
 ) -> Windows:
-    """Find the distinct windows around all pixels of (N, H, W) symbols in 0..num_symbols-1.
+    """Find the distinct windows around every `stride`-th pixel of (N, H, W) symbols.
 
-    Pixels outside the image are the symbol `num_symbols`, or mirrored ones.
+    Symbols are in 0..num_symbols-1, pixels outside the image the symbol `num_symbols` or mirrored.
+    An even kernel has its middle before the pixel.
     """
     margin = (kernel_size // 2,) * 4
     if padding == "reflect":  # float32 holds symbols exactly; integers cannot be mirrored
@@ -116,18 +122,18 @@ def distinct_windows(
         padded = F.pad(symbols, margin, value=num_symbols)
     ids, count = _renumbered(padded)
     for axis in (2, 1):  # rows of a window, then the column of its rows
-        ids, count = _joined(ids, count, axis, kernel_size)
-    return Windows(ids, _members(padded, ids, count, kernel_size))
+        ids, count = _joined(ids, count, axis, kernel_size, stride)
+    return Windows(ids, _members(padded, ids, count, kernel_size, stride))
 
 
-def _joined(ids: Tensor, count: int, axis: int, length: int) -> tuple[Tensor, int]:
+def _joined(ids: Tensor, count: int, axis: int, length: int, stride: int) -> tuple[Tensor, int]:
     """Number the distinct sequences of `length` neighbours along an axis."""
-    positions = ids.shape[axis] - length + 1
-    keys, bound = ids.narrow(axis, 0, positions), count
+    starts = ids.unfold(axis, length, stride)  # (..., length)
+    keys, bound = starts[..., 0], count
     for tap in range(1, length):
         if bound * count > _LARGEST_KEY:
             keys, bound = _renumbered(keys)
-        keys = keys * count + ids.narrow(axis, tap, positions)
+        keys = keys * count + starts[..., tap]
         bound *= count
     return _renumbered(keys)
 
@@ -140,14 +146,14 @@ def _renumbered(keys: Tensor) -> tuple[Tensor, int]:
     return rank_of[run_of].view(keys.shape), values.numel()
 
 
-def _members(padded: Tensor, ids: Tensor, count: int, kernel_size: int) -> Tensor:
+def _members(padded: Tensor, ids: Tensor, count: int, kernel_size: int, stride: int) -> Tensor:
     """(count, k * k): the symbols of each window, read where it occurs (anywhere: all agree)."""
     height, width = ids.shape[1:]
     at = torch.arange(ids.numel(), device=ids.device)
     place = torch.empty(count, dtype=torch.int64, device=ids.device)
     place[ids.flatten()] = at
     n, y, x = place // (height * width), place // width % height, place % width
-    corner = (n * padded.shape[1] + y) * padded.shape[2] + x
+    corner = (n * padded.shape[1] + stride * y) * padded.shape[2] + stride * x
     tap = torch.arange(kernel_size, device=ids.device)
     offsets = (tap[:, None] * padded.shape[2] + tap).flatten()
     return padded.flatten()[corner[:, None] + offsets]

@@ -23,8 +23,13 @@ HAS_ONEDNN = torch.backends.mkldnn.is_available() and all(
 
 
 def product(rows: Tensor, weight: Tensor) -> Tensor:
-    """Multiply (T, C) by (out, C), both contiguous, -> (T, out): `F.linear`."""
-    if HAS_ONEDNN and rows.dtype == torch.float32:
+    """Multiply (T, C) by (out, C), either may be a view, -> (T, out): `F.linear`, no gradient."""
+    if (
+        HAS_ONEDNN
+        and rows.device.type == "cpu"
+        and rows.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+    ):
         multiplied: Tensor = _OPERATIONS._linear_pointwise(rows, weight, None, "none", [], "")
         return multiplied
     return F.linear(rows, weight)

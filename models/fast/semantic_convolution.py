@@ -6,7 +6,7 @@ pixels; features take the rest of the weight. Neither the one-hot map nor the co
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spade_eval.models.fast.label_convolution import LOOKUP_COST, label_convolution
 from spade_eval.models.fast.neighbourhoods import Padding, Windows, windows_at
@@ -23,48 +23,56 @@ class FastSemanticConv2d(SemanticConv2d, FastConv2d):
 
     def forward(self, x: Tensor | None, semantics: SemanticMap | None = None) -> Tensor:
         """Look the map's part up where that is faster, or `always` where it can be."""
-        windows = None if semantics is None else self._chosen_windows(x, semantics)
-        if semantics is None or windows is None:
-            return super().forward(x, semantics)
-        of_map = label_convolution(
-            windows,
-            self.weight[:, -semantics.num_labels :],
-            self.bias,
-            edges=semantics.has_edges,
-        )
-        if x is None:
-            return _at_pixels(of_map, windows)
+        if semantics is None:
+            return super().forward(x)
+        size: Size = semantics.size if x is None else (x.shape[-2], x.shape[-1])
+        weight = self.weight[:, -semantics.num_labels :]
+        of_map = map_convolution(self, weight, semantics, size, always=self.always)
+        if x is None or of_map is None:
+            return super().forward(x, semantics) if of_map is None else of_map
         channels = x.contiguous(memory_format=torch.channels_last)
         y = self._conv_forward(channels, self.weight[:, : x.shape[1]], None)
-        return y.add_(_at_pixels(of_map.to(y.dtype), windows))
-
-    def _chosen_windows(self, x: Tensor | None, semantics: SemanticMap) -> Windows | None:
-        """Choose by the batch alone, counted in multiplications; None for the dense form."""
-        if not semantics.is_hard or torch.compiler.is_compiling():
-            return None
-        size: Size = semantics.size if x is None else (x.shape[-2], x.shape[-1])
-        pixels = semantics.batch_size * size[0] * size[1]
-        work = self.dense_work(pixels, semantics.num_labels)
-        if not self.always and work < _LEAST_WORK:
-            return None
-        windows = self.windows(semantics, size)
-        return windows if self.always or self.lookup_cost(windows) <= work else None
-
-    def dense_work(self, pixels: int, num_labels: int) -> int:
-        """Count the multiplications of the map's part in the dense form."""
-        return pixels * self.kernel_size[0] ** 2 * num_labels * self.out_channels
-
-    def lookup_cost(self, windows: Windows) -> float:
-        """Return what looking up costs, in such multiplications."""
-        sums = windows.count * self.kernel_size[0] ** 2 + windows.pixels.numel()
-        return LOOKUP_COST * sums * self.out_channels
-
-    def windows(self, semantics: SemanticMap, size: Size) -> Windows:
-        """Find the windows of the map that this convolution tells apart."""
-        padding: Padding = "reflect" if self.padding_mode == "reflect" else "zeros"
-        return windows_at(semantics, size, self.kernel_size[0], padding=padding)
+        return y.add_(of_map.to(y.dtype))
 
 
-def _at_pixels(table: Tensor, windows: Windows) -> Tensor:
-    """(count, C) -> (N, C, H, W), channels-last in memory."""
+def map_convolution(
+    layer: nn.Conv2d,
+    weight: Tensor,
+    semantics: SemanticMap,
+    size: Size,
+    *,
+    always: bool = False,
+) -> Tensor | None:
+    """Convolve the map of a size by look-up -> (N, out, h, w), channels-last in memory.
+
+    As the layer does, padded by half its kernel, with its bias and `weight`, the map's part of its
+    own. None where the dense form is faster or the only one: the batch alone decides.
+    """
+    if not semantics.is_hard or torch.compiler.is_compiling():
+        return None
+    if not always and dense_work(layer, semantics, size) < _LEAST_WORK:
+        return None
+    windows = map_windows(layer, semantics, size)
+    if not always and lookup_cost(layer, windows) > dense_work(layer, semantics, size):
+        return None
+    table = label_convolution(windows, weight, layer.bias, edges=semantics.has_edges)
     return table[windows.pixels].view(*windows.ids.shape, -1).permute(0, 3, 1, 2)
+
+
+def dense_work(layer: nn.Conv2d, semantics: SemanticMap, size: Size) -> int:
+    """Count the multiplications of the map's part in the dense form."""
+    pixels = semantics.batch_size * (size[0] // layer.stride[0]) * (size[1] // layer.stride[1])
+    return pixels * layer.kernel_size[0] ** 2 * semantics.num_labels * layer.out_channels
+
+
+def lookup_cost(layer: nn.Conv2d, windows: Windows) -> float:
+    """Return what looking up costs, in such multiplications."""
+    sums = windows.count * layer.kernel_size[0] ** 2 + windows.pixels.numel()
+    return LOOKUP_COST * sums * layer.out_channels
+
+
+def map_windows(layer: nn.Conv2d, semantics: SemanticMap, size: Size) -> Windows:
+    """Find the windows of the map that this convolution tells apart."""
+    padding: Padding = "reflect" if layer.padding_mode == "reflect" else "zeros"
+    kernel_size, stride = layer.kernel_size[0], layer.stride[0]
+    return windows_at(semantics, size, kernel_size, padding=padding, stride=stride)

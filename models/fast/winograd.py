@@ -39,7 +39,7 @@ _OUTPUT = (
     (0, _A, _A, _B, _B, 0),
     (0, _A2, -_A2, _B2, -_B2, 1),
 )
-_TILES_AT_ONCE = 256  # more would leave the cache before they are used; measured
+_TILES_AT_ONCE = 512  # more would leave the cache before they are used; measured
 _CHANNELS_AT_ONCE = 256  # that a sum adds up in one go: a matter of rounding, see `_products`
 
 # In multiplications of the direct form, measured, see docs/speed.md. Like all rules that choose a
@@ -242,13 +242,13 @@ def _products(tiles: Tensor, kernels: Tensor) -> Tensor:
 def _input_transform(tiles: Tensor) -> Tensor:
     """`_tiles` -> (36, n * rows * across, C): B^T d B, both sides at once."""
     channels = tiles.shape[-1]
-    return (_both_sides(_INPUT, tiles) @ tiles.reshape(36, -1)).view(36, -1, channels)
+    return product(_both_sides(_INPUT, tiles), tiles.reshape(36, -1).T).view(36, -1, channels)
 
 
 def _output_transform(products: Tensor, out: Tensor) -> None:
     """(36, n * rows * across, out) -> `out` (n, 4 * rows, 4 * across, out): A^T m A."""
     images, height, width, channels = out.shape
-    tiles = (_both_sides(_OUTPUT, products) @ products.view(36, -1)).view(
+    tiles = product(_both_sides(_OUTPUT, products), products.view(36, -1).T).view(
         TILE, TILE, images, height // TILE, width // TILE, channels
     )
     pixels = out.view(images, height // TILE, TILE, width // TILE, TILE, channels)

@@ -161,8 +161,9 @@ def _rule_numbers(layer: nn.Module, semantics: SemanticMap, size: Size) -> Row:
         cost = spade.lookup_cost(both, second.in_channels) / pixels
         return {"work": spade.dense_work(pixels, second), "cost": cost}
     assert isinstance(layer, FastSemanticConv2d)
-    work = layer.dense_work(pixels, semantics.num_labels)
-    return {"work": work, "cost": layer.lookup_cost(layer.windows(semantics, size)) / work}
+    work = semantic_convolution.dense_work(layer, semantics, size)
+    windows = semantic_convolution.map_windows(layer, semantics, size)
+    return {"work": work, "cost": semantic_convolution.lookup_cost(layer, windows) / work}
 
 
 def suggested_constants(rows: Sequence[Row]) -> list[Row]:

@@ -19,7 +19,7 @@ from spade_eval.models.fast.modulation import (
     modulated_densely,
     plain_modulation,
 )
-from spade_eval.models.fast.neighbourhoods import distinct_windows, windows_at
+from spade_eval.models.fast.neighbourhoods import Padding, distinct_windows, windows_at
 from spade_eval.models.fast.spade import chosen_windows
 from spade_eval.models.labels import SemanticLayout
 from spade_eval.models.layers.semantic_convolution import SemanticConv2d
@@ -126,14 +126,16 @@ def test_one_convolution_for_gamma_and_beta_in_training_alone() -> None:
 
 
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
-@pytest.mark.parametrize("kernel_size", [1, 3, 5, 7])
-def test_windows_by_brute_force(kernel_size: int, padding: str) -> None:
+@pytest.mark.parametrize("kernel_size", [1, 3, 4, 5, 7])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_windows_by_brute_force(stride: int, kernel_size: int, padding: Padding) -> None:
     symbols = torch.randint(0, 3, (2, 9, 11), generator=_random())
-    windows = distinct_windows(symbols, 3, kernel_size, padding)
+    windows = distinct_windows(symbols, 3, kernel_size, padding, stride)
     margin = (kernel_size // 2,) * 4
     mode = {"mode": "reflect"} if padding == "reflect" else {"value": 3.0}
     padded = F.pad(symbols[:, None].float(), margin, **mode)
-    columns = F.unfold(padded, kernel_size).transpose(1, 2).reshape(-1, kernel_size**2).long()
+    columns = F.unfold(padded, kernel_size, stride=stride)
+    columns = columns.transpose(1, 2).reshape(-1, kernel_size**2).long()
     assert torch.equal(windows.symbols[windows.pixels], columns)
     assert windows.count == len(torch.unique(columns, dim=0))
 

@@ -5,10 +5,11 @@ import copy
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from spade_eval.models.fast.onednn import DirectConv2d
+from spade_eval.models.fast.onednn import HAS_ONEDNN, DirectConv2d, product
 
 
 def _passed(layer: nn.Conv2d, x: Tensor) -> list[Tensor]:
@@ -43,3 +44,25 @@ def test_no_batch_and_no_number_of_threads_takes_the_slow_product() -> None:
     called = {event.key for event in profiled.key_averages()}
     assert "aten::convolution_backward" in called
     assert not any("slow_conv2d" in name for name in called)
+
+
+@pytest.mark.parametrize("layout", ["whole", "transposed", "part"])
+def test_products_of_views(layout: str) -> None:
+    """Whatever memory they lie in: a view that was read as if it were whole would be nonsense."""
+
+    def drawn(rows: int) -> Tensor:
+        if layout == "transposed":
+            return torch.randn(40, rows).T
+        return torch.randn(rows, 40) if layout == "whole" else torch.randn(rows, 90)[:, 30:70]
+
+    torch.manual_seed(0)
+    rows, weight = drawn(7), drawn(24)
+    with torch.no_grad(), profile(activities=[ProfilerActivity.CPU]) as profiled:
+        found = product(rows, weight)
+    # Sums of 40 products of order one, in another order.
+    torch.testing.assert_close(found, F.linear(rows, weight), rtol=1e-5, atol=1e-5)
+    called = {event.key for event in profiled.key_averages()}
+    assert ("mkldnn::_linear_pointwise" in called) == HAS_ONEDNN
+    assert torch.equal(
+        product(rows.double(), weight.double()), F.linear(rows.double(), weight.double())
+    )
