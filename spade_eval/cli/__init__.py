@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         output.finish(ended.code, ended.error, ended.state)
     if ended.state == "stopped" or (ended.code == _REFUSED and ended.error):
         leave_word(refused=ended.code == _REFUSED)
-        end_worker(ended.code)
+    end_worker(ended.code)
     raise SystemExit(ended.code)
 
 

@@ -139,7 +139,10 @@ def _exit_code(ended: "Ended", folder: Path) -> int:
         return 0
     if ended.signal is not None:
         return 128 + ended.signal
-    for rank, code in sorted(ended.failures.items(), key=lambda item: item[1]):
+    # Who failed comes before those whom torchrun has ended for it.
+    for rank, code in sorted(
+        ended.failures.items(), key=lambda item: (item[1] == -signal.SIGTERM, item[1])
+    ):
         how = f"ended with exit code {code}"
         if code < 0:
             how = f"was ended by {signal.Signals(-code).name}"
@@ -219,7 +222,11 @@ def leave_word(refused: bool) -> None:
 
 
 def end_worker(code: int) -> None:
-    """End one of several processes at once: with others gone, torch's own end may hang or abort."""
+    """End one of several processes at once, and return in any other.
+
+    An interpreter that ends while connections are open, or after others have gone, may hang or
+    abort in torch's threads; torchrun would then end those that still write.
+    """
     if is_worker():
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """`--gpus N` and torchrun: who starts whom, and that an error is told once."""
 
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
@@ -15,7 +17,8 @@ from processes import Fork
 from spade_eval.cli import main
 from spade_eval.errors import UserError
 from spade_eval.files import locked
-from spade_eval.jobs.processes import Plan, starts_others
+from spade_eval.jobs.processes import Plan, launch, starts_others
+from spade_eval.models.training import distributed
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = ["--budget", "smoke", "--steps", "3", "--batch-size", "4", "--width", "0.0625"]
@@ -155,6 +158,29 @@ def test_sigterm_saves_and_says_how_to_continue(tmp_path: Path) -> None:
     assert process.err.count("to continue: spade-eval train") == 1
     assert list(run.glob("checkpoints/*/state.pt"))
     assert not list(run.glob("checkpoints/*/*.safetensors"))
+
+
+def test_who_failed_is_told_and_not_whom_torchrun_ended_for_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = distributed.Ended(failures={0: -signal.SIGTERM, 1: -signal.SIGABRT})
+    monkeypatch.setattr(distributed, "run_workers", lambda arguments: ended)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr(logging, "disable", lambda level: None)
+    assert launch(Plan(gpus=2, device="cpu"), []) == 1
+    assert "process 1 was ended by SIGABRT" in capsys.readouterr().err
+
+
+def test_a_process_of_several_ends_without_its_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose end, beside processes that are gone already, aborts now and then."""
+
+    def leave(code: int) -> NoReturn:
+        raise EOFError(code)
+
+    monkeypatch.setattr(os, "_exit", leave)
+    as_worker(monkeypatch, 2)
+    with pytest.raises(EOFError, match=r"^0$"):
+        main(["models"])
 
 
 @pytest.mark.slow
