@@ -6,6 +6,7 @@ pixels; features take the rest of the weight. Neither the one-hot map nor the co
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spade_eval.models.fast.label_convolution import LOOKUP_COST, label_convolution
@@ -56,7 +57,8 @@ def map_convolution(
     if not always and lookup_cost(layer, windows) > dense_work(layer, semantics, size):
         return None
     table = label_convolution(windows, weight, layer.bias, edges=semantics.has_edges)
-    return table[windows.pixels].view(*windows.ids.shape, -1).permute(0, 3, 1, 2)
+    # Its gradient adds up in one order; that of an index, with several threads, in any.
+    return F.embedding(windows.ids, table).permute(0, 3, 1, 2)
 
 
 def dense_work(layer: nn.Conv2d, semantics: SemanticMap, size: Size) -> int:

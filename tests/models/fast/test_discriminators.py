@@ -81,3 +81,23 @@ def test_a_map_is_looked_up_where_there_is_work_enough() -> None:
     assert found is not None
     # Sums of 16 weights, in another order.
     torch.testing.assert_close(found, conv(semantics.full), rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_of_looked_up_maps_are_the_same_every_time() -> None:
+    """To the bit, whatever the threads do, as a training that is continued has to have them."""
+    conv = torch.nn.Conv2d(LAYOUT.num_labels, 64, 4, stride=2, padding=2)
+    labels = torch.zeros(2, 256, 256, dtype=torch.int64)
+    labels[:, 100:, ::3] = 1
+    semantics = SemanticMap(labels, LAYOUT, labels)
+    threads, random = torch.get_num_threads(), torch.Generator().manual_seed(0)
+    try:
+        torch.set_num_threads(4)
+        found = []
+        for _ in range(6):
+            y = map_convolution(conv, conv.weight, semantics, semantics.size, always=True)
+            assert y is not None
+            onward = torch.randn(y.shape, generator=random.manual_seed(1))
+            found.append(torch.autograd.grad(y, conv.weight, onward)[0])
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(one, found[0]) for one in found)
