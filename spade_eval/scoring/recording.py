@@ -124,7 +124,7 @@ class Recorder:
         identities = self._keep_features(job, scores)
         known = networks.thumbnails
         train = None if known is None else known[0]
-        values = with_provenance(scores.values, count, identities, train)
+        values = with_provenance(scores.values, networks.distances, count, identities, train)
         common = self._common(job)
         by_rule = notes_of_rule(networks.protocol, job.row, scores.per_image)
         of_loss = notes_of_training(common.get("train_perceptual"), networks.distances)

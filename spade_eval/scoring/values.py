@@ -24,7 +24,8 @@ class Value:
     column: str  # what the record calls it: the same but for a second FID
     class_name: str | None = None
     value: float | None
-    distance: Distance | None = None  # whose features it compares
+    distance: str | None = None  # the column of the one whose features it compares
+    label: str | None = None  # where the network of these features has its own
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -33,6 +34,8 @@ def computed(metric: Metric, split: ScoredSplit, fields: Mapping[str, Any]) -> I
     names = {metric.column_of(name): name for name in metric.columns}
     distance = metric.space if isinstance(metric, FeatureMetric) else None
     assert distance is None or isinstance(distance, Distance)
+    # Values go from process to process, so they do not hold the network.
+    column_of_distance = None if distance is None else distance.column
     for column, value in metric.compute(split).items():
         by_class = value if isinstance(value, Mapping) else {None: value}
         for class_name, number in by_class.items():
@@ -41,13 +44,15 @@ def computed(metric: Metric, split: ScoredSplit, fields: Mapping[str, Any]) -> I
                 column=column,
                 class_name=class_name,
                 value=number,
-                distance=distance,
+                distance=column_of_distance,
+                label=None if distance is None else distance.labels.get(names[column]),
                 fields=fields,
             )
 
 
 def with_provenance(
     values: Sequence[Value],
+    distances: Sequence[Distance],
     num_images: int,
     references_sha256: Mapping[str, str],
     train_sha256: str | None = None,
@@ -56,11 +61,12 @@ def with_provenance(
 
     `references_sha256` names, by column of the distance, the photos compared with.
     """
-    made = []
+    made, of_column = [], {item.column: item for item in distances}
     for value in values:
         fields = value.fields
         if value.distance is not None:
-            fields = {**fields, **_compared(value.distance, num_images, references_sha256)}
+            compared = _compared(of_column[value.distance], num_images, references_sha256)
+            fields = {**fields, **compared}
         elif value.metric in _OF_TRAIN_PHOTOS:
             fields = {**fields, "reference_sha256": train_sha256}
         made.append(dataclasses.replace(value, fields=fields))
@@ -101,7 +107,7 @@ def _label(item: Value, label: str) -> str:
     """Name an FID beside the first by its profile, and what is over several draws by how."""
     if base_of(item.column) != item.metric:
         label = f"{label} ({item.fields['fid_profile']})"
-    elif item.distance is not None:
-        label = item.distance.labels.get(item.metric, label)
+    elif item.label is not None:
+        label = item.label
     over = item.fields.get("draws")
     return label if over is None else f"{label}, {_WORDS.get(over, over)}"
