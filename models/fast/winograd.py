@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spade_eval.models.fast.onednn import product
+from spade_eval.models.fast.onednn import DirectConv2d, product
 
 TILE = 4  # pixels of the output on each side; of the input two more
 _A, _B = 2 / 3, 3 / 2  # the points; their product is 1, which the matrices make use of
@@ -50,8 +50,8 @@ _MOST_COST = 0.9  # of the direct form's
 _PRODUCTS = 3.2  # a pixel and pair of channels: 36 / 16, in narrower products; 9 in the direct form
 
 
-class FastConv2d(nn.Conv2d):
-    """`nn.Conv2d`, equal but for the order of additions.
+class FastConv2d(DirectConv2d):
+    """`nn.Conv2d`, equal but for the order of additions; a direct one is oneDNN's.
 
     It takes Winograd's form where that is faster, or `always` where it can, if no gradient is
     wanted. On GPUs cuDNN chooses its algorithms by itself.

@@ -180,7 +180,7 @@ def test_a_process_of_several_ends_without_its_interpreter(monkeypatch: pytest.M
     monkeypatch.setattr(os, "_exit", leave)
     as_worker(monkeypatch, 2)
     with pytest.raises(EOFError, match=r"^0$"):
-        main(["models"])
+        main(["protocol"])
 
 
 @pytest.mark.slow
