@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from spade_eval.models.fast.onednn import DirectConv2d, product
 
