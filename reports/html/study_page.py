@@ -8,7 +8,7 @@ from spade_eval.reports.html.rendering import policy_of, rendered_page
 MARK = '<meta name="generator" content="spade-eval study">'
 TITLE = "Which image fits the map better?"
 _STYLES = ("page.css", "study.css")
-_SCRIPTS = ("theme.js", "legend.js", "study.js")
+_SCRIPTS = ("theme.js", "legend.js", "kept.js", "study.js")
 
 
 def study_page(data: dict[str, Any]) -> str:

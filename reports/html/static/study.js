@@ -4,7 +4,7 @@ const study = dataOfPage;
 const HERE = document.getElementById.bind(document);
 const RETRY = 1500; // ms from one try to reach the server to the next
 const token = study.served ? location.hash.slice(1) : "";
-const place = `study-${study.study}-${token || "here"}`; // in the browser's storage
+let place = null; // in the browser, where the state is kept
 // `confirmed` answers are those of the server, which has `there` of them.
 let state = fresh();
 const shown = { since: 0, spent: 0, timer: 0, ready: false };
@@ -15,14 +15,8 @@ function fresh() {
   return { person: token || person, sheet: null, answers: [], revision: 0, confirmed: 0, there: 0 };
 }
 
-/** Keep the state; false where the browser keeps nothing. */
-function keep() {
-  try { localStorage.setItem(place, JSON.stringify(state)); return true; } catch { return false; }
-}
-
-function remembered() {
-  try { return JSON.parse(localStorage.getItem(place)); } catch { return null; }
-}
+/** Keep the state; resolves to false where the browser keeps nothing. */
+const keep = async () => place !== null && place.write(state);
 
 const sheetOf = () => study.sheets[state.sheet];
 const isDone = () => state.answers.length === sheetOf().length;
@@ -218,7 +212,8 @@ async function join() {
 /* The beginning. */
 
 async function begin() {
-  const before = remembered();
+  place ??= await placeFor(`study-${study.study}-${token || "here"}`);
+  const before = await place?.read();
   if (before && Array.isArray(before.answers) && (before.sheet === null || study.sheets[before.sheet])) state = before;
   if (study.served) {
     try {
@@ -236,7 +231,7 @@ async function begin() {
   HERE("sheet-label").hidden = state.sheet !== null || study.sheets.length < 2;
   HERE("go").textContent = state.answers.length ? "Go on" : "Begin";
   HERE("go").disabled = false;
-  if (!keep() && !study.served) trouble("This browser keeps nothing: do not close this page before you have saved the file.");
+  if (!(await keep()) && !study.served) trouble("This browser keeps nothing: do not close this page before you have saved the file.");
 }
 
 function start(event) {

@@ -77,11 +77,16 @@ class Browser:
         self.run(script, selector, value)
 
     def wait_for(self, script: str) -> Any:
+        from selenium.common.exceptions import TimeoutException
         from selenium.webdriver.support.ui import WebDriverWait
 
-        return WebDriverWait(self.driver, 20, poll_frequency=0.05).until(
-            lambda driver: driver.execute_script(script)
-        )
+        try:
+            return WebDriverWait(self.driver, 20, poll_frequency=0.05).until(
+                lambda driver: driver.execute_script(script)
+            )
+        except TimeoutException:
+            shown = self.run("return document.body.innerText")
+            raise AssertionError(f"never true: {script}; the page shows: {shown}") from None
 
     def console(self) -> list[str]:
         """Everything that the console said since the page was opened, warnings too."""

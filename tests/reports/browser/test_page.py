@@ -2,6 +2,10 @@
 """The web page in a browser: tables, provenance, theme, names, and nothing but its own folder."""
 
 import shutil
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -214,11 +218,21 @@ def test_the_keyboard_starts_at_the_content(browser: Any, page: Path) -> None:
     assert browser.run("return document.activeElement.closest('main') !== null")
 
 
-def test_the_theme_follows_the_system_and_the_switch(browser: Any, page: Path) -> None:
+@pytest.fixture
+def address(page: Path) -> Iterator[str]:
+    handler = partial(SimpleHTTPRequestHandler, directory=str(page.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/{page.name}"
+        server.shutdown()
+
+
+def test_the_theme_follows_the_system_and_the_switch(browser: Any, address: str) -> None:
+    """By a server: what the browser keeps for pages from disk it forgets now and then."""
     ground = "return getComputedStyle(document.body).backgroundColor"
-    browser.open(page)
+    browser.open(address)
     assert browser.run(ground) == "rgb(255, 255, 255)"
-    browser.open(page, dark=True)
+    browser.open(address, dark=True)
     dark = browser.run(ground)
     assert dark != "rgb(255, 255, 255)"
     shown = "return document.querySelector('picture img').currentSrc.split('/').pop()"

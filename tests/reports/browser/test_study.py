@@ -41,7 +41,10 @@ def begin(browser: Any, number: int = 1) -> None:
 def opened(browser: Any, page: Path, **window: Any) -> None:
     """Open the page as somebody who was never there."""
     browser.open(page, **window)
-    browser.run("localStorage.clear()")
+    browser.run(
+        "return new Promise((done) => {"
+        "indexedDB.deleteDatabase('spade-eval').addEventListener('success', done); }).then(() => 1)"
+    )
     browser.open(page, **window)
 
 
@@ -65,7 +68,7 @@ def sides(answers: Answers) -> list[str]:
 
 
 def test_a_whole_study_is_answered_by_keys(browser: Any, made: Made, tmp_path: Path) -> None:
-    """With an answer taken back, a pause, and the page closed and opened again in the middle."""
+    """With an answer taken back, a pause, and the page closed and opened again and again."""
     opened(browser, made.page)
     begin(browser)
     total = len(made.key.drawn.sheets[0])
@@ -82,10 +85,10 @@ def test_a_whole_study_is_answered_by_keys(browser: Any, made: Made, tmp_path: P
     browser.press(LEFT)  # which answers nothing now
     browser.click(browser.one("#resume"))
     wait_for_question(browser, 3)
-    browser.open(made.page)
-    begin(browser, 3)
     for number in range(3, total + 1):
-        wait_for_question(browser, number)
+        for _ in range(4):  # of localStorage Chromium 156 loses one in ten
+            browser.open(made.page)
+            begin(browser, number)
         browser.press(RIGHT)
     browser.wait_for("return !document.getElementById('rest').hidden")
     assert browser.texts("#rest h1") == ["All questions are answered. Thank you."]
