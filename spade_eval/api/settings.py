@@ -7,7 +7,7 @@ from typing import Any
 from spade_eval.config import PRECISIONS, RunConfig, budget_for
 from spade_eval.errors import UserError, lookup
 from spade_eval.models.labels import Size
-from spade_eval.protocol import further_protocol, map_change, profile_name, protocol_for
+from spade_eval.protocol import called, further_protocol, map_change, profile_name, protocol_for
 
 
 def configured(
@@ -87,8 +87,9 @@ def _feature_networks(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _each_once(names: Sequence[str | None]) -> list[str | None]:
-    if len(set(names)) < len(names):
+    if len({called(name) if name else None for name in names}) < len(names):
         raise UserError(
-            f"--segmenter: {', '.join(map(str, names))} holds a name twice; expected each once"
+            f"--segmenter: {', '.join(map(str, names))} holds a name twice (folders go by their "
+            "last part); expected each once"
         )
     return list(names)

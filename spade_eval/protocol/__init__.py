@@ -20,6 +20,7 @@ from spade_eval.protocol.fields import IN_DOMAIN, Protocol, is_in_domain, text_o
 from spade_eval.protocol.fields import ORIGINAL_SIZE as ORIGINAL_SIZE
 from spade_eval.protocol.fields import ResolvedProtocol as ResolvedProtocol
 from spade_eval.protocol.fields import SegmenterInput as SegmenterInput
+from spade_eval.protocol.fields import called as called
 from spade_eval.protocol.given_maps import DAMAGE as DAMAGE
 from spade_eval.protocol.given_maps import MASKS
 from spade_eval.protocol.given_maps import map_change as map_change
@@ -124,7 +125,9 @@ def _of_no_paper(dataset: str, segmenter: str) -> Protocol:
             f"{dataset}"
         )
     return dataclasses.replace(
-        PROFILES[BY_SEGMENTER], segmenter=segmenter, profile=f"{BY_SEGMENTER} with {segmenter}"
+        PROFILES[BY_SEGMENTER],
+        segmenter=segmenter,
+        profile=f"{BY_SEGMENTER} with {called(segmenter)}",
     )
 
 
@@ -139,7 +142,7 @@ def _overridden(protocol: Protocol, segmenter: str | None, fid_profile: str | No
             )
         protocol = dataclasses.replace(
             protocol, segmenter=segmenter, short_sides=None,
-            profile=f"{protocol.profile} with {segmenter}",
+            profile=f"{protocol.profile} with {called(segmenter)}",
         )  # fmt: skip
     fids = protocol.fid_profiles if fid_profile is None else (fid_profile,)
     fids = () if fid_profile == NO_FID else fids

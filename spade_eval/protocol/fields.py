@@ -2,8 +2,10 @@
 """What a profile fixes: each choice that changes a number, as a field, printed and hashed."""
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from spade_eval.metrics.counts import ClassAverage
@@ -22,6 +24,17 @@ ORIGINAL_SIZE: Reference = "photos of the split, original size"
 def is_in_domain(segmenter: str | None) -> bool:
     """Return whether a segmenter is trained on the dataset's own photos: None is."""
     return segmenter in (None, IN_DOMAIN) or str(segmenter).startswith(f"{IN_DOMAIN}-")
+
+
+def called(segmenter: str) -> str:
+    """Return a segmenter's name without the places of this machine that it is loaded from.
+
+    What lies there is `segmenter_sha256`, the same wherever it lies.
+    """
+    kind, *parts = segmenter.split(":")
+    # Of `os`: a name that no disk could hold is none of this machine.
+    names = (Path(part).resolve().name if os.path.exists(part) else part for part in parts)
+    return ":".join([kind, *names])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +135,7 @@ class Protocol:
         """Return the fields that decide numbers."""
         fields = dataclasses.asdict(self)
         del fields["about"], fields["practice"]
+        fields["segmenter"] = called(self.segmenter)
         for later in ("until", "left_out"):  # protocols of before keep their hashes
             if not fields[later]:
                 del fields[later]

@@ -27,7 +27,7 @@ from spade_eval.json_fields import parsed_json
 from spade_eval.models.checkpoints.safe_load import load_tensors
 from spade_eval.models.fast.accelerate import accelerate_frozen
 from spade_eval.models.labels import IGNORE_INDEX
-from spade_eval.protocol import is_in_domain
+from spade_eval.protocol import called, is_in_domain
 from spade_eval.records import sha256_of_file, sha256_of_json
 from spade_eval.scoring.in_domain import ARCHITECTURES, load_in_domain
 from spade_eval.segmenters import SEGMENTERS
@@ -234,7 +234,7 @@ def _hugging_face_by_names(name: str, dataset: Dataset, device: torch.device) ->
 
 
 def _title(name: str) -> str:
-    return f"hf {name} at image size"
+    return f"hf {called(f'hf:{name}').partition(':')[2]} at image size"
 
 
 def _digest(network: "HuggingFaceSegmenter") -> str:

@@ -246,7 +246,7 @@ def test_networks_of_hugging_face_take_the_place_of_a_profile_s(
     name = f"hf:{tmp_path / 'model'}"
     other = config_of("ade20k", "controlnet-plus-plus", segmenter=name)
     records = run(other, files("ade20k"), tmp_path / "run")
-    assert {item.profile for item in records} == {f"controlnet-plus-plus with {name}"}
+    assert {item.profile for item in records} == {"controlnet-plus-plus with hf:model"}
     assert {item.segmenter_weights for item in records} == {"given"}
     assert {item.fid_profile for item in records if item.metric == "fid"} == {"clean-fid"}
     assert all(item.value is not None for item in records if item.metric == "miou")

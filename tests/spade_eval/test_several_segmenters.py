@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from spade_eval.api.settings import configured
 from spade_eval.cli import main
 from spade_eval.engine import Benchmark
+from spade_eval.errors import UserError
 from spade_eval.metrics.counts import StoredCounts
 from spade_eval.protocol import further_protocol, protocol_for
 from spade_eval.reports.measured.counts import counts_path
@@ -120,3 +122,17 @@ def test_segmenters_that_cannot_go_together_are_refused_before_work(
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "run" / "records.jsonl").exists()
+
+
+def test_a_segmenter_of_a_folder_goes_by_the_folder_s_name(tmp_path: Path) -> None:
+    """So that its records are the same wherever it lies, and a name is that of one alone."""
+    names = [f"hf:{tmp_path / place / 'best'}" for place in "ab"]
+    for name in names:
+        Path(name.removeprefix("hf:")).mkdir(parents=True)
+    one, other = (protocol_for("modern", "scenes", name) for name in names)
+    assert (one.profile, one.segmenter) == ("modern with hf:best", names[0])
+    assert (one.profile, one.hashed()) == (other.profile, other.hashed())
+    hub = protocol_for("modern", "scenes", "hf:nvidia/best")
+    assert hub.profile == "modern with hf:nvidia/best"
+    with pytest.raises(UserError, match="holds a name twice"):
+        configured("scenes", "smoke", 0, None, names)

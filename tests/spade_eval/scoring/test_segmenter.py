@@ -105,15 +105,17 @@ def test_a_model_of_hugging_face_scores_what_no_paper_does(
     monkeypatch.setattr(hugging_face, "_network", lambda *_: ByColour())
     monkeypatch.setattr(hugging_face, "_statistics", lambda *_: ((0.0,) * 3, (1.0,) * 3))
     export([Scenes("val", (64, 64), length=4)], tmp_path / "own")
-    run = tmp_path / "run"
+    run, model = tmp_path / "run", tmp_path / "mine"
+    model.mkdir()
     arguments = ("--dataset", dataset, *own_root(dataset, tmp_path / "own"), "--budget", "smoke")
     with pytest.raises(SystemExit, match="0"):
         main(
             ("benchmark", "--model", "none", *arguments, "--size", "64", "--limit", "4",
-             "--segmenter", "hf:mine", "--fid-profile", "none", "--out", str(run))
+             "--segmenter", f"hf:{model}", "--fid-profile", "none", "--out", str(run))
         )  # fmt: skip
     records = [item for item in RecordStore(run / "records.jsonl") if item.source == "real"]
     assert {item.profile for item in records} == {"modern with hf:mine without FID"}
+    assert not any(str(tmp_path) in str(vars(item)) for item in records)
     assert {item.segmenter for item in records} == {"hf mine at image size"}
     accuracy = next(item.value for item in records if item.metric == "acc_all")
     split, network = Scenes("val", (64, 64), length=4), ByColour()
