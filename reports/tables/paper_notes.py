@@ -151,7 +151,9 @@ def unmeasured_notes(
         if row.given and row.model not in measured
     ]
     missing = [model for model in table.models if measured and model not in measured]
+    other = [row.title for row in table.rows if row.model in missing and row.model not in untrained]
     return [
         *notes,
+        *([f"In none of these runs: {', '.join(other)}."] if other else ()),
         *(f"{model}: {untrained[model].reason}" for model in missing if model in untrained),
     ]

@@ -17,10 +17,13 @@ from spade_eval.reports.tables.table import (
 
 Ends = tuple[float, float]
 Line = dict[str, object]
-_HALF = (
-    f"Held: how often an interval of 95% from one half holds the value of the other half, expected "
-    f"{100 * chance_of_other_half():.1f}%"
-)
+
+
+def _half() -> str:
+    return (
+        "Held: how often an interval of 95% from one half holds the value of the other half, "
+        f"expected {100 * chance_of_other_half():.1f}%"
+    )
 
 
 def agreement_table(lines: Sequence[Line], splits: int) -> Table:
@@ -39,7 +42,7 @@ def agreement_table(lines: Sequence[Line], splits: int) -> Table:
             _percents("held by other images", lines),
         ),
         notes=(
-            f"{_HALF}; {splits:,} random halves of the images.",
+            f"{_half()}; {splits:,} random halves of the images.",
             "Of printed kappa: alpha that follows from Fleiss' kappa of two decimals.",
         ),
         frame=_frame(lines),
@@ -64,7 +67,7 @@ def rated_preference_table(lines: Sequence[Line], splits: int) -> Table:
             _percents("held by other images", lines),
         ),
         notes=(
-            f"Who rates one image higher prefers it; equal ratings are ties. {_HALF}; "
+            f"Who rates one image higher prefers it; equal ratings are ties. {_half()}; "
             f"{splits:,} random halves of the images.",
         ),
         frame=_frame(lines),
@@ -83,7 +86,7 @@ def rated_strength_table(lines: Sequence[Line], splits: int) -> Table:
             _ends("other images", lines, 1, 2),
             _percents("held by other images", lines),
         ),
-        notes=(f"{_HALF}; {splits:,} random halves of the images.",),
+        notes=(f"{_half()}; {splits:,} random halves of the images.",),
         frame=_frame(lines),
     )
 
@@ -102,8 +105,8 @@ def mistaken_table(lines: Sequence[Line], splits: int) -> Table:
             _percents("held by other images and people", lines),
         ),
         notes=(
-            f"100 generated images a person. {_HALF}, and {100 * chance_of_other_half(12):.1f}% by "
-            f"Student's law for 13 people; {splits:,} random halves of the people.",
+            f"100 generated images a person. {_half()}, and {100 * chance_of_other_half(12):.1f}% "
+            f"by Student's law for 13 people; {splits:,} random halves of the people.",
         ),
         frame=_frame(lines),
     )

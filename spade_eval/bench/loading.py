@@ -15,6 +15,7 @@ from spade_eval.datasets.folder_description import FILE_NAME
 from spade_eval.datasets.label_files import LabelFiles
 from spade_eval.datasets.parallel import run_parallel, write_png, write_text
 from spade_eval.datasets.scenes import Scenes
+from spade_eval.models.labels import Size
 
 TEST_SIZE = (256, 512)
 _FIRST_IMAGES = 64
@@ -92,9 +93,9 @@ def _decoded_by_pillow(path: Path) -> None:
         image.load()
 
 
-def write_test_folder(root: Path, samples: int = 32) -> None:
-    """Write photos and label maps of 256 x 512, drawn scenes as PNG, described as a `folder`."""
-    scenes = Scenes("train", TEST_SIZE, length=samples)
+def write_test_folder(root: Path, samples: int = 32, size: Size = TEST_SIZE) -> None:
+    """Write photos and label maps, drawn scenes as PNG, described as a `folder`."""
+    scenes = Scenes("train", size, length=samples)
     for index in range(samples):
         sample = scenes[index]
         write_png(root / "images" / "train" / f"{sample.name}.png", sample.photo)

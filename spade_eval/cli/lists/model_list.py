@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The generators as a list: row of the paper, parameters on each dataset, printed count.
 
-Parameters are counted on the meta device, so that the whole list takes a second or two.
+Parameters are counted on the meta device: without memory, in some seconds for the whole list.
 The paper prints one count a network (Table 3), which is that of ADE20K.
 """
 

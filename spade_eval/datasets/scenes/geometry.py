@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from spade_eval.datasets.scenes import classes
 from spade_eval.datasets.scenes.noise import Array
@@ -107,6 +106,8 @@ def _set_ranges_back(distance: Array, labels: Labels, ids: Ids, y: Array, horizo
 
 
 def _boxes(instance_map: Ids) -> Array:
+    from scipy import ndimage
+
     height = instance_map.shape[0]
     boxes = np.zeros((int(instance_map.max()) + 1, 4), dtype=np.float32)
     for index, box in enumerate(ndimage.find_objects(instance_map + 1)):
@@ -145,4 +146,6 @@ def cast_shadows(geometry: Geometry, light_x: float, elevation: float, behind: b
 
 def soft(mask: Array, width: int) -> Array:
     """Average a (H, W) map over squares of `width` pixels."""
+    from scipy import ndimage
+
     return np.asarray(ndimage.uniform_filter(mask, width, mode="nearest"), dtype=np.float32)

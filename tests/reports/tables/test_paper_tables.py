@@ -74,6 +74,8 @@ def test_golden_table_3() -> None:
         columns=list(shown.columns),
     )
     pd.testing.assert_frame_equal(shown, golden, check_dtype=False)
+    others = ", ".join(golden["row"][golden["kind"] == "paper"])
+    assert f"In none of these runs: {others}." in table.attrs["notes"]
     assert "shown" in plain_attrs(table), "JSON, as Parquet files hold it"
     spade = table.iloc[1]
     assert spade["miou_spread"] == pytest.approx(np.std([0.36, 0.34], ddof=1))
